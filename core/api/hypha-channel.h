@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <gio/gio.h>
+#include "hypha-endpoint.h"
+
+G_BEGIN_DECLS
+
+/* One connected, non-blocking, close-on-exec stream descriptor from a transport, with traits. */
+#define HYPHA_TYPE_CHANNEL (hypha_channel_get_type ())
+HYPHA_EXTERN
+G_DECLARE_FINAL_TYPE (HyphaChannel, hypha_channel, HYPHA, CHANNEL, GObject)
+
+typedef enum {
+  HYPHA_CHANNEL_NONE = 0,
+  HYPHA_CHANNEL_KERNEL = 1 << 0,          /* a real socket: may be handed to a client as it is */
+  HYPHA_CHANNEL_PEER_IS_NODE = 1 << 1,    /* credentials are the node's own, not those of a VMM */
+  HYPHA_CHANNEL_PRIVILEGED_PORT = 1 << 2, /* the listening port took a privilege to bind */
+} HyphaChannelFlags;
+
+#define HYPHA_TYPE_CHANNEL_FLAGS (hypha_channel_flags_get_type ())
+HYPHA_EXTERN
+GType hypha_channel_flags_get_type (void);
+
+/* Takes FD (made non-blocking and close-on-exec). LOCAL and REMOTE are canonical; either may be
+ * NULL where the kernel does not say. */
+HYPHA_EXTERN
+HyphaChannel *hypha_channel_new (int fd, HyphaEndpoint *local, HyphaEndpoint *remote,
+                                 HyphaChannelFlags flags);
+/* One end of a socketpair whose other end is pumped to and from STREAM on a thread of its own until
+ * both directions have ended; at the end it is drained for at most 2 s. */
+HYPHA_EXTERN
+HyphaChannel *hypha_channel_new_pumped (GIOStream *stream, HyphaEndpoint *local,
+                                        HyphaEndpoint *remote, GError **error);
+
+/* What the transport tells, before it hands the channel over. */
+HYPHA_EXTERN
+void hypha_channel_set_host (HyphaChannel *self, const char *host);
+HYPHA_EXTERN
+void hypha_channel_set_uid (HyphaChannel *self, guint32 uid);
+HYPHA_EXTERN
+void hypha_channel_set_cid (HyphaChannel *self, guint32 cid);
+HYPHA_EXTERN
+void hypha_channel_set_binding (HyphaChannel *self, GBytes *binding); /* 32 bytes: encrypted */
+
+HYPHA_EXTERN
+HyphaEndpoint *hypha_channel_get_local (HyphaChannel *self);
+HYPHA_EXTERN
+HyphaEndpoint *hypha_channel_get_remote (HyphaChannel *self);
+HYPHA_EXTERN
+HyphaChannelFlags hypha_channel_get_flags (HyphaChannel *self);
+/* Names the other machine within the scheme (IP address, CID, "local"): tells twins. Nullable. */
+HYPHA_EXTERN
+const char *hypha_channel_get_host (HyphaChannel *self);
+HYPHA_EXTERN
+gboolean hypha_channel_get_uid (HyphaChannel *self, guint32 *uid); /* FALSE: not known */
+HYPHA_EXTERN
+gboolean hypha_channel_get_cid (HyphaChannel *self, guint32 *cid);
+HYPHA_EXTERN
+GBytes *hypha_channel_get_binding (HyphaChannel *self); /* NULL: not encrypted by the transport */
+HYPHA_EXTERN
+int hypha_channel_get_fd (HyphaChannel *self);
+HYPHA_EXTERN
+int hypha_channel_steal_fd (HyphaChannel *self); /* -1 afterwards */
+/* Why a pumped channel ended, once it has; NULL if it has not, or ended well. Free it. */
+HYPHA_EXTERN
+GError *hypha_channel_dup_error (HyphaChannel *self);
+
+G_END_DECLS

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* For transports upon kernel sockets: the parts that all of them share. Only hypha-plugin.h
+ * includes it. */
+
+#include <sys/socket.h>
+#include "hypha-listener.h"
+
+G_BEGIN_DECLS
+
+/* Makes a channel of a connected socket, or fails; owns FD either way. REMOTE as accept(2) said. */
+typedef HyphaChannel *(*HyphaSocketAdopt) (int fd, const struct sockaddr *remote, socklen_t length,
+                                           gpointer user_data, GError **error);
+
+/* Non-blocking connect with a deadline. The message says what was connected to and why it failed;
+ * code CONNECT or TIMED_OUT, or G_IO_ERROR_CANCELLED. Returns the descriptor. TIMEOUT_MS 0: none
+ * but the kernel's. */
+HYPHA_EXTERN
+void hypha_socket_connect_async (const struct sockaddr *address, socklen_t length,
+                                 const char *display, guint timeout_ms, GCancellable *cancellable,
+                                 GAsyncReadyCallback callback, gpointer user_data);
+/* The same with a socket that the caller has made, and perhaps bound; FD is taken. */
+HYPHA_EXTERN
+void hypha_socket_connect_fd_async (int fd, const struct sockaddr *address, socklen_t length,
+                                    const char *display, guint timeout_ms,
+                                    GCancellable *cancellable, GAsyncReadyCallback callback,
+                                    gpointer user_data);
+HYPHA_EXTERN
+int hypha_socket_connect_finish (GAsyncResult *result, GError **error);
+
+/* A listener upon the listening socket FD (owned). It accepts in batches, rests when descriptors
+ * run out, and closes the socket with itself. CLOSED (nullable) runs once at the end, e.g. to
+ * unlink a socket file. */
+HYPHA_EXTERN
+HyphaListener *hypha_socket_listener_new (int fd, HyphaEndpoint *bound, HyphaSocketAdopt adopt,
+                                          gpointer user_data, GDestroyNotify closed);
+
+G_END_DECLS

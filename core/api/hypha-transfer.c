@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "hypha-stream-private.h"
+
+/* A transfer that waits, as the data of its task. Its sources hold the task until they are
+ * destroyed. */
+typedef struct {
+  HyphaTransfer transfer;
+  GSource *ready;
+  GSource *timer;
+} Wait;
+
+static GIOCondition
+get_condition (const HyphaTransfer *self)
+{
+  return self->into != NULL ? G_IO_IN : G_IO_OUT;
+}
+
+static GError *
+new_timeout (const HyphaTransfer *self)
+{
+  return g_error_new (G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "the stream %s for %u ms",
+                      self->into != NULL ? "brought nothing" : "took nothing", self->timeout_ms);
+}
+
+/* Reads or writes what can be at once; G_IO_ERROR_WOULD_BLOCK. */
+gssize
+hypha_transfer_try (const HyphaTransfer *self, GCancellable *cancellable, GError **error)
+{
+  if (self->into != NULL)
+    return g_socket_receive_with_blocking (self->socket, self->into, self->count, FALSE,
+                                           cancellable, error);
+  return g_socket_send_with_blocking (self->socket, self->from, self->count, FALSE, cancellable,
+                                      error);
+}
+
+gssize
+hypha_transfer_run (const HyphaTransfer *self, GCancellable *cancellable, GError **error)
+{
+  gint64 deadline = g_get_monotonic_time () + (gint64) self->timeout_ms * 1000;
+
+  for (;;) {
+    g_autoptr (GError) local = NULL;
+    gint64 left = -1;
+    gssize count = hypha_transfer_try (self, cancellable, &local);
+
+    if (count >= 0)
+      return count;
+    if (g_error_matches (local, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK)) {
+      g_clear_error (&local);
+      if (self->timeout_ms > 0)
+        left = MAX (deadline - g_get_monotonic_time (), 0) + 999; /* GSocket cuts it to ms */
+      if (g_socket_condition_timed_wait (self->socket, get_condition (self), left, cancellable,
+                                         &local))
+        continue;
+    }
+    if (g_error_matches (local, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
+      g_propagate_error (error, new_timeout (self));
+    else
+      g_propagate_error (error, g_steal_pointer (&local));
+    return -1;
+  }
+}
+
+static void
+clear_source (GSource **source)
+{
+  if (*source == NULL)
+    return;
+  g_source_destroy (*source);
+  g_clear_pointer (source, g_source_unref);
+}
+
+static void
+wait_free (gpointer data)
+{
+  Wait *wait = data;
+
+  g_object_unref (wait->transfer.socket);
+  g_free (wait);
+}
+
+/* Whether TASK has returned. */
+static gboolean
+try_task (GTask *task)
+{
+  Wait *wait = g_task_get_task_data (task);
+  g_autoptr (GError) error = NULL;
+  gssize count = hypha_transfer_try (&wait->transfer, g_task_get_cancellable (task), &error);
+
+  if (count < 0 && g_error_matches (error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
+    return FALSE;
+  clear_source (&wait->ready);
+  clear_source (&wait->timer);
+  if (count < 0)
+    g_task_return_error (task, g_steal_pointer (&error));
+  else
+    g_task_return_int (task, count);
+  return TRUE;
+}
+
+static gboolean
+on_ready (GSocket *socket, GIOCondition condition, gpointer data)
+{
+  g_autoptr (GTask) task = g_object_ref (data);
+
+  return try_task (task) ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
+}
+
+static gboolean
+on_timer (gpointer data)
+{
+  g_autoptr (GTask) task = g_object_ref (data);
+  Wait *wait = g_task_get_task_data (task);
+
+  clear_source (&wait->ready);
+  clear_source (&wait->timer);
+  g_task_return_error (task, new_timeout (&wait->transfer));
+  return G_SOURCE_REMOVE;
+}
+
+void
+hypha_transfer_run_async (const HyphaTransfer *self, GTask *task)
+{
+  Wait *wait = g_new0 (Wait, 1);
+
+  wait->transfer = *self;
+  g_object_ref (wait->transfer.socket);
+  g_task_set_task_data (task, wait, wait_free);
+  if (try_task (task))
+    return;
+
+  wait->ready =
+      g_socket_create_source (self->socket, get_condition (self), g_task_get_cancellable (task));
+  g_source_set_callback (wait->ready, G_SOURCE_FUNC (on_ready), g_object_ref (task),
+                         g_object_unref);
+  g_source_set_priority (wait->ready, g_task_get_priority (task));
+  g_source_attach (wait->ready, g_task_get_context (task));
+  if (self->timeout_ms == 0)
+    return;
+  wait->timer = g_timeout_source_new (self->timeout_ms);
+  g_source_set_callback (wait->timer, on_timer, g_object_ref (task), g_object_unref);
+  g_source_set_priority (wait->timer, g_task_get_priority (task));
+  g_source_attach (wait->timer, g_task_get_context (task));
+}
+
+GSource *
+hypha_transfer_create_source (GObject *stream, GSocket *socket, GIOCondition condition,
+                              GCancellable *cancellable)
+{
+  g_autoptr (GSource) child = g_socket_create_source (socket, condition, cancellable);
+
+  return g_pollable_source_new_full (stream, child, cancellable);
+}

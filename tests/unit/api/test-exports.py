@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Holds what libhypha-1.so exports against what its headers declare: test-exports.py NM LIBRARY HEADER..."""
+
+import re
+import subprocess
+import sys
+
+
+def declared_in(text):
+    """The functions that one header marks HYPHA_EXTERN."""
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+    text = re.sub(r"^#\s*define(?:.*\\\n)*.*$", "", text, flags=re.M)
+    names = set()
+    for statement in re.findall(r"\bHYPHA_EXTERN\b([^;)]*\))", text):
+        macro = re.match(r"\s*G_DECLARE_\w+\s*\(\s*\w+\s*,\s*(\w+)", statement)
+        function = re.match(r".*?(\w+)\s*\(", statement, flags=re.S)
+        names.add(macro.group(1) + "_get_type" if macro else function.group(1))
+    return names
+
+
+def exported_by(nm, library):
+    """The dynamic symbols that the library defines, without its version nodes."""
+    output = subprocess.run(
+        [nm, "-D", "--defined-only", library], check=True, capture_output=True, text=True
+    ).stdout
+    symbols = (line.split()[-2:] for line in output.splitlines())
+    return {name.split("@")[0] for kind, name in symbols if kind != "A"}
+
+
+def report(number, what, names):
+    print("%s %d /exports/%s" % ("not ok" if names else "ok", number, what))
+    for name in sorted(names):
+        print("# " + name)
+
+
+def main():
+    nm, library, *headers = sys.argv[1:]
+    declared = set()
+    for header in headers:
+        with open(header, encoding="utf-8") as stream:
+            declared |= declared_in(stream.read())
+    exported = exported_by(nm, library)
+    print("1..3")
+    report(1, "headers-declare-something", set() if len(declared) > 50 else {"too few were found"})
+    report(2, "nothing-that-no-header-declares", exported - declared)
+    report(3, "everything-that-the-headers-declare", declared - exported)
+
+
+main()

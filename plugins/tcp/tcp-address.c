@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tcp-address.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <string.h>
+
+#define NAME_MAX_CHARS 253
+#define LABEL_MAX_CHARS 63
+
+static void refuse (HyphaEndpoint *endpoint, GError **error, const char *format, ...)
+    G_GNUC_PRINTF (3, 4);
+
+static void
+refuse (HyphaEndpoint *endpoint, GError **error, const char *format, ...)
+{
+  g_autofree char *reason = NULL;
+  g_autofree char *escaped = NULL;
+  va_list args;
+
+  va_start (args, format);
+  reason = g_strdup_vprintf (format, args);
+  va_end (args);
+  /* It quotes parts of the endpoint, which may hold what plays tricks with a terminal. */
+  escaped = g_strescape (reason, NULL);
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT, "%s: %s",
+               hypha_endpoint_to_string (endpoint), escaped);
+}
+
+/* One address, one spelling: ::ffff:127.0.0.1 is 127.0.0.1. Takes ADDRESS. */
+static GInetAddress *
+unmap (GInetAddress *address)
+{
+  const guint8 *bytes = g_inet_address_to_bytes (address);
+  GInetAddress *plain;
+
+  if (g_inet_address_get_family (address) != G_SOCKET_FAMILY_IPV6 ||
+      !IN6_IS_ADDR_V4MAPPED ((const struct in6_addr *) (const void *) bytes))
+    return address;
+  plain = g_inet_address_new_from_bytes (bytes + 12, G_SOCKET_FAMILY_IPV4);
+  g_object_unref (address);
+  return plain;
+}
+
+static gboolean
+parse_scope (TcpAddress *self, const char *scope, HyphaEndpoint *endpoint, GError **error)
+{
+  if (!g_inet_address_get_is_link_local (self->numeric) &&
+      !g_inet_address_get_is_mc_link_local (self->numeric)) {
+    refuse (endpoint, error, "the scope '%%%s' has no meaning: only a link-local address has one",
+            scope);
+    return FALSE;
+  }
+  if (*scope == '\0' || strlen (scope) >= IF_NAMESIZE) {
+    refuse (endpoint, error,
+            "the scope behind '%%' is the name of a network interface, 1 to %d characters",
+            IF_NAMESIZE - 1);
+    return FALSE;
+  }
+  for (const char *c = scope; *c != '\0'; c++) {
+    if (!g_ascii_isalnum (*c) && strchr ("._-", *c) == NULL) {
+      refuse (endpoint, error, "the scope '%s' has a character that no interface's name has",
+              scope);
+      return FALSE;
+    }
+  }
+  self->scope = g_strdup (scope);
+  return TRUE;
+}
+
+/* The core has seen to it that this is an address, and stood in brackets. */
+static gboolean
+parse_ipv6 (TcpAddress *self, const char *host, HyphaEndpoint *endpoint, GError **error)
+{
+  g_auto (GStrv) parts = g_strsplit (host, "%", 2);
+  guint8 bytes[16];
+
+  if (inet_pton (AF_INET6, parts[0], bytes) != 1) {
+    refuse (endpoint, error, "the host '[%s]' is not an IPv6 address", host);
+    return FALSE;
+  }
+  self->numeric = unmap (g_inet_address_new_from_bytes (bytes, G_SOCKET_FAMILY_IPV6));
+  return parts[1] == NULL || parse_scope (self, parts[1], endpoint, error);
+}
+
+/* The resolver would take "127.1", "0x7f000001" and "2130706433" for addresses: whoever ends in a
+ * number has to be an IPv4 address in its one proper form. */
+static gboolean
+ends_in_number (const char *name)
+{
+  g_autofree char *bare = g_strdup (name);
+  const char *last;
+
+  if (g_str_has_suffix (bare, "."))
+    bare[strlen (bare) - 1] = '\0';
+  last = strrchr (bare, '.');
+  last = last == NULL ? bare : last + 1;
+  if (g_str_has_prefix (last, "0x"))
+    return strspn (last + 2, "0123456789abcdef") == strlen (last + 2);
+  return *last != '\0' && strspn (last, "0123456789") == strlen (last);
+}
+
+static gboolean
+label_is_valid (const char *label)
+{
+  gsize length = strlen (label);
+
+  return length > 0 && length <= LABEL_MAX_CHARS && label[0] != '-' && label[length - 1] != '-' &&
+         strspn (label, "abcdefghijklmnopqrstuvwxyz0123456789-_") == length;
+}
+
+static gboolean
+parse_name (TcpAddress *self, const char *host, HyphaEndpoint *endpoint, GError **error)
+{
+  g_autofree char *name =
+      g_hostname_is_non_ascii (host) ? g_hostname_to_ascii (host) : g_strdup (host);
+  g_autofree char *lower = name == NULL ? NULL : g_ascii_strdown (name, -1);
+  g_auto (GStrv) labels = lower == NULL ? NULL : g_strsplit (lower, ".", -1);
+
+  if (lower == NULL || strlen (lower) > NAME_MAX_CHARS) {
+    refuse (endpoint, error,
+            "the host '%s' is no host name: it is too long, or has characters that none has", host);
+    return FALSE;
+  }
+  if (ends_in_number (lower)) {
+    refuse (endpoint, error,
+            "the host '%s' is not an IPv4 address: that is four numbers up to 255, without "
+            "leading zeros, and a name does not end in a number",
+            host);
+    return FALSE;
+  }
+  for (guint i = 0; labels[i] != NULL; i++) {
+    /* "example.org." is a name that needs no search list. */
+    gboolean root = labels[i + 1] == NULL && i > 0 && *labels[i] == '\0';
+
+    if (!root && !label_is_valid (labels[i])) {
+      refuse (endpoint, error,
+              "the part '%s' of the host '%s' is not 1 to %d letters, digits, '-' and '_'",
+              labels[i], host, LABEL_MAX_CHARS);
+      return FALSE;
+    }
+  }
+  self->host = g_steal_pointer (&lower);
+  return TRUE;
+}
+
+static gboolean
+parse_host (TcpAddress *self, const char *host, HyphaEndpoint *endpoint, GError **error)
+{
+  guint8 bytes[4];
+
+  if (strchr (host, ':') != NULL)
+    return parse_ipv6 (self, host, endpoint, error);
+  if (g_strcmp0 (host, "any") == 0 || g_strcmp0 (host, "*") == 0) {
+    self->numeric = g_inet_address_new_any (G_SOCKET_FAMILY_IPV6);
+    return TRUE;
+  }
+  if (inet_pton (AF_INET, host, bytes) == 1) {
+    self->numeric = g_inet_address_new_from_bytes (bytes, G_SOCKET_FAMILY_IPV4);
+    return TRUE;
+  }
+  return parse_name (self, host, endpoint, error);
+}
+
+TcpAddress *
+tcp_address_parse (HyphaEndpoint *endpoint, GError **error)
+{
+  g_autoptr (TcpAddress) self = g_new0 (TcpAddress, 1);
+  g_autofree char *host = NULL;
+  guint32 port;
+
+  if (!hypha_endpoint_split_host_port (endpoint, G_MAXUINT16, &host, &port, error) ||
+      !parse_host (self, host, endpoint, error))
+    return NULL;
+  if (self->numeric != NULL) {
+    g_autofree char *text = g_inet_address_to_string (self->numeric);
+
+    self->host = g_strconcat (text, self->scope == NULL ? NULL : "%", self->scope, NULL);
+  }
+  self->port = (guint16) port;
+  return g_steal_pointer (&self);
+}
+
+void
+tcp_address_free (TcpAddress *self)
+{
+  g_clear_object (&self->numeric);
+  g_free (self->host);
+  g_free (self->scope);
+  g_free (self);
+}
+
+static HyphaEndpoint *
+make_endpoint (const char *host, guint16 port, HyphaEndpoint *options_of)
+{
+  gboolean brackets = strchr (host, ':') != NULL;
+  g_autofree char *rest =
+      g_strdup_printf ("//%s%s%s:%u", brackets ? "[" : "", host, brackets ? "]" : "", port);
+
+  return hypha_endpoint_new ("tcp", rest, options_of);
+}
+
+HyphaEndpoint *
+tcp_address_to_endpoint (const TcpAddress *self, HyphaEndpoint *options_of)
+{
+  return make_endpoint (self->host, self->port, options_of);
+}
+
+gboolean
+tcp_address_is_any (const TcpAddress *self)
+{
+  return self->numeric != NULL && g_inet_address_get_is_any (self->numeric);
+}
+
+static gboolean
+scope_to_index (const char *scope, guint32 *index, GError **error)
+{
+  guint64 number;
+
+  *index = if_nametoindex (scope);
+  if (*index != 0)
+    return TRUE;
+  if (g_ascii_string_to_unsigned (scope, 10, 1, G_MAXUINT32, &number, NULL)) {
+    *index = (guint32) number;
+    return TRUE;
+  }
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
+               "this machine has no network interface '%s': `ip link` lists those it has", scope);
+  return FALSE;
+}
+
+gboolean
+tcp_address_to_sockaddr (const TcpAddress *self, GInetAddress *numeric, TcpSockaddr *out,
+                         GError **error)
+{
+  const guint8 *bytes = g_inet_address_to_bytes (numeric);
+
+  memset (out, 0, sizeof *out);
+  if (g_inet_address_get_family (numeric) == G_SOCKET_FAMILY_IPV4) {
+    struct sockaddr_in *in = (struct sockaddr_in *) &out->storage;
+
+    in->sin_family = AF_INET;
+    in->sin_port = g_htons (self->port);
+    memcpy (&in->sin_addr, bytes, sizeof in->sin_addr);
+    out->length = sizeof *in;
+  } else {
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *) &out->storage;
+
+    in6->sin6_family = AF_INET6;
+    in6->sin6_port = g_htons (self->port);
+    memcpy (&in6->sin6_addr, bytes, sizeof in6->sin6_addr);
+    if (self->scope != NULL && !scope_to_index (self->scope, &in6->sin6_scope_id, error))
+      return FALSE;
+    out->length = sizeof *in6;
+  }
+  return TRUE;
+}
+
+char *
+tcp_sockaddr_to_host (const struct sockaddr *address)
+{
+  g_autoptr (GInetAddress) numeric = NULL;
+  g_autofree char *text = NULL;
+  char name[IF_NAMESIZE] = "";
+  guint32 scope = 0;
+
+  if (address->sa_family == AF_INET) {
+    const struct sockaddr_in *in = (const struct sockaddr_in *) (const void *) address;
+
+    numeric = g_inet_address_new_from_bytes ((const guint8 *) &in->sin_addr, G_SOCKET_FAMILY_IPV4);
+  } else if (address->sa_family == AF_INET6) {
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *) (const void *) address;
+
+    numeric = unmap (
+        g_inet_address_new_from_bytes ((const guint8 *) &in6->sin6_addr, G_SOCKET_FAMILY_IPV6));
+    scope = in6->sin6_scope_id;
+  } else
+    return NULL;
+
+  text = g_inet_address_to_string (numeric);
+  if (scope == 0)
+    return g_steal_pointer (&text);
+  if (if_indextoname (scope, name) == NULL)
+    g_snprintf (name, sizeof name, "%u", scope);
+  return g_strconcat (text, "%", name, NULL);
+}
+
+HyphaEndpoint *
+tcp_sockaddr_to_endpoint (const struct sockaddr *address)
+{
+  g_autofree char *host = tcp_sockaddr_to_host (address);
+  guint16 port;
+
+  if (host == NULL)
+    return NULL;
+  /* The port lies at the same place in both families. */
+  port = g_ntohs (((const struct sockaddr_in *) (const void *) address)->sin_port);
+  return make_endpoint (host, port, NULL);
+}

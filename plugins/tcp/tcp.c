@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tcp.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include "tcp-address.h"
+#include "tcp-bind.h"
+#include "tcp-dial.h"
+
+#define COST_IPV6 10
+#define COST_IPV4 15
+
+/* Enough to keep a fast path busy, little enough that a ping does not wait long behind it. */
+#define DEFAULT_NOTSENT_LOWAT (128 * 1024)
+#define MIN_NOTSENT_LOWAT 4096
+#define MAX_NOTSENT_LOWAT (16 * 1024 * 1024)
+
+struct _TcpTransport {
+  GObject parent_instance;
+
+  gboolean nodelay;
+  guint32 notsent_lowat; /* 0: the kernel's own bound */
+
+  gboolean stopped;
+  GPtrArray *operations; /* of Operation, each owned by its task */
+  GPtrArray *listeners;  /* of HyphaListener, not owned: each leaves when it closes */
+};
+
+static void tcp_transport_iface_init (HyphaTransportInterface *iface);
+
+G_DEFINE_FINAL_TYPE_WITH_CODE (TcpTransport, tcp_transport, G_TYPE_OBJECT,
+                               G_IMPLEMENT_INTERFACE (HYPHA_TYPE_TRANSPORT,
+                                                      tcp_transport_iface_init))
+
+/* A connect or listen under way; the data of its task. */
+typedef struct {
+  TcpTransport *transport; /* owned: a task lets go of its source before its data */
+  HyphaEndpoint *endpoint;
+  TcpAddress *address;
+  GCancellable *cancellable; /* follows the caller's, and stop */
+  GSource *follow;           /* nullable */
+} Operation;
+
+/* What a listener hands to each channel it accepts. */
+typedef struct {
+  TcpTransport *transport;
+  HyphaListener *listener; /* not owned */
+} Acceptor;
+
+/* ---- channels ---- */
+
+/* What fails here costs speed, never a byte: a socket that is already broken says so at its first
+ * read. */
+static void
+tune (TcpTransport *self, int fd)
+{
+  const int nodelay = self->nodelay;
+  const int lowat = (int) self->notsent_lowat;
+
+  if (setsockopt (fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, sizeof nodelay) < 0)
+    g_debug ("TCP_NODELAY: %s", g_strerror (errno));
+  if (lowat > 0 && setsockopt (fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof lowat) < 0)
+    g_debug ("TCP_NOTSENT_LOWAT: %s", g_strerror (errno));
+}
+
+/* Takes FD. REMOTE is whom the endpoint of the channel names, PEER the address that names its host.
+ */
+static HyphaChannel *
+make_channel (TcpTransport *self, int fd, HyphaEndpoint *remote, const struct sockaddr *peer)
+{
+  g_autoptr (HyphaEndpoint) local = NULL;
+  g_autofree char *host = tcp_sockaddr_to_host (peer);
+  TcpSockaddr name = { .length = sizeof name.storage };
+  HyphaChannel *channel;
+
+  if (getsockname (fd, (struct sockaddr *) &name.storage, &name.length) == 0)
+    local = tcp_sockaddr_to_endpoint ((const struct sockaddr *) &name.storage);
+  tune (self, fd);
+  channel = hypha_channel_new (fd, local, remote, HYPHA_CHANNEL_KERNEL);
+  hypha_channel_set_host (channel, host);
+  return channel;
+}
+
+static HyphaChannel *
+adopt (int fd, const struct sockaddr *remote, socklen_t length, gpointer user_data, GError **error)
+{
+  Acceptor *acceptor = user_data;
+  g_autoptr (HyphaEndpoint) endpoint = tcp_sockaddr_to_endpoint (remote);
+
+  return make_channel (acceptor->transport, fd, endpoint, remote);
+}
+
+/* ---- operations ---- */
+
+static gboolean
+on_caller_cancelled (GCancellable *cancellable, gpointer user_data)
+{
+  Operation *operation = user_data;
+
+  g_cancellable_cancel (operation->cancellable);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+operation_free (Operation *operation)
+{
+  g_ptr_array_remove_fast (operation->transport->operations, operation);
+  if (operation->follow != NULL)
+    g_source_destroy (operation->follow);
+  g_clear_pointer (&operation->follow, g_source_unref);
+  g_clear_object (&operation->cancellable);
+  g_clear_pointer (&operation->address, tcp_address_free);
+  g_clear_pointer (&operation->endpoint, hypha_endpoint_unref);
+  g_object_unref (operation->transport);
+  g_free (operation);
+}
+
+/* NULL: the task has returned an error. */
+static Operation *
+operation_new (GTask *task, HyphaEndpoint *endpoint)
+{
+  TcpTransport *self = g_task_get_source_object (task);
+  GCancellable *cancellable = g_task_get_cancellable (task);
+  GError *error = NULL;
+  TcpAddress *address;
+  Operation *operation;
+
+  if (g_task_return_error_if_cancelled (task))
+    return NULL;
+  if (self->stopped) {
+    g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CANCELLED,
+                             "%s: the transport tcp has been stopped",
+                             hypha_endpoint_to_string (endpoint));
+    return NULL;
+  }
+  address = tcp_address_parse (endpoint, &error);
+  if (address == NULL) {
+    g_task_return_error (task, error);
+    return NULL;
+  }
+  operation = g_new0 (Operation, 1);
+  operation->transport = g_object_ref (self);
+  operation->endpoint = hypha_endpoint_without_options (endpoint);
+  operation->address = address;
+  operation->cancellable = g_cancellable_new ();
+  if (cancellable != NULL) {
+    /* A source, not g_cancellable_connect(): that would end things within somebody else's call. */
+    operation->follow = g_cancellable_source_new (cancellable);
+    g_source_set_callback (operation->follow, G_SOURCE_FUNC (on_caller_cancelled), operation, NULL);
+    g_source_attach (operation->follow, g_task_get_context (task));
+  }
+  g_ptr_array_add (self->operations, operation);
+  g_task_set_task_data (task, operation, (GDestroyNotify) operation_free);
+  return operation;
+}
+
+/* ---- connecting ---- */
+
+static void
+on_dialled (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  Operation *operation = g_task_get_task_data (task);
+  TcpSockaddr peer = { .length = sizeof peer.storage };
+  GError *error = NULL;
+  int fd = tcp_dial_finish (result, &error);
+
+  if (fd < 0) {
+    g_task_return_error (task, error);
+    return;
+  }
+  if (getpeername (fd, (struct sockaddr *) &peer.storage, &peer.length) < 0) {
+    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_CONNECT,
+                             "%s: the connection was lost at once: %s",
+                             hypha_endpoint_to_string (operation->endpoint), g_strerror (errno));
+    close (fd);
+    return;
+  }
+  g_task_return_pointer (task,
+                         make_channel (operation->transport, fd, operation->endpoint,
+                                       (const struct sockaddr *) &peer.storage),
+                         g_object_unref);
+}
+
+static void
+tcp_transport_connect_async (HyphaTransport *transport, HyphaEndpoint *endpoint, guint timeout_ms,
+                             GCancellable *cancellable, GAsyncReadyCallback callback,
+                             gpointer user_data)
+{
+  g_autoptr (GTask) task = g_task_new (transport, cancellable, callback, user_data);
+  const char *display;
+  Operation *operation;
+
+  g_task_set_source_tag (task, tcp_transport_connect_async);
+  g_task_set_name (task, "tcp-connect");
+  operation = operation_new (task, endpoint);
+  if (operation == NULL)
+    return;
+  display = hypha_endpoint_to_string (operation->endpoint);
+  if (tcp_address_is_any (operation->address) || operation->address->port == 0) {
+    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+                             "%s is for listening only: to connect, name one host and its port",
+                             display);
+    return;
+  }
+  tcp_dial_async (operation->address, display, timeout_ms, operation->cancellable, on_dialled,
+                  g_steal_pointer (&task));
+}
+
+static HyphaChannel *
+tcp_transport_connect_finish (HyphaTransport *transport, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+/* ---- listening ---- */
+
+static void
+on_listener_closed (gpointer user_data)
+{
+  Acceptor *acceptor = user_data;
+
+  g_ptr_array_remove_fast (acceptor->transport->listeners, acceptor->listener);
+  g_object_unref (acceptor->transport);
+  g_free (acceptor);
+}
+
+static HyphaListener *
+listen_on (Operation *operation, GInetAddress *numeric, GError **error)
+{
+  TcpTransport *self = operation->transport;
+  g_autoptr (HyphaEndpoint) endpoint = NULL;
+  Acceptor *acceptor;
+  TcpSockaddr bound;
+  int fd = tcp_bind (operation->address, numeric, hypha_endpoint_to_string (operation->endpoint),
+                     &bound, error);
+
+  if (fd < 0)
+    return NULL;
+  endpoint = tcp_sockaddr_to_endpoint ((const struct sockaddr *) &bound.storage);
+  acceptor = g_new0 (Acceptor, 1);
+  acceptor->transport = g_object_ref (self);
+  acceptor->listener =
+      hypha_socket_listener_new (fd, endpoint, adopt, acceptor, on_listener_closed);
+  g_ptr_array_add (self->listeners, acceptor->listener);
+  return acceptor->listener;
+}
+
+static void
+on_name_resolved (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  Operation *operation = g_task_get_task_data (task);
+  HyphaListener *listener = NULL;
+  GError *error = NULL;
+  GList *addresses = g_resolver_lookup_by_name_finish (G_RESOLVER (source), result, &error);
+
+  if (addresses == NULL && !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+    g_autoptr (GError) reason = g_steal_pointer (&error);
+
+    error = g_error_new (HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+                         "cannot listen on %s: the name cannot be resolved: %s",
+                         hypha_endpoint_to_string (operation->endpoint),
+                         reason == NULL ? "it has no address" : reason->message);
+  }
+  /* The first of its addresses that this machine has. */
+  for (GList *l = addresses; l != NULL && listener == NULL; l = l->next) {
+    g_clear_error (&error);
+    listener = listen_on (operation, l->data, &error);
+    if (listener == NULL && !g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE))
+      break;
+  }
+  g_list_free_full (addresses, g_object_unref);
+  if (listener == NULL)
+    g_task_return_error (task, error);
+  else
+    g_task_return_pointer (task, listener, g_object_unref);
+}
+
+static void
+tcp_transport_listen_async (HyphaTransport *transport, HyphaEndpoint *endpoint,
+                            GCancellable *cancellable, GAsyncReadyCallback callback,
+                            gpointer user_data)
+{
+  g_autoptr (GTask) task = g_task_new (transport, cancellable, callback, user_data);
+  g_autoptr (GResolver) resolver = NULL;
+  HyphaListener *listener;
+  Operation *operation;
+  GError *error = NULL;
+
+  g_task_set_source_tag (task, tcp_transport_listen_async);
+  g_task_set_name (task, "tcp-listen");
+  operation = operation_new (task, endpoint);
+  if (operation == NULL)
+    return;
+  if (operation->address->numeric == NULL) {
+    resolver = g_resolver_get_default ();
+    g_resolver_lookup_by_name_async (resolver, operation->address->host, operation->cancellable,
+                                     on_name_resolved, g_steal_pointer (&task));
+    return;
+  }
+  listener = listen_on (operation, operation->address->numeric, &error);
+  if (listener == NULL)
+    g_task_return_error (task, error);
+  else
+    g_task_return_pointer (task, listener, g_object_unref);
+}
+
+static HyphaListener *
+tcp_transport_listen_finish (HyphaTransport *transport, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+static void
+tcp_transport_stop (HyphaTransport *transport)
+{
+  TcpTransport *self = TCP_TRANSPORT (transport);
+
+  self->stopped = TRUE;
+  for (guint i = self->operations->len; i > 0; i--)
+    g_cancellable_cancel (((Operation *) self->operations->pdata[i - 1])->cancellable);
+  while (self->listeners->len > 0) {
+    g_autoptr (HyphaListener) listener = g_object_ref (self->listeners->pdata[0]);
+
+    hypha_listener_close (listener);
+  }
+}
+
+/* ---- the rest of the interface ---- */
+
+static const char *const *
+tcp_transport_get_schemes (HyphaTransport *transport)
+{
+  static const char *const schemes[] = { "tcp", NULL };
+
+  return schemes;
+}
+
+static HyphaEndpoint *
+tcp_transport_parse (HyphaTransport *transport, HyphaEndpoint *endpoint, GError **error)
+{
+  g_autoptr (TcpAddress) address = tcp_address_parse (endpoint, error);
+
+  return address == NULL ? NULL : tcp_address_to_endpoint (address, endpoint);
+}
+
+static gboolean
+read_option (const char *key, GVariant *value, gboolean *nodelay, guint32 *notsent_lowat,
+             GError **error)
+{
+  if (g_str_equal (key, "nodelay") && g_variant_is_of_type (value, G_VARIANT_TYPE_BOOLEAN)) {
+    *nodelay = g_variant_get_boolean (value);
+    return TRUE;
+  }
+  if (g_str_equal (key, "notsent-lowat") && g_variant_is_of_type (value, G_VARIANT_TYPE_UINT32)) {
+    *notsent_lowat = g_variant_get_uint32 (value);
+    if (*notsent_lowat == 0 ||
+        (*notsent_lowat >= MIN_NOTSENT_LOWAT && *notsent_lowat <= MAX_NOTSENT_LOWAT))
+      return TRUE;
+    g_set_error (
+        error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+        "option 'notsent-lowat' of the transport tcp is %u: it is 0 (no bound) or %u to %u bytes",
+        *notsent_lowat, MIN_NOTSENT_LOWAT, MAX_NOTSENT_LOWAT);
+    return FALSE;
+  }
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+               "the transport tcp has no option '%s' of type '%s': it has 'nodelay' (b) and "
+               "'notsent-lowat' (u)",
+               key, g_variant_get_type_string (value));
+  return FALSE;
+}
+
+static gboolean
+tcp_transport_configure (HyphaTransport *transport, GVariant *options, GError **error)
+{
+  TcpTransport *self = TCP_TRANSPORT (transport);
+  guint32 notsent_lowat = DEFAULT_NOTSENT_LOWAT;
+  gboolean nodelay = TRUE;
+  GVariantIter iter;
+  const char *key;
+  GVariant *value;
+
+  g_variant_iter_init (&iter, options);
+  while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
+    g_autoptr (GVariant) owned = value;
+
+    if (!read_option (key, owned, &nodelay, &notsent_lowat, error))
+      return FALSE;
+  }
+  self->nodelay = nodelay;
+  self->notsent_lowat = notsent_lowat;
+  return TRUE;
+}
+
+static gboolean
+family_works (int family)
+{
+  int fd = socket (family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  if (fd < 0)
+    return FALSE;
+  close (fd);
+  return TRUE;
+}
+
+static gboolean
+tcp_transport_probe (HyphaTransport *transport, GVariantDict *details, GError **error)
+{
+  gboolean ipv4 = family_works (AF_INET);
+  gboolean ipv6 = family_works (AF_INET6);
+
+  g_variant_dict_insert (details, "ipv4", "b", ipv4);
+  g_variant_dict_insert (details, "ipv6", "b", ipv6);
+  if (ipv4 || ipv6)
+    return TRUE;
+  g_set_error_literal (
+      error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+      "this process can open neither IPv4 nor IPv6 sockets: a kernel without them, or a sandbox "
+      "(RestrictAddressFamilies= in the service's unit)");
+  return FALSE;
+}
+
+static guint
+tcp_transport_get_link_cost (HyphaTransport *transport, HyphaEndpoint *endpoint)
+{
+  gboolean ipv6 = endpoint != NULL && g_str_has_prefix (hypha_endpoint_get_rest (endpoint), "//[");
+
+  return ipv6 ? COST_IPV6 : COST_IPV4;
+}
+
+static void
+tcp_transport_finalize (GObject *object)
+{
+  TcpTransport *self = TCP_TRANSPORT (object);
+
+  g_ptr_array_unref (self->operations);
+  g_ptr_array_unref (self->listeners);
+  G_OBJECT_CLASS (tcp_transport_parent_class)->finalize (object);
+}
+
+static void
+tcp_transport_class_init (TcpTransportClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = tcp_transport_finalize;
+}
+
+static void
+tcp_transport_init (TcpTransport *self)
+{
+  self->nodelay = TRUE;
+  self->notsent_lowat = DEFAULT_NOTSENT_LOWAT;
+  self->operations = g_ptr_array_new ();
+  self->listeners = g_ptr_array_new ();
+}
+
+static void
+tcp_transport_iface_init (HyphaTransportInterface *iface)
+{
+  iface->get_schemes = tcp_transport_get_schemes;
+  iface->parse = tcp_transport_parse;
+  iface->configure = tcp_transport_configure;
+  iface->probe = tcp_transport_probe;
+  iface->get_link_cost = tcp_transport_get_link_cost;
+  iface->connect_async = tcp_transport_connect_async;
+  iface->connect_finish = tcp_transport_connect_finish;
+  iface->listen_async = tcp_transport_listen_async;
+  iface->listen_finish = tcp_transport_listen_finish;
+  iface->stop = tcp_transport_stop;
+}
+
+static HyphaTransport *
+create (GError **error)
+{
+  return g_object_new (TCP_TYPE_TRANSPORT, NULL);
+}
+
+HYPHA_DEFINE_PLUGIN (tcp, "tcp", "1.0", "TCP over IPv4 and IPv6", "LGPL-2.1-or-later", 0, create);

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "unix-address.h"
+
+#include <stddef.h>
+#include <string.h>
+
+static gboolean refuse (HyphaEndpoint *endpoint, GError **error, const char *format, ...)
+    G_GNUC_PRINTF (3, 4);
+
+static gboolean
+refuse (HyphaEndpoint *endpoint, GError **error, const char *format, ...)
+{
+  g_autofree char *reason = NULL;
+  va_list args;
+
+  va_start (args, format);
+  reason = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT, "%s: %s",
+               hypha_endpoint_to_string (endpoint), reason);
+  return FALSE;
+}
+
+static gboolean
+check_characters (HyphaEndpoint *endpoint, const char *what, const char *name, GError **error)
+{
+  if (strlen (name) > UNIX_NAME_MAX)
+    return refuse (endpoint, error, "the %s has %zu bytes, and the kernel takes at most %zu", what,
+                   strlen (name), UNIX_NAME_MAX);
+  for (const char *c = name; *c != '\0'; c = g_utf8_next_char (c))
+    if (!g_unichar_isprint (g_utf8_get_char (c)))
+      return refuse (endpoint, error, "the %s has a character that cannot be printed, at byte %zu",
+                     what, (gsize) (c - name) + 1);
+  return TRUE;
+}
+
+static gboolean
+check_path (HyphaEndpoint *endpoint, const char *path, GError **error)
+{
+  /* With the slash in front: of an empty string there would be no part at all. */
+  g_auto (GStrv) parts = g_strsplit (path, "/", -1);
+
+  if (!check_characters (endpoint, "path", path, error))
+    return FALSE;
+  for (guint i = 1; parts[i] != NULL; i++) {
+    if (*parts[i] == '\0')
+      return refuse (endpoint, error, "part %u of the path is empty", i);
+    if (g_str_equal (parts[i], ".") || g_str_equal (parts[i], ".."))
+      return refuse (endpoint, error, "part %u of the path is '%s': write the path without it", i,
+                     parts[i]);
+  }
+  return TRUE;
+}
+
+gboolean
+unix_address_parse (HyphaEndpoint *endpoint, UnixAddress *self, GError **error)
+{
+  const char *rest = hypha_endpoint_get_rest (endpoint);
+
+  memset (self, 0, sizeof *self);
+  if (*rest == '@') {
+    self->abstract = TRUE;
+    rest++;
+    if (*rest == '\0')
+      return refuse (endpoint, error, "the abstract name behind '@' is empty");
+    if (!check_characters (endpoint, "abstract name", rest, error))
+      return FALSE;
+  } else {
+    if (g_str_has_prefix (rest, "//")) {
+      rest += 2;
+      if (*rest != '/')
+        return refuse (
+            endpoint, error,
+            "a Unix socket has no host: a path stands behind three slashes, unix:///PATH");
+    }
+    if (*rest != '/')
+      return refuse (endpoint, error,
+                     "the path is not absolute: write unix:///PATH, or unix:@NAME");
+    if (!check_path (endpoint, rest, error))
+      return FALSE;
+  }
+  g_strlcpy (self->name, rest, sizeof self->name);
+  return TRUE;
+}
+
+HyphaEndpoint *
+unix_address_to_endpoint (const UnixAddress *self, HyphaEndpoint *options_of)
+{
+  g_autofree char *rest = g_strconcat (self->abstract ? "@" : "//", self->name, NULL);
+
+  return hypha_endpoint_new ("unix", rest, options_of);
+}
+
+socklen_t
+unix_address_to_sockaddr (const UnixAddress *self, struct sockaddr_un *out)
+{
+  memset (out, 0, sizeof *out);
+  out->sun_family = AF_UNIX;
+  memcpy (out->sun_path + (self->abstract ? 1 : 0), self->name, strlen (self->name));
+  /* Either way one byte beside the name: the NUL that ends a path, or the one that begins an
+   * abstract name. */
+  return (socklen_t) (offsetof (struct sockaddr_un, sun_path) + strlen (self->name) + 1);
+}

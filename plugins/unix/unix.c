@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "unix.h"
+
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "unix-address.h"
+#include "unix-bind.h"
+
+#define COST 3
+
+/* As for a D-Bus socket: the directory decides who reaches it, the handshake who may talk. */
+#define DEFAULT_MODE 0666
+
+/* How long a listener waits for another daemon that is about to listen in the same directory. */
+#define LOCK_RETRY_MS 20
+#define LOCK_PATIENCE_MS 2000
+
+struct _UnixTransport {
+  GObject parent_instance;
+
+  mode_t mode;
+  gboolean stopped;
+  GPtrArray *operations; /* of Operation, each owned by its task */
+  GPtrArray *listeners;  /* of HyphaListener, not owned: each leaves when it closes */
+};
+
+static void unix_transport_iface_init (HyphaTransportInterface *iface);
+
+G_DEFINE_FINAL_TYPE_WITH_CODE (UnixTransport, unix_transport, G_TYPE_OBJECT,
+                               G_IMPLEMENT_INTERFACE (HYPHA_TYPE_TRANSPORT,
+                                                      unix_transport_iface_init))
+
+/* A connect or listen under way; the data of its task. */
+typedef struct {
+  UnixTransport *transport; /* owned: a task lets go of its source before its data */
+  HyphaEndpoint *endpoint;
+  UnixAddress address;
+  GCancellable *cancellable; /* follows the caller's, and stop */
+  GSource *follow;           /* nullable */
+  gint64 patience;           /* until when it waits for the directory's lock, in monotonic us */
+} Operation;
+
+/* What belongs to a listener. */
+typedef struct {
+  UnixTransport *transport;
+  HyphaListener *listener; /* not owned */
+  HyphaEndpoint *bound;
+  UnixAddress address;
+  UnixFile file;
+  int keep; /* the listening socket once more: it outlives its file by a moment */
+} Acceptor;
+
+/* ---- channels ---- */
+
+/* Takes FD. */
+static HyphaChannel *
+make_channel (int fd, HyphaEndpoint *local, HyphaEndpoint *remote)
+{
+  HyphaChannel *channel =
+      hypha_channel_new (fd, local, remote, HYPHA_CHANNEL_KERNEL | HYPHA_CHANNEL_PEER_IS_NODE);
+  struct ucred credentials;
+  socklen_t length = sizeof credentials;
+
+  hypha_channel_set_host (channel, "local");
+  if (getsockopt (fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0 &&
+      credentials.uid != (uid_t) -1)
+    hypha_channel_set_uid (channel, credentials.uid);
+  return channel;
+}
+
+static HyphaChannel *
+adopt (int fd, const struct sockaddr *remote, socklen_t length, gpointer user_data, GError **error)
+{
+  Acceptor *acceptor = user_data;
+
+  /* Whatever name the other end gave its socket: it is nowhere that one could connect to. */
+  return make_channel (fd, acceptor->bound, NULL);
+}
+
+/* ---- operations ---- */
+
+static gboolean
+on_caller_cancelled (GCancellable *cancellable, gpointer user_data)
+{
+  Operation *operation = user_data;
+
+  g_cancellable_cancel (operation->cancellable);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+operation_free (Operation *operation)
+{
+  g_ptr_array_remove_fast (operation->transport->operations, operation);
+  if (operation->follow != NULL)
+    g_source_destroy (operation->follow);
+  g_clear_pointer (&operation->follow, g_source_unref);
+  g_clear_object (&operation->cancellable);
+  g_clear_pointer (&operation->endpoint, hypha_endpoint_unref);
+  g_object_unref (operation->transport);
+  g_free (operation);
+}
+
+static void
+return_stopped (GTask *task, HyphaEndpoint *endpoint)
+{
+  g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CANCELLED,
+                           "%s: cancelled, or the transport unix was stopped",
+                           hypha_endpoint_to_string (endpoint));
+}
+
+/* NULL: the task has returned an error. */
+static Operation *
+operation_new (GTask *task, HyphaEndpoint *endpoint)
+{
+  UnixTransport *self = g_task_get_source_object (task);
+  GCancellable *cancellable = g_task_get_cancellable (task);
+  UnixAddress address;
+  GError *error = NULL;
+  Operation *operation;
+
+  if (g_task_return_error_if_cancelled (task))
+    return NULL;
+  if (self->stopped) {
+    return_stopped (task, endpoint);
+    return NULL;
+  }
+  if (!unix_address_parse (endpoint, &address, &error)) {
+    g_task_return_error (task, error);
+    return NULL;
+  }
+  operation = g_new0 (Operation, 1);
+  operation->transport = g_object_ref (self);
+  operation->endpoint = hypha_endpoint_without_options (endpoint);
+  operation->address = address;
+  operation->cancellable = g_cancellable_new ();
+  if (cancellable != NULL) {
+    /* A source, not g_cancellable_connect(): that would end things within somebody else's call. */
+    operation->follow = g_cancellable_source_new (cancellable);
+    g_source_set_callback (operation->follow, G_SOURCE_FUNC (on_caller_cancelled), operation, NULL);
+    g_source_attach (operation->follow, g_task_get_context (task));
+  }
+  g_ptr_array_add (self->operations, operation);
+  g_task_set_task_data (task, operation, (GDestroyNotify) operation_free);
+  return operation;
+}
+
+/* ---- connecting ---- */
+
+static void
+on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  Operation *operation = g_task_get_task_data (task);
+  GError *error = NULL;
+  int fd = hypha_socket_connect_finish (result, &error);
+
+  if (fd < 0)
+    g_task_return_error (task, error);
+  else
+    g_task_return_pointer (task, make_channel (fd, NULL, operation->endpoint), g_object_unref);
+}
+
+static void
+unix_transport_connect_async (HyphaTransport *transport, HyphaEndpoint *endpoint, guint timeout_ms,
+                              GCancellable *cancellable, GAsyncReadyCallback callback,
+                              gpointer user_data)
+{
+  g_autoptr (GTask) task = g_task_new (transport, cancellable, callback, user_data);
+  struct sockaddr_un sockaddr;
+  socklen_t length;
+  Operation *operation;
+
+  g_task_set_source_tag (task, unix_transport_connect_async);
+  g_task_set_name (task, "unix-connect");
+  operation = operation_new (task, endpoint);
+  if (operation == NULL)
+    return;
+  length = unix_address_to_sockaddr (&operation->address, &sockaddr);
+  hypha_socket_connect_async ((const struct sockaddr *) &sockaddr, length,
+                              hypha_endpoint_to_string (operation->endpoint), timeout_ms,
+                              operation->cancellable, on_connected, g_steal_pointer (&task));
+}
+
+static HyphaChannel *
+unix_transport_connect_finish (HyphaTransport *transport, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+/* ---- listening ---- */
+
+/* The file goes first and the socket after it: in between nobody takes it for a dead one and
+ * replaces it. */
+static void
+on_listener_closed (gpointer user_data)
+{
+  Acceptor *acceptor = user_data;
+
+  if (!acceptor->address.abstract)
+    unix_unlink (&acceptor->address, &acceptor->file);
+  close (acceptor->keep);
+  g_ptr_array_remove_fast (acceptor->transport->listeners, acceptor->listener);
+  hypha_endpoint_unref (acceptor->bound);
+  g_object_unref (acceptor->transport);
+  g_free (acceptor);
+}
+
+static HyphaListener *
+listen_on (Operation *operation, GError **error)
+{
+  UnixTransport *self = operation->transport;
+  const char *display = hypha_endpoint_to_string (operation->endpoint);
+  g_autofree Acceptor *acceptor = g_new0 (Acceptor, 1);
+  int fd = unix_bind (&operation->address, display, self->mode, &acceptor->file, error);
+
+  if (fd < 0)
+    return NULL;
+  acceptor->address = operation->address;
+  acceptor->keep = fcntl (fd, F_DUPFD_CLOEXEC, 0);
+  if (acceptor->keep < 0) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, "cannot listen on %s: %s", display,
+                 g_strerror (errno));
+    if (!acceptor->address.abstract)
+      unix_unlink (&acceptor->address, &acceptor->file);
+    close (fd);
+    return NULL;
+  }
+  acceptor->transport = g_object_ref (self);
+  acceptor->bound = hypha_endpoint_ref (operation->endpoint);
+  acceptor->listener =
+      hypha_socket_listener_new (fd, acceptor->bound, adopt, acceptor, on_listener_closed);
+  g_ptr_array_add (self->listeners, acceptor->listener);
+  return g_steal_pointer (&acceptor)->listener;
+}
+
+static gboolean
+try_to_listen (gpointer user_data)
+{
+  GTask *task = user_data;
+  Operation *operation = g_task_get_task_data (task);
+  g_autoptr (GError) error = NULL;
+  HyphaListener *listener;
+
+  if (g_cancellable_is_cancelled (operation->cancellable)) {
+    return_stopped (task, operation->endpoint);
+    return G_SOURCE_REMOVE;
+  }
+  listener = listen_on (operation, &error);
+  if (listener != NULL)
+    g_task_return_pointer (task, listener, g_object_unref);
+  else if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_BUSY))
+    g_task_return_error (task, g_steal_pointer (&error));
+  else if (g_get_monotonic_time () < operation->patience)
+    return G_SOURCE_CONTINUE;
+  else
+    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_BUSY, "%s", error->message);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+unix_transport_listen_async (HyphaTransport *transport, HyphaEndpoint *endpoint,
+                             GCancellable *cancellable, GAsyncReadyCallback callback,
+                             gpointer user_data)
+{
+  g_autoptr (GTask) task = g_task_new (transport, cancellable, callback, user_data);
+  g_autoptr (GSource) retry = NULL;
+  Operation *operation;
+
+  g_task_set_source_tag (task, unix_transport_listen_async);
+  g_task_set_name (task, "unix-listen");
+  operation = operation_new (task, endpoint);
+  if (operation == NULL)
+    return;
+  operation->patience = g_get_monotonic_time () + LOCK_PATIENCE_MS * G_TIME_SPAN_MILLISECOND;
+  if (try_to_listen (task) == G_SOURCE_REMOVE)
+    return;
+  retry = g_timeout_source_new (LOCK_RETRY_MS);
+  g_task_attach_source (task, retry, try_to_listen);
+}
+
+static HyphaListener *
+unix_transport_listen_finish (HyphaTransport *transport, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+static void
+unix_transport_stop (HyphaTransport *transport)
+{
+  UnixTransport *self = UNIX_TRANSPORT (transport);
+
+  self->stopped = TRUE;
+  for (guint i = self->operations->len; i > 0; i--)
+    g_cancellable_cancel (((Operation *) self->operations->pdata[i - 1])->cancellable);
+  while (self->listeners->len > 0) {
+    g_autoptr (HyphaListener) listener = g_object_ref (self->listeners->pdata[0]);
+
+    hypha_listener_close (listener);
+  }
+}
+
+/* ---- the rest of the interface ---- */
+
+static const char *const *
+unix_transport_get_schemes (HyphaTransport *transport)
+{
+  static const char *const schemes[] = { "unix", NULL };
+
+  return schemes;
+}
+
+static HyphaEndpoint *
+unix_transport_parse (HyphaTransport *transport, HyphaEndpoint *endpoint, GError **error)
+{
+  UnixAddress address;
+
+  return unix_address_parse (endpoint, &address, error)
+             ? unix_address_to_endpoint (&address, endpoint)
+             : NULL;
+}
+
+/* "600", "0660": octal, as chmod(1) takes it. */
+static gboolean
+parse_mode (const char *text, mode_t *mode)
+{
+  gsize length = strlen (text);
+
+  if (length < 3 || length > 4 || strspn (text, "01234567") != length ||
+      (length == 4 && text[0] != '0'))
+    return FALSE;
+  *mode = (mode_t) g_ascii_strtoull (text, NULL, 8);
+  return TRUE;
+}
+
+static gboolean
+unix_transport_configure (HyphaTransport *transport, GVariant *options, GError **error)
+{
+  UnixTransport *self = UNIX_TRANSPORT (transport);
+  mode_t mode = DEFAULT_MODE;
+  GVariantIter iter;
+  const char *key;
+  GVariant *value;
+
+  g_variant_iter_init (&iter, options);
+  while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
+    g_autoptr (GVariant) owned = value;
+
+    if (!g_str_equal (key, "mode") || !g_variant_is_of_type (owned, G_VARIANT_TYPE_STRING)) {
+      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                   "the transport unix has no option '%s' of type '%s': it has 'mode' (s), the "
+                   "mode of socket "
+                   "files in octal",
+                   key, g_variant_get_type_string (owned));
+      return FALSE;
+    }
+    if (!parse_mode (g_variant_get_string (owned, NULL), &mode)) {
+      g_set_error (
+          error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+          "option 'mode' of the transport unix is '%s': it is three octal digits, such as '660'",
+          g_variant_get_string (owned, NULL));
+      return FALSE;
+    }
+  }
+  self->mode = mode;
+  return TRUE;
+}
+
+static gboolean
+unix_transport_probe (HyphaTransport *transport, GVariantDict *details, GError **error)
+{
+  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  if (fd >= 0) {
+    close (fd);
+    return TRUE;
+  }
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+               "this process cannot open Unix sockets: %s; look for a sandbox "
+               "(RestrictAddressFamilies= in the "
+               "service's unit)",
+               g_strerror (errno));
+  return FALSE;
+}
+
+static guint
+unix_transport_get_link_cost (HyphaTransport *transport, HyphaEndpoint *endpoint)
+{
+  return COST;
+}
+
+static void
+unix_transport_finalize (GObject *object)
+{
+  UnixTransport *self = UNIX_TRANSPORT (object);
+
+  g_ptr_array_unref (self->operations);
+  g_ptr_array_unref (self->listeners);
+  G_OBJECT_CLASS (unix_transport_parent_class)->finalize (object);
+}
+
+static void
+unix_transport_class_init (UnixTransportClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = unix_transport_finalize;
+}
+
+static void
+unix_transport_init (UnixTransport *self)
+{
+  self->mode = DEFAULT_MODE;
+  self->operations = g_ptr_array_new ();
+  self->listeners = g_ptr_array_new ();
+}
+
+static void
+unix_transport_iface_init (HyphaTransportInterface *iface)
+{
+  iface->get_schemes = unix_transport_get_schemes;
+  iface->parse = unix_transport_parse;
+  iface->configure = unix_transport_configure;
+  iface->probe = unix_transport_probe;
+  iface->get_link_cost = unix_transport_get_link_cost;
+  iface->connect_async = unix_transport_connect_async;
+  iface->connect_finish = unix_transport_connect_finish;
+  iface->listen_async = unix_transport_listen_async;
+  iface->listen_finish = unix_transport_listen_finish;
+  iface->stop = unix_transport_stop;
+}
+
+static HyphaTransport *
+create (GError **error)
+{
+  return g_object_new (UNIX_TYPE_TRANSPORT, NULL);
+}
+
+HYPHA_DEFINE_PLUGIN (unix, "unix", "1.0", "Unix sockets, as files and abstract",
+                     "LGPL-2.1-or-later", 0, create);

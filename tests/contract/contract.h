@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <hypha-plugin.h>
+
+G_BEGIN_DECLS
+
+/* One way to write an endpoint. CANONICAL is what it becomes; or NULL, and it is refused with a
+ * message that has PART. */
+typedef struct {
+  const char *uri;
+  const char *canonical;
+  const char *part;
+} ContractSpelling;
+
+/* A transport, as the contract suite has to know it. */
+typedef struct {
+  const char *name; /* in the names of the tests: "tcp-ipv6" */
+  HyphaTransport *(*create) (void);
+  /* Whether this machine can run it; if not, WHY (a sentence, to free). NULL: every machine can. */
+  gboolean (*usable) (char **why);
+  /* The endpoint (to free) of an address on which nobody listens. DIRECTORY is private to the test.
+   */
+  char *(*fresh) (const char *directory);
+  /* An endpoint (to free) to which a connect neither succeeds nor fails, while the descriptors in
+   * HELD are open. NULL: there is no way to make one. */
+  char *(*silent) (const char *directory, GArray *held);
+  const ContractSpelling *spellings; /* up to one without a uri */
+  HyphaChannelFlags flags;           /* of every channel */
+  const char *host;                  /* of every channel; NULL: none */
+  gboolean has_uid;                  /* the kernel tells the peer's uid at both ends */
+  gboolean has_cid;
+  gboolean encrypted;  /* by the transport itself, with a binding that is equal at both ends */
+  gboolean half_close; /* the end of one direction arrives, and the other goes on */
+} Contract;
+
+/* Registers every test of the contract, as /contract/NAME/... CONTRACT has to last. */
+void contract_add_tests (const Contract *contract);
+
+G_END_DECLS

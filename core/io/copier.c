@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "io/copier.h"
+
+#include <errno.h>
+#include <hypha.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Read and write rather than splice: it takes every kind of descriptor, and an idle copier holds
+ * neither a pipe nor a buffer. */
+#define READ_MAX (64 * 1024)
+#define ROUNDS 4 /* of READ_MAX at a wake-up, then others have their turn */
+
+struct _HyphaCopier {
+  HyphaWorker *worker;
+  HyphaWatch from; /* with echo, for both directions */
+  HyphaWatch to;
+  int from_fd, to_fd;
+  guint8
+      *held; /* what was read and could not be written yet; while there is some, nothing is read */
+  gsize held_length, held_at;
+  guint64 bytes;
+  HyphaCopierDone done;
+  gpointer user_data;
+};
+
+static inline gboolean
+is_echo (HyphaCopier *self)
+{
+  return self->to_fd == self->from_fd;
+}
+
+static void
+close_both (HyphaCopier *self)
+{
+  hypha_watch_stop (&self->from);
+  hypha_watch_stop (&self->to);
+  if (self->to_fd >= 0 && !is_echo (self))
+    close (self->to_fd);
+  close (self->from_fd);
+}
+
+static void
+copier_free (HyphaCopier *self)
+{
+  g_free (self->held);
+  g_free (self);
+}
+
+static void
+finish (HyphaCopier *self, const GError *error)
+{
+  if (error == NULL && self->to_fd >= 0)
+    shutdown (self->to_fd, SHUT_WR); /* a pipe or a file ends by being closed */
+  close_both (self);
+  if (self->done != NULL)
+    self->done (self, self->bytes, error, self->user_data);
+  copier_free (self);
+}
+
+static void
+fail (HyphaCopier *self, const char *what, int number)
+{
+  g_autoptr (GError) error =
+      g_error_new (HYPHA_ERROR, HYPHA_ERROR_RESET,
+                   "Copying stopped after %" G_GUINT64_FORMAT " bytes, while %s: %s", self->bytes,
+                   what, g_strerror (number));
+
+  finish (self, error);
+}
+
+static gboolean
+would_block (int number)
+{
+  return number == EAGAIN || number == EWOULDBLOCK || number == EINTR;
+}
+
+/* FALSE: an error, in errno. *WRITTEN is less than LENGTH where TO takes no more for now. */
+static gboolean
+write_some (HyphaCopier *self, const guint8 *data, gsize length, gsize *written)
+{
+  *written = 0;
+  while (*written < length) {
+    gssize n;
+
+    if (self->to_fd < 0)
+      n = (gssize) (length - *written);
+    else
+      n = write (self->to_fd, data + *written, length - *written);
+    if (n < 0)
+      return would_block (errno);
+    *written += (gsize) n;
+    self->bytes += (guint64) n;
+  }
+  return TRUE;
+}
+
+static gboolean
+write_held (HyphaCopier *self)
+{
+  gsize written;
+
+  if (!write_some (self, self->held + self->held_at, self->held_length - self->held_at, &written))
+    return FALSE;
+  self->held_at += written;
+  if (self->held_at == self->held_length) {
+    g_clear_pointer (&self->held, g_free);
+    self->held_at = self->held_length = 0;
+  }
+  return TRUE;
+}
+
+static void
+want_events (HyphaCopier *self)
+{
+  gboolean full = self->held != NULL;
+
+  if (is_echo (self)) {
+    hypha_watch_set_events (&self->from, full ? EPOLLOUT : EPOLLIN);
+    return;
+  }
+  if (self->from.worker != NULL)
+    hypha_watch_set_events (&self->from, full ? 0 : EPOLLIN);
+  if (self->to.worker != NULL)
+    hypha_watch_set_events (&self->to, full ? EPOLLOUT : 0);
+}
+
+static void
+pump (HyphaCopier *self)
+{
+  gsize size;
+  guint8 *buffer = hypha_worker_scratch (self->worker, &size);
+
+  if (self->held != NULL && !write_held (self)) {
+    fail (self, "writing", errno);
+    return;
+  }
+  for (guint round = 0; self->held == NULL && round < ROUNDS; round++) {
+    gssize n = read (self->from_fd, buffer, MIN (size, READ_MAX));
+    gsize written;
+
+    if (n < 0 && would_block (errno))
+      break;
+    if (n < 0) {
+      fail (self, "reading", errno);
+      return;
+    }
+    if (n == 0) {
+      finish (self, NULL);
+      return;
+    }
+    if (!write_some (self, buffer, (gsize) n, &written)) {
+      fail (self, "writing", errno);
+      return;
+    }
+    if (written < (gsize) n) {
+      self->held_length = (gsize) n - written;
+      self->held = g_memdup2 (buffer + written, self->held_length);
+    }
+  }
+  want_events (self);
+}
+
+static gboolean
+watch_from (HyphaCopier *self, HyphaWatchFunc func, GError **error)
+{
+  return hypha_watch_start (&self->from, self->worker, self->from_fd, EPOLLIN, func, self, error);
+}
+
+static void
+from_ready (HyphaWatch *watch, guint32 events)
+{
+  HyphaCopier *self = watch->user_data;
+
+  /* A hang-up while nothing may be read yet would come again and again: it is found by reading,
+   * later. */
+  if (self->held != NULL && !is_echo (self)) {
+    hypha_watch_stop (watch);
+    return;
+  }
+  pump (self);
+}
+
+static void
+to_ready (HyphaWatch *watch, guint32 events)
+{
+  HyphaCopier *self = watch->user_data;
+  g_autoptr (GError) error = NULL;
+
+  if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
+    int number = 0;
+    socklen_t length = sizeof number;
+
+    getsockopt (self->to_fd, SOL_SOCKET, SO_ERROR, &number, &length);
+    fail (self, "writing", number != 0 ? number : EPIPE);
+    return;
+  }
+  if (self->from.worker == NULL && !watch_from (self, from_ready, &error)) {
+    finish (self, error);
+    return;
+  }
+  pump (self);
+}
+
+/**
+ * hypha_copier_start: (skip)
+ * @worker: the current worker
+ * @from: a non-blocking descriptor, taken
+ * @to: likewise; the same as @from to send everything back, -1 to throw it away
+ * @done: (nullable): told at the end, unless the copier was cancelled
+ * @user_data: for @done
+ * @error: return location for a #GError
+ *
+ * Holds at most 64 KiB, and only while @to takes no more.
+ *
+ * Returns: (transfer none) (nullable): the copier, which frees itself at the end; or %NULL with
+ * %HYPHA_ERROR_FAILED if a descriptor cannot be watched: then both are closed
+ */
+HyphaCopier *
+hypha_copier_start (HyphaWorker *worker, int from, int to, HyphaCopierDone done, gpointer user_data,
+                    GError **error)
+{
+  HyphaCopier *self = g_new0 (HyphaCopier, 1);
+
+  self->worker = worker;
+  self->from_fd = from;
+  self->to_fd = to;
+  self->done = done;
+  self->user_data = user_data;
+  if (!watch_from (self, from_ready, error) ||
+      (to >= 0 && to != from &&
+       !hypha_watch_start (&self->to, worker, to, 0, to_ready, self, error))) {
+    close_both (self);
+    copier_free (self);
+    return NULL;
+  }
+  return self;
+}
+
+/**
+ * hypha_copier_cancel: (skip)
+ * @copier: (transfer full): a copier that is not done
+ *
+ * Closes both descriptors at once; what was read and not written is lost.
+ */
+void
+hypha_copier_cancel (HyphaCopier *copier)
+{
+  close_both (copier);
+  copier_free (copier);
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <glib.h>
+#include <string.h>
+
+#include "io/queue.h"
+
+static guint8
+byte_at (guint64 offset)
+{
+  return (guint8) (offset * 131 + (offset >> 8) * 7 + (offset >> 16));
+}
+
+static void
+fill (guint64 offset, guint8 *data, gsize length)
+{
+  for (gsize i = 0; i < length; i++)
+    data[i] = byte_at (offset + i);
+}
+
+static void
+verify (guint64 offset, const guint8 *data, gsize length)
+{
+  for (gsize i = 0; i < length; i++)
+    if (data[i] != byte_at (offset + i))
+      g_error ("byte %" G_GUINT64_FORMAT " is %u", offset + i, data[i]);
+}
+
+static void
+verify_whole (HyphaQueue *queue)
+{
+  struct iovec pieces[512];
+  guint n = hypha_queue_pieces (queue, pieces, G_N_ELEMENTS (pieces));
+  guint64 offset = queue->start;
+
+  for (guint i = 0; i < n; i++) {
+    g_assert_cmpuint (pieces[i].iov_len, >, 0);
+    verify (offset, pieces[i].iov_base, pieces[i].iov_len);
+    offset += pieces[i].iov_len;
+  }
+  if (n < G_N_ELEMENTS (pieces))
+    g_assert_cmpuint (offset, ==, queue->end);
+}
+
+typedef struct {
+  HyphaChunk *chunk;
+  const guint8 *data;
+  guint64 offset;
+  gsize length;
+} Kept;
+
+static void
+kept_free (gpointer data)
+{
+  Kept *kept = data;
+
+  verify (kept->offset, kept->data, kept->length); /* still there, still the same */
+  hypha_chunk_unref (kept->chunk);
+  g_free (kept);
+}
+
+static void
+random_append (HyphaQueue *queue)
+{
+  gsize length = (gsize) g_test_rand_int_range (0, g_test_rand_bit () ? 200 : 300000);
+  g_autofree guint8 *data = g_malloc (length + 1);
+
+  fill (queue->end, data, length);
+  hypha_queue_append (queue, data, length);
+}
+
+static void
+random_reserve (HyphaQueue *queue)
+{
+  struct iovec pieces[4];
+  gsize want = (gsize) g_test_rand_int_range (1, 300000), room = 0, filled, left;
+  guint n = (guint) g_test_rand_int_range (1, 5);
+  guint64 offset = queue->end;
+
+  n = hypha_queue_reserve (queue, want, pieces, n);
+  g_assert_cmpuint (n, >, 0);
+  for (guint i = 0; i < n; i++) {
+    g_assert_cmpuint (pieces[i].iov_len, >, 0);
+    room += pieces[i].iov_len;
+  }
+  g_assert_cmpuint (room, <=, want);
+  if (g_test_rand_int_range (0, 10) == 0)
+    return; /* reserved and never used */
+  filled = left = g_test_rand_bit () ? room : (gsize) g_test_rand_int_range (0, (gint32) room);
+  for (guint i = 0; i < n && left > 0; i++) {
+    gsize here = MIN (left, pieces[i].iov_len);
+
+    fill (offset, pieces[i].iov_base, here);
+    offset += here;
+    left -= here;
+  }
+  hypha_queue_commit (queue, filled);
+}
+
+static void
+random_peek (HyphaQueue *queue, GPtrArray *kept)
+{
+  gsize length = hypha_queue_length (queue), max, got;
+  const guint8 *data;
+  HyphaChunk *chunk;
+  guint64 offset;
+
+  if (length == 0)
+    return;
+  offset = queue->start + (guint64) g_test_rand_int_range (0, (gint32) length);
+  max = (gsize) g_test_rand_int_range (1, 70000);
+  got = hypha_queue_peek (queue, offset, max, &data, &chunk);
+  g_assert_cmpuint (got, >, 0);
+  g_assert_cmpuint (got, <=, max);
+  g_assert_cmpuint (offset + got, <=, queue->end);
+  verify (offset, data, got);
+  if (kept->len < 20) {
+    Kept *one = g_new (Kept, 1);
+
+    *one = (Kept){ hypha_chunk_ref (chunk), data, offset, got };
+    g_ptr_array_add (kept, one);
+  } else {
+    g_ptr_array_remove_index_fast (kept, (guint) g_test_rand_int_range (0, (gint32) kept->len));
+  }
+}
+
+static void
+random_drop (HyphaQueue *queue)
+{
+  gsize length = hypha_queue_length (queue);
+  guint64 offset = queue->start;
+
+  if (g_test_rand_int_range (0, 4) == 0)
+    offset = queue->end;
+  else if (length > 0)
+    offset += (guint64) g_test_rand_int_range (0, (gint32) length);
+  hypha_queue_drop (queue, offset);
+  g_assert_cmpuint (queue->start, ==, offset);
+}
+
+static void
+test_model (void)
+{
+  HyphaQueue queue;
+  g_autoptr (GPtrArray) kept = g_ptr_array_new_with_free_func (kept_free);
+  guint64 start = 0, end = 0;
+
+  hypha_queue_init (&queue);
+  for (guint i = 0; i < 4000; i++) {
+    switch (g_test_rand_int_range (0, 6)) {
+    case 0:
+      random_append (&queue);
+      break;
+    case 1:
+      random_reserve (&queue);
+      break;
+    case 2:
+    case 3:
+      random_peek (&queue, kept);
+      break;
+    default:
+      random_drop (&queue);
+    }
+    g_assert_cmpuint (queue.start, >=, start);
+    g_assert_cmpuint (queue.end, >=, end);
+    g_assert_cmpuint (queue.start, <=, queue.end);
+    start = queue.start;
+    end = queue.end;
+    if (i % 16 == 0)
+      verify_whole (&queue);
+  }
+  g_assert_cmpuint (end, >, 1000000);
+  hypha_queue_clear (&queue);
+}
+
+static gsize
+memory (HyphaQueue *queue)
+{
+  gsize sum = 0;
+
+  for (guint i = 0; i < queue->chunks->len; i++)
+    sum += ((HyphaChunk *) g_ptr_array_index (queue->chunks, i))->size;
+  return sum;
+}
+
+/* What a socket brings: reads of up to WANT, of which GOT come. */
+static void
+bring (HyphaQueue *queue, gsize want, gsize got)
+{
+  struct iovec pieces[2];
+  guint n = hypha_queue_reserve (queue, want, pieces, 2);
+  gsize room = 0;
+
+  for (guint i = 0; i < n; i++)
+    room += pieces[i].iov_len;
+  hypha_queue_commit (queue, MIN (room, got));
+}
+
+static void
+test_sizes (void)
+{
+  HyphaQueue queue;
+
+  hypha_queue_init (&queue);
+  g_assert_cmpuint (memory (&queue), ==, 0);
+  bring (&queue, 65536, 100);
+  g_assert_cmpuint (memory (&queue), ==, 4096);
+  for (guint i = 0; i < 12; i++)
+    bring (&queue, 1 << 20, 1 << 20);
+  g_assert_cmpuint (((HyphaChunk *) g_ptr_array_index (queue.chunks, queue.chunks->len - 1))->size,
+                    ==, 256 * 1024);
+  hypha_queue_drop (&queue, queue.end);
+  g_assert_cmpuint (memory (&queue), <=, 4096);
+  for (guint i = 0; i < 4; i++) {
+    bring (&queue, 65536, 100);
+    hypha_queue_drop (&queue, queue.end);
+  }
+  bring (&queue, 65536, 100);
+  g_assert_cmpuint (memory (&queue), ==, 4096);
+  bring (&queue, 65536, 0); /* nothing came */
+  g_assert_cmpuint (memory (&queue), ==, 4096);
+  hypha_queue_clear (&queue);
+}
+
+static void
+test_small_reuse (void)
+{
+  HyphaQueue queue;
+  HyphaChunk *first, *second;
+  const guint8 *data;
+
+  hypha_queue_init (&queue);
+  hypha_queue_append (&queue, "abc", 3);
+  hypha_queue_peek (&queue, 0, 3, &data, &first);
+  hypha_queue_drop (&queue, 3);
+  hypha_queue_append (&queue, "def", 3);
+  g_assert_cmpuint (hypha_queue_peek (&queue, 3, 9, &data, &second), ==, 3);
+  g_assert_true (first == second);
+  g_assert_cmpmem (data, 3, "def", 3);
+
+  /* One that somebody still holds is not written over. */
+  hypha_chunk_ref (second);
+  hypha_queue_drop (&queue, 6);
+  hypha_queue_append (&queue, "ghi", 3);
+  g_assert_cmpmem (data, 3, "def", 3);
+  hypha_chunk_unref (second);
+  hypha_queue_clear (&queue);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/queue/random-operations-against-model", test_model);
+  g_test_add_func ("/queue/chunks-follow-demand", test_sizes);
+  g_test_add_func ("/queue/small-chunk-is-used-again", test_small_reuse);
+  return g_test_run ();
+}

@@ -1,0 +1,700 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "link/handshake.h"
+#include "link/handshake-message.h"
+#include "link/wire.h"
+
+#include <gnutls/crypto.h>
+
+#define VERSION 1
+#define FEATURES 0
+#define HASH_BYTES 32
+
+static const HyphaNodeId nobody;
+
+struct _HyphaHandshake {
+  gboolean initiator;
+  HyphaHandshakeParameters mine;
+  HyphaNodeId wanted; /* initiator: or nobody; responder: as HELLO said */
+  HyphaHandshakeState state;
+  GError *error;
+  guint expected; /* types of messages, 1 << type */
+  guint8 buffer[HYPHA_MESSAGE_MAX];
+  gsize filled;
+  GByteArray *output;
+
+  GByteArray *chain;             /* what the next hash of the transcript begins with */
+  guint8 transcript[HASH_BYTES]; /* T1, T2, T3 */
+  guint8 commitment[HASH_BYTES];
+  guint8 first_transcript[HASH_BYTES]; /* T1 */
+  guint64 features;
+
+  HyphaNodeId peer;
+  gboolean peer_proven;
+  HyphaInstance peer_instance;
+  HyphaHandshakeNumbers peer_numbers;
+  gboolean peer_numbers_known;
+  guint digits;
+  HyphaRejectCode rejected;
+  guint64 highest;
+};
+
+typedef struct {
+  const void *bytes;
+  gsize length;
+} Piece;
+
+static void
+hash (guint8 digest[HASH_BYTES], const Piece *pieces, guint n)
+{
+  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
+  gsize length = HASH_BYTES;
+
+  for (guint i = 0; i < n; i++)
+    g_checksum_update (checksum, pieces[i].bytes, (gssize) pieces[i].length);
+  g_checksum_get_digest (checksum, digest, &length);
+}
+
+static void
+hash_nonce (const char *label, const guint8 *before, const guint8 nonce[HYPHA_NONCE_BYTES],
+            const HyphaNodeId *id, guint8 digest[HASH_BYTES])
+{
+  const Piece pieces[] = {
+    { label, strlen (label) },
+    { before, before != NULL ? HASH_BYTES : 0 },
+    { nonce, HYPHA_NONCE_BYTES },
+    { id->bytes, sizeof id->bytes },
+  };
+
+  hash (digest, pieces, G_N_ELEMENTS (pieces));
+}
+
+static void
+hash_commitment (const guint8 nonce[HYPHA_NONCE_BYTES], const HyphaNodeId *id,
+                 guint8 digest[HASH_BYTES])
+{
+  hash_nonce ("hypha/1 commit", NULL, nonce, id, digest);
+}
+
+static void
+set_digits (HyphaHandshake *self, const guint8 nonce[HYPHA_NONCE_BYTES],
+            const HyphaNodeId *initiator)
+{
+  guint8 digest[HASH_BYTES];
+
+  hash_nonce ("hypha/1 digits", self->first_transcript, nonce, initiator, digest);
+  self->digits = 0;
+  for (guint i = 0; i < sizeof digest; i++)
+    self->digits = (self->digits * 256 + digest[i]) % 1000000;
+}
+
+/* The transcript: each hash takes in the one before, the signature that followed it, and the
+ * message less its own signature. */
+static void
+absorb (HyphaHandshake *self, const guint8 *message, gsize length)
+{
+  const gsize body = length - HYPHA_SIGNATURE_BYTES;
+  const Piece pieces[] = { { self->chain->data, self->chain->len }, { message, body } };
+
+  hash (self->transcript, pieces, G_N_ELEMENTS (pieces));
+  g_byte_array_set_size (self->chain, 0);
+  g_byte_array_append (self->chain, self->transcript, HASH_BYTES);
+}
+
+static void
+absorb_signature (HyphaHandshake *self, const guint8 signature[HYPHA_SIGNATURE_BYTES])
+{
+  g_byte_array_append (self->chain, signature, HYPHA_SIGNATURE_BYTES);
+}
+
+/* What a signature is over. Class and binding are always those seen at this end. */
+static GByteArray *
+statement (HyphaHandshake *self, const char *label)
+{
+  GByteArray *bytes = g_byte_array_new ();
+  const guint8 link_class = (guint8) self->mine.link_class;
+
+  g_byte_array_append (bytes, (const guint8 *) label, (guint) strlen (label));
+  g_byte_array_append (bytes, &link_class, 1);
+  g_byte_array_append (bytes, self->mine.binding, HYPHA_BINDING_BYTES);
+  g_byte_array_append (bytes, self->transcript, HASH_BYTES);
+  return bytes;
+}
+
+static void
+take_error (HyphaHandshake *self, GError *error)
+{
+  g_assert (self->error == NULL);
+  self->error = error;
+  self->state = HYPHA_HANDSHAKE_FAILED;
+}
+
+G_GNUC_PRINTF (3, 4)
+static void
+fail (HyphaHandshake *self, HyphaError code, const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  take_error (self, g_error_new_valist (HYPHA_ERROR, (int) code, format, args));
+  va_end (args);
+}
+
+static void
+send_plainly (HyphaHandshake *self, const HyphaMessage *message)
+{
+  guint8 bytes[HYPHA_MESSAGE_MAX];
+
+  g_byte_array_append (self->output, bytes, (guint) hypha_message_write (message, bytes));
+}
+
+/* FALSE: the handshake has failed. */
+static gboolean
+send_signed (HyphaHandshake *self, const HyphaMessage *message, const char *label)
+{
+  guint8 bytes[HYPHA_MESSAGE_MAX];
+  gsize length = hypha_message_write (message, bytes);
+  guint8 *signature = bytes + length - HYPHA_SIGNATURE_BYTES;
+  g_autoptr (GByteArray) said = NULL;
+  GError *error = NULL;
+
+  absorb (self, bytes, length);
+  said = statement (self, label);
+  if (!hypha_identity_sign (self->mine.identity, said->data, said->len, signature, &error)) {
+    take_error (self, error);
+    return FALSE;
+  }
+  absorb_signature (self, signature);
+  g_byte_array_append (self->output, bytes, (guint) length);
+  return TRUE;
+}
+
+/* The same at the other end: the message in the buffer, by PEER. */
+static gboolean
+verify_signed (HyphaHandshake *self, const HyphaNodeId *peer, const char *label)
+{
+  const guint8 *signature = self->buffer + self->filled - HYPHA_SIGNATURE_BYTES;
+  g_autoptr (GByteArray) said = NULL;
+
+  absorb (self, self->buffer, self->filled);
+  said = statement (self, label);
+  absorb_signature (self, signature);
+  if (hypha_node_id_verify (peer, said->data, said->len, signature))
+    return TRUE;
+  fail (self, HYPHA_ERROR_HANDSHAKE,
+        "The other end's signature is wrong: it is not the node it says, or somebody sits in "
+        "between");
+  return FALSE;
+}
+
+static const struct {
+  HyphaError error;
+  const char *why;
+} rejections[] = {
+  [HYPHA_REJECT_NOT_TRUSTED] = { HYPHA_ERROR_NOT_TRUSTED, "not trusted" },
+  [HYPHA_REJECT_TLS_REQUIRED] = { HYPHA_ERROR_TLS_REQUIRED,
+                                  "only TLS is taken on this link, not a plain one" },
+  [HYPHA_REJECT_WRONG_ID] = { HYPHA_ERROR_WRONG_ID, "another node was expected" },
+  [HYPHA_REJECT_ROLLED_BACK] = { HYPHA_ERROR_ROLLED_BACK, "its session went backwards, as after "
+                                                          "the restoring of a snapshot" },
+  [HYPHA_REJECT_BUSY] = { HYPHA_ERROR_BUSY,
+                          "too many links or handshakes already; try again later" },
+  [HYPHA_REJECT_SELF] = { HYPHA_ERROR_HANDSHAKE, "the endpoint leads to the node that dials it" },
+  [HYPHA_REJECT_VERSION] = { HYPHA_ERROR_NOT_SUPPORTED, "no common version of the protocol" },
+  [HYPHA_REJECT_STALE] = { HYPHA_ERROR_HANDSHAKE,
+                           "its session number has been overtaken by another link; dial again" },
+};
+
+/* This end says no. */
+static void
+fail_by_own_verdict (HyphaHandshake *self, HyphaRejectCode code)
+{
+  g_autofree char *peer = self->peer_proven ? hypha_node_id_to_string (&self->peer) : NULL;
+
+  if (peer == NULL)
+    fail (self, rejections[code].error, "The other end was refused: %s", rejections[code].why);
+  else if (code == HYPHA_REJECT_NOT_TRUSTED)
+    fail (self, rejections[code].error, "Node %s was refused: not trusted: hyphactl trust %s NAME",
+          peer, peer);
+  else
+    fail (self, rejections[code].error, "Node %s was refused: %s", peer, rejections[code].why);
+}
+
+/* The responder says no, and tells. */
+static void
+refuse (HyphaHandshake *self, HyphaRejectCode code, guint64 highest)
+{
+  const HyphaMessage message = { .type = HYPHA_MESSAGE_REJECT, .code = code, .highest = highest };
+
+  send_plainly (self, &message);
+  fail_by_own_verdict (self, code);
+}
+
+/* The responder said no. */
+static void
+receive_reject (HyphaHandshake *self, const HyphaMessage *message)
+{
+  const guint early = 1u << HYPHA_REJECT_TLS_REQUIRED | 1u << HYPHA_REJECT_BUSY |
+                      1u << HYPHA_REJECT_SELF | 1u << HYPHA_REJECT_VERSION;
+  g_autofree char *peer = NULL, *own = NULL;
+  gboolean known = message->code > 0 && message->code < G_N_ELEMENTS (rejections);
+
+  /* Whoever has not proven who he is speaks for nobody; and a step up from TLS there is none. */
+  if (!known || (!self->peer_proven && !(early & 1u << message->code)) ||
+      (message->code == HYPHA_REJECT_TLS_REQUIRED && self->mine.link_class == HYPHA_LINK_TLS)) {
+    fail (self, HYPHA_ERROR_HANDSHAKE,
+          "The other end refused the link for a reason (%u) that makes no sense", message->code);
+    return;
+  }
+  self->rejected = (HyphaRejectCode) message->code;
+  self->highest = message->highest;
+  peer = self->peer_proven ? hypha_node_id_to_string (&self->peer) : g_strdup ("at the other end");
+  if (message->code == HYPHA_REJECT_NOT_TRUSTED) {
+    own = hypha_node_id_to_string (hypha_identity_get_id (self->mine.identity));
+    fail (self, HYPHA_ERROR_NOT_TRUSTED,
+          "Node %s refused the link: this node is not trusted there: hyphactl trust %s NAME, on "
+          "that side",
+          peer, own);
+  } else {
+    fail (self, rejections[message->code].error, "The node %s refused the link: %s", peer,
+          rejections[message->code].why);
+  }
+}
+
+static void
+receive_hello (HyphaHandshake *self, const HyphaMessage *hello)
+{
+  HyphaMessage reply = {
+    .type = HYPHA_MESSAGE_REPLY,
+    .version_max = VERSION,
+    .features = hello->features & FEATURES,
+    .link_class = (guint8) self->mine.link_class,
+    .instance = self->mine.instance,
+    .id = *hypha_identity_get_id (self->mine.identity),
+  };
+
+  if (hello->version_min > VERSION || hello->version_max < VERSION) {
+    refuse (self, HYPHA_REJECT_VERSION, 0);
+    return;
+  }
+  if (hello->link_class != self->mine.link_class) {
+    fail (self, HYPHA_ERROR_HANDSHAKE,
+          "The other end takes this link for %s, but it is %s here: somebody "
+          "sits in between",
+          hello->link_class == HYPHA_LINK_TLS ? "TLS" : "plain",
+          self->mine.link_class == HYPHA_LINK_TLS ? "TLS" : "plain");
+    return;
+  }
+  if (hello->link_class == HYPHA_LINK_PLAIN && self->mine.plain_refused) {
+    refuse (self, HYPHA_REJECT_TLS_REQUIRED, 0);
+    return;
+  }
+  if (memcmp (&hello->instance, &self->mine.instance, sizeof hello->instance) == 0) {
+    refuse (self, HYPHA_REJECT_SELF, 0);
+    return;
+  }
+  memcpy (self->commitment, hello->commitment, sizeof self->commitment);
+  self->peer_instance = hello->instance;
+  self->wanted = hello->id;
+
+  g_byte_array_append (self->chain, self->buffer, (guint) self->filled);
+  memcpy (reply.nonce, self->mine.nonce, sizeof reply.nonce);
+  if (!send_signed (self, &reply, "hypha/1 responder"))
+    return;
+  memcpy (self->first_transcript, self->transcript, HASH_BYTES);
+  self->expected = 1u << HYPHA_MESSAGE_AUTH;
+}
+
+static void
+receive_reply (HyphaHandshake *self, const HyphaMessage *reply)
+{
+  const HyphaNodeId *own = hypha_identity_get_id (self->mine.identity);
+
+  if (reply->version_max != VERSION || (reply->features & ~(guint64) FEATURES) != 0 ||
+      reply->link_class != self->mine.link_class) {
+    fail (self, HYPHA_ERROR_HANDSHAKE,
+          "The other end chose a version, a feature or a class of link that was not offered");
+    return;
+  }
+  if (!hypha_node_id_is_usable (&reply->id)) {
+    fail (self, HYPHA_ERROR_HANDSHAKE, "The other end shows an id that anybody could sign for");
+    return;
+  }
+  if (hypha_node_id_equal (&reply->id, own) ||
+      memcmp (&reply->instance, &self->mine.instance, sizeof reply->instance) == 0) {
+    fail_by_own_verdict (self, HYPHA_REJECT_SELF);
+    return;
+  }
+  if (!verify_signed (self, &reply->id, "hypha/1 responder"))
+    return;
+  memcpy (self->first_transcript, self->transcript, HASH_BYTES);
+  self->peer = reply->id;
+  self->peer_proven = TRUE;
+  self->peer_instance = reply->instance;
+  if (!hypha_node_id_equal (&self->wanted, &nobody) &&
+      !hypha_node_id_equal (&self->wanted, &self->peer)) {
+    g_autofree char *wanted = hypha_node_id_to_string (&self->wanted);
+    g_autofree char *peer = hypha_node_id_to_string (&self->peer);
+
+    fail (self, HYPHA_ERROR_WRONG_ID, "Node %s answered where node %s was expected", peer, wanted);
+    return;
+  }
+  set_digits (self, self->mine.nonce, own);
+  self->state = HYPHA_HANDSHAKE_DECIDE;
+}
+
+static void
+receive_auth (HyphaHandshake *self, const HyphaMessage *auth)
+{
+  const HyphaNodeId *own = hypha_identity_get_id (self->mine.identity);
+  guint8 commitment[HASH_BYTES];
+
+  hash_commitment (auth->nonce, &auth->id, commitment);
+  if (gnutls_memcmp (commitment, self->commitment, sizeof commitment) != 0) {
+    fail (self, HYPHA_ERROR_HANDSHAKE,
+          "The other end did not keep to what it had committed itself to: somebody may sit in "
+          "between");
+    return;
+  }
+  if (!hypha_node_id_is_usable (&auth->id)) {
+    fail (self, HYPHA_ERROR_HANDSHAKE, "The other end shows an id that anybody could sign for");
+    return;
+  }
+  if (hypha_node_id_equal (&auth->id, own)) {
+    refuse (self, HYPHA_REJECT_SELF, 0);
+    return;
+  }
+  if (!verify_signed (self, &auth->id, "hypha/1 initiator"))
+    return;
+  self->peer = auth->id;
+  self->peer_proven = TRUE;
+  self->peer_numbers = auth->numbers;
+  self->peer_numbers_known = TRUE;
+  if (!hypha_node_id_equal (&self->wanted, &nobody) && !hypha_node_id_equal (&self->wanted, own)) {
+    refuse (self, HYPHA_REJECT_WRONG_ID, 0);
+    return;
+  }
+  set_digits (self, auth->nonce, &auth->id);
+  self->state = HYPHA_HANDSHAKE_DECIDE;
+}
+
+static void
+receive_accept (HyphaHandshake *self, const HyphaMessage *accept)
+{
+  if (!verify_signed (self, &self->peer, "hypha/1 accept"))
+    return;
+  self->peer_numbers = accept->numbers;
+  self->peer_numbers_known = TRUE;
+  self->state = HYPHA_HANDSHAKE_DONE;
+}
+
+static void
+receive_message (HyphaHandshake *self)
+{
+  HyphaMessage message;
+  const char *wrong = hypha_message_parse (self->buffer, self->filled, &message);
+
+  if (wrong != NULL) {
+    fail (self, HYPHA_ERROR_HANDSHAKE, "The other end sent %s", wrong);
+    return;
+  }
+  switch (message.type) {
+  case HYPHA_MESSAGE_HELLO:
+    receive_hello (self, &message);
+    break;
+  case HYPHA_MESSAGE_REPLY:
+    receive_reply (self, &message);
+    break;
+  case HYPHA_MESSAGE_AUTH:
+    receive_auth (self, &message);
+    break;
+  case HYPHA_MESSAGE_ACCEPT:
+    receive_accept (self, &message);
+    break;
+  case HYPHA_MESSAGE_REJECT:
+    receive_reject (self, &message);
+    break;
+  }
+}
+
+static void
+send_hello (HyphaHandshake *self)
+{
+  HyphaMessage hello = {
+    .type = HYPHA_MESSAGE_HELLO,
+    .version_min = VERSION,
+    .version_max = VERSION,
+    .features = FEATURES,
+    .link_class = (guint8) self->mine.link_class,
+    .instance = self->mine.instance,
+    .id = self->wanted,
+  };
+
+  hash_commitment (self->mine.nonce, hypha_identity_get_id (self->mine.identity), hello.commitment);
+  send_plainly (self, &hello);
+  g_byte_array_append (self->chain, self->output->data, self->output->len);
+}
+
+/**
+ * hypha_handshake_new:
+ * @initiator: whether this end speaks first
+ * @parameters: what this end is and sees; copied, with a reference on the identity
+ * @error: return location for an error
+ *
+ * Begins a handshake. The initiator's HELLO is in the output at once.
+ *
+ * Returns: (transfer full) (nullable): the handshake; %NULL with %HYPHA_ERROR_INVALID_ID if the
+ * wanted id can be no other node's
+ */
+HyphaHandshake *
+hypha_handshake_new (gboolean initiator, const HyphaHandshakeParameters *parameters, GError **error)
+{
+  const HyphaNodeId *wanted = initiator ? parameters->wanted : NULL;
+  HyphaHandshake *self;
+
+  if (wanted != NULL && !hypha_node_id_is_usable (wanted)) {
+    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ID,
+                         "The wanted node id is no key that a node could have");
+    return NULL;
+  }
+  if (wanted != NULL &&
+      hypha_node_id_equal (wanted, hypha_identity_get_id (parameters->identity))) {
+    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ID,
+                         "The wanted node id is this node's own: a node does not talk to itself");
+    return NULL;
+  }
+
+  self = g_new0 (HyphaHandshake, 1);
+  self->initiator = initiator;
+  self->mine = *parameters;
+  self->mine.identity = hypha_identity_ref (parameters->identity);
+  self->mine.wanted = NULL;
+  if (wanted != NULL)
+    self->wanted = *wanted;
+  if (self->mine.link_class == HYPHA_LINK_PLAIN)
+    memset (self->mine.binding, 0, sizeof self->mine.binding);
+  self->state = HYPHA_HANDSHAKE_READING;
+  self->output = g_byte_array_new ();
+  self->chain = g_byte_array_new ();
+  if (initiator)
+    send_hello (self);
+  self->expected = initiator ? 1u << HYPHA_MESSAGE_REPLY | 1u << HYPHA_MESSAGE_REJECT
+                             : 1u << HYPHA_MESSAGE_HELLO;
+  return self;
+}
+
+/**
+ * hypha_handshake_free:
+ * @self: (transfer full): a handshake
+ *
+ * Frees it, in whatever state.
+ */
+void
+hypha_handshake_free (HyphaHandshake *self)
+{
+  hypha_identity_unref (self->mine.identity);
+  g_byte_array_unref (self->output);
+  g_byte_array_unref (self->chain);
+  g_clear_error (&self->error);
+  g_free (self);
+}
+
+/**
+ * hypha_handshake_receive:
+ * @self: a handshake
+ * @data: (array length=length): bytes from the other end
+ * @length: bytes of @data
+ *
+ * Takes bytes while the state is %HYPHA_HANDSHAKE_READING: none that lie behind a message that
+ * changes it. A byte that can be part of no handshake fails it at once. See what is in the output
+ * after each call.
+ *
+ * Returns: how many bytes were taken
+ */
+gsize
+hypha_handshake_receive (HyphaHandshake *self, const guint8 *data, gsize length)
+{
+  gsize taken = 0;
+
+  while (taken < length && self->state == HYPHA_HANDSHAKE_READING) {
+    const char *wrong;
+    gssize size = hypha_message_judge (self->buffer, self->filled, self->expected, &wrong);
+    gsize missing = (size > 0 ? (gsize) size : HYPHA_MESSAGE_HEAD) - self->filled;
+    gsize n = MIN (missing, length - taken);
+
+    memcpy (self->buffer + self->filled, data + taken, n);
+    self->filled += n;
+    taken += n;
+    size = hypha_message_judge (self->buffer, self->filled, self->expected, &wrong);
+    if (size < 0) {
+      fail (self, HYPHA_ERROR_HANDSHAKE, "The other end sent %s", wrong);
+    } else if ((gsize) size == self->filled) {
+      receive_message (self);
+      self->filled = 0;
+    }
+  }
+  return taken;
+}
+
+/**
+ * hypha_handshake_get_state:
+ * @self: a handshake
+ *
+ * Returns: what it waits for, or how it ended
+ */
+HyphaHandshakeState
+hypha_handshake_get_state (HyphaHandshake *self)
+{
+  return self->state;
+}
+
+/**
+ * hypha_handshake_get_error:
+ * @self: a handshake
+ *
+ * Returns: (transfer none) (nullable): why it failed, in the domain %HYPHA_ERROR; %NULL if it has
+ * not
+ */
+const GError *
+hypha_handshake_get_error (HyphaHandshake *self)
+{
+  return self->error;
+}
+
+/**
+ * hypha_handshake_take_output:
+ * @self: a handshake
+ *
+ * Returns: (transfer full) (nullable): bytes to be sent; %NULL if there are none
+ */
+GBytes *
+hypha_handshake_take_output (HyphaHandshake *self)
+{
+  GBytes *bytes;
+
+  if (self->output->len == 0)
+    return NULL;
+  bytes = g_byte_array_free_to_bytes (self->output);
+  self->output = g_byte_array_new ();
+  return bytes;
+}
+
+/**
+ * hypha_handshake_proceed:
+ * @self: a handshake in the state %HYPHA_HANDSHAKE_DECIDE
+ * @mine: what this end tells of itself
+ *
+ * The other end is welcome. The initiator sends AUTH and reads on; the responder sends ACCEPT and
+ * is done. Fails, as the state then says, if the name is none, or the key does not sign.
+ */
+void
+hypha_handshake_proceed (HyphaHandshake *self, const HyphaHandshakeNumbers *mine)
+{
+  HyphaMessage message = {
+    .type = self->initiator ? HYPHA_MESSAGE_AUTH : HYPHA_MESSAGE_ACCEPT,
+    .id = *hypha_identity_get_id (self->mine.identity),
+    .numbers = *mine,
+  };
+
+  g_return_if_fail (self->state == HYPHA_HANDSHAKE_DECIDE);
+  if (hypha_wire_judge_name ((const guint8 *) mine->name,
+                             strnlen (mine->name, sizeof mine->name)) != NULL ||
+      strnlen (mine->name, sizeof mine->name) > HYPHA_NAME_MAX) {
+    fail (self, HYPHA_ERROR_INVALID_SETTING,
+          "This node's name is longer than %d bytes, not UTF-8, or holds control characters: set "
+          "another",
+          HYPHA_NAME_MAX);
+    return;
+  }
+  memcpy (message.nonce, self->mine.nonce, sizeof message.nonce);
+  if (!send_signed (self, &message, self->initiator ? "hypha/1 initiator" : "hypha/1 accept"))
+    return;
+  self->expected = 1u << HYPHA_MESSAGE_ACCEPT | 1u << HYPHA_MESSAGE_REJECT;
+  self->state = self->initiator ? HYPHA_HANDSHAKE_READING : HYPHA_HANDSHAKE_DONE;
+}
+
+/**
+ * hypha_handshake_reject:
+ * @self: a handshake in the state %HYPHA_HANDSHAKE_DECIDE
+ * @code: why
+ * @highest: for %HYPHA_REJECT_ROLLED_BACK: the highest session number known; 0 otherwise
+ *
+ * The other end is not welcome. The responder tells it so; the initiator just fails, with the error
+ * of @code, and shows nothing of itself.
+ */
+void
+hypha_handshake_reject (HyphaHandshake *self, HyphaRejectCode code, guint64 highest)
+{
+  g_return_if_fail (self->state == HYPHA_HANDSHAKE_DECIDE);
+  g_return_if_fail (code > 0 && code < G_N_ELEMENTS (rejections));
+  if (self->initiator)
+    fail_by_own_verdict (self, code);
+  else
+    refuse (self, code, highest);
+}
+
+/**
+ * hypha_handshake_get_peer:
+ * @self: a handshake
+ *
+ * Returns: (transfer none) (nullable): the id that the other end has proven, even if the handshake
+ * failed afterwards; %NULL if it has proven none
+ */
+const HyphaNodeId *
+hypha_handshake_get_peer (HyphaHandshake *self)
+{
+  return self->peer_proven ? &self->peer : NULL;
+}
+
+/**
+ * hypha_handshake_get_peer_instance:
+ * @self: a handshake
+ *
+ * Returns: (transfer none) (nullable): the other end's instance; %NULL if it has proven no id
+ */
+const HyphaInstance *
+hypha_handshake_get_peer_instance (HyphaHandshake *self)
+{
+  return self->peer_proven ? &self->peer_instance : NULL;
+}
+
+/**
+ * hypha_handshake_get_peer_numbers:
+ * @self: a handshake
+ *
+ * Returns: (transfer none) (nullable): what the other end told of itself; %NULL if it has not
+ */
+const HyphaHandshakeNumbers *
+hypha_handshake_get_peer_numbers (HyphaHandshake *self)
+{
+  return self->peer_numbers_known ? &self->peer_numbers : NULL;
+}
+
+/**
+ * hypha_handshake_get_digits:
+ * @self: a handshake that is, or was, in the state %HYPHA_HANDSHAKE_DECIDE
+ *
+ * What two people compare to know that nobody sits in between.
+ *
+ * Returns: 0 to 999999, to be shown with six digits
+ */
+guint
+hypha_handshake_get_digits (HyphaHandshake *self)
+{
+  return self->digits;
+}
+
+/**
+ * hypha_handshake_get_rejected:
+ * @self: a handshake
+ * @highest: (out) (optional): for %HYPHA_REJECT_ROLLED_BACK: the highest session number that the
+ * other end knows
+ *
+ * Returns: why the other end said no; 0 if it has not
+ */
+HyphaRejectCode
+hypha_handshake_get_rejected (HyphaHandshake *self, guint64 *highest)
+{
+  if (highest != NULL)
+    *highest = self->highest;
+  return self->rejected;
+}

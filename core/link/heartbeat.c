@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "link/heartbeat.h"
+
+#define WINDOW \
+  (10 * G_USEC_PER_SEC) /* samples older than this, seen from the newest, do not count */
+#define PENALTY 50
+#define COST_MAX (G_MAXUINT32 - 1) /* G_MAXUINT32 means "no link" elsewhere */
+
+static void
+add_sample (HyphaHeartbeat *self, gint64 now, gint64 rtt)
+{
+  self->samples[self->next_sample].at = now;
+  self->samples[self->next_sample].rtt = MAX (rtt, 0);
+  self->next_sample = (self->next_sample + 1) % HYPHA_HEARTBEAT_SAMPLES;
+  self->n_samples = MIN (self->n_samples + 1, HYPHA_HEARTBEAT_SAMPLES);
+}
+
+/**
+ * hypha_heartbeat_init:
+ * @self: (out caller-allocates): a heartbeat
+ * @now: the time, in microseconds of a monotonic clock
+ * @interval: microseconds between two pings
+ * @timeout: microseconds without an answer after which the link is dead
+ * @first_rtt: the round trip that the handshake took, in microseconds
+ *
+ * Starts. The first ping goes out after one @interval: the handshake has just shown that both ends
+ * hear.
+ */
+void
+hypha_heartbeat_init (HyphaHeartbeat *self, gint64 now, gint64 interval, gint64 timeout,
+                      gint64 first_rtt)
+{
+  *self = (HyphaHeartbeat){ .heard = now, .confirmed = now, .last_ping = now, .looked = now };
+  hypha_heartbeat_configure (self, interval, timeout);
+  add_sample (self, now, first_rtt);
+}
+
+/**
+ * hypha_heartbeat_configure:
+ * @self: a heartbeat
+ * @interval: microseconds between two pings
+ * @timeout: microseconds without an answer after which the link is dead
+ *
+ * Changes the times while it runs: ask hypha_heartbeat_next() anew.
+ */
+void
+hypha_heartbeat_configure (HyphaHeartbeat *self, gint64 interval, gint64 timeout)
+{
+  /* A day is for ever, and sums of times do not overflow. */
+  self->interval = CLAMP (interval, 1, G_TIME_SPAN_DAY);
+  self->timeout = CLAMP (timeout, 1, G_TIME_SPAN_DAY);
+}
+
+/**
+ * hypha_heartbeat_heard:
+ * @self: a heartbeat
+ * @now: the time
+ *
+ * A byte came, of whatever kind.
+ */
+void
+hypha_heartbeat_heard (HyphaHeartbeat *self, gint64 now)
+{
+  self->heard = MAX (self->heard, now);
+}
+
+/**
+ * hypha_heartbeat_confirmed:
+ * @self: a heartbeat
+ * @now: the time
+ *
+ * The peer acknowledged data that went over this link: it hears. Pings that wait for an answer go
+ * on waiting, for the round trip they will tell, but are as good as sent just now.
+ */
+void
+hypha_heartbeat_confirmed (HyphaHeartbeat *self, gint64 now)
+{
+  self->confirmed = MAX (self->confirmed, now);
+  hypha_heartbeat_heard (self, now);
+}
+
+/**
+ * hypha_heartbeat_ping_received:
+ * @self: a heartbeat
+ * @token: of the peer's ping
+ *
+ * The peer asks. Only the latest ping is answered, so that a flood of them costs no memory.
+ */
+void
+hypha_heartbeat_ping_received (HyphaHeartbeat *self, guint64 token)
+{
+  self->owed = token;
+  self->owes = TRUE;
+}
+
+static void
+forget_pending (HyphaHeartbeat *self, guint from, guint n)
+{
+  for (guint i = from; i + n < self->n_pending; i++)
+    self->pending[i] = self->pending[i + n];
+  self->n_pending -= n;
+}
+
+/**
+ * hypha_heartbeat_pong_received:
+ * @self: a heartbeat
+ * @token: of the ping that is answered
+ * @now: the time
+ *
+ * The peer answers this ping and with it all before. A token that was never sent counts for
+ * nothing.
+ */
+void
+hypha_heartbeat_pong_received (HyphaHeartbeat *self, guint64 token, gint64 now)
+{
+  guint answered = 0;
+
+  if (token > self->token)
+    return;
+  while (answered < self->n_pending && self->pending[answered].token <= token)
+    answered++;
+  if (answered > 0 && self->pending[answered - 1].token == token)
+    add_sample (self, now, now - self->pending[answered - 1].sent);
+  forget_pending (self, 0, answered);
+  hypha_heartbeat_heard (self, now);
+}
+
+/**
+ * hypha_heartbeat_take_ping:
+ * @self: a heartbeat
+ * @now: the time
+ * @token: (out): what to send
+ *
+ * Asks whether a ping is to be sent now; it counts as sent. To be called at every time that
+ * hypha_heartbeat_next() named.
+ *
+ * Returns: %TRUE with @token
+ */
+gboolean
+hypha_heartbeat_take_ping (HyphaHeartbeat *self, gint64 now, guint64 *token)
+{
+  self->looked = MAX (self->looked, now);
+  if (now < self->last_ping + self->interval)
+    return FALSE;
+
+  /* The oldest tells for how long there has been no answer: it stays. */
+  if (self->n_pending == HYPHA_HEARTBEAT_PENDING)
+    forget_pending (self, 1, 1);
+  self->last_ping = now;
+  self->token++;
+  self->pending[self->n_pending].token = self->token;
+  self->pending[self->n_pending].sent = now;
+  self->n_pending++;
+  *token = self->token;
+  return TRUE;
+}
+
+/**
+ * hypha_heartbeat_take_pong:
+ * @self: a heartbeat
+ * @token: (out): what to send
+ *
+ * Asks whether a ping is to be answered.
+ *
+ * Returns: %TRUE with @token, once for the latest ping
+ */
+gboolean
+hypha_heartbeat_take_pong (HyphaHeartbeat *self, guint64 *token)
+{
+  if (!self->owes)
+    return FALSE;
+  self->owes = FALSE;
+  *token = self->owed;
+  return TRUE;
+}
+
+/* Since when a ping has been waiting in vain. */
+static gint64
+waiting_since (const HyphaHeartbeat *self, guint i)
+{
+  return MAX (self->pending[i].sent, self->confirmed);
+}
+
+static gint64
+overdue_at (const HyphaHeartbeat *self, guint i)
+{
+  return waiting_since (self, i) + self->interval * 5 / 2;
+}
+
+/* Silence alone is no proof: this process may have slept, and the peer need not talk. A ping must
+ * have been overdue as well. A peer that sends but never answers does not hear. */
+static gint64
+dead_at (const HyphaHeartbeat *self)
+{
+  gint64 unanswered, silent;
+
+  if (self->n_pending == 0)
+    return G_MAXINT64;
+  unanswered = waiting_since (self, 0) + self->timeout;
+  silent = MAX (self->heard + self->timeout, overdue_at (self, 0));
+  return MIN (unanswered, silent);
+}
+
+static guint
+count_overdue (const HyphaHeartbeat *self, gint64 now)
+{
+  guint n = 0;
+
+  while (n < self->n_pending && now >= overdue_at (self, n))
+    n++;
+  return n;
+}
+
+/**
+ * hypha_heartbeat_next:
+ * @self: a heartbeat
+ *
+ * When something is to be done or changes by itself: a ping is due, one becomes overdue, the link
+ * dies. Never a time at which hypha_heartbeat_take_ping() has been called already.
+ *
+ * Returns: a time in microseconds
+ */
+gint64
+hypha_heartbeat_next (const HyphaHeartbeat *self)
+{
+  gint64 next = MAX (self->last_ping + self->interval, self->looked);
+  gint64 dead = dead_at (self);
+
+  if (dead > self->looked)
+    next = MIN (next, dead);
+  for (guint i = 0; i < self->n_pending; i++)
+    if (overdue_at (self, i) > self->looked)
+      next = MIN (next, overdue_at (self, i));
+  return next;
+}
+
+/**
+ * hypha_heartbeat_is_suspect:
+ * @self: a heartbeat
+ * @now: the time
+ *
+ * Returns: whether the oldest ping has been waiting for two and a half intervals: traffic should go
+ * elsewhere
+ */
+gboolean
+hypha_heartbeat_is_suspect (const HyphaHeartbeat *self, gint64 now)
+{
+  return count_overdue (self, now) > 0;
+}
+
+/**
+ * hypha_heartbeat_is_dead:
+ * @self: a heartbeat
+ * @now: the time
+ *
+ * Returns: whether there has been no sign of life, or no answer, for the timeout: the link is to be
+ * closed
+ */
+gboolean
+hypha_heartbeat_is_dead (const HyphaHeartbeat *self, gint64 now)
+{
+  return now >= dead_at (self);
+}
+
+/**
+ * hypha_heartbeat_rtt:
+ * @self: a heartbeat
+ *
+ * The least of the last round trips (ten seconds, at most 16 of them): a busy link does not look
+ * far away.
+ *
+ * Returns: microseconds
+ */
+gint64
+hypha_heartbeat_rtt (const HyphaHeartbeat *self)
+{
+  guint newest = (self->next_sample + HYPHA_HEARTBEAT_SAMPLES - 1) % HYPHA_HEARTBEAT_SAMPLES;
+  gint64 least = self->samples[newest].rtt;
+
+  for (guint i = 0; i < self->n_samples; i++)
+    if (self->samples[newest].at - self->samples[i].at < WINDOW)
+      least = MIN (least, self->samples[i].rtt);
+  return least;
+}
+
+/**
+ * hypha_heartbeat_cost:
+ * @self: a heartbeat
+ * @static_cost: what transport or user say the link costs
+ * @now: the time
+ *
+ * Returns: @static_cost, the round trip in milliseconds and 50 for each ping that is overdue; never
+ * %G_MAXUINT32
+ */
+guint32
+hypha_heartbeat_cost (const HyphaHeartbeat *self, guint32 static_cost, gint64 now)
+{
+  guint64 rtt = (guint64) hypha_heartbeat_rtt (self) / 1000;
+  guint64 penalty = (guint64) count_overdue (self, now) * PENALTY;
+
+  return (guint32) MIN (static_cost + MIN (rtt, COST_MAX) + penalty, (guint64) COST_MAX);
+}

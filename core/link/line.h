@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <sys/uio.h>
+#include "link/tls.h"
+
+G_BEGIN_DECLS
+
+/* The descriptor below a link, in the open or with TLS upon it: behind these calls the two cannot
+ * be told apart. */
+typedef struct {
+  int fd;        /* owned; -1: closed */
+  HyphaTls *tls; /* NULL: in the open */
+  GError *ended; /* found behind bytes that were handed out first */
+  gboolean at_eof;
+} HyphaLine;
+
+typedef enum {
+  HYPHA_LINE_DONE,
+  HYPHA_LINE_AGAIN,
+  HYPHA_LINE_EOF,
+  HYPHA_LINE_ERROR
+} HyphaLineResult;
+
+/* DONE: *N bytes came (> 0). Read until AGAIN before waiting for the descriptor. */
+HyphaLineResult hypha_line_read (HyphaLine *self, guint8 *buffer, gsize size, gsize *n,
+                                 GError **error);
+/* DONE: the first *N bytes (> 0) of PIECES were taken; not all of them reach the kernel before
+ * flush. */
+HyphaLineResult hypha_line_write (HyphaLine *self, const struct iovec *pieces, guint n_pieces,
+                                  gsize *n, GError **error);
+HyphaLineResult hypha_line_flush (HyphaLine *self, GError **error);
+/* BYE: says farewell where TLS has one. */
+void hypha_line_close (HyphaLine *self, gboolean bye);
+
+G_END_DECLS

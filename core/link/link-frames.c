@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "link/link-private.h"
+
+static const struct {
+  HyphaError error;
+  const char *why;
+} reasons[] = {
+  [HYPHA_AWAY_TWIN] = { HYPHA_ERROR_DISCONNECTED,
+                        "The peer closed it: there is another link of the same kind between the "
+                        "two nodes" },
+  [HYPHA_AWAY_SHUTDOWN] = { HYPHA_ERROR_OFFLINE, "The peer is shutting down" },
+  [HYPHA_AWAY_DISCONNECTED] = { HYPHA_ERROR_DISCONNECTED,
+                                "Somebody on the peer's side ended the session" },
+  [HYPHA_AWAY_ROLLED_BACK] = { HYPHA_ERROR_ROLLED_BACK,
+                               "The peer found that the session went backwards, as after the "
+                               "restoring of a snapshot" },
+  [HYPHA_AWAY_PROTOCOL] = { HYPHA_ERROR_PROTOCOL,
+                            "The peer could make no sense of what this node sent; do both run the "
+                            "same version of Hypha?" },
+  [HYPHA_AWAY_NOT_TRUSTED] = { HYPHA_ERROR_NOT_TRUSTED, NULL },
+  [HYPHA_AWAY_REQUESTED] = { HYPHA_ERROR_DISCONNECTED,
+                             "Somebody on the peer's side closed this link" },
+};
+
+static GError *
+away_error (HyphaLink *self, guint32 code)
+{
+  if (code == 0 || code >= G_N_ELEMENTS (reasons))
+    return g_error_new (HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED,
+                        "The peer closed it for a reason (%u) that this version does not know",
+                        code);
+  if (code == HYPHA_AWAY_NOT_TRUSTED) {
+    g_autofree char *own =
+        hypha_node_id_to_string (hypha_identity_get_id (self->parameters.identity));
+
+    return g_error_new (HYPHA_ERROR, HYPHA_ERROR_NOT_TRUSTED,
+                        "The peer no longer trusts this node: hyphactl trust %s NAME, on that side",
+                        own);
+  }
+  return g_error_new_literal (HYPHA_ERROR, (int) reasons[code].error, reasons[code].why);
+}
+
+static void
+send_number (HyphaLink *self, HyphaFrameType type, guint64 value)
+{
+  const HyphaFrame frame = { .type = type, .value = value };
+  HyphaFrameOut out;
+
+  hypha_frame_write (&frame, NULL, &out);
+  hypha_output_append (&self->output, &out, TRUE);
+}
+
+void
+hypha_link_send_goaway (HyphaLink *self, HyphaAway away)
+{
+  const HyphaFrame frame = { .type = HYPHA_FRAME_GOAWAY, .code = away };
+  HyphaFrameOut out;
+
+  /* Behind everything: a CLOSE of the session, for one, must not be overtaken. */
+  hypha_frame_write (&frame, NULL, &out);
+  hypha_output_append (&self->output, &out, FALSE);
+}
+
+/* Tells the owner if there is something to tell. */
+static void
+update_status (HyphaLink *self)
+{
+  gint64 now = hypha_link_now (self);
+  guint32 static_cost = atomic_load (&self->static_cost);
+  guint32 cost = hypha_heartbeat_cost (&self->heartbeat, static_cost, now);
+  gint64 rtt = hypha_heartbeat_rtt (&self->heartbeat);
+  gboolean suspect = hypha_heartbeat_is_suspect (&self->heartbeat, now);
+  gint64 penalty = (gint64) cost - static_cost - rtt / 1000;
+  gboolean same = cost == atomic_load (&self->status.cost) &&
+                  rtt == atomic_load (&self->status.rtt) &&
+                  suspect == atomic_load (&self->status.suspect);
+
+  if (same)
+    return;
+  atomic_store (&self->status.cost, cost);
+  atomic_store (&self->status.rtt, rtt);
+  atomic_store (&self->status.suspect, suspect);
+  atomic_store (&self->status.penalty, (guint32) MAX (penalty, 0));
+  if (self->stage == HYPHA_STAGE_FRAMES && self->events.changed != NULL)
+    self->events.changed (self, self->user_data);
+}
+
+void
+hypha_link_establish (HyphaLink *self)
+{
+  const HyphaLinkLimits *limits = &self->parameters.limits;
+
+  hypha_heartbeat_init (&self->heartbeat, hypha_link_now (self), limits->ping_interval,
+                        limits->link_timeout, self->first_rtt);
+  update_status (self); /* in silence */
+  self->stage = HYPHA_STAGE_FRAMES;
+  hypha_link_set_deadline (self, hypha_heartbeat_next (&self->heartbeat));
+  if (self->events.established != NULL)
+    self->events.established (self, self->user_data);
+}
+
+/* TRUE: it was one for the owner. */
+static gboolean
+take_frame (HyphaLink *self, const HyphaFrame *frame)
+{
+  switch (frame->type) {
+  case HYPHA_FRAME_PING:
+    hypha_heartbeat_ping_received (&self->heartbeat, frame->value);
+    return FALSE;
+  case HYPHA_FRAME_PONG:
+    hypha_heartbeat_pong_received (&self->heartbeat, frame->value, hypha_link_now (self));
+    update_status (self);
+    return FALSE;
+  case HYPHA_FRAME_GOAWAY:
+    self->away = (HyphaAway) frame->code;
+    hypha_link_fail (self, away_error (self, frame->code));
+    return FALSE;
+  default:
+    if (self->events.frame != NULL)
+      self->events.frame (self, frame, self->user_data);
+    return TRUE;
+  }
+}
+
+/* Whole frames from DATA; returns how many bytes they had. Afterwards the link may be closed. */
+gsize
+hypha_link_take_frames (HyphaLink *self, const guint8 *data, gsize length)
+{
+  gboolean any = FALSE;
+  gsize at = 0;
+  guint64 token;
+
+  hypha_heartbeat_heard (&self->heartbeat, hypha_link_now (self));
+  while (self->stage == HYPHA_STAGE_FRAMES) {
+    HyphaFrame frame;
+    GError *error = NULL;
+    gssize size = hypha_frame_parse (data + at, length - at, &frame, &error);
+
+    if (size < 0) {
+      hypha_link_send_goaway (self, HYPHA_AWAY_PROTOCOL);
+      hypha_link_write_out (self);
+      hypha_link_fail (self, error);
+    }
+    if (size <= 0)
+      break;
+    at += (gsize) size;
+    any = take_frame (self, &frame) || any;
+  }
+  if (self->stage != HYPHA_STAGE_FRAMES)
+    return at;
+  if (hypha_heartbeat_take_pong (&self->heartbeat, &token))
+    send_number (self, HYPHA_FRAME_PONG, token);
+  if (any && self->events.batch != NULL)
+    self->events.batch (self, self->user_data);
+  return at;
+}
+
+void
+hypha_link_beat (HyphaLink *self)
+{
+  guint64 token;
+
+  /* What came while this thread was busy, or the machine slept, may prove the contrary. */
+  if (hypha_heartbeat_is_dead (&self->heartbeat, hypha_link_now (self)))
+    hypha_link_read (self);
+  if (self->stage != HYPHA_STAGE_FRAMES)
+    return;
+  if (hypha_heartbeat_is_dead (&self->heartbeat, hypha_link_now (self))) {
+    hypha_link_fail (self, g_error_new (HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
+                                        "The peer has not answered for %" G_GINT64_FORMAT " ms",
+                                        self->parameters.limits.link_timeout / 1000));
+    return;
+  }
+  if (hypha_heartbeat_take_ping (&self->heartbeat, hypha_link_now (self), &token))
+    send_number (self, HYPHA_FRAME_PING, token);
+  update_status (self);
+  if (self->stage != HYPHA_STAGE_FRAMES)
+    return;
+  hypha_link_write_out (self);
+  hypha_link_set_deadline (self, hypha_heartbeat_next (&self->heartbeat));
+}
+
+/**
+ * hypha_link_confirmed: (skip)
+ * @self: an established link
+ *
+ * The peer has acknowledged data that went over this link and no other: it hears.
+ */
+void
+hypha_link_confirmed (HyphaLink *self)
+{
+  if (self->stage != HYPHA_STAGE_FRAMES)
+    return;
+  hypha_heartbeat_confirmed (&self->heartbeat, hypha_link_now (self));
+}
+
+/**
+ * hypha_link_configure: (skip)
+ * @self: a link, on its worker
+ * @ping_interval: microseconds between two pings
+ * @link_timeout: microseconds without an answer after which the link is closed
+ */
+void
+hypha_link_configure (HyphaLink *self, gint64 ping_interval, gint64 link_timeout)
+{
+  self->parameters.limits.ping_interval = ping_interval;
+  self->parameters.limits.link_timeout = link_timeout;
+  if (self->stage != HYPHA_STAGE_FRAMES)
+    return;
+  hypha_heartbeat_configure (&self->heartbeat, ping_interval, link_timeout);
+  hypha_link_set_deadline (self, hypha_heartbeat_next (&self->heartbeat));
+}
+
+/**
+ * hypha_link_set_static_cost: (skip)
+ * @self: a link, on its worker
+ * @static_cost: what this link costs before anything is measured
+ *
+ * Once established, changed is called from within.
+ */
+void
+hypha_link_set_static_cost (HyphaLink *self, guint32 static_cost)
+{
+  atomic_store (&self->static_cost, static_cost);
+  if (self->stage == HYPHA_STAGE_FRAMES)
+    update_status (self);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "link/line.h"
+#include "link/link.h"
+#include "link/output.h"
+
+G_BEGIN_DECLS
+
+/* What a link is made of, for link.c (its life, reading and writing), link-handshake.c and
+ * link-frames.c. */
+
+typedef enum {
+  HYPHA_STAGE_NEW,
+  HYPHA_STAGE_FIRST_BYTE, /* responder: TLS or HELLO? */
+  HYPHA_STAGE_TLS,
+  HYPHA_STAGE_HANDSHAKE,
+  HYPHA_STAGE_PARKED,
+  HYPHA_STAGE_FRAMES,
+  HYPHA_STAGE_CLOSING, /* what is in the output goes out, then it is closed */
+  HYPHA_STAGE_CLOSED,
+} HyphaLinkStage;
+
+struct _HyphaLink {
+  guint refs; /* the owner's, and one for each entry from outside that calls back */
+  HyphaChannel *channel;
+  HyphaLinkParameters parameters; /* wanted points to the copy below */
+  HyphaNodeId wanted;
+  HyphaLinkEvents events;
+  gpointer user_data;
+
+  HyphaLinkStage stage;
+  HyphaWorker *worker; /* NULL: on none */
+  HyphaWatch watch;
+  HyphaTimer kick;  /* run again without waiting for the descriptor */
+  HyphaTimer timer; /* a deadline, or the heartbeat */
+  gint64 deadline;  /* of the whole handshake */
+  gboolean tls_waits_to_write;
+  gboolean deciding; /* decide is to be called as the last thing of this entry */
+
+  HyphaLine line;
+  HyphaOutput output;
+  gboolean blocked;    /* the kernel takes no more for now */
+  gboolean room_asked; /* and there was none: writable is owed */
+  GByteArray *tail;    /* bytes read and not yet parsed; NULL: none */
+  GError *broken;      /* why writing failed: told unless what can still be read tells more */
+  GError *ending;      /* CLOSING: what closed will be called with */
+
+  HyphaHandshake *handshake;
+  gint64 asked, first_rtt;
+  HyphaLinkClass link_class;
+  guint8 binding[HYPHA_BINDING_BYTES];
+  HyphaNodeId peer;
+  HyphaInstance peer_instance;
+  HyphaHandshakeNumbers peer_numbers;
+  guint digits;
+  guint64 nonce_tick;
+  HyphaRejectCode rejected;
+  guint64 rejected_highest;
+
+  _Atomic guint32 static_cost; /* read by anybody */
+  HyphaHeartbeat heartbeat;
+  HyphaAway away;
+  HyphaLinkStatus status;
+};
+
+/* link.c */
+void hypha_link_fail (HyphaLink *self,
+                      GError *error); /* takes ERROR, adds who the other end is; closed follows */
+void hypha_link_fail_later (HyphaLink *self, GError *error); /* once the output is gone */
+void hypha_link_read (HyphaLink *self);
+void hypha_link_write_out (HyphaLink *self);
+void hypha_link_park (HyphaLink *self);
+void hypha_link_unpark (HyphaLink *self, HyphaWorker *worker);
+void hypha_link_set_deadline (HyphaLink *self, gint64 due);
+gint64 hypha_link_now (HyphaLink *self);
+
+/* link-handshake.c */
+void hypha_link_begin (HyphaLink *self);
+void hypha_link_look_at_first_byte (HyphaLink *self);
+void hypha_link_go_on_with_tls (HyphaLink *self);
+void hypha_link_go_on_with_handshake (
+    HyphaLink *self); /* its state has changed, or it has something to say */
+gsize hypha_link_take_handshake (HyphaLink *self, const guint8 *data, gsize length);
+
+/* link-frames.c */
+void hypha_link_establish (HyphaLink *self);
+gsize hypha_link_take_frames (HyphaLink *self, const guint8 *data, gsize length);
+void hypha_link_send_goaway (HyphaLink *self, HyphaAway away);
+void hypha_link_beat (HyphaLink *self);
+
+G_END_DECLS

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "link/output.h"
+
+#include <string.h>
+
+#define COMPACT 64 /* frames that are gone before the array is moved up */
+
+static inline HyphaFrameOut *
+frame_at (HyphaOutputLane *lane, guint index)
+{
+  return &g_array_index (lane->frames, HyphaFrameOut, index);
+}
+
+static inline gsize
+frame_size (const HyphaFrameOut *out)
+{
+  return out->head_length + out->length;
+}
+
+static void
+lane_init (HyphaOutputLane *lane)
+{
+  lane->frames = g_array_new (FALSE, FALSE, sizeof (HyphaFrameOut));
+  lane->first = 0;
+}
+
+static void
+lane_clear (HyphaOutputLane *lane)
+{
+  for (guint i = lane->first; i < lane->frames->len; i++)
+    hypha_frame_out_clear (frame_at (lane, i));
+  g_clear_pointer (&lane->frames, g_array_unref);
+}
+
+static inline gboolean
+lane_is_empty (HyphaOutputLane *lane)
+{
+  return lane->first == lane->frames->len;
+}
+
+static void
+lane_pop (HyphaOutputLane *lane)
+{
+  hypha_frame_out_clear (frame_at (lane, lane->first++));
+  if (lane_is_empty (lane)) {
+    g_array_set_size (lane->frames, 0);
+    lane->first = 0;
+  } else if (lane->first >= COMPACT && lane->first >= lane->frames->len / 2) {
+    g_array_remove_range (lane->frames, 0, lane->first);
+    lane->first = 0;
+  }
+}
+
+void
+hypha_output_init (HyphaOutput *self)
+{
+  *self = (HyphaOutput){ 0 };
+  lane_init (&self->urgent);
+  lane_init (&self->others);
+}
+
+void
+hypha_output_clear (HyphaOutput *self)
+{
+  lane_clear (&self->urgent);
+  lane_clear (&self->others);
+  *self = (HyphaOutput){ 0 };
+}
+
+void
+hypha_output_append (HyphaOutput *self, HyphaFrameOut *out, gboolean urgent)
+{
+  self->length += frame_size (out);
+  g_array_append_vals ((urgent ? &self->urgent : &self->others)->frames, out, 1);
+  *out = (HyphaFrameOut){ 0 };
+}
+
+void
+hypha_output_append_bytes (HyphaOutput *self, const guint8 *data, gsize length)
+{
+  HyphaFrameOut out = { .chunk = hypha_chunk_new ((guint32) length), .length = length };
+
+  memcpy (out.chunk->data, data, length);
+  out.chunk->used = (guint32) length;
+  out.data = out.chunk->data;
+  hypha_output_append (self, &out, TRUE);
+}
+
+/* The pieces of a frame of which SKIP bytes are gone. */
+static guint
+frame_pieces (const HyphaFrameOut *out, gsize skip, struct iovec *pieces, guint n)
+{
+  guint count = 0;
+
+  if (skip < out->head_length && count < n)
+    pieces[count++] = (struct iovec){ (void *) (out->head + skip), out->head_length - skip };
+  skip = skip > out->head_length ? skip - out->head_length : 0;
+  if (skip < out->length && count < n)
+    pieces[count++] = (struct iovec){ (void *) (out->data + skip), out->length - skip };
+  return count;
+}
+
+static guint
+lane_pieces (HyphaOutput *self, HyphaOutputLane *lane, struct iovec *pieces, guint n)
+{
+  guint count = 0;
+
+  /* The first frame of the lane that was begun comes before everything. */
+  for (guint i = lane->first + (self->begun == lane); i < lane->frames->len && count < n; i++)
+    count += frame_pieces (frame_at (lane, i), 0, pieces + count, n - count);
+  return count;
+}
+
+guint
+hypha_output_pieces (HyphaOutput *self, struct iovec *pieces, guint n)
+{
+  guint count = 0;
+
+  if (self->begun != NULL)
+    count += frame_pieces (frame_at (self->begun, self->begun->first), self->begun_sent, pieces, n);
+  count += lane_pieces (self, &self->urgent, pieces + count, n - count);
+  count += lane_pieces (self, &self->others, pieces + count, n - count);
+  return count;
+}
+
+void
+hypha_output_consume (HyphaOutput *self, gsize written)
+{
+  g_assert (written <= self->length);
+  self->length -= written;
+  while (written > 0) {
+    gsize left;
+
+    if (self->begun == NULL) {
+      self->begun = lane_is_empty (&self->urgent) ? &self->others : &self->urgent;
+      self->begun_sent = 0;
+    }
+    left = frame_size (frame_at (self->begun, self->begun->first)) - self->begun_sent;
+    if (written < left) {
+      self->begun_sent += written;
+      return;
+    }
+    written -= left;
+    lane_pop (self->begun);
+    self->begun = NULL;
+  }
+}

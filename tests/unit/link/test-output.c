@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <glib.h>
+#include <string.h>
+
+#include "link/output.h"
+
+static void
+append (HyphaOutput *output, HyphaFrameType type, guint64 value, gsize length)
+{
+  g_autofree guint8 *data = g_malloc0 (length + 1);
+  HyphaFrame frame = { .type = type, .value = value, .data = data, .length = length };
+  HyphaFrameOut out;
+
+  hypha_frame_write (&frame, NULL, &out);
+  hypha_output_append (output, &out, type == HYPHA_FRAME_PING);
+  g_assert_null (out.chunk);
+}
+
+/* What a descriptor would do that takes WANT bytes. */
+static void
+drain (HyphaOutput *output, gsize want, GByteArray *wire)
+{
+  struct iovec pieces[7];
+  gsize written = 0;
+  guint n = hypha_output_pieces (output, pieces, G_N_ELEMENTS (pieces));
+
+  for (guint i = 0; i < n && written < want; i++) {
+    gsize here = MIN (pieces[i].iov_len, want - written);
+
+    g_assert_cmpuint (here, >, 0);
+    g_byte_array_append (wire, pieces[i].iov_base, (guint) here);
+    written += here;
+  }
+  hypha_output_consume (output, written);
+}
+
+static gsize
+parse_all (GByteArray *wire, GArray *frames)
+{
+  gsize at = 0;
+  gssize size;
+  HyphaFrame frame;
+
+  while ((size = hypha_frame_parse (wire->data + at, wire->len - at, &frame, NULL)) > 0) {
+    g_array_append_val (frames, frame);
+    at += (gsize) size;
+  }
+  g_assert_cmpint (size, ==, 0);
+  return at;
+}
+
+static void
+test_random (void)
+{
+  HyphaOutput output;
+  g_autoptr (GByteArray) wire = g_byte_array_new ();
+  g_autoptr (GArray) frames = g_array_new (FALSE, FALSE, sizeof (HyphaFrame));
+  guint64 pings = 0, data = 0;
+
+  hypha_output_init (&output);
+  for (guint i = 0; i < 20000; i++) {
+    switch (g_test_rand_int_range (0, 4)) {
+    case 0:
+      append (&output, HYPHA_FRAME_PING, pings++, 0);
+      break;
+    case 1:
+    case 2:
+      append (&output, HYPHA_FRAME_DATA, data++, (gsize) g_test_rand_int_range (1, 50));
+      break;
+    default:
+      drain (&output, (gsize) g_test_rand_int_range (1, 200), wire);
+    }
+  }
+  while (output.length > 0)
+    drain (&output, 1000, wire);
+  hypha_output_clear (&output);
+
+  g_assert_cmpuint (parse_all (wire, frames), ==, wire->len);
+  g_assert_cmpuint (frames->len, ==, pings + data);
+  pings = data = 0;
+  for (guint i = 0; i < frames->len; i++) {
+    HyphaFrame *frame = &g_array_index (frames, HyphaFrame, i);
+
+    g_assert_cmpuint (frame->value, ==, frame->type == HYPHA_FRAME_PING ? pings++ : data++);
+  }
+}
+
+static void
+test_urgent (void)
+{
+  HyphaOutput output;
+  g_autoptr (GByteArray) wire = g_byte_array_new ();
+  g_autoptr (GArray) frames = g_array_new (FALSE, FALSE, sizeof (HyphaFrame));
+
+  hypha_output_init (&output);
+  append (&output, HYPHA_FRAME_DATA, 1, 100);
+  append (&output, HYPHA_FRAME_DATA, 2, 100);
+  drain (&output, 50, wire);
+  append (&output, HYPHA_FRAME_PING, 3, 0);
+  drain (&output, 1000, wire);
+  g_assert_cmpuint (output.length, ==, 0);
+  parse_all (wire, frames);
+  g_assert_cmpuint (frames->len, ==, 3);
+  g_assert_cmpuint (g_array_index (frames, HyphaFrame, 0).value, ==, 1);
+  g_assert_cmpuint (g_array_index (frames, HyphaFrame, 1).value, ==, 3);
+  g_assert_cmpuint (g_array_index (frames, HyphaFrame, 2).value, ==, 2);
+  hypha_output_clear (&output);
+}
+
+static void
+test_references (void)
+{
+  HyphaOutput output;
+  HyphaChunk *chunk = hypha_chunk_new (100);
+  const HyphaFrame frame = { .type = HYPHA_FRAME_DATA, .data = chunk->data, .length = 100 };
+  HyphaFrameOut out;
+
+  memset (chunk->data, 7, 100);
+  chunk->used = 100;
+  hypha_output_init (&output);
+  for (guint i = 0; i < 2; i++) {
+    hypha_frame_write (&frame, chunk, &out);
+    hypha_output_append (&output, &out, FALSE);
+  }
+  g_assert_cmpuint (chunk->ref_count, ==, 3);
+  hypha_output_consume (&output, output.length / 2);
+  g_assert_cmpuint (chunk->ref_count, ==, 2);
+  hypha_output_clear (&output);
+  g_assert_cmpuint (chunk->ref_count, ==, 1);
+  hypha_chunk_unref (chunk);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/output/random-order-is-kept-within-each-lane", test_random);
+  g_test_add_func ("/output/urgent-never-inside-a-frame", test_urgent);
+  g_test_add_func ("/output/payload-by-reference", test_references);
+  return g_test_run ();
+}

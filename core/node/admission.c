@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "node/admission.h"
+
+#include <gio/gio.h>
+
+struct _HyphaAdmission {
+  HyphaMailbox *mailbox;
+  HyphaAdmissionEvents events;
+  gpointer user_data;
+  HyphaAdmissionLimits limits;
+  GPtrArray *candidates; /* all of them */
+  guint n_accepted;      /* those that came to us and have not proven who they are */
+};
+
+struct _HyphaCandidateLink {
+  gatomicrefcount
+      ref_count; /* one for the list, one for each eviction that a worker has yet to carry out */
+  HyphaAdmission *admission;
+  HyphaLink *link;
+  HyphaWorker *worker;
+  HyphaDialler *dialler; /* NULL: it came to us */
+  char *source;
+  gboolean counted; /* in n_accepted */
+  gboolean evicted;
+};
+
+/* What one attacker can be without being many: an address, an IPv6 /64, a CID, a uid. */
+static char *
+source_of (HyphaChannel *channel)
+{
+  HyphaEndpoint *local = hypha_channel_get_local (channel);
+  const char *scheme = local != NULL ? hypha_endpoint_get_scheme (local) : "";
+  const char *host = hypha_channel_get_host (channel);
+  g_autoptr (GInetAddress) address = host != NULL ? g_inet_address_new_from_string (host) : NULL;
+  guint32 uid;
+
+  if (address != NULL && g_inet_address_get_family (address) == G_SOCKET_FAMILY_IPV6 &&
+      !g_inet_address_get_is_loopback (address)) {
+    const guint8 *b = g_inet_address_to_bytes (address);
+
+    return g_strdup_printf ("%s %02x%02x:%02x%02x:%02x%02x:%02x%02x", scheme, b[0], b[1], b[2],
+                            b[3], b[4], b[5], b[6], b[7]);
+  }
+  if (hypha_channel_get_uid (channel, &uid))
+    return g_strdup_printf ("%s uid %u", scheme, uid);
+  return g_strdup_printf ("%s %s", scheme,
+                          host != NULL    ? host
+                          : local != NULL ? hypha_endpoint_get_rest (local)
+                                          : "");
+}
+
+static void
+uncount (HyphaCandidateLink *self)
+{
+  if (self->counted)
+    self->admission->n_accepted--;
+  self->counted = FALSE;
+}
+
+static void
+candidate_unref (HyphaCandidateLink *self)
+{
+  if (!g_atomic_ref_count_dec (&self->ref_count))
+    return;
+  g_clear_pointer (&self->link, hypha_link_free);
+  g_free (self->source);
+  g_free (self);
+}
+
+static void
+candidate_remove (HyphaCandidateLink *self)
+{
+  uncount (self);
+  g_ptr_array_remove_fast (self->admission->candidates, self);
+  g_clear_pointer (&self->dialler, hypha_dialler_unref);
+  candidate_unref (self);
+}
+
+/* ---- from the worker ---- */
+
+typedef struct {
+  HyphaCandidateLink *candidate;
+  GError *error; /* NULL: decide */
+} Note;
+
+static void
+read_note (gpointer data)
+{
+  g_autofree Note *note = data;
+  g_autoptr (GError) error = note->error;
+  HyphaCandidateLink *self = note->candidate;
+  HyphaAdmission *admission = self->admission;
+
+  uncount (self);
+  if (error != NULL) {
+    HyphaRejectCode code = hypha_link_get_rejected (self->link, NULL);
+
+    admission->events.failed (self->dialler, error, code == HYPHA_REJECT_TLS_REQUIRED,
+                              admission->user_data);
+    candidate_remove (self);
+  } else if (!self->evicted) {
+    admission->events.decide (self, admission->user_data);
+  }
+}
+
+static void
+send_note (gpointer data)
+{
+  Note *note = data;
+
+  hypha_mailbox_post (note->candidate->admission->mailbox, read_note, note);
+}
+
+static Note *
+note_new (HyphaCandidateLink *self, const GError *error)
+{
+  Note *note = g_new (Note, 1);
+
+  note->candidate = self;
+  note->error = error != NULL ? g_error_copy (error) : NULL;
+  return note;
+}
+
+static void
+on_decide (HyphaLink *link, gpointer user_data)
+{
+  send_note (note_new (user_data, NULL));
+}
+
+/* The main thread will free LINK, which is still on this thread's stack: so tell it once that is
+ * unwound. */
+static void
+on_closed (HyphaLink *link, const GError *error, gpointer user_data)
+{
+  HyphaCandidateLink *self = user_data;
+
+  hypha_worker_post (self->worker, send_note, note_new (self, error));
+}
+
+static const HyphaLinkEvents link_events = { .decide = on_decide, .closed = on_closed };
+
+/* ---- on the worker ---- */
+
+static void
+begin (gpointer data)
+{
+  HyphaCandidateLink *self = data;
+
+  hypha_link_start (self->link, self->worker);
+}
+
+static void
+evict (gpointer data)
+{
+  HyphaCandidateLink *self = data;
+
+  hypha_link_close (self->link, HYPHA_AWAY_REQUESTED, HYPHA_ERROR_BUSY,
+                    "too many handshakes at once");
+  candidate_unref (self);
+}
+
+static void
+post_eviction (HyphaCandidateLink *self)
+{
+  if (self->evicted)
+    return;
+  self->evicted = TRUE;
+  g_atomic_ref_count_inc (&self->ref_count);
+  hypha_worker_post (self->worker, evict, self);
+}
+
+typedef struct {
+  HyphaCandidateLink *candidate;
+  HyphaRejectCode code;
+} Refusal;
+
+static void
+refuse (gpointer data)
+{
+  g_autofree Refusal *refusal = data;
+
+  hypha_link_reject (refusal->candidate->link, refusal->candidate->worker, refusal->code, 0);
+}
+
+/* ---- for the node ---- */
+
+HyphaAdmission *
+hypha_admission_new (HyphaMailbox *mailbox, const HyphaAdmissionEvents *events, gpointer user_data)
+{
+  HyphaAdmission *self = g_new0 (HyphaAdmission, 1);
+
+  self->mailbox = mailbox;
+  self->events = *events;
+  self->user_data = user_data;
+  self->candidates = g_ptr_array_new ();
+  return self;
+}
+
+void
+hypha_admission_free (HyphaAdmission *self)
+{
+  while (self->candidates->len > 0)
+    candidate_remove (self->candidates->pdata[0]);
+  g_ptr_array_unref (self->candidates);
+  g_free (self);
+}
+
+void
+hypha_admission_set_limits (HyphaAdmission *self, const HyphaAdmissionLimits *limits)
+{
+  self->limits = *limits;
+}
+
+gboolean
+hypha_admission_is_crowded (HyphaAdmission *self)
+{
+  return self->n_accepted * 2 >= self->limits.max_handshakes;
+}
+
+/* At random, so that nobody can keep the others out by knocking in a rhythm. */
+static void
+make_room (HyphaAdmission *self)
+{
+  guint start = (guint) g_random_int_range (0, (gint32) self->candidates->len);
+
+  for (guint i = 0; i < self->candidates->len; i++) {
+    HyphaCandidateLink *other = self->candidates->pdata[(start + i) % self->candidates->len];
+
+    if (!other->counted)
+      continue;
+    uncount (other);
+    post_eviction (other);
+    return;
+  }
+}
+
+static gboolean
+too_many_from (HyphaAdmission *self, const char *source)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < self->candidates->len; i++) {
+    HyphaCandidateLink *other = self->candidates->pdata[i];
+
+    if (other->counted && g_str_equal (other->source, source))
+      n++;
+  }
+  return n >= self->limits.max_per_source;
+}
+
+void
+hypha_admission_begin (HyphaAdmission *self, HyphaChannel *channel,
+                       const HyphaLinkParameters *parameters, HyphaDialler *dialler,
+                       HyphaWorker *worker)
+{
+  g_autofree char *source = source_of (channel);
+  g_autoptr (GError) error = NULL;
+  HyphaCandidateLink *candidate;
+  HyphaLink *link;
+
+  if (!parameters->initiator) {
+    if (too_many_from (self, source)) {
+      g_info ("refused a channel: %u handshakes with %s are under way", self->limits.max_per_source,
+              source);
+      return;
+    }
+    if (self->n_accepted >= self->limits.max_handshakes)
+      make_room (self);
+  }
+  link = hypha_link_new (channel, parameters, &error);
+  if (link == NULL) {
+    self->events.failed (dialler, error, FALSE, self->user_data);
+    return;
+  }
+  candidate = g_new0 (HyphaCandidateLink, 1);
+  g_atomic_ref_count_init (&candidate->ref_count);
+  candidate->admission = self;
+  candidate->link = link;
+  candidate->worker = worker;
+  candidate->dialler = dialler != NULL ? hypha_dialler_ref (dialler) : NULL;
+  candidate->source = g_steal_pointer (&source);
+  candidate->counted = !parameters->initiator;
+  self->n_accepted += candidate->counted;
+  g_ptr_array_add (self->candidates, candidate);
+  hypha_link_set_events (link, &link_events, candidate);
+  hypha_worker_post (worker, begin, candidate);
+}
+
+void
+hypha_admission_stop (HyphaAdmission *self)
+{
+  for (guint i = 0; i < self->candidates->len; i++)
+    post_eviction (self->candidates->pdata[i]);
+}
+
+HyphaLink *
+hypha_candidate_link_get_link (HyphaCandidateLink *self)
+{
+  return self->link;
+}
+
+HyphaDialler *
+hypha_candidate_link_get_dialler (HyphaCandidateLink *self)
+{
+  return self->dialler;
+}
+
+HyphaLink *
+hypha_candidate_link_take (HyphaCandidateLink *self)
+{
+  HyphaLink *link = g_steal_pointer (&self->link);
+
+  candidate_remove (self);
+  return link;
+}
+
+void
+hypha_candidate_link_reject (HyphaCandidateLink *self, HyphaRejectCode code)
+{
+  Refusal *refusal = g_new (Refusal, 1);
+
+  refusal->candidate = self;
+  refusal->code = code;
+  hypha_worker_post (self->worker, refuse, refusal);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "io/mailbox.h"
+#include "node/dialler.h"
+
+G_BEGIN_DECLS
+
+/* Channels that are not links of anybody yet: handshakes under way, kept within limits, whoever
+ * floods the door. Main thread; the handshakes themselves run on workers. */
+typedef struct _HyphaAdmission HyphaAdmission;
+
+/* One of them. */
+typedef struct _HyphaCandidateLink HyphaCandidateLink;
+
+typedef struct {
+  /* The other end has proven who it is. Answer at once, by hypha_candidate_link_take or _reject. */
+  void (*decide) (HyphaCandidateLink *candidate, gpointer user_data);
+  /* It came to nothing. DIALLER is nullable. */
+  void (*failed) (HyphaDialler *dialler, const GError *error, gboolean tls_required,
+                  gpointer user_data);
+} HyphaAdmissionEvents;
+
+typedef struct {
+  guint max_handshakes, max_per_source;
+} HyphaAdmissionLimits;
+
+HyphaAdmission *hypha_admission_new (HyphaMailbox *mailbox, const HyphaAdmissionEvents *events,
+                                     gpointer user_data);
+/* The candidates must have gone: stop, then end the workers, then empty the mailbox. */
+void hypha_admission_free (HyphaAdmission *self);
+void hypha_admission_set_limits (HyphaAdmission *self, const HyphaAdmissionLimits *limits);
+/* Begins a handshake on WORKER. PARAMETERS->initiator goes with DIALLER (nullable otherwise). When
+ * there are too many, an unauthenticated one of those that were accepted has to go; when there are
+ * too many from one source, this one. */
+void hypha_admission_begin (HyphaAdmission *self, HyphaChannel *channel,
+                            const HyphaLinkParameters *parameters, HyphaDialler *dialler,
+                            HyphaWorker *worker);
+gboolean hypha_admission_is_crowded (
+    HyphaAdmission *self); /* half full: be short with who says nothing */
+void hypha_admission_stop (HyphaAdmission *self);
+
+HyphaLink *hypha_candidate_link_get_link (HyphaCandidateLink *self);
+HyphaDialler *hypha_candidate_link_get_dialler (HyphaCandidateLink *self); /* nullable */
+HyphaLink *hypha_candidate_link_take (
+    HyphaCandidateLink *self); /* frees SELF; the link is parked */
+void hypha_candidate_link_reject (HyphaCandidateLink *self, HyphaRejectCode code);
+
+G_END_DECLS

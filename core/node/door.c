@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "node/door.h"
+
+/* An address that is taken now is free when its holder has gone: seconds later, at a restart. */
+#define RETRY_MS 2000
+
+struct _HyphaDoor {
+  grefcount ref_count;
+  HyphaLoader *loader;
+  char *uri;
+  gboolean permanent, closed, failed;
+  HyphaDoorEvents events;
+  gpointer user_data;
+  HyphaTransport *transport;
+  HyphaListener *listener;
+  GCancellable *opening;
+  guint timer;
+  char *trouble;
+  GPtrArray *waiters; /* of GTask */
+};
+
+HyphaDoor *
+hypha_door_new (HyphaLoader *loader, const char *uri, gboolean permanent,
+                const HyphaDoorEvents *events, gpointer user_data, GError **error)
+{
+  g_autoptr (GError) absent = NULL;
+  g_autoptr (HyphaEndpoint) endpoint = hypha_loader_parse_endpoint (loader, uri, NULL, &absent);
+  HyphaDoor *self;
+
+  if (endpoint == NULL) {
+    if (!g_error_matches (absent, HYPHA_ERROR, HYPHA_ERROR_NO_TRANSPORT) &&
+        !g_error_matches (absent, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE)) {
+      g_propagate_error (error, g_steal_pointer (&absent));
+      return NULL;
+    }
+    endpoint = hypha_endpoint_parse (uri, error);
+    if (endpoint == NULL)
+      return NULL;
+  }
+  self = g_new0 (HyphaDoor, 1);
+  g_ref_count_init (&self->ref_count);
+  self->loader = g_object_ref (loader);
+  self->uri = g_strdup (uri);
+  self->permanent = permanent;
+  self->events = *events;
+  self->user_data = user_data;
+  self->waiters = g_ptr_array_new_with_free_func (g_object_unref);
+  return self;
+}
+
+HyphaDoor *
+hypha_door_ref (HyphaDoor *self)
+{
+  g_ref_count_inc (&self->ref_count);
+  return self;
+}
+
+void
+hypha_door_unref (HyphaDoor *self)
+{
+  if (!g_ref_count_dec (&self->ref_count))
+    return;
+  g_clear_handle_id (&self->timer, g_source_remove);
+  g_clear_object (&self->opening);
+  g_clear_object (&self->listener);
+  g_clear_object (&self->transport);
+  g_object_unref (self->loader);
+  g_ptr_array_unref (self->waiters);
+  g_free (self->uri);
+  g_free (self->trouble);
+  g_free (self);
+}
+
+static void
+answer_waiters (HyphaDoor *self, const GError *error)
+{
+  g_autoptr (GPtrArray) waiters = g_steal_pointer (&self->waiters);
+
+  self->waiters = g_ptr_array_new_with_free_func (g_object_unref);
+  for (guint i = 0; i < waiters->len; i++) {
+    if (error != NULL)
+      g_task_return_error (waiters->pdata[i], g_error_copy (error));
+    else
+      g_task_return_pointer (waiters->pdata[i], g_strdup (hypha_door_get_bound (self)), g_free);
+  }
+}
+
+static gboolean
+timer_fired (gpointer data)
+{
+  HyphaDoor *self = data;
+
+  self->timer = 0;
+  hypha_door_open (self);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+drop_listener (HyphaDoor *self)
+{
+  if (self->listener != NULL) {
+    g_signal_handlers_disconnect_by_data (self->listener, self);
+    hypha_listener_close (self->listener);
+  }
+  g_clear_object (&self->listener);
+  g_clear_object (&self->transport);
+}
+
+static void
+failed (HyphaDoor *self, const GError *error)
+{
+  drop_listener (self);
+  if (g_strcmp0 (self->trouble, error->message) != 0)
+    g_warning ("cannot listen on %s: %s", self->uri, error->message);
+  g_free (self->trouble);
+  self->trouble = g_strdup (error->message);
+  self->failed = TRUE;
+  answer_waiters (self, error);
+  if (self->permanent && self->timer == 0)
+    self->timer = g_timeout_add (RETRY_MS, timer_fired, self);
+  self->events.changed (self, self->user_data);
+}
+
+static void
+on_accepted (HyphaListener *listener, HyphaChannel *channel, HyphaDoor *self)
+{
+  self->events.knocked (self, channel, self->user_data);
+}
+
+static void
+on_failed (HyphaListener *listener, const GError *error, HyphaDoor *self)
+{
+  failed (self, error);
+}
+
+static void
+listen_done (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (HyphaDoor) self = user_data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaListener) listener =
+      hypha_transport_listen_finish (HYPHA_TRANSPORT (source), result, &error);
+
+  g_clear_object (&self->opening);
+  if (self->closed) {
+    if (listener != NULL)
+      hypha_listener_close (listener);
+    return;
+  }
+  if (listener == NULL) {
+    failed (self, error);
+    return;
+  }
+  self->transport = g_object_ref (HYPHA_TRANSPORT (source));
+  self->listener = g_steal_pointer (&listener);
+  self->failed = FALSE;
+  g_clear_pointer (&self->trouble, g_free);
+  g_signal_connect (self->listener, "accepted", G_CALLBACK (on_accepted), self);
+  g_signal_connect (self->listener, "failed", G_CALLBACK (on_failed), self);
+  answer_waiters (self, NULL);
+  self->events.changed (self, self->user_data);
+}
+
+void
+hypha_door_open (HyphaDoor *self)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaEndpoint) endpoint = NULL;
+  HyphaTransport *transport = NULL;
+
+  if (self->closed || self->listener != NULL || self->opening != NULL)
+    return;
+  g_clear_handle_id (&self->timer, g_source_remove);
+  endpoint = hypha_loader_parse_endpoint (self->loader, self->uri, &transport, &error);
+  if (endpoint == NULL) {
+    failed (self, error);
+    return;
+  }
+  self->opening = g_cancellable_new ();
+  hypha_transport_listen_async (transport, endpoint, self->opening, listen_done,
+                                hypha_door_ref (self));
+}
+
+void
+hypha_door_close (HyphaDoor *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (self->closed)
+    return;
+  self->closed = TRUE;
+  g_clear_handle_id (&self->timer, g_source_remove);
+  if (self->opening != NULL)
+    g_cancellable_cancel (self->opening);
+  drop_listener (self);
+  error =
+      g_error_new (HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED, "%s is no longer listened on", self->uri);
+  answer_waiters (self, error);
+}
+
+void
+hypha_door_transport_gone (HyphaDoor *self, HyphaTransport *transport)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (self->transport != transport)
+    return;
+  error = g_error_new (HYPHA_ERROR, HYPHA_ERROR_NO_TRANSPORT,
+                       "the plug-in behind %s was taken away", self->uri);
+  failed (self, error);
+}
+
+void
+hypha_door_await (HyphaDoor *self, GTask *task)
+{
+  if (self->listener != NULL) {
+    g_task_return_pointer (task, g_strdup (hypha_door_get_bound (self)), g_free);
+    return;
+  }
+  g_ptr_array_add (self->waiters, g_object_ref (task));
+  hypha_door_open (self);
+}
+
+const char *
+hypha_door_get_uri (HyphaDoor *self)
+{
+  return self->uri;
+}
+
+const char *
+hypha_door_get_bound (HyphaDoor *self)
+{
+  return self->listener != NULL
+             ? hypha_endpoint_to_string (hypha_listener_get_bound (self->listener))
+             : NULL;
+}
+
+const char *
+hypha_door_get_trouble (HyphaDoor *self)
+{
+  return self->trouble;
+}
+
+HyphaTransport *
+hypha_door_get_transport (HyphaDoor *self)
+{
+  return self->transport;
+}
+
+gboolean
+hypha_door_is_permanent (HyphaDoor *self)
+{
+  return self->permanent;
+}
+
+void
+hypha_door_set_permanent (HyphaDoor *self, gboolean permanent)
+{
+  self->permanent = permanent;
+}
+
+gboolean
+hypha_door_is_spent (HyphaDoor *self)
+{
+  return !self->permanent && self->failed;
+}

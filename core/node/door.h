@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <hypha.h>
+#include "loader/loader.h"
+
+G_BEGIN_DECLS
+
+/* One endpoint that is listened on, until it is no longer wanted: opens it, opens it again when
+ * that failed or its transport came back. Main thread; counted by reference. */
+typedef struct _HyphaDoor HyphaDoor;
+
+typedef struct {
+  void (*knocked) (HyphaDoor *door, HyphaChannel *channel, gpointer user_data);
+  void (*changed) (HyphaDoor *door, gpointer user_data); /* open, or not */
+} HyphaDoorEvents;
+
+HyphaDoor *hypha_door_new (HyphaLoader *loader, const char *uri, gboolean permanent,
+                           const HyphaDoorEvents *events, gpointer user_data, GError **error);
+HyphaDoor *hypha_door_ref (HyphaDoor *self);
+void hypha_door_unref (HyphaDoor *self);
+void hypha_door_open (HyphaDoor *self);  /* now; does nothing while it is open or opening */
+void hypha_door_close (HyphaDoor *self); /* for good */
+void hypha_door_transport_gone (HyphaDoor *self, HyphaTransport *transport);
+/* Completes with the bound endpoint (a string) once open, or with what went wrong; then the door is
+ * closed if it is not permanent. */
+void hypha_door_await (HyphaDoor *self, GTask *task);
+
+const char *hypha_door_get_uri (HyphaDoor *self);
+const char *hypha_door_get_bound (HyphaDoor *self);         /* NULL: not open */
+const char *hypha_door_get_trouble (HyphaDoor *self);       /* NULL: none */
+HyphaTransport *hypha_door_get_transport (HyphaDoor *self); /* NULL: not open */
+gboolean hypha_door_is_permanent (HyphaDoor *self);
+void hypha_door_set_permanent (HyphaDoor *self, gboolean permanent);
+gboolean hypha_door_is_spent (HyphaDoor *self); /* not permanent, and failed */
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaDoor, hypha_door_unref)
+
+G_END_DECLS

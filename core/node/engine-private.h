@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "node/engine.h"
+#include "node/node-link-private.h"
+
+G_BEGIN_DECLS
+
+/* How many lives of one peer are known at once. A clone and a restart make two; more is a peer gone
+ * wild. */
+#define HYPHA_ENGINE_MAX_SESSIONS 4
+
+struct _HyphaEngine {
+  HyphaEngineParameters parameters;
+  GPtrArray *sessions; /* of EngineSession, in order of coming */
+  GPtrArray *links;    /* of EngineLink */
+  GPtrArray *buried;   /* of EngineLink: closed, but events may still name them */
+  GHashTable *streams; /* guint64 key, of EngineStream */
+  guint64 last_key;    /* of streams opened by the peer; odd */
+  HyphaTimer timer;
+  gboolean working; /* engine_work is on the stack: */
+  gboolean again;   /* go round once more */
+  gboolean stopping;
+};
+
+/* The session with one life (instance) of the peer. */
+typedef struct {
+  HyphaEngine *engine;
+  HyphaInstance instance;
+  HyphaSession *session;
+  gboolean superseded; /* a newer life has come: ends as soon as none of its links answers */
+} EngineSession;
+
+typedef struct {
+  HyphaEngine *engine;
+  EngineSession *es;
+  HyphaNodeLink *mirror; /* owned; goes to the main thread with the last news */
+  HyphaLink *link;       /* of the mirror */
+  HyphaSessionLink *slink;
+  HyphaSessionOffer offer;
+  gboolean established;
+} EngineLink;
+
+/* A stream and the descriptor of the program at this end. */
+typedef struct {
+  HyphaEngine *engine;
+  EngineSession *es;
+  HyphaSessionStream *stream; /* NULL: it has ended */
+  HyphaStreamInfo *info;
+  int fd; /* -1: not answered yet */
+  gboolean target;
+  gboolean reading; /* from the descriptor: not at its end yet */
+  gboolean writing; /* to the descriptor: not shut down yet */
+  gboolean blocked; /* the descriptor takes no more for now */
+  gboolean failed;  /* writing to it failed: nobody reads */
+  HyphaWatch watch;
+} EngineStream;
+
+/* engine.c */
+void hypha_engine_work (HyphaEngine *self);
+void hypha_engine_tell (HyphaEngine *self, const HyphaNews *news); /* takes what is in NEWS */
+/* Likewise, but only once this thread has left whatever it is in: for news that lets the main
+ * thread free things. */
+void hypha_engine_tell_at_last (HyphaEngine *self, const HyphaNews *news);
+gint64 hypha_engine_now (HyphaEngine *self);
+
+EngineSession *hypha_engine_session_for (HyphaEngine *self,
+                                         const HyphaInstance *instance); /* NULL: too many */
+EngineSession *hypha_engine_current_session (HyphaEngine *self);         /* NULL: none */
+
+/* engine-links.c */
+void hypha_engine_link_free (gpointer el);
+void hypha_engine_link_begin (HyphaEngine *self, HyphaNodeLink *mirror,
+                              const char *name); /* takes MIRROR */
+
+/* engine-stream.c: the pump between a session's stream and a descriptor */
+EngineStream *hypha_engine_stream_new (HyphaEngine *engine, EngineSession *es,
+                                       HyphaSessionStream *stream, HyphaStreamInfo *info);
+void hypha_engine_stream_attach (EngineStream *self, int fd, gboolean target);
+gsize hypha_engine_stream_deliver (HyphaSession *session, HyphaSessionStream *stream,
+                                   const guint8 *data, gsize length, gpointer user_data);
+void hypha_engine_stream_push (EngineStream *self);   /* what is held, to the descriptor */
+void hypha_engine_stream_update (EngineStream *self); /* watches for what can be done now */
+void hypha_engine_stream_peer_reset (EngineStream *self);
+void hypha_engine_stream_stopped (EngineStream *self);
+void hypha_engine_stream_ended (EngineStream *self, GError *error); /* takes ERROR; frees */
+
+G_END_DECLS

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "node/node-private.h"
+
+#define DEFAULT_TIMEOUT_MS 15000
+
+/* ---- connect ---- */
+
+typedef struct {
+  HyphaNode *node;
+  HyphaDialler *dialler;
+  guint timer;
+} Connecting;
+
+static void
+connecting_free (gpointer data)
+{
+  Connecting *connecting = data;
+
+  g_clear_handle_id (&connecting->timer, g_source_remove);
+  hypha_dialler_unref (connecting->dialler);
+  g_object_unref (connecting->node);
+  g_free (connecting);
+}
+
+/* The dialler has answered the inner task with a link; the caller is to have the peer. */
+static void
+awaited (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodeLink) link = g_task_propagate_pointer (G_TASK (result), &error);
+  HyphaNode *self = HYPHA_NODE (g_task_get_source_object (task));
+  Connecting *connecting = g_task_get_task_data (task);
+  HyphaNodePeer *peer =
+      link != NULL ? hypha_node_find (self, hypha_node_link_get_peer_id (link)) : NULL;
+
+  g_clear_handle_id (&connecting->timer, g_source_remove);
+  if (g_task_get_completed (task))
+    return; /* it timed out before */
+  if (peer != NULL)
+    g_task_return_pointer (task, g_object_ref (peer), g_object_unref);
+  else if (error != NULL)
+    g_task_return_error (task, g_steal_pointer (&error));
+  else
+    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_OFFLINE,
+                             "the peer was forgotten meanwhile");
+}
+
+static gboolean
+connect_timed_out (gpointer data)
+{
+  GTask *task = data;
+  Connecting *connecting = g_task_get_task_data (task);
+  const char *trouble = hypha_dialler_get_trouble (connecting->dialler);
+
+  connecting->timer = 0;
+  if (!g_task_get_completed (task))
+    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
+                             "no link over %s came up in time%s%s; it is still being dialled",
+                             hypha_dialler_get_uri (connecting->dialler),
+                             trouble != NULL ? ": " : "", trouble != NULL ? trouble : "");
+  return G_SOURCE_REMOVE;
+}
+
+static HyphaDialler *
+find_dialler (HyphaNode *self, const char *uri)
+{
+  g_autoptr (HyphaEndpoint) endpoint = hypha_loader_parse_endpoint (self->loader, uri, NULL, NULL);
+
+  for (guint i = 0; i < self->diallers->len; i++) {
+    HyphaDialler *dialler = self->diallers->pdata[i];
+
+    if (g_str_equal (hypha_dialler_get_uri (dialler), uri) ||
+        (endpoint != NULL && hypha_endpoint_equal (endpoint, hypha_dialler_get_endpoint (dialler))))
+      return dialler;
+  }
+  return NULL;
+}
+
+static gboolean
+read_options (GVariant *options, guint *timeout, HyphaNodeId *expected, gboolean *expects,
+              GError **error)
+{
+  GVariantIter iter;
+  const char *key;
+  GVariant *value;
+
+  g_variant_iter_init (&iter, options);
+  while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
+    G_GNUC_UNUSED g_autoptr (GVariant) owned = value;
+
+    if (g_str_equal (key, "timeout") && g_variant_is_of_type (value, G_VARIANT_TYPE_UINT32)) {
+      *timeout = g_variant_get_uint32 (value);
+    } else if (g_str_equal (key, "expect-id") &&
+               g_variant_is_of_type (value, G_VARIANT_TYPE_STRING)) {
+      *expects = TRUE;
+      if (!hypha_node_id_parse (g_variant_get_string (value, NULL), expected, error))
+        return FALSE;
+    } else {
+      g_set_error (
+          error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+          "option '%s' of type %s is not known: there are 'timeout' (u, ms) and 'expect-id' (s)",
+          key, g_variant_get_type_string (value));
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+void
+hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *options,
+                          GCancellable *cancellable, GAsyncReadyCallback callback,
+                          gpointer user_data)
+{
+  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
+  g_autoptr (GTask) inner = NULL;
+  g_autoptr (GError) error = NULL;
+  guint timeout = DEFAULT_TIMEOUT_MS;
+  HyphaNodeId expected;
+  gboolean expects = FALSE;
+  HyphaDialler *dialler;
+  Connecting *connecting;
+
+  g_task_set_source_tag (task, hypha_node_connect_async);
+  if (options != NULL && !read_options (options, &timeout, &expected, &expects, &error)) {
+    g_task_return_error (task, g_steal_pointer (&error));
+    return;
+  }
+  dialler = find_dialler (self, endpoint);
+  if (dialler == NULL) {
+    /* An endpoint whose transport is not here would never be dialled: say so now. */
+    g_autoptr (HyphaEndpoint) parsed =
+        hypha_loader_parse_endpoint (self->loader, endpoint, NULL, &error);
+
+    dialler = parsed != NULL ? hypha_dialler_new (self->loader, endpoint, FALSE,
+                                                  &hypha_node_dialler_events, self, &error)
+                             : NULL;
+    if (dialler == NULL) {
+      g_task_return_error (task, g_steal_pointer (&error));
+      return;
+    }
+    if (expects)
+      hypha_dialler_expect (dialler, &expected);
+    g_ptr_array_add (self->diallers, dialler);
+    hypha_dialler_start (dialler, 0);
+  }
+  connecting = g_new0 (Connecting, 1);
+  connecting->node = g_object_ref (self);
+  connecting->dialler = hypha_dialler_ref (dialler);
+  g_task_set_task_data (task, connecting, connecting_free);
+  if (timeout > 0)
+    connecting->timer = g_timeout_add (timeout, connect_timed_out, task);
+  inner = g_task_new (self, cancellable, awaited, g_steal_pointer (&task));
+  g_task_set_source_tag (inner, hypha_dialler_await);
+  hypha_dialler_await (dialler, inner);
+}
+
+HyphaNodePeer *
+hypha_node_connect_finish (HyphaNode *self, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+/* ---- listen ---- */
+
+static void
+listen_awaited (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  g_autoptr (GError) error = NULL;
+  char *bound = g_task_propagate_pointer (G_TASK (result), &error);
+
+  if (bound != NULL) {
+    g_task_return_pointer (task, bound, g_free);
+    return;
+  }
+  hypha_node_reap (HYPHA_NODE (source));
+  g_task_return_error (task, g_steal_pointer (&error));
+}
+
+void
+hypha_node_listen_async (HyphaNode *self, const char *endpoint, GCancellable *cancellable,
+                         GAsyncReadyCallback callback, gpointer user_data)
+{
+  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
+  g_autoptr (GTask) inner = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaEndpoint) parsed =
+      hypha_loader_parse_endpoint (self->loader, endpoint, NULL, &error);
+  HyphaDoor *door = NULL;
+
+  g_task_set_source_tag (task, hypha_node_listen_async);
+  for (guint i = 0; i < self->doors->len && parsed != NULL; i++)
+    if (g_str_equal (hypha_door_get_uri (self->doors->pdata[i]), endpoint))
+      door = self->doors->pdata[i];
+  if (parsed != NULL && door == NULL) {
+    door = hypha_door_new (self->loader, endpoint, FALSE, &hypha_node_door_events, self, &error);
+    if (door != NULL)
+      g_ptr_array_add (self->doors, door);
+  }
+  if (door == NULL) {
+    g_task_return_error (task, g_steal_pointer (&error));
+    return;
+  }
+  inner = g_task_new (self, NULL, listen_awaited, g_steal_pointer (&task));
+  g_task_set_source_tag (inner, hypha_door_await);
+  hypha_door_await (door, inner);
+}
+
+char *
+hypha_node_listen_finish (HyphaNode *self, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+gboolean
+hypha_node_unlisten (HyphaNode *self, const char *endpoint, GError **error)
+{
+  for (guint i = 0; i < self->doors->len; i++) {
+    HyphaDoor *door = self->doors->pdata[i];
+
+    if (g_strcmp0 (hypha_door_get_bound (door), endpoint) != 0 &&
+        !g_str_equal (hypha_door_get_uri (door), endpoint))
+      continue;
+    hypha_door_close (door);
+    g_ptr_array_remove_index (self->doors, i);
+    g_object_notify (G_OBJECT (self), "listening");
+    return TRUE;
+  }
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+               "this node does not listen on %s: hyphactl status shows where it does", endpoint);
+  return FALSE;
+}
+
+/* ---- explain ---- */
+
+static const char *
+dialler_word (HyphaDialler *dialler)
+{
+  switch (hypha_dialler_get_state (dialler)) {
+  case HYPHA_DIALLER_TRYING:
+    return "trying";
+  case HYPHA_DIALLER_WAITING:
+    return hypha_dialler_get_trouble (dialler) != NULL ? "failed" : "waiting";
+  default:
+    return "waiting";
+  }
+}
+
+static GVariant *
+explain_link (HyphaNodeLink *link)
+{
+  g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
+  const HyphaLinkStatus *status = hypha_link_get_status (hypha_node_link_get_link (link));
+  gboolean active = hypha_node_link_get_active (link);
+  const char *state = hypha_node_link_get_state (link);
+  g_autofree char *serial =
+      g_strdup_printf ("%" G_GUINT64_FORMAT, hypha_node_link_get_serial (link));
+
+  g_variant_dict_insert (&dict, "endpoint", "s", hypha_node_link_get_remote (link));
+  g_variant_dict_insert (&dict, "link", "s", serial);
+  g_variant_dict_insert (&dict, "transport", "s", hypha_node_link_get_transport (link));
+  g_variant_dict_insert (&dict, "static-cost", "u", hypha_node_link_get_static_cost (link));
+  g_variant_dict_insert (&dict, "rtt-us", "t", hypha_node_link_get_rtt (link));
+  g_variant_dict_insert (&dict, "penalty", "u", (guint32) atomic_load (&status->penalty));
+  g_variant_dict_insert (&dict, "cost", "u", hypha_node_link_get_cost (link));
+  g_variant_dict_insert (&dict, "state", "s",
+                         active                      ? "active"
+                         : g_str_equal (state, "up") ? "warm"
+                                                     : state);
+  g_variant_dict_insert (&dict, "reason", "s", active ? "the cheapest link that answers" : "");
+  g_variant_dict_insert (&dict, "chosen", "b", active);
+  return g_variant_dict_end (&dict);
+}
+
+static GVariant *
+explain_dialler (HyphaDialler *dialler)
+{
+  g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
+  const char *trouble = hypha_dialler_get_trouble (dialler);
+
+  g_variant_dict_insert (&dict, "endpoint", "s",
+                         hypha_endpoint_to_string (hypha_dialler_get_endpoint (dialler)));
+  g_variant_dict_insert (&dict, "link", "s", "");
+  g_variant_dict_insert (&dict, "transport", "s",
+                         hypha_endpoint_get_scheme (hypha_dialler_get_endpoint (dialler)));
+  g_variant_dict_insert (&dict, "state", "s", dialler_word (dialler));
+  g_variant_dict_insert (&dict, "reason", "s",
+                         hypha_dialler_get_state (dialler) == HYPHA_DIALLER_TWIN
+                             ? "another link to the same place lives"
+                         : trouble != NULL ? trouble
+                                           : "");
+  g_variant_dict_insert (&dict, "chosen", "b", FALSE);
+  return g_variant_dict_end (&dict);
+}
+
+GVariant *
+hypha_node_explain (HyphaNode *self, HyphaNodePeer *peer)
+{
+  g_autoptr (GPtrArray) links = hypha_node_peer_dup_links (peer);
+  GVariantBuilder builder;
+
+  g_variant_builder_init (&builder, G_VARIANT_TYPE ("aa{sv}"));
+  for (guint i = 0; i < links->len; i++)
+    g_variant_builder_add_value (&builder, explain_link (links->pdata[i]));
+  for (guint i = 0; i < self->diallers->len; i++) {
+    HyphaDialler *dialler = self->diallers->pdata[i];
+    const HyphaNodeId *id = hypha_dialler_get_peer (dialler);
+
+    if (hypha_dialler_get_state (dialler) != HYPHA_DIALLER_UP && id != NULL &&
+        hypha_node_id_equal (id, hypha_node_peer_get_id (peer)))
+      g_variant_builder_add_value (&builder, explain_dialler (dialler));
+  }
+  return g_variant_ref_sink (g_variant_builder_end (&builder));
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "node/node-private.h"
+
+#include <unistd.h>
+
+/* The first byte is awaited no longer than this when handshakes are many. */
+#define CROWDED_FIRST_BYTE_MS 500
+
+/* ---- what a link may be ---- */
+
+/* Kernel or hypervisor vouches that the other end of CHANNEL is a node of root's or of ours, and
+ * that nobody sits in between. */
+static gboolean
+vouched_for (HyphaChannel *channel)
+{
+  HyphaChannelFlags flags = hypha_channel_get_flags (channel);
+  guint32 uid;
+
+  if (flags & HYPHA_CHANNEL_PRIVILEGED_PORT)
+    return TRUE;
+  return flags & HYPHA_CHANNEL_PEER_IS_NODE && hypha_channel_get_uid (channel, &uid) &&
+         (uid == 0 || uid == geteuid ());
+}
+
+static gboolean
+plain_is_fine (HyphaNode *self, HyphaChannel *channel, const HyphaNodeId *id)
+{
+  switch (id != NULL ? hypha_trust_get_tls (self->trust, id) : HYPHA_TRUST_TLS_AUTO) {
+  case HYPHA_TRUST_TLS_NEVER:
+    return TRUE;
+  case HYPHA_TRUST_TLS_ALWAYS:
+    return FALSE;
+  case HYPHA_TRUST_TLS_AUTO:
+    break;
+  }
+  return vouched_for (channel);
+}
+
+/* The user's cost for the endpoint, or its scheme; else the transport's own. */
+static guint32
+static_cost (HyphaNode *self, HyphaEndpoint *endpoint)
+{
+  const char *option = hypha_endpoint_get_option (endpoint, "cost");
+  const char *scheme = hypha_endpoint_get_scheme (endpoint);
+  g_autoptr (HyphaEndpoint) bare = hypha_endpoint_without_options (endpoint);
+  HyphaTransport *transport = hypha_loader_lookup (self->loader, scheme, NULL);
+  guint32 cost;
+
+  if (option != NULL)
+    return (guint32) g_ascii_strtoull (option, NULL, 10);
+  if (self->link_costs != NULL &&
+      (g_variant_lookup (self->link_costs, hypha_endpoint_to_string (bare), "u", &cost) ||
+       g_variant_lookup (self->link_costs, scheme, "u", &cost)))
+    return cost;
+  return transport != NULL ? hypha_transport_get_link_cost (transport, endpoint) : 1000;
+}
+
+static HyphaDialler *
+dialler_of (HyphaNode *self, HyphaNodeLink *link)
+{
+  for (guint i = 0; i < self->diallers->len; i++)
+    if (hypha_dialler_get_link (self->diallers->pdata[i]) == link &&
+        hypha_dialler_get_state (self->diallers->pdata[i]) != HYPHA_DIALLER_TWIN)
+      return self->diallers->pdata[i];
+  return NULL;
+}
+
+static HyphaEndpoint *
+priced_endpoint (HyphaChannel *channel, HyphaDialler *dialler)
+{
+  HyphaEndpoint *remote = hypha_channel_get_remote (channel);
+
+  if (dialler != NULL)
+    return hypha_dialler_get_endpoint (dialler);
+  return remote != NULL ? remote : hypha_channel_get_local (channel);
+}
+
+void
+hypha_node_apply_link_costs (HyphaNode *self)
+{
+  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->links)); i++) {
+    g_autoptr (HyphaNodeLink) link = g_list_model_get_item (G_LIST_MODEL (self->links), i);
+    HyphaNodePeer *peer = hypha_node_find (self, hypha_node_link_get_peer_id (link));
+    HyphaEndpoint *endpoint = priced_endpoint (
+        hypha_link_get_channel (hypha_node_link_get_link (link)), dialler_of (self, link));
+
+    if (peer != NULL && endpoint != NULL)
+      hypha_node_peer_set_link_cost (peer, link, static_cost (self, endpoint));
+  }
+}
+
+HyphaSessionLimits
+hypha_node_session_limits (HyphaNode *self)
+{
+  HyphaSessionLimits limits;
+
+  hypha_session_limits_init (&limits);
+  limits.streams = self->limits.max_streams;
+  limits.window_total = self->limits.session_window;
+  limits.session_timeout = (gint64) self->limits.session_timeout * 1000;
+  limits.switch_margin = self->limits.switch_margin;
+  return limits;
+}
+
+static HyphaLinkParameters
+link_parameters (HyphaNode *self, HyphaEndpoint *endpoint)
+{
+  guint first_byte = self->limits.first_byte_timeout;
+
+  if (hypha_admission_is_crowded (self->admission))
+    first_byte = MIN (first_byte, CROWDED_FIRST_BYTE_MS);
+  return (HyphaLinkParameters){
+    .identity = self->identity,
+    .instance = self->instance,
+    .clock = &self->clock,
+    .static_cost = endpoint != NULL ? static_cost (self, endpoint) : 1000,
+    .limits = {
+      .ping_interval = (gint64) self->limits.ping_interval * 1000,
+      .link_timeout = (gint64) self->limits.link_timeout * 1000,
+      .first_byte_timeout = (gint64) first_byte * 1000,
+      .handshake_timeout = (gint64) self->limits.handshake_timeout * 1000,
+    },
+  };
+}
+
+/* ---- doors and diallers bring channels ---- */
+
+static void
+on_knocked (HyphaDoor *door, HyphaChannel *channel, gpointer user_data)
+{
+  HyphaNode *self = user_data;
+  HyphaLinkParameters p = link_parameters (self, priced_endpoint (channel, NULL));
+
+  p.accept_plain = vouched_for (channel) || hypha_trust_any_plain (self->trust);
+  hypha_admission_begin (self->admission, channel, &p, NULL, hypha_node_pick_worker (self));
+}
+
+static void
+on_door_changed (HyphaDoor *door, gpointer user_data)
+{
+  HyphaNode *self = user_data;
+
+  if (!self->stopped)
+    g_object_notify (G_OBJECT (self), "listening");
+}
+
+const HyphaDoorEvents hypha_node_door_events = { .knocked = on_knocked,
+                                                 .changed = on_door_changed };
+
+static void
+on_connected (HyphaDialler *dialler, HyphaChannel *channel, const HyphaNodeId *wanted, gboolean tls,
+              gpointer user_data)
+{
+  HyphaNode *self = user_data;
+  HyphaLinkParameters p = link_parameters (self, hypha_dialler_get_endpoint (dialler));
+  const HyphaNodeId *known = hypha_dialler_get_peer (dialler);
+  const char *option = hypha_endpoint_get_option (hypha_dialler_get_endpoint (dialler), "tls");
+
+  p.initiator = TRUE;
+  p.wanted = wanted;
+  p.start_tls = tls || !(plain_is_fine (self, channel, known) || g_strcmp0 (option, "never") == 0);
+  hypha_admission_begin (self->admission, channel, &p, dialler, hypha_node_pick_worker (self));
+}
+
+void
+hypha_node_drop_dialler (HyphaNode *self, guint index)
+{
+  g_autoptr (HyphaDialler) dialler = g_ptr_array_steal_index (self->diallers, index);
+
+  hypha_dialler_stop (dialler);
+}
+
+void
+hypha_node_refresh_dialling (HyphaNode *self)
+{
+  GHashTableIter iter;
+  HyphaNodePeer *peer;
+
+  g_hash_table_iter_init (&iter, self->by_id);
+  while (g_hash_table_iter_next (&iter, NULL, (gpointer *) &peer)) {
+    gboolean dialling = FALSE;
+
+    for (guint i = 0; i < self->diallers->len && !dialling; i++) {
+      const HyphaNodeId *id = hypha_dialler_get_peer (self->diallers->pdata[i]);
+
+      dialling = hypha_dialler_get_state (self->diallers->pdata[i]) == HYPHA_DIALLER_TRYING &&
+                 id != NULL && hypha_node_id_equal (id, hypha_node_peer_get_id (peer));
+    }
+    hypha_node_peer_set_dialling (peer, dialling);
+  }
+}
+
+static void
+on_dialler_changed (HyphaDialler *dialler, gpointer user_data)
+{
+  HyphaNode *self = user_data;
+
+  hypha_node_refresh_dialling (self);
+  if (hypha_dialler_is_spent (dialler))
+    hypha_node_reap (self);
+}
+
+const HyphaDiallerEvents hypha_node_dialler_events = { .connected = on_connected,
+                                                       .changed = on_dialler_changed };
+
+void
+hypha_node_hurry_diallers (HyphaNode *self)
+{
+  for (guint i = 0; i < self->diallers->len; i++)
+    hypha_dialler_hurry (self->diallers->pdata[i]);
+}
+
+/* ---- the other end has proven who it is ---- */
+
+static const char *
+where_from (HyphaLink *link)
+{
+  HyphaChannel *channel = hypha_link_get_channel (link);
+  HyphaEndpoint *remote = hypha_channel_get_remote (channel);
+  HyphaEndpoint *local = hypha_channel_get_local (channel);
+
+  return hypha_endpoint_to_string (remote != NULL ? remote : local);
+}
+
+/* 0: it may come in. */
+static HyphaRejectCode
+judge (HyphaNode *self, HyphaLink *link, HyphaDialler *dialler)
+{
+  const HyphaNodeId *id = hypha_link_get_peer (link);
+  HyphaChannel *channel = hypha_link_get_channel (link);
+  HyphaEndpoint *dialled = dialler != NULL ? hypha_dialler_get_endpoint (dialler) : NULL;
+  HyphaNodePeer *peer;
+
+  if (!hypha_trust_knows (self->trust, id)) {
+    hypha_node_note_pending (self, id, where_from (link));
+    return HYPHA_REJECT_NOT_TRUSTED;
+  }
+  if (!hypha_trust_admits (self->trust, id, channel, dialled)) {
+    g_warning ("%s is bound to other endpoints than %s: refused",
+               hypha_trust_get_name (self->trust, id), where_from (link));
+    return HYPHA_REJECT_NOT_TRUSTED;
+  }
+  if (hypha_link_get_class (link) == HYPHA_LINK_PLAIN && !plain_is_fine (self, channel, id) &&
+      !(dialled != NULL && g_strcmp0 (hypha_endpoint_get_option (dialled, "tls"), "never") == 0))
+    return HYPHA_REJECT_TLS_REQUIRED;
+  peer = hypha_node_find (self, id);
+  if (peer != NULL && hypha_node_peer_n_links (peer) >= HYPHA_NODE_MAX_LINKS_PER_PEER)
+    return HYPHA_REJECT_BUSY;
+  return 0;
+}
+
+static HyphaNodeLink *
+make_mirror (HyphaNode *self, HyphaLink *link, HyphaDialler *dialler)
+{
+  HyphaChannel *channel = hypha_link_get_channel (link);
+  HyphaEndpoint *endpoint =
+      dialler != NULL ? hypha_dialler_get_endpoint (dialler) : hypha_channel_get_local (channel);
+
+  if (endpoint == NULL)
+    endpoint = hypha_channel_get_remote (channel);
+  return hypha_node_link_new (link, ++self->last_link,
+                              endpoint != NULL ? hypha_endpoint_get_scheme (endpoint) : "");
+}
+
+static void
+on_decide (HyphaCandidateLink *candidate, gpointer user_data)
+{
+  HyphaNode *self = user_data;
+  HyphaLink *link = hypha_candidate_link_get_link (candidate);
+  g_autoptr (HyphaDialler) dialler = NULL;
+  g_autoptr (HyphaNodeLink) mirror = NULL;
+  HyphaNodePeer *peer;
+  HyphaRejectCode code;
+  HyphaEngineParameters parameters;
+
+  if (hypha_candidate_link_get_dialler (candidate) != NULL) {
+    dialler = hypha_dialler_ref (hypha_candidate_link_get_dialler (candidate));
+    hypha_dialler_met (dialler, hypha_link_get_peer (link));
+  }
+  code = judge (self, link, dialler);
+  peer = hypha_node_find (self, hypha_link_get_peer (link));
+  if (code == 0 && peer == NULL)
+    code = HYPHA_REJECT_NOT_TRUSTED;
+  if (code != 0) {
+    hypha_candidate_link_reject (candidate, code);
+    return;
+  }
+
+  link = hypha_candidate_link_take (candidate);
+  mirror = make_mirror (self, link, dialler);
+  parameters = (HyphaEngineParameters){
+    .worker = hypha_node_pick_worker (self),
+    .mailbox = self->mailbox,
+    .numbers = &self->numbers,
+    .clock = &self->clock,
+    .lower_id = hypha_node_id_compare (hypha_node_get_id (self), hypha_node_peer_get_id (peer)) < 0,
+    .limits = hypha_node_session_limits (self),
+  };
+  if (hypha_node_peer_get_worker (peer) == NULL)
+    self->engines++;
+  if (dialler != NULL)
+    hypha_dialler_adopted (dialler, mirror);
+  hypha_node_peer_adopt (peer, mirror, &parameters, self->name);
+}
+
+static void
+on_failed (HyphaDialler *dialler, const GError *error, gboolean tls_required, gpointer user_data)
+{
+  if (dialler != NULL)
+    hypha_dialler_failed (dialler, error, tls_required);
+  else
+    g_info ("a handshake came to nothing: %s", error->message);
+}
+
+const HyphaAdmissionEvents hypha_node_admission_events = { .decide = on_decide,
+                                                           .failed = on_failed };
+
+/* ---- what peers tell ---- */
+
+static void
+on_link_up (HyphaNodePeer *peer, HyphaNodeLink *link, gpointer user_data)
+{
+  HyphaNode *self = user_data;
+  HyphaDialler *dialler = dialler_of (self, link);
+  HyphaNodeLink *twin = hypha_node_peer_find_twin (peer, link);
+
+  g_list_store_append (self->links, link);
+  if (dialler != NULL)
+    hypha_dialler_link_up (dialler);
+  /* Only the lower id closes one, or both ends might close one each. The elder stays. */
+  if (twin != NULL &&
+      hypha_node_id_compare (hypha_node_get_id (self), hypha_node_peer_get_id (peer)) < 0) {
+    HyphaNodeLink *younger =
+        hypha_node_link_get_serial (link) > hypha_node_link_get_serial (twin) ? link : twin;
+
+    hypha_node_peer_close_link (peer, younger, HYPHA_AWAY_TWIN, HYPHA_ERROR_DISCONNECTED,
+                                "another link to the same place will do");
+  }
+}
+
+static void
+on_link_closed (HyphaNodePeer *peer, HyphaNodeLink *link, const GError *error, gpointer user_data)
+{
+  HyphaNode *self = user_data;
+  HyphaDialler *dialler = dialler_of (self, link);
+  HyphaNodeLink *twin;
+  HyphaRejectCode code = hypha_link_get_rejected (hypha_node_link_get_link (link), NULL);
+  guint position;
+
+  if (g_list_store_find (self->links, link, &position))
+    g_list_store_remove (self->links, position);
+  if (self->stopped)
+    return;
+  if (dialler != NULL) {
+    twin = hypha_node_peer_find_twin (peer, link);
+    if (twin != NULL)
+      hypha_dialler_rest (dialler, twin);
+    else
+      hypha_dialler_failed (dialler, error, code == HYPHA_REJECT_TLS_REQUIRED);
+  }
+  for (guint i = 0; i < self->diallers->len; i++) {
+    HyphaDialler *resting = self->diallers->pdata[i];
+
+    if (hypha_dialler_get_state (resting) == HYPHA_DIALLER_TWIN &&
+        hypha_dialler_get_link (resting) == link)
+      hypha_dialler_failed (resting, error, FALSE);
+  }
+  hypha_node_refresh_dialling (self);
+}
+
+static void
+on_incoming (HyphaNodePeer *peer, HyphaIncoming *incoming, gpointer user_data)
+{
+  HyphaNode *self = user_data;
+
+  if (self->accept != NULL)
+    self->accept (self, incoming, self->accept_data);
+  else
+    hypha_incoming_refuse (incoming, HYPHA_ERROR_NO_SUCH_SERVICE);
+}
+
+static void
+on_gone (HyphaNodePeer *peer, gpointer user_data)
+{
+  HyphaNode *self = user_data;
+
+  self->engines--;
+}
+
+const HyphaNodePeerEvents hypha_node_peer_events = {
+  .link_up = on_link_up,
+  .link_closed = on_link_closed,
+  .incoming = on_incoming,
+  .gone = on_gone,
+};

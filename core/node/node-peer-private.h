@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "node/engine.h"
+#include "node/node-link-private.h"
+#include "node/node-peer.h"
+#include "node/node.h"
+
+G_BEGIN_DECLS
+
+/* Told to the node, beside the signals. */
+typedef struct {
+  void (*link_up) (HyphaNodePeer *peer, HyphaNodeLink *link, gpointer user_data);
+  void (*link_closed) (HyphaNodePeer *peer, HyphaNodeLink *link, const GError *error,
+                       gpointer user_data);
+  void (*incoming) (HyphaNodePeer *peer, HyphaIncoming *incoming, gpointer user_data);
+  void (*gone) (HyphaNodePeer *peer, gpointer user_data); /* its engine has ended */
+} HyphaNodePeerEvents;
+
+HyphaNodePeer *hypha_node_peer_new (const HyphaNodeId *id, const HyphaNodePeerEvents *events,
+                                    gpointer user_data);
+/* ENGINE parameters but func and user_data; the peer makes its engine with its first link. */
+void hypha_node_peer_adopt (HyphaNodePeer *self, HyphaNodeLink *link,
+                            const HyphaEngineParameters *parameters, const char *our_name);
+HyphaWorker *hypha_node_peer_get_worker (HyphaNodePeer *self); /* NULL: no engine yet */
+void hypha_node_peer_set_limits (HyphaNodePeer *self, const HyphaSessionLimits *limits,
+                                 gint64 ping_interval, gint64 link_timeout);
+void hypha_node_peer_set_trusted (HyphaNodePeer *self, gboolean trusted);
+void hypha_node_peer_set_name (HyphaNodePeer *self, const char *name);
+void hypha_node_peer_set_dialling (HyphaNodePeer *self, gboolean dialling);
+void hypha_node_peer_close_link (HyphaNodePeer *self, HyphaNodeLink *link, HyphaAway away,
+                                 HyphaError code, const char *reason);
+void hypha_node_peer_set_link_cost (HyphaNodePeer *self, HyphaNodeLink *link, guint32 static_cost);
+void hypha_node_peer_drop (HyphaNodePeer *self, HyphaError error, const char *reason);
+void hypha_node_peer_stop (HyphaNodePeer *self, HyphaAway away, HyphaError code,
+                           const char *reason);
+guint hypha_node_peer_n_links (HyphaNodePeer *self);
+/* A live link to the same scheme and host, other than LINK; not owned. */
+HyphaNodeLink *hypha_node_peer_find_twin (HyphaNodePeer *self, HyphaNodeLink *link);
+
+G_END_DECLS

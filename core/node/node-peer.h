@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <hypha.h>
+#include "node/node-link.h"
+
+G_BEGIN_DECLS
+
+/* The node's own HyphaPeer. Beside the interface's signals: stream-closed (t id, s error ("" if
+ * finished), t received, t sent). */
+#define HYPHA_TYPE_NODE_PEER (hypha_node_peer_get_type ())
+G_DECLARE_FINAL_TYPE (HyphaNodePeer, hypha_node_peer, HYPHA, NODE_PEER, GObject)
+
+const HyphaNodeId *hypha_node_peer_get_id (HyphaNodePeer *self);
+const char *hypha_node_peer_get_id_text (HyphaNodePeer *self);
+HyphaNodeLink *hypha_node_peer_get_best_link (
+    HyphaNodePeer *self); /* NULL: none; the one our sending goes over */
+GPtrArray *hypha_node_peer_dup_links (HyphaNodePeer *self); /* HyphaNodeLink */
+void hypha_node_peer_get_counters (HyphaNodePeer *self, guint64 *rx_bytes, guint64 *tx_bytes);
+
+/* A stream by its id, as OpenStream and StreamResult need it. aa{sv}: id t, service s, mine b,
+ * received t, sent t. */
+GVariant *hypha_node_peer_dup_streams (HyphaNodePeer *self);
+gboolean hypha_node_peer_close_stream (HyphaNodePeer *self, guint64 id, GError **error);
+
+G_END_DECLS

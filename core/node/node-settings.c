@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "node/node-private.h"
+
+#define STAGGER_MS 250 /* between the endpoints that are dialled at once */
+
+gboolean
+hypha_node_set_name (HyphaNode *self, const char *name, GError **error)
+{
+  if (*name != '\0' && !hypha_trust_check_name (name, error))
+    return FALSE;
+  if (g_str_equal (self->name, name))
+    return TRUE;
+  g_free (self->name);
+  self->name = g_strdup (name);
+  g_object_notify (G_OBJECT (self), "name");
+  return TRUE;
+}
+
+void
+hypha_node_set_limits (HyphaNode *self, const HyphaNodeLimits *limits)
+{
+  HyphaSessionLimits session;
+  const HyphaAdmissionLimits admission = { .max_handshakes = limits->max_handshakes,
+                                           .max_per_source = limits->max_handshakes_per_source };
+
+  self->limits = *limits;
+  session = hypha_node_session_limits (self);
+  hypha_admission_set_limits (self->admission, &admission);
+  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->peers)); i++) {
+    g_autoptr (HyphaNodePeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i);
+
+    hypha_node_peer_set_limits (peer, &session, (gint64) limits->ping_interval * 1000,
+                                (gint64) limits->link_timeout * 1000);
+  }
+}
+
+gboolean
+hypha_node_set_listen (HyphaNode *self, const char *const *endpoints, GError **error)
+{
+  g_autoptr (GPtrArray) wanted = g_ptr_array_new_with_free_func ((GDestroyNotify) hypha_door_unref);
+
+  for (guint i = 0; endpoints[i] != NULL; i++) {
+    HyphaDoor *door = NULL;
+
+    for (guint j = 0; j < self->doors->len && door == NULL; j++)
+      if (g_str_equal (hypha_door_get_uri (self->doors->pdata[j]), endpoints[i]))
+        door = hypha_door_ref (self->doors->pdata[j]);
+    if (door == NULL)
+      door =
+          hypha_door_new (self->loader, endpoints[i], TRUE, &hypha_node_door_events, self, error);
+    if (door == NULL) {
+      g_prefix_error (error, "listen, entry '%s': ", endpoints[i]);
+      return FALSE;
+    }
+    g_ptr_array_add (wanted, door);
+  }
+  for (guint i = self->doors->len; i > 0; i--) {
+    HyphaDoor *door = self->doors->pdata[i - 1];
+
+    if (hypha_door_is_permanent (door) && !g_ptr_array_find (wanted, door, NULL)) {
+      hypha_door_close (door);
+      g_ptr_array_remove_index (self->doors, i - 1);
+    }
+  }
+  for (guint i = 0; i < wanted->len; i++) {
+    hypha_door_set_permanent (wanted->pdata[i], TRUE);
+    if (!g_ptr_array_find (self->doors, wanted->pdata[i], NULL))
+      g_ptr_array_add (self->doors, hypha_door_ref (wanted->pdata[i]));
+    hypha_door_open (wanted->pdata[i]);
+  }
+  g_object_notify (G_OBJECT (self), "listening");
+  return TRUE;
+}
+
+gboolean
+hypha_node_set_peers (HyphaNode *self, const char *const *endpoints, GError **error)
+{
+  g_autoptr (GPtrArray) wanted =
+      g_ptr_array_new_with_free_func ((GDestroyNotify) hypha_dialler_unref);
+  guint delay = 0;
+
+  for (guint i = 0; endpoints[i] != NULL; i++) {
+    HyphaDialler *dialler = NULL;
+
+    for (guint j = 0; j < self->diallers->len && dialler == NULL; j++)
+      if (g_str_equal (hypha_dialler_get_uri (self->diallers->pdata[j]), endpoints[i]))
+        dialler = hypha_dialler_ref (self->diallers->pdata[j]);
+    if (dialler == NULL)
+      dialler = hypha_dialler_new (self->loader, endpoints[i], TRUE, &hypha_node_dialler_events,
+                                   self, error);
+    if (dialler == NULL) {
+      g_prefix_error (error, "peers, entry '%s': ", endpoints[i]);
+      return FALSE;
+    }
+    g_ptr_array_add (wanted, dialler);
+  }
+  /* An endpoint that is no longer wanted is dialled no more; a link over it stays. */
+  for (guint i = self->diallers->len; i > 0; i--)
+    if (hypha_dialler_is_permanent (self->diallers->pdata[i - 1]) &&
+        !g_ptr_array_find (wanted, self->diallers->pdata[i - 1], NULL))
+      hypha_node_drop_dialler (self, i - 1);
+  for (guint i = 0; i < wanted->len; i++) {
+    hypha_dialler_set_permanent (wanted->pdata[i], TRUE);
+    if (g_ptr_array_find (self->diallers, wanted->pdata[i], NULL))
+      continue;
+    g_ptr_array_add (self->diallers, hypha_dialler_ref (wanted->pdata[i]));
+    hypha_dialler_start (wanted->pdata[i], delay);
+    delay += STAGGER_MS;
+  }
+  return TRUE;
+}
+
+gboolean
+hypha_node_set_link_costs (HyphaNode *self, GVariant *costs, GError **error)
+{
+  if (!g_variant_is_of_type (costs, G_VARIANT_TYPE ("a{su}"))) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                 "link-costs has to be of type a{su}, not %s", g_variant_get_type_string (costs));
+    return FALSE;
+  }
+  g_clear_pointer (&self->link_costs, g_variant_unref);
+  self->link_costs = g_variant_ref_sink (costs);
+  hypha_node_apply_link_costs (self);
+  return TRUE;
+}
+
+char **
+hypha_node_dup_listening (HyphaNode *self)
+{
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+
+  for (guint i = 0; i < self->doors->len; i++)
+    if (hypha_door_get_bound (self->doors->pdata[i]) != NULL)
+      g_strv_builder_add (builder, hypha_door_get_bound (self->doors->pdata[i]));
+  return g_strv_builder_end (builder);
+}
+
+GVariant *
+hypha_node_dup_troubles (HyphaNode *self)
+{
+  GVariantBuilder builder;
+
+  g_variant_builder_init (&builder, G_VARIANT_TYPE ("a{ss}"));
+  for (guint i = 0; i < self->doors->len; i++)
+    if (hypha_door_get_trouble (self->doors->pdata[i]) != NULL)
+      g_variant_builder_add (&builder, "{ss}", hypha_door_get_uri (self->doors->pdata[i]),
+                             hypha_door_get_trouble (self->doors->pdata[i]));
+  for (guint i = 0; i < self->diallers->len; i++)
+    if (hypha_dialler_get_trouble (self->diallers->pdata[i]) != NULL)
+      g_variant_builder_add (&builder, "{ss}", hypha_dialler_get_uri (self->diallers->pdata[i]),
+                             hypha_dialler_get_trouble (self->diallers->pdata[i]));
+  return g_variant_ref_sink (g_variant_builder_end (&builder));
+}

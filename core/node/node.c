@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "node/node-private.h"
+
+#include <errno.h>
+#include <sys/random.h>
+
+#define MOST_WORKERS 4
+
+enum { PROP_0, PROP_NAME, PROP_LISTENING, N_PROPS };
+enum { PEER_PENDING, TRUST_CHANGED, N_SIGNALS };
+static GParamSpec *props[N_PROPS];
+static guint signals[N_SIGNALS];
+
+G_DEFINE_FINAL_TYPE (HyphaNode, hypha_node, G_TYPE_OBJECT)
+
+/* ---- peers ---- */
+
+HyphaNodePeer *
+hypha_node_find (HyphaNode *self, const HyphaNodeId *id)
+{
+  return g_hash_table_lookup (self->by_id, id);
+}
+
+static HyphaNodePeer *
+add_peer (HyphaNode *self, const HyphaNodeId *id)
+{
+  g_autoptr (HyphaNodePeer) peer = hypha_node_peer_new (id, &hypha_node_peer_events, self);
+
+  g_hash_table_insert (self->by_id, (gpointer) hypha_node_peer_get_id (peer), peer);
+  g_list_store_append (self->peers, peer);
+  return peer; /* the list's */
+}
+
+void
+hypha_node_remove_peer (HyphaNode *self, HyphaNodePeer *peer)
+{
+  guint position;
+
+  g_hash_table_remove (self->by_id, hypha_node_peer_get_id (peer));
+  hypha_node_peer_stop (peer, HYPHA_AWAY_NOT_TRUSTED, HYPHA_ERROR_NOT_TRUSTED,
+                        "the peer is no longer trusted");
+  if (g_list_store_find (self->peers, peer, &position))
+    g_list_store_remove (self->peers, position);
+}
+
+static gboolean
+is_pending (HyphaNodePeer *peer)
+{
+  return !hypha_peer_get_trusted (HYPHA_PEER (peer));
+}
+
+/* Whoever floods the door with fresh keys pushes out only others of that kind: the eldest goes. */
+static void
+limit_pending (HyphaNode *self)
+{
+  HyphaNodePeer *eldest = NULL;
+  guint n = 0;
+
+  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->peers)); i++) {
+    g_autoptr (HyphaNodePeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i);
+
+    if (!is_pending (peer))
+      continue;
+    if (eldest == NULL)
+      eldest = peer;
+    n++;
+  }
+  if (n >= self->limits.max_pending_peers && eldest != NULL)
+    hypha_node_remove_peer (self, eldest);
+}
+
+void
+hypha_node_note_pending (HyphaNode *self, const HyphaNodeId *id, const char *from)
+{
+  HyphaNodePeer *peer = hypha_node_find (self, id);
+
+  if (peer == NULL) {
+    limit_pending (self);
+    peer = add_peer (self, id);
+    g_message ("%s at %s is not trusted: hyphactl trust %s NAME lets it in",
+               hypha_node_peer_get_id_text (peer), from, hypha_node_peer_get_id_text (peer));
+  }
+  g_signal_emit (self, signals[PEER_PENDING], 0, hypha_node_peer_get_id_text (peer), from);
+}
+
+/* Makes the list of peers what the trust says. */
+static void
+apply_trust (HyphaNode *self)
+{
+  g_autoptr (GList) ids = hypha_trust_list (self->trust);
+
+  for (guint i = g_list_model_get_n_items (G_LIST_MODEL (self->peers)); i > 0; i--) {
+    g_autoptr (HyphaNodePeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i - 1);
+
+    if (!is_pending (peer) && !hypha_trust_knows (self->trust, hypha_node_peer_get_id (peer)))
+      hypha_node_remove_peer (self, peer);
+  }
+  for (GList *l = ids; l != NULL; l = l->next) {
+    HyphaNodePeer *peer = hypha_node_find (self, l->data);
+
+    if (peer == NULL)
+      peer = add_peer (self, l->data);
+    hypha_node_peer_set_name (peer, hypha_trust_get_name (self->trust, l->data));
+    hypha_node_peer_set_trusted (peer, TRUE);
+  }
+  hypha_node_hurry_diallers (self);
+}
+
+gboolean
+hypha_node_set_trusted (HyphaNode *self, GVariant *trusted, GError **error)
+{
+  if (!hypha_trust_set (self->trust, trusted, error))
+    return FALSE;
+  apply_trust (self);
+  return TRUE;
+}
+
+GVariant *
+hypha_node_dup_trusted (HyphaNode *self)
+{
+  return hypha_trust_dup (self->trust);
+}
+
+gboolean
+hypha_node_trust (HyphaNode *self, const char *id, const char *name, GError **error)
+{
+  HyphaNodeId parsed;
+
+  if (!hypha_node_id_parse (id, &parsed, error))
+    return FALSE;
+  if (hypha_node_id_equal (&parsed, hypha_node_get_id (self))) {
+    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+                         "this is the node's own id: trust the other node's");
+    return FALSE;
+  }
+  if (!hypha_trust_add (self->trust, &parsed, name, error))
+    return FALSE;
+  apply_trust (self);
+  g_signal_emit (self, signals[TRUST_CHANGED], 0);
+  return TRUE;
+}
+
+gboolean
+hypha_node_forget (HyphaNode *self, const char *id, GError **error)
+{
+  HyphaNodePeer *peer;
+  HyphaNodeId parsed;
+
+  peer = hypha_node_lookup (self, id, error);
+  if (peer == NULL)
+    return FALSE;
+  parsed = *hypha_node_peer_get_id (peer);
+  if (is_pending (peer))
+    hypha_node_remove_peer (self, peer);
+  if (hypha_trust_remove (self->trust, &parsed)) {
+    apply_trust (self);
+    g_signal_emit (self, signals[TRUST_CHANGED], 0);
+  }
+  return TRUE;
+}
+
+static gboolean
+fits (HyphaNodePeer *peer, const char *text)
+{
+  g_autofree char *name = hypha_peer_dup_name (HYPHA_PEER (peer));
+
+  return g_str_equal (name, text) || g_str_has_prefix (hypha_node_peer_get_id_text (peer), text);
+}
+
+HyphaNodePeer *
+hypha_node_lookup (HyphaNode *self, const char *text, GError **error)
+{
+  HyphaNodePeer *found = NULL;
+
+  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->peers)); i++) {
+    g_autoptr (HyphaNodePeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i);
+    g_autofree char *name = hypha_peer_dup_name (HYPHA_PEER (peer));
+
+    if (*text == '\0' || !fits (peer, text))
+      continue;
+    if (g_str_equal (name, text) || g_str_equal (hypha_node_peer_get_id_text (peer), text))
+      return peer; /* a name or a whole id goes before a beginning */
+    if (found != NULL) {
+      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_AMBIGUOUS_PEER,
+                   "'%s' fits several peers: give more of the id", text);
+      return NULL;
+    }
+    found = peer;
+  }
+  if (found == NULL)
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_NO_SUCH_PEER,
+                 "no peer is called '%s': hyphactl peers lists them", text);
+  return found;
+}
+
+/* ---- small things ---- */
+
+void
+hypha_node_limits_init (HyphaNodeLimits *limits)
+{
+  *limits = (HyphaNodeLimits){
+    .ping_interval = 1000,
+    .link_timeout = 10000,
+    .session_timeout = 60000,
+    .switch_margin = 1,
+    .first_byte_timeout = 2000,
+    .handshake_timeout = 5000,
+    .max_handshakes = 64,
+    .max_handshakes_per_source = 8,
+    .max_pending_peers = 64,
+    .max_streams = 512,
+    .session_window = 16 * 1024 * 1024,
+  };
+}
+
+const HyphaNodeId *
+hypha_node_get_id (HyphaNode *self)
+{
+  return hypha_identity_get_id (self->identity);
+}
+
+const char *
+hypha_node_get_name (HyphaNode *self)
+{
+  return self->name;
+}
+
+HyphaLoader *
+hypha_node_get_loader (HyphaNode *self)
+{
+  return self->loader;
+}
+
+HyphaWorker *
+hypha_node_pick_worker (HyphaNode *self)
+{
+  return self->workers->pdata[self->next_worker++ % self->workers->len];
+}
+
+GListModel *
+hypha_node_get_peers (HyphaNode *self)
+{
+  return G_LIST_MODEL (self->peers);
+}
+
+GListModel *
+hypha_node_get_links (HyphaNode *self)
+{
+  return G_LIST_MODEL (self->links);
+}
+
+void
+hypha_node_set_accept_func (HyphaNode *self, HyphaNodeAcceptFunc func, gpointer user_data)
+{
+  self->accept = func;
+  self->accept_data = user_data;
+}
+
+static gboolean
+reap (gpointer data)
+{
+  HyphaNode *self = data;
+
+  self->reaper = 0;
+  for (guint i = self->diallers->len; i > 0; i--)
+    if (hypha_dialler_is_spent (self->diallers->pdata[i - 1]))
+      hypha_node_drop_dialler (self, i - 1);
+  for (guint i = self->doors->len; i > 0; i--)
+    if (hypha_door_is_spent (self->doors->pdata[i - 1])) {
+      hypha_door_close (self->doors->pdata[i - 1]);
+      g_ptr_array_remove_index (self->doors, i - 1);
+    }
+  return G_SOURCE_REMOVE;
+}
+
+void
+hypha_node_reap (HyphaNode *self)
+{
+  if (self->reaper == 0 && !self->stopped)
+    self->reaper = g_idle_add_full (G_PRIORITY_DEFAULT, reap, self, NULL);
+}
+
+/* ---- plug-ins come and go ---- */
+
+static void
+on_transport_added (HyphaLoader *loader, HyphaModule *module, HyphaNode *self)
+{
+  for (guint i = 0; i < self->doors->len; i++)
+    hypha_door_open (self->doors->pdata[i]);
+  hypha_node_hurry_diallers (self);
+}
+
+static void
+on_transport_removed (HyphaLoader *loader, HyphaModule *module, HyphaNode *self)
+{
+  HyphaTransport *transport = hypha_module_get_transport (module);
+
+  for (guint i = 0; i < self->doors->len && transport != NULL; i++)
+    hypha_door_transport_gone (self->doors->pdata[i], transport);
+}
+
+/* ---- life ---- */
+
+static gboolean
+start_workers (HyphaNode *self, guint n, GError **error)
+{
+  if (n == 0)
+    n = 1;
+  for (guint i = 0; i < MIN (n, MOST_WORKERS); i++) {
+    g_autofree char *name = g_strdup_printf ("hypha-%u", i);
+    HyphaWorker *worker = hypha_worker_new (name, error);
+
+    if (worker == NULL)
+      return FALSE;
+    g_ptr_array_add (self->workers, worker);
+  }
+  return TRUE;
+}
+
+HyphaNode *
+hypha_node_new (HyphaIdentity *identity, HyphaLoader *loader, guint workers, GError **error)
+{
+  g_autoptr (HyphaNode) self = g_object_new (HYPHA_TYPE_NODE, NULL);
+
+  self->identity = hypha_identity_ref (identity);
+  self->loader = g_object_ref (loader);
+  if (getrandom (self->instance.bytes, sizeof self->instance.bytes, 0) !=
+      sizeof self->instance.bytes) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, "the kernel gives no random bytes: %s",
+                 g_strerror (errno));
+    return NULL;
+  }
+  self->mailbox = hypha_mailbox_new (error);
+  if (self->mailbox == NULL || !start_workers (self, workers, error))
+    return NULL;
+  self->admission = hypha_admission_new (self->mailbox, &hypha_node_admission_events, self);
+  hypha_node_set_limits (self, &self->limits);
+  g_signal_connect (loader, "transport-added", G_CALLBACK (on_transport_added), self);
+  g_signal_connect (loader, "transport-removed", G_CALLBACK (on_transport_removed), self);
+  return g_steal_pointer (&self);
+}
+
+void
+hypha_node_stop (HyphaNode *self)
+{
+  if (self->stopped)
+    return;
+  self->stopped = TRUE;
+  g_clear_handle_id (&self->reaper, g_source_remove);
+  if (self->loader != NULL)
+    g_signal_handlers_disconnect_by_data (self->loader, self);
+  for (guint i = 0; i < self->doors->len; i++)
+    hypha_door_close (self->doors->pdata[i]);
+  g_ptr_array_set_size (self->doors, 0);
+  while (self->diallers->len > 0)
+    hypha_node_drop_dialler (self, self->diallers->len - 1);
+  if (self->admission != NULL)
+    hypha_admission_stop (self->admission);
+  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->peers)); i++) {
+    g_autoptr (HyphaNodePeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i);
+
+    hypha_node_peer_stop (peer, HYPHA_AWAY_SHUTDOWN, HYPHA_ERROR_DISCONNECTED, "this node stops");
+  }
+  /* A worker carries out its orders before it ends, and what it tells then lies in the mailbox. */
+  g_ptr_array_set_size (self->workers, 0);
+  g_clear_pointer (&self->mailbox, hypha_mailbox_free);
+  g_clear_pointer (&self->admission, hypha_admission_free);
+  g_assert (self->engines == 0);
+  g_hash_table_remove_all (self->by_id);
+  g_list_store_remove_all (self->peers);
+  g_list_store_remove_all (self->links);
+}
+
+static void
+hypha_node_dispose (GObject *object)
+{
+  hypha_node_stop (HYPHA_NODE (object));
+  G_OBJECT_CLASS (hypha_node_parent_class)->dispose (object);
+}
+
+static void
+hypha_node_finalize (GObject *object)
+{
+  HyphaNode *self = HYPHA_NODE (object);
+
+  g_clear_pointer (&self->identity, hypha_identity_unref);
+  g_clear_object (&self->loader);
+  g_clear_pointer (&self->link_costs, g_variant_unref);
+  hypha_trust_free (self->trust);
+  g_object_unref (self->peers);
+  g_object_unref (self->links);
+  g_hash_table_unref (self->by_id);
+  g_ptr_array_unref (self->diallers);
+  g_ptr_array_unref (self->doors);
+  g_ptr_array_unref (self->workers);
+  g_free (self->name);
+  G_OBJECT_CLASS (hypha_node_parent_class)->finalize (object);
+}
+
+static void
+hypha_node_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  HyphaNode *self = HYPHA_NODE (object);
+
+  switch (id) {
+  case PROP_NAME:
+    g_value_set_string (value, self->name);
+    break;
+  case PROP_LISTENING:
+    g_value_take_boxed (value, hypha_node_dup_listening (self));
+    break;
+  default:
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  }
+}
+
+static void
+hypha_node_class_init (HyphaNodeClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY;
+
+  object_class->get_property = hypha_node_get_property;
+  object_class->dispose = hypha_node_dispose;
+  object_class->finalize = hypha_node_finalize;
+  props[PROP_NAME] = g_param_spec_string ("name", NULL, NULL, NULL, flags);
+  props[PROP_LISTENING] = g_param_spec_boxed ("listening", NULL, NULL, G_TYPE_STRV, flags);
+  g_object_class_install_properties (object_class, N_PROPS, props);
+  signals[PEER_PENDING] = g_signal_new ("peer-pending", HYPHA_TYPE_NODE, G_SIGNAL_RUN_LAST, 0, NULL,
+                                        NULL, NULL, G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_STRING);
+  signals[TRUST_CHANGED] = g_signal_new ("trust-changed", HYPHA_TYPE_NODE, G_SIGNAL_RUN_LAST, 0,
+                                         NULL, NULL, NULL, G_TYPE_NONE, 0);
+}
+
+static void
+hypha_node_init (HyphaNode *self)
+{
+  hypha_node_limits_init (&self->limits);
+  self->name = g_strdup ("");
+  self->trust = hypha_trust_new ();
+  self->peers = g_list_store_new (HYPHA_TYPE_NODE_PEER);
+  self->links = g_list_store_new (HYPHA_TYPE_NODE_LINK);
+  self->by_id = g_hash_table_new (hypha_node_id_hash, hypha_node_id_equal);
+  self->diallers = g_ptr_array_new_with_free_func ((GDestroyNotify) hypha_dialler_unref);
+  self->doors = g_ptr_array_new_with_free_func ((GDestroyNotify) hypha_door_unref);
+  self->workers = g_ptr_array_new_with_free_func ((GDestroyNotify) hypha_worker_free);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <hypha.h>
+#include "link/identity.h"
+#include "loader/loader.h"
+#include "node/node-link.h"
+#include "node/node-peer.h"
+
+G_BEGIN_DECLS
+
+/* One node: its identity, its peers, links and listeners. Lives on the main thread; data moves on
+ * its workers. Knows nothing of settings and of D-Bus: every setter below takes effect at once,
+ * without dropping a link that it does not concern. Properties: name (s), listening (as: bound
+ * endpoints). Signals: peer-pending (s id, s from)   trust-changed (): hypha_node_dup_trusted has
+ * changed by trust or forget */
+#define HYPHA_TYPE_NODE (hypha_node_get_type ())
+G_DECLARE_FINAL_TYPE (HyphaNode, hypha_node, HYPHA, NODE, GObject)
+
+typedef struct {
+  guint ping_interval, link_timeout, session_timeout; /* ms */
+  guint switch_margin;
+  guint first_byte_timeout, handshake_timeout; /* ms */
+  guint max_handshakes, max_handshakes_per_source;
+  guint max_pending_peers;
+  guint max_streams;      /* opened by each side of a session */
+  guint64 session_window; /* bytes */
+} HyphaNodeLimits;
+
+void hypha_node_limits_init (HyphaNodeLimits *limits);
+
+/* LOADER must have been started. WORKERS 0: as many as fit the machine. */
+HyphaNode *hypha_node_new (HyphaIdentity *identity, HyphaLoader *loader, guint workers,
+                           GError **error);
+/* Says GOAWAY on every link and ends everything; before the last reference goes. */
+void hypha_node_stop (HyphaNode *self);
+
+const HyphaNodeId *hypha_node_get_id (HyphaNode *self);
+const char *hypha_node_get_name (HyphaNode *self);
+HyphaLoader *hypha_node_get_loader (HyphaNode *self);
+HyphaWorker *hypha_node_pick_worker (HyphaNode *self); /* for services that move bytes */
+
+/* Settings. Each is checked whole; when one is wrong the error names it and nothing changes. */
+gboolean hypha_node_set_name (HyphaNode *self, const char *name, GError **error);
+void hypha_node_set_limits (HyphaNode *self, const HyphaNodeLimits *limits);
+gboolean hypha_node_set_listen (HyphaNode *self, const char *const *endpoints, GError **error);
+gboolean hypha_node_set_peers (HyphaNode *self, const char *const *endpoints, GError **error);
+gboolean hypha_node_set_trusted (HyphaNode *self, GVariant *trusted,
+                                 GError **error); /* a{sa{sv}} */
+gboolean hypha_node_set_link_costs (HyphaNode *self, GVariant *costs,
+                                    GError **error); /* a{su}: scheme or endpoint to cost */
+
+/* The lists, as GListModels. */
+GListModel *hypha_node_get_peers (HyphaNode *self); /* HyphaNodePeer, pending ones too */
+GListModel *hypha_node_get_links (HyphaNode *self); /* HyphaNodeLink */
+char **hypha_node_dup_listening (HyphaNode *self);
+/* Why an endpoint of set_listen or set_peers does not work now: a{ss}, endpoint to reason. */
+GVariant *hypha_node_dup_troubles (HyphaNode *self);
+
+/* By name, id, or unique beginning of an id: NO_SUCH_PEER, AMBIGUOUS_PEER. Not owned. */
+HyphaNodePeer *hypha_node_lookup (HyphaNode *self, const char *text, GError **error);
+
+/* Dials now and keeps dialling for as long as the node lives. Options (a{sv}): timeout u (ms),
+ * expect-id s. The peer, when the link is up. */
+void hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *options,
+                               GCancellable *cancellable, GAsyncReadyCallback callback,
+                               gpointer user_data);
+HyphaNodePeer *hypha_node_connect_finish (HyphaNode *self, GAsyncResult *result,
+                                          GError **error); /* transfer full */
+/* The bound endpoint. Listens for as long as the node lives, or until unlisten. */
+void hypha_node_listen_async (HyphaNode *self, const char *endpoint, GCancellable *cancellable,
+                              GAsyncReadyCallback callback, gpointer user_data);
+char *hypha_node_listen_finish (HyphaNode *self, GAsyncResult *result, GError **error);
+gboolean hypha_node_unlisten (HyphaNode *self, const char *endpoint, GError **error);
+
+gboolean hypha_node_trust (HyphaNode *self, const char *id, const char *name, GError **error);
+/* Ends its links, too. */
+gboolean hypha_node_forget (HyphaNode *self, const char *id, GError **error);
+GVariant *hypha_node_dup_trusted (HyphaNode *self); /* a{sa{sv}}, as set_trusted takes it */
+
+/* Every candidate: aa{sv} with endpoint s, link s, transport s, static-cost u, rtt-us t, penalty u,
+ * cost u, state s (active, warm, suspect, trying, waiting, failed), reason s, chosen b. */
+GVariant *hypha_node_explain (HyphaNode *self, HyphaNodePeer *peer);
+
+/* An OPEN of a trusted peer that waits for an answer. Answer exactly once. */
+typedef struct _HyphaIncoming HyphaIncoming;
+HyphaNodePeer *hypha_incoming_get_peer (HyphaIncoming *self);
+const char *hypha_incoming_get_service (HyphaIncoming *self);
+guint64 hypha_incoming_get_id (HyphaIncoming *self);
+/* FD (taken, non-blocking) is the program's side from now on. KEEP (nullable) is unreferenced when
+ * the stream has ended. */
+void hypha_incoming_accept (HyphaIncoming *self, int fd, GObject *keep);
+void hypha_incoming_refuse (
+    HyphaIncoming *self,
+    HyphaError error); /* REFUSED, NO_SUCH_SERVICE, PERMISSION_DENIED or BUSY */
+
+/* Who answers them (core/service). Without one, everything is NO_SUCH_SERVICE. */
+typedef void (*HyphaNodeAcceptFunc) (HyphaNode *self, HyphaIncoming *incoming, gpointer user_data);
+void hypha_node_set_accept_func (HyphaNode *self, HyphaNodeAcceptFunc func, gpointer user_data);
+
+G_END_DECLS

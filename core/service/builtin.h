@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "io/worker.h"
+#include "node/node.h"
+
+G_BEGIN_DECLS
+
+/* The services that need no program: echo sends back what comes, discard throws it away. Their
+ * bytes move on one worker. */
+typedef struct _HyphaBuiltins HyphaBuiltins;
+
+HyphaBuiltins *hypha_builtins_new (HyphaWorker *worker);
+void hypha_builtins_free (HyphaBuiltins *self); /* while the worker lives; ends what goes on */
+void hypha_builtins_echo (HyphaBuiltins *self, HyphaIncoming *incoming);
+void hypha_builtins_discard (HyphaBuiltins *self, HyphaIncoming *incoming);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaBuiltins, hypha_builtins_free)
+
+G_END_DECLS

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "service/service.h"
+
+#include "link/frame.h"
+
+void
+hypha_service_free (HyphaService *self)
+{
+  g_free (self->name);
+  g_free (self->target);
+  g_strfreev (self->peers);
+  g_free (self);
+}
+
+static gboolean
+check_name (const char *name, GError **error)
+{
+  gsize length = strlen (name);
+
+  for (const char *p = name; *p != '\0'; p = g_utf8_next_char (p))
+    if (!g_unichar_isgraph (g_utf8_get_char (p)))
+      length = 0;
+  if (length > 0 && length <= HYPHA_SERVICE_MAX)
+    return TRUE;
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+               "a service's name has 1 to %d bytes, without spaces", HYPHA_SERVICE_MAX);
+  return FALSE;
+}
+
+static gboolean
+check_target (HyphaLoader *loader, const char *target, GError **error)
+{
+  g_autoptr (GError) reason = NULL;
+  g_autoptr (HyphaEndpoint) endpoint = NULL;
+
+  if (g_str_equal (target, "echo") || g_str_equal (target, "discard") ||
+      g_str_equal (target, "off"))
+    return TRUE;
+  endpoint = hypha_loader_parse_endpoint (loader, target, NULL, &reason);
+  if (endpoint != NULL || g_error_matches (reason, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE))
+    return TRUE;
+  /* A transport may still come, but the form can be judged. */
+  if (g_error_matches (reason, HYPHA_ERROR, HYPHA_ERROR_NO_TRANSPORT)) {
+    endpoint = hypha_endpoint_parse (target, error);
+    return endpoint != NULL;
+  }
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+               "'target' is '%s', which is neither echo, discard, off nor an endpoint: %s", target,
+               reason->message);
+  return FALSE;
+}
+
+static gboolean
+read_item (HyphaService *self, const char *key, GVariant *value, GError **error)
+{
+  if (g_str_equal (key, "target") && g_variant_is_of_type (value, G_VARIANT_TYPE_STRING)) {
+    self->target = g_variant_dup_string (value, NULL);
+    return TRUE;
+  }
+  if (g_str_equal (key, "peers") && g_variant_is_of_type (value, G_VARIANT_TYPE_STRING_ARRAY)) {
+    self->peers = g_variant_dup_strv (value, NULL);
+    return TRUE;
+  }
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+               "entry '%s' of type %s is not known: there are 'target' (s) and 'peers' (as)", key,
+               g_variant_get_type_string (value));
+  return FALSE;
+}
+
+HyphaService *
+hypha_service_new (HyphaLoader *loader, const char *name, GVariant *items, GError **error)
+{
+  g_autoptr (HyphaService) self = g_new0 (HyphaService, 1);
+  GVariantIter iter;
+  const char *key;
+  GVariant *value;
+
+  self->name = g_strdup (name);
+  if (!check_name (name, error))
+    return NULL;
+  g_variant_iter_init (&iter, items);
+  while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
+    G_GNUC_UNUSED g_autoptr (GVariant) owned = value;
+
+    if (!read_item (self, key, value, error))
+      return NULL;
+  }
+  if (self->target == NULL) {
+    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING, "it has no 'target'");
+    return NULL;
+  }
+  if (!check_target (loader, self->target, error))
+    return NULL;
+  return g_steal_pointer (&self);
+}
+
+gboolean
+hypha_service_admits (HyphaService *self, HyphaNodePeer *peer)
+{
+  g_autofree char *name = hypha_peer_dup_name (HYPHA_PEER (peer));
+
+  return self->peers == NULL || g_strv_contains ((const char *const *) self->peers, name) ||
+         g_strv_contains ((const char *const *) self->peers, hypha_node_peer_get_id_text (peer));
+}

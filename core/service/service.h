@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "node/node.h"
+
+G_BEGIN_DECLS
+
+/* One service: its name, its target, and who may use it. */
+typedef struct {
+  char *name;
+  char *target; /* an endpoint, "echo", "discard" or "off" */
+  char **peers; /* names and ids; NULL: every trusted peer */
+} HyphaService;
+
+/* ITEMS: a{sv}. The error names the entry and the reason. */
+HyphaService *hypha_service_new (HyphaLoader *loader, const char *name, GVariant *items,
+                                 GError **error);
+void hypha_service_free (HyphaService *self);
+gboolean hypha_service_admits (HyphaService *self, HyphaNodePeer *peer);
+
+/* Answers INCOMING with a channel to TARGET, or refuses when there is none. */
+void hypha_service_connect (HyphaIncoming *incoming, HyphaLoader *loader, const char *target);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaService, hypha_service_free)
+
+G_END_DECLS

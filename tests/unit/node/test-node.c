@@ -1,0 +1,714 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Two real nodes in one process, over the real plug-ins. */
+
+#include <dirent.h>
+#include <glib/gstdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "node/node.h"
+#include "service/services.h"
+
+#define DEADLINE (20 * G_TIME_SPAN_SECOND)
+
+typedef struct {
+  HyphaIdentity *identity;
+  HyphaLoader *loader;
+  HyphaNode *node;
+  HyphaServices *services;
+} Side;
+
+typedef struct {
+  char *dir;
+  Side a, b;
+} Fixture;
+
+static void
+side_up (Side *side, HyphaIdentity *identity, const char *name)
+{
+  static const char *const directories[] = { HYPHA_TEST_TCP_DIR, HYPHA_TEST_UNIX_DIR, NULL };
+  g_autoptr (GError) error = NULL;
+
+  side->identity = identity;
+  side->loader = hypha_loader_new (directories);
+  hypha_loader_start (side->loader);
+  side->node = hypha_node_new (identity, side->loader, 1, &error);
+  g_assert_no_error (error);
+  hypha_node_set_name (side->node, name, &error);
+  g_assert_no_error (error);
+  side->services = hypha_services_new (side->node);
+}
+
+static void
+side_down (Side *side)
+{
+  g_clear_object (&side->services);
+  if (side->node != NULL)
+    hypha_node_stop (side->node);
+  g_assert_finalize_object (g_steal_pointer (&side->node));
+  g_clear_object (&side->loader);
+}
+
+static void
+set_up (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  f->dir = g_dir_make_tmp ("hypha-node-XXXXXX", &error);
+  g_assert_no_error (error);
+  side_up (&f->a, hypha_identity_generate (NULL), "alpha");
+  side_up (&f->b, hypha_identity_generate (NULL), "beta");
+}
+
+static void
+tear_down (Fixture *f, gconstpointer data)
+{
+  g_autofree char *socket_path = g_build_filename (f->dir, "b.sock", NULL);
+
+  side_down (&f->a);
+  side_down (&f->b);
+  hypha_identity_unref (f->a.identity);
+  hypha_identity_unref (f->b.identity);
+  g_unlink (socket_path);
+  g_autofree char *lock = g_strconcat (socket_path, ".lock", NULL);
+  g_unlink (lock);
+  g_assert_cmpint (g_rmdir (f->dir), ==, 0);
+  g_free (f->dir);
+}
+
+/* ---- waiting for what has to come ---- */
+
+static gboolean
+wake (gpointer data)
+{
+  return G_SOURCE_CONTINUE;
+}
+
+#define wait_until(condition)                                  \
+  G_STMT_START                                                 \
+  {                                                            \
+    gint64 give_up_ = g_get_monotonic_time () + DEADLINE;      \
+    guint tick_ = g_timeout_add (5, wake, NULL);               \
+    while (!(condition) && g_get_monotonic_time () < give_up_) \
+      g_main_context_iteration (NULL, TRUE);                   \
+    g_source_remove (tick_);                                   \
+    g_assert_true (condition);                                 \
+  }                                                            \
+  G_STMT_END
+
+static void
+keep_result (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  GAsyncResult **place = user_data;
+
+  *place = g_object_ref (result);
+}
+
+static char *
+listen_on (Side *side, const char *endpoint)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  char *bound;
+
+  hypha_node_listen_async (side->node, endpoint, NULL, keep_result, &result);
+  wait_until (result != NULL);
+  bound = hypha_node_listen_finish (side->node, result, &error);
+  g_assert_no_error (error);
+  return bound;
+}
+
+static HyphaNodePeer *
+dial (Side *side, const char *endpoint, GVariant *options, GError **error)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GVariant) owned = options != NULL ? g_variant_ref_sink (options) : NULL;
+
+  hypha_node_connect_async (side->node, endpoint, owned, NULL, keep_result, &result);
+  wait_until (result != NULL);
+  return hypha_node_connect_finish (side->node, result, error);
+}
+
+static HyphaStream *
+open_stream (HyphaNodePeer *peer, const char *service, GError **error)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+
+  hypha_peer_open_stream_async (HYPHA_PEER (peer), service, 10000, NULL, keep_result, &result);
+  wait_until (result != NULL);
+  return hypha_peer_open_stream_finish (HYPHA_PEER (peer), result, error);
+}
+
+static void
+trust (Side *side, Side *other, const char *name)
+{
+  g_autofree char *id = hypha_node_id_to_string (hypha_node_get_id (other->node));
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (hypha_node_trust (side->node, id, name, &error));
+  g_assert_no_error (error);
+}
+
+static void
+trust_each_other (Fixture *f)
+{
+  trust (&f->a, &f->b, "beta");
+  trust (&f->b, &f->a, "alpha");
+}
+
+static char *
+unix_endpoint (Fixture *f)
+{
+  return g_strdup_printf ("unix://%s/b.sock", f->dir);
+}
+
+static HyphaNodePeer *
+peer_of (Side *side, const char *name)
+{
+  g_autoptr (GError) error = NULL;
+  HyphaNodePeer *peer = hypha_node_lookup (side->node, name, &error);
+
+  g_assert_no_error (error);
+  return peer;
+}
+
+static guint
+n_links (Side *side)
+{
+  return g_list_model_get_n_items (hypha_node_get_links (side->node));
+}
+
+static gsize
+n_troubles (Side *side)
+{
+  g_autoptr (GVariant) troubles = hypha_node_dup_troubles (side->node);
+
+  return g_variant_n_children (troubles);
+}
+
+static gsize
+n_streams (HyphaNodePeer *peer)
+{
+  g_autoptr (GVariant) streams = hypha_node_peer_dup_streams (peer);
+
+  return g_variant_n_children (streams);
+}
+
+static guint
+n_listening (Side *side)
+{
+  g_auto (GStrv) listening = hypha_node_dup_listening (side->node);
+
+  return g_strv_length (listening);
+}
+
+static const char *
+active_transport (Side *side, const char *name)
+{
+  HyphaNodeLink *link = hypha_node_peer_get_best_link (peer_of (side, name));
+
+  return link != NULL ? hypha_node_link_get_transport (link) : "";
+}
+
+/* Shuts down every connection of this process whose remote address is the Unix socket PATH: its
+ * links are cut, not closed. */
+static guint
+cut (const char *path)
+{
+  DIR *dir = opendir ("/proc/self/fd");
+  struct dirent *entry;
+  guint n = 0;
+
+  while ((entry = readdir (dir)) != NULL) {
+    struct sockaddr_un address = { 0 };
+    socklen_t length = sizeof address;
+
+    if (getpeername (atoi (entry->d_name), (struct sockaddr *) &address, &length) == 0 &&
+        address.sun_family == AF_UNIX && g_str_equal (address.sun_path, path))
+      n += shutdown (atoi (entry->d_name), SHUT_RDWR) == 0;
+  }
+  closedir (dir);
+  return n;
+}
+
+/* ---- who may come in ---- */
+
+static void
+test_stranger_is_refused_and_pending (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autofree char *id = hypha_node_id_to_string (hypha_node_get_id (f->a.node));
+  g_autoptr (GError) error = NULL;
+
+  trust (&f->a, &f->b, "beta");
+  g_assert_null (dial (&f->a, bound, NULL, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_NOT_TRUSTED);
+  g_assert_nonnull (strstr (error->message, "hyphactl trust"));
+  g_assert_cmpint (hypha_peer_get_state (HYPHA_PEER (peer_of (&f->b, id))), ==, HYPHA_PEER_PENDING);
+  g_assert_cmpuint (n_links (&f->b), ==, 0);
+}
+
+static void
+test_trusting_lets_in (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+
+  trust_each_other (f);
+  peer = dial (&f->a, bound, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (hypha_peer_get_state (HYPHA_PEER (peer)), ==, HYPHA_PEER_ONLINE);
+  wait_until (n_links (&f->b) == 1);
+  g_assert_true (hypha_node_link_get_encrypted (hypha_node_peer_get_best_link (peer)));
+}
+
+static void
+test_somebody_else_than_expected_is_refused (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autoptr (HyphaIdentity) third = hypha_identity_generate (NULL);
+  g_autofree char *other = hypha_node_id_to_string (hypha_identity_get_id (third));
+  g_autoptr (GError) error = NULL;
+
+  trust_each_other (f);
+  g_assert_null (dial (&f->a, bound, g_variant_new_parsed ("{'expect-id': <%s>}", other), &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_WRONG_ID);
+}
+
+static void
+test_forgetting_ends_the_links (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+
+  trust_each_other (f);
+  peer = dial (&f->a, bound, NULL, &error);
+  g_assert_no_error (error);
+  wait_until (n_links (&f->b) == 1);
+  g_assert_true (hypha_node_forget (f->b.node, "alpha", &error));
+  wait_until (n_links (&f->b) == 0 && n_links (&f->a) == 0);
+  g_assert_null (hypha_node_lookup (f->b.node, "alpha", &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_NO_SUCH_PEER);
+}
+
+static void
+test_bound_peer_gets_in_only_there (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autofree char *unix_uri = unix_endpoint (f);
+  g_autofree char *on_unix = listen_on (&f->b, unix_uri);
+  g_autofree char *id = hypha_node_id_to_string (hypha_node_get_id (f->b.node));
+  g_autoptr (GVariant) trusted = g_variant_ref_sink (
+      g_variant_new_parsed ("{%s: {'name': <'beta'>, 'endpoints': <[%s]>}}", id, on_unix));
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+
+  trust (&f->b, &f->a, "alpha");
+  g_assert_true (hypha_node_set_trusted (f->a.node, trusted, &error));
+  g_assert_null (dial (&f->a, bound, NULL, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_NOT_TRUSTED);
+  g_clear_error (&error);
+  peer = dial (&f->a, on_unix, NULL, &error);
+  g_assert_no_error (error);
+}
+
+static void
+test_wrong_trust_is_named_and_changes_nothing (Fixture *f, gconstpointer data)
+{
+  static const struct {
+    const char *text, *named;
+  } cases[] = {
+    { "{'abc': @a{sv} {}}", "abc" },
+    { "{'ID': {'name': <'has space'>}}", "U+0020" },
+    { "{'ID': {'name': <5>}}", "'name'" },
+    { "{'ID': {'colour': <'red'>}}", "'colour'" },
+    { "{'ID': {'tls': <'sometimes'>}}", "'tls'" },
+    { "{'ID': {'endpoints': <['nonsense']>}}", "nonsense" },
+    { "{'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa': @a{sv} {}}", "no key" },
+  };
+  g_autofree char *id = hypha_node_id_to_string (hypha_node_get_id (f->b.node));
+
+  trust (&f->a, &f->b, "beta");
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GString) text = g_string_new (cases[i].text);
+    g_autoptr (GError) error = NULL;
+    g_autoptr (GVariant) value = NULL;
+
+    g_string_replace (text, "ID", id, 0);
+    value = g_variant_parse (G_VARIANT_TYPE ("a{sa{sv}}"), text->str, NULL, NULL, &error);
+    g_assert_no_error (error);
+    g_assert_false (hypha_node_set_trusted (f->a.node, value, &error));
+    g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING);
+    g_assert_nonnull (strstr (error->message, cases[i].named));
+    g_assert_nonnull (peer_of (&f->a, "beta"));
+  }
+}
+
+/* ---- links ---- */
+
+static void
+test_cheapest_link_is_chosen (Fixture *f, gconstpointer data)
+{
+  g_autofree char *on_tcp = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autofree char *unix_uri = unix_endpoint (f);
+  g_autofree char *on_unix = listen_on (&f->b, unix_uri);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) first = NULL, second = NULL;
+  g_autoptr (GVariant) why = NULL;
+
+  trust_each_other (f);
+  first = dial (&f->a, on_tcp, NULL, &error);
+  g_assert_no_error (error);
+  second = dial (&f->a, on_unix, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_true (first == second);
+  wait_until (g_str_equal (active_transport (&f->a, "beta"), "unix"));
+  wait_until (g_str_equal (active_transport (&f->b, "alpha"), "unix"));
+  why = hypha_node_explain (f->a.node, first);
+  g_assert_cmpuint (g_variant_n_children (why), ==, 2);
+}
+
+static void
+test_both_dialling_leaves_one_link (Fixture *f, gconstpointer data)
+{
+  g_autofree char *on_b = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autofree char *on_a = listen_on (&f->a, "tcp://127.0.0.1:0");
+  const char *const to_b[] = { on_b, NULL };
+  const char *const to_a[] = { on_a, NULL };
+  g_autoptr (GError) error = NULL;
+
+  trust_each_other (f);
+  g_assert_true (hypha_node_set_peers (f->a.node, to_b, &error));
+  g_assert_true (hypha_node_set_peers (f->b.node, to_a, &error));
+  wait_until (n_links (&f->a) >= 1 && n_links (&f->b) >= 1);
+  /* Whichever way it went, it ends with one, at both ends the same, and both endpoints count as
+   * connected. */
+  wait_until (n_links (&f->a) == 1 && n_links (&f->b) == 1 && n_troubles (&f->a) == 0);
+}
+
+static void
+test_lost_link_is_dialled_again (Fixture *f, gconstpointer data)
+{
+  g_autofree char *unix_uri = unix_endpoint (f);
+  g_autofree char *on_unix = listen_on (&f->b, unix_uri);
+  g_autofree char *path = g_build_filename (f->dir, "b.sock", NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+
+  trust_each_other (f);
+  peer = dial (&f->a, on_unix, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (cut (path), >=, 1);
+  wait_until (n_links (&f->a) == 0);
+  wait_until (n_links (&f->a) == 1 && n_links (&f->b) == 1);
+}
+
+/* ---- streams ---- */
+
+static void
+write_all (HyphaStream *stream, const guint8 *data, gsize length)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_output_stream_write_all (g_io_stream_get_output_stream (G_IO_STREAM (stream)), data, length,
+                             NULL, NULL, &error);
+  g_assert_no_error (error);
+}
+
+typedef struct {
+  HyphaStream *stream;
+  const guint8 *data;
+  gsize length;
+} Writing;
+
+static gpointer
+writer (gpointer data)
+{
+  Writing *w = data;
+
+  write_all (w->stream, w->data, w->length);
+  g_assert_true (hypha_stream_close_write (w->stream, NULL));
+  return NULL;
+}
+
+typedef struct {
+  HyphaStream *stream;
+  GByteArray *got;
+  _Atomic gsize n;
+  _Atomic gboolean ended;
+} Reading;
+
+static gpointer
+reader (gpointer data)
+{
+  Reading *r = data;
+  guint8 buffer[65536];
+  gssize n;
+
+  while ((n = g_input_stream_read (g_io_stream_get_input_stream (G_IO_STREAM (r->stream)), buffer,
+                                   sizeof buffer, NULL, NULL)) > 0) {
+    g_byte_array_append (r->got, buffer, (guint) n);
+    atomic_fetch_add (&r->n, (gsize) n);
+  }
+  atomic_store (&r->ended, TRUE);
+  return NULL;
+}
+
+static void
+expect_good_end (HyphaStream *stream, guint64 expected)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  guint64 received = 0, sent = 0;
+
+  hypha_stream_wait_end_async (stream, NULL, keep_result, &result);
+  wait_until (result != NULL);
+  g_assert_true (hypha_stream_wait_end_finish (stream, result, &received, &sent, &error));
+  g_assert_no_error (error);
+  g_assert_cmpuint (received, ==, expected);
+  g_assert_cmpuint (sent, ==, expected);
+}
+
+static void
+test_stream_survives_its_link (Fixture *f, gconstpointer data)
+{
+  const gsize size = 64 * 1024 * 1024;
+  g_autofree char *on_tcp = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autofree char *unix_uri = unix_endpoint (f);
+  g_autofree char *on_unix = listen_on (&f->b, unix_uri);
+  g_autofree char *path = g_build_filename (f->dir, "b.sock", NULL);
+  g_autofree guint8 *bytes = g_malloc (size);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL, same = NULL;
+  g_autoptr (HyphaStream) stream = NULL;
+  g_autoptr (GByteArray) got = g_byte_array_new ();
+  Writing w;
+  Reading r;
+  GThread *writing, *reading;
+
+  for (gsize i = 0; i < size; i++)
+    bytes[i] = (guint8) ((i * 2654435761u) >> 13);
+  trust_each_other (f);
+  peer = dial (&f->a, on_tcp, NULL, &error);
+  g_assert_no_error (error);
+  same = dial (&f->a, on_unix, NULL, &error);
+  g_assert_no_error (error);
+  wait_until (g_str_equal (active_transport (&f->a, "beta"), "unix"));
+
+  stream = open_stream (peer, "echo", &error);
+  g_assert_no_error (error);
+  w = (Writing){ stream, bytes, size };
+  r = (Reading){ .stream = stream, .got = got };
+  writing = g_thread_new ("writer", writer, &w);
+  reading = g_thread_new ("reader", reader, &r);
+
+  wait_until (atomic_load (&r.n) > size / 8);
+  g_assert_cmpuint (cut (path), >=, 1);
+  wait_until (g_str_equal (active_transport (&f->a, "beta"), "tcp"));
+  wait_until (atomic_load (&r.ended));
+  g_thread_join (writing);
+  g_thread_join (reading);
+  g_assert_cmpmem (got->data, got->len, bytes, size);
+  expect_good_end (stream, size);
+  wait_until (g_str_equal (active_transport (&f->a, "beta"), "unix"));
+}
+
+static void
+test_unknown_service_is_refused_by_name (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+
+  trust_each_other (f);
+  peer = dial (&f->a, bound, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_null (open_stream (peer, "nonsense", &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_NO_SUCH_SERVICE);
+}
+
+static void
+test_service_is_for_those_named_only (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autoptr (GVariant) services = g_variant_ref_sink (g_variant_new_parsed (
+      "{'echo': {'target': <'echo'>, 'peers': <['gamma']>}, 'discard': {'target': <'off'>}}"));
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+
+  trust_each_other (f);
+  g_assert_true (hypha_services_configure (f->b.services, services, &error));
+  peer = dial (&f->a, bound, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_null (open_stream (peer, "echo", &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED);
+  g_clear_error (&error);
+  g_assert_null (open_stream (peer, "discard", &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_NO_SUCH_SERVICE);
+}
+
+static void
+test_target_of_the_settings_is_reached (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autofree char *path = g_build_filename (f->dir, "target", NULL);
+  g_autofree char *target = g_strdup_printf ("unix://%s", path);
+  g_autoptr (GSocketListener) program = g_socket_listener_new ();
+  g_autoptr (GSocketAddress) address = g_unix_socket_address_new (path);
+  g_autoptr (GVariant) services =
+      g_variant_ref_sink (g_variant_new_parsed ("{'greet': {'target': <%s>}}", target));
+  g_autoptr (GSocketConnection) accepted = NULL;
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+  g_autoptr (HyphaStream) stream = NULL;
+  char text[6] = "";
+
+  g_socket_listener_add_address (program, address, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT,
+                                 NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_socket_listener_accept_async (program, NULL, keep_result, &result);
+  trust_each_other (f);
+  g_assert_true (hypha_services_configure (f->b.services, services, &error));
+  peer = dial (&f->a, bound, NULL, &error);
+  g_assert_no_error (error);
+  stream = open_stream (peer, "greet", &error);
+  g_assert_no_error (error);
+  wait_until (result != NULL);
+  accepted = g_socket_listener_accept_finish (program, result, NULL, &error);
+  g_assert_no_error (error);
+  g_output_stream_write_all (g_io_stream_get_output_stream (G_IO_STREAM (accepted)), "hello", 5,
+                             NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_input_stream_read_all (g_io_stream_get_input_stream (G_IO_STREAM (stream)), text, 5, NULL, NULL,
+                           &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (text, ==, "hello");
+  g_unlink (path);
+}
+
+static void
+test_restart_of_the_peer_ends_its_streams_with_an_error (Fixture *f, gconstpointer data)
+{
+  g_autofree char *unix_uri = unix_endpoint (f);
+  g_autofree char *on_unix = listen_on (&f->b, unix_uri);
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+  g_autoptr (HyphaStream) stream = NULL;
+
+  trust_each_other (f);
+  peer = dial (&f->a, on_unix, NULL, &error);
+  g_assert_no_error (error);
+  stream = open_stream (peer, "echo", &error);
+  g_assert_no_error (error);
+  hypha_stream_wait_end_async (stream, NULL, keep_result, &result);
+
+  side_down (&f->b);
+  side_up (&f->b, f->b.identity, "beta");
+  trust (&f->b, &f->a, "alpha");
+  g_free (listen_on (&f->b, unix_uri));
+  wait_until (result != NULL);
+  g_assert_false (hypha_stream_wait_end_finish (stream, result, NULL, NULL, &error));
+  g_assert_true (g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_RESTARTED) ||
+                 g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED));
+  g_clear_error (&error);
+  /* And the next one goes to its new life. */
+  wait_until (n_links (&f->a) == 1 &&
+              hypha_peer_get_state (HYPHA_PEER (peer)) == HYPHA_PEER_ONLINE);
+  g_clear_object (&stream);
+  stream = open_stream (peer, "echo", &error);
+  g_assert_no_error (error);
+}
+
+static void
+test_disconnect_ends_streams_at_both_ends (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+  g_autoptr (HyphaStream) stream = NULL;
+  HyphaNodePeer *back;
+
+  trust_each_other (f);
+  peer = dial (&f->a, bound, NULL, &error);
+  g_assert_no_error (error);
+  stream = open_stream (peer, "echo", &error);
+  g_assert_no_error (error);
+  back = peer_of (&f->b, "alpha");
+  wait_until (n_streams (back) == 1);
+  hypha_stream_wait_end_async (stream, NULL, keep_result, &result);
+  hypha_peer_disconnect_async (HYPHA_PEER (peer), NULL, NULL, NULL);
+  wait_until (result != NULL);
+  g_assert_false (hypha_stream_wait_end_finish (stream, result, NULL, NULL, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED);
+  wait_until (n_streams (back) == 0);
+}
+
+/* ---- endpoints that do not work ---- */
+
+static void
+test_wrong_endpoints_are_named_and_change_nothing (Fixture *f, gconstpointer data)
+{
+  g_autofree char *unix_uri = unix_endpoint (f);
+  const char *const good[] = { unix_uri, NULL };
+  const char *const bad[] = { unix_uri, "tcp://127.0.0.1:70000", NULL };
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (hypha_node_set_listen (f->b.node, good, &error));
+  g_assert_false (hypha_node_set_listen (f->b.node, bad, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT);
+  g_assert_nonnull (strstr (error->message, "70000"));
+  g_clear_error (&error);
+  g_assert_false (hypha_node_set_peers (f->b.node, bad, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT);
+  wait_until (n_listening (&f->b) == 1);
+}
+
+static void
+test_scheme_without_plugin_is_named (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (dial (&f->a, "carrier-pigeon://coop:1", NULL, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_NO_TRANSPORT);
+  g_assert_nonnull (strstr (error->message, "carrier-pigeon"));
+}
+
+#define ADD(path, func) g_test_add (path, Fixture, NULL, set_up, func, tear_down)
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  /* Warnings are what a node says of its surroundings, and the tests see to it that there is
+   * something to say. */
+  g_log_set_always_fatal (G_LOG_LEVEL_CRITICAL | G_LOG_FATAL_MASK);
+  ADD ("/node/trust/stranger-is-refused-and-pending", test_stranger_is_refused_and_pending);
+  ADD ("/node/trust/trusting-lets-in", test_trusting_lets_in);
+  ADD ("/node/trust/somebody-else-than-expected-is-refused",
+       test_somebody_else_than_expected_is_refused);
+  ADD ("/node/trust/forgetting-ends-the-links", test_forgetting_ends_the_links);
+  ADD ("/node/trust/bound-peer-gets-in-only-there", test_bound_peer_gets_in_only_there);
+  ADD ("/node/trust/wrong-trust-is-named-and-changes-nothing",
+       test_wrong_trust_is_named_and_changes_nothing);
+  ADD ("/node/link/cheapest-is-chosen", test_cheapest_link_is_chosen);
+  ADD ("/node/link/both-dialling-leaves-one", test_both_dialling_leaves_one_link);
+  ADD ("/node/link/lost-one-is-dialled-again", test_lost_link_is_dialled_again);
+  ADD ("/node/stream/survives-its-link", test_stream_survives_its_link);
+  ADD ("/node/stream/unknown-service-is-refused-by-name", test_unknown_service_is_refused_by_name);
+  ADD ("/node/stream/service-is-for-those-named-only", test_service_is_for_those_named_only);
+  ADD ("/node/stream/target-of-the-settings-is-reached", test_target_of_the_settings_is_reached);
+  ADD ("/node/stream/restart-of-the-peer-ends-it-with-an-error",
+       test_restart_of_the_peer_ends_its_streams_with_an_error);
+  ADD ("/node/stream/disconnect-ends-it-at-both-ends", test_disconnect_ends_streams_at_both_ends);
+  ADD ("/node/endpoint/wrong-ones-are-named-and-change-nothing",
+       test_wrong_endpoints_are_named_and_change_nothing);
+  ADD ("/node/endpoint/scheme-without-plugin-is-named", test_scheme_without_plugin_is_named);
+  return g_test_run ();
+}

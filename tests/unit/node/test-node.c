@@ -261,7 +261,7 @@ test_trusting_lets_in (Fixture *f, gconstpointer data)
   peer = dial (&f->a, bound, NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpint (hypha_peer_get_state (HYPHA_PEER (peer)), ==, HYPHA_PEER_ONLINE);
-  wait_until (n_links (&f->b) == 1);
+  wait_until (n_links (&f->b) == 1 && hypha_node_peer_get_best_link (peer) != NULL);
   g_assert_true (hypha_node_link_get_encrypted (hypha_node_peer_get_best_link (peer)));
 }
 

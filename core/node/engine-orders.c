@@ -149,10 +149,10 @@ hypha_engine_set_limits (HyphaEngine *self, const HyphaSessionLimits *limits, gi
   give (order, set_limits);
 }
 
+/* The peer is told that the sessions are over, so that its streams need not wait for a timeout. */
 static void
-drop (gpointer data)
+drop_all (Order *order)
 {
-  g_autoptr (Order) order = data;
   HyphaEngine *self = order->engine;
   gint64 now = hypha_engine_now (self);
 
@@ -163,8 +163,16 @@ drop (gpointer data)
   while (self->links->len > 0) {
     EngineLink *el = self->links->pdata[self->links->len - 1];
 
-    hypha_link_close (el->link, HYPHA_AWAY_DISCONNECTED, order->code, order->text);
+    hypha_link_close (el->link, order->away, order->code, order->text);
   }
+}
+
+static void
+drop (gpointer data)
+{
+  g_autoptr (Order) order = data;
+
+  drop_all (order);
 }
 
 void
@@ -172,6 +180,7 @@ hypha_engine_drop (HyphaEngine *self, HyphaError error, const char *reason)
 {
   Order *order = order_new (self, NULL, NULL);
 
+  order->away = HYPHA_AWAY_DISCONNECTED;
   order->code = error;
   order->text = g_strdup (reason);
   give (order, drop);
@@ -303,12 +312,8 @@ stop (gpointer data)
   HyphaEngine *self = order->engine;
   HyphaNews news = { .type = HYPHA_NEWS_GONE };
 
+  drop_all (order);
   self->stopping = TRUE;
-  while (self->links->len > 0) {
-    EngineLink *el = self->links->pdata[self->links->len - 1];
-
-    hypha_link_close (el->link, order->away, order->code, order->text);
-  }
   end_streams (self, order->code, order->text);
   hypha_timer_cancel (&self->timer);
   hypha_engine_tell_at_last (self, &news); /* after that of the links */

@@ -42,6 +42,7 @@ struct _HyphaNode {
 };
 
 /* node.c */
+HyphaWorker *hypha_node_pick_worker (HyphaNode *self);
 HyphaNodePeer *hypha_node_find (HyphaNode *self, const HyphaNodeId *id);
 /* Notes that somebody who is not trusted was met. */
 void hypha_node_note_pending (HyphaNode *self, const HyphaNodeId *id, const char *from);

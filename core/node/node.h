@@ -38,7 +38,6 @@ void hypha_node_stop (HyphaNode *self);
 const HyphaNodeId *hypha_node_get_id (HyphaNode *self);
 const char *hypha_node_get_name (HyphaNode *self);
 HyphaLoader *hypha_node_get_loader (HyphaNode *self);
-HyphaWorker *hypha_node_pick_worker (HyphaNode *self); /* for services that move bytes */
 
 /* Settings. Each is checked whole; when one is wrong the error names it and nothing changes. */
 gboolean hypha_node_set_name (HyphaNode *self, const char *name, GError **error);

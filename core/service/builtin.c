@@ -8,7 +8,7 @@
 #include "io/copier.h"
 
 struct _HyphaBuiltins {
-  HyphaWorker *worker;
+  HyphaWorker *worker; /* NULL until it is needed */
   GHashTable *copiers; /* set of HyphaCopier; the worker's */
 };
 
@@ -48,7 +48,10 @@ serve (HyphaBuiltins *self, HyphaIncoming *incoming, gboolean echo)
   Order *order;
   int fds[2];
 
-  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0) {
+  if (self->worker == NULL)
+    self->worker = hypha_worker_new ("hypha-builtin", NULL);
+  if (self->worker == NULL ||
+      socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0) {
     hypha_incoming_refuse (incoming, HYPHA_ERROR_BUSY);
     return;
   }
@@ -73,11 +76,10 @@ hypha_builtins_discard (HyphaBuiltins *self, HyphaIncoming *incoming)
 }
 
 HyphaBuiltins *
-hypha_builtins_new (HyphaWorker *worker)
+hypha_builtins_new (void)
 {
   HyphaBuiltins *self = g_new0 (HyphaBuiltins, 1);
 
-  self->worker = worker;
   self->copiers = g_hash_table_new (NULL, NULL);
   return self;
 }
@@ -92,12 +94,15 @@ end (gpointer data)
   g_hash_table_iter_init (&iter, self->copiers);
   while (g_hash_table_iter_next (&iter, (gpointer *) &copier, NULL))
     hypha_copier_cancel (copier);
-  g_hash_table_unref (self->copiers);
-  g_free (self);
 }
 
 void
 hypha_builtins_free (HyphaBuiltins *self)
 {
-  hypha_worker_post (self->worker, end, self);
+  if (self->worker != NULL) {
+    hypha_worker_post (self->worker, end, self);
+    hypha_worker_free (self->worker);
+  }
+  g_hash_table_unref (self->copiers);
+  g_free (self);
 }

@@ -7,11 +7,12 @@
 G_BEGIN_DECLS
 
 /* The services that need no program: echo sends back what comes, discard throws it away. Their
- * bytes move on one worker. */
+ * bytes move on a worker of their own, so that they outlive the node's: when a node stops, its
+ * streams have to end before the programs at their ends do, or they would look finished. */
 typedef struct _HyphaBuiltins HyphaBuiltins;
 
-HyphaBuiltins *hypha_builtins_new (HyphaWorker *worker);
-void hypha_builtins_free (HyphaBuiltins *self); /* while the worker lives; ends what goes on */
+HyphaBuiltins *hypha_builtins_new (void);
+void hypha_builtins_free (HyphaBuiltins *self); /* ends what goes on */
 void hypha_builtins_echo (HyphaBuiltins *self, HyphaIncoming *incoming);
 void hypha_builtins_discard (HyphaBuiltins *self, HyphaIncoming *incoming);
 

@@ -7,7 +7,7 @@
 
 struct _HyphaServices {
   GObject parent_instance;
-  HyphaNode *node; /* borrowed: the services go before the node stops */
+  HyphaNode *node;
   HyphaBuiltins *builtins;
   GHashTable *by_name; /* of HyphaService */
 };
@@ -55,8 +55,8 @@ hypha_services_new (HyphaNode *node)
 {
   HyphaServices *self = g_object_new (HYPHA_TYPE_SERVICES, NULL);
 
-  self->node = node;
-  self->builtins = hypha_builtins_new (hypha_node_pick_worker (node));
+  self->node = g_object_ref (node);
+  self->builtins = hypha_builtins_new ();
   hypha_node_set_accept_func (node, answer, self);
   return self;
 }
@@ -121,6 +121,7 @@ hypha_services_finalize (GObject *object)
   HyphaServices *self = HYPHA_SERVICES (object);
 
   hypha_node_set_accept_func (self->node, NULL, NULL);
+  g_object_unref (self->node);
   hypha_builtins_free (self->builtins);
   g_hash_table_unref (self->by_name);
   G_OBJECT_CLASS (hypha_services_parent_class)->finalize (object);

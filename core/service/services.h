@@ -6,7 +6,9 @@
 G_BEGIN_DECLS
 
 /* What this node offers: `echo` and `discard` unless switched off, and the targets of the settings.
- * Answers the node's incoming streams for as long as it lives. Main thread. */
+ * Answers the node's incoming streams for as long as it lives. Let it go after the node was
+ * stopped: a stream has to end before the program at its end does, or it would look finished. Main
+ * thread. */
 #define HYPHA_TYPE_SERVICES (hypha_services_get_type ())
 G_DECLARE_FINAL_TYPE (HyphaServices, hypha_services, HYPHA, SERVICES, GObject)
 

@@ -6,11 +6,13 @@
 
 G_BEGIN_DECLS
 
-/* The frame codec: pure. Network byte order: type 8, flags 8, reserved 16 (zero), stream 32, length 32. */
+/* The frame codec: pure. Network byte order: type 8, flags 8, reserved 16 (zero), stream 32,
+ * length 32. */
 #define HYPHA_FRAME_HEADER 12
-#define HYPHA_FRAME_MAX 65536                    /* what "length" may say */
+#define HYPHA_FRAME_MAX 65536                      /* what "length" may say */
 #define HYPHA_FRAME_DATA_MAX (HYPHA_FRAME_MAX - 8) /* bytes in one DATA, behind its offset */
-#define HYPHA_SERVICE_MAX 255                    /* bytes of a service's name: UTF-8, no control characters, not empty */
+#define HYPHA_SERVICE_MAX \
+  255 /* bytes of a service's name: UTF-8, no control characters, not empty */
 
 typedef enum {
   HYPHA_FRAME_OPEN = 1, /* service */
@@ -33,45 +35,47 @@ typedef enum {
   HYPHA_FRAME_ASK = 1 << 2,
 } HyphaFrameFlags;
 
-typedef enum { /* codes of RESET and STOP */
-  HYPHA_CODE_APPLICATION = 1, /* the program ended it */
-  HYPHA_CODE_REFUSED,         /* ends both directions */
-  HYPHA_CODE_NO_SUCH_SERVICE, /* likewise */
-  HYPHA_CODE_NOT_ALLOWED,     /* likewise */
-  HYPHA_CODE_BUSY,            /* likewise */
-  HYPHA_CODE_GONE,            /* likewise; never answered */
+typedef enum {                             /* codes of RESET and STOP */
+               HYPHA_CODE_APPLICATION = 1, /* the program ended it */
+               HYPHA_CODE_REFUSED,         /* ends both directions */
+               HYPHA_CODE_NO_SUCH_SERVICE, /* likewise */
+               HYPHA_CODE_NOT_ALLOWED,     /* likewise */
+               HYPHA_CODE_BUSY,            /* likewise */
+               HYPHA_CODE_GONE,            /* likewise; never answered */
 } HyphaCode;
 
 typedef enum { /* reasons of GOAWAY, codes of CLOSE */
-  HYPHA_AWAY_TWIN = 1,
-  HYPHA_AWAY_SHUTDOWN,
-  HYPHA_AWAY_DISCONNECTED,
-  HYPHA_AWAY_ROLLED_BACK,
-  HYPHA_AWAY_PROTOCOL,
-  HYPHA_AWAY_NOT_TRUSTED,
-  HYPHA_AWAY_REQUESTED,
+               HYPHA_AWAY_TWIN = 1,
+               HYPHA_AWAY_SHUTDOWN,
+               HYPHA_AWAY_DISCONNECTED,
+               HYPHA_AWAY_ROLLED_BACK,
+               HYPHA_AWAY_PROTOCOL,
+               HYPHA_AWAY_NOT_TRUSTED,
+               HYPHA_AWAY_REQUESTED,
 } HyphaAway;
 
-/* A frame that was read; payload points into the reader's buffer. Which members count goes by the type. */
+/* A frame that was read; payload points into the reader's buffer. Which members count goes by the
+ * type. */
 typedef struct {
   HyphaFrameType type;
   HyphaFrameFlags flags;
   guint32 stream;
-  guint64 value;        /* offset, limit, final size, token, number */
-  guint32 code;         /* RESET, STOP, GOAWAY, CLOSE */
-  const guint8 *data;   /* DATA: the bytes; OPEN: the service; RESUME: the body */
+  guint64 value;      /* offset, limit, final size, token, number */
+  guint32 code;       /* RESET, STOP, GOAWAY, CLOSE */
+  const guint8 *data; /* DATA: the bytes; OPEN: the service; RESUME: the body */
   gsize length;
 } HyphaFrame;
 
-/* Reads one frame. Returns its whole size, 0 if more bytes are needed, -1 with HYPHA_ERROR_PROTOCOL: an unknown type or flag,
- * reserved bits, a length that is too large or wrong for the type, bad UTF-8. A header is judged as soon as it is there. */
+/* Reads one frame. Returns its whole size, 0 if more bytes are needed, -1 with
+ * HYPHA_ERROR_PROTOCOL: an unknown type or flag, reserved bits, a length that is too large or wrong
+ * for the type, bad UTF-8. A header is judged as soon as it is there. */
 gssize hypha_frame_parse (const guint8 *data, gsize length, HyphaFrame *frame, GError **error);
 
 /* A frame to send: a head, and perhaps a payload by reference. */
 typedef struct {
   guint8 head[HYPHA_FRAME_HEADER + 20];
   guint8 head_length;
-  HyphaChunk *chunk;   /* owns the payload; NULL: none */
+  HyphaChunk *chunk; /* owns the payload; NULL: none */
   const guint8 *data;
   gsize length;
 } HyphaFrameOut;
@@ -80,7 +84,8 @@ typedef struct {
 void hypha_frame_write (const HyphaFrame *frame, HyphaChunk *chunk, HyphaFrameOut *out);
 void hypha_frame_out_clear (HyphaFrameOut *out);
 
-/* RESUME's body: highest id opened 32, highest id seen 32 (+1 each; 0: none), then 32 bytes a stream in rising order. */
+/* RESUME's body: highest id opened 32, highest id seen 32 (+1 each; 0: none), then 32 bytes a
+ * stream in rising order. */
 typedef enum {
   HYPHA_RESUME_ACCEPTED = 1 << 0, /* the OPEN was answered (or is one's own) */
   HYPHA_RESUME_FIN = 1 << 1,      /* took FIN */
@@ -90,9 +95,9 @@ typedef enum {
 typedef struct {
   guint32 stream;
   HyphaResumeFlags flags;
-  guint64 next;        /* the offset expected next */
+  guint64 next; /* the offset expected next */
   guint64 limit;
-  guint64 final_size;  /* with FIN or RESET */
+  guint64 final_size; /* with FIN or RESET */
 } HyphaResumeEntry;
 
 typedef struct {
@@ -104,9 +109,11 @@ typedef struct {
 
 #define HYPHA_RESUME_MAX_ENTRIES ((HYPHA_FRAME_MAX - 8) / 32)
 
-gboolean hypha_resume_parse (const HyphaFrame *frame, HyphaResume *resume, GError **error); /* checks every entry */
+gboolean hypha_resume_parse (const HyphaFrame *frame, HyphaResume *resume,
+                             GError **error); /* checks every entry */
 void hypha_resume_get (const HyphaResume *resume, guint index, HyphaResumeEntry *entry);
 /* ENTRIES in rising order of stream. */
-void hypha_resume_write (gint64 opened, gint64 seen, const HyphaResumeEntry *entries, guint n, HyphaFrameOut *out);
+void hypha_resume_write (gint64 opened, gint64 seen, const HyphaResumeEntry *entries, guint n,
+                         HyphaFrameOut *out);
 
 G_END_DECLS

@@ -6,8 +6,8 @@
 
 G_BEGIN_DECLS
 
-/* The handshake of the design as a pure state machine: bytes in, bytes and verdicts out. No clock, no descriptor; chance
- * comes in with the parameters, so that a fuzzer replays. */
+/* The handshake of the design as a pure state machine: bytes in, bytes and verdicts out. No clock,
+ * no descriptor; chance comes in with the parameters, so that a fuzzer replays. */
 typedef struct _HyphaHandshake HyphaHandshake;
 
 #define HYPHA_INSTANCE_BYTES 16
@@ -38,7 +38,7 @@ typedef enum {
   HYPHA_REJECT_BUSY,
   HYPHA_REJECT_SELF,
   HYPHA_REJECT_VERSION,
-  HYPHA_REJECT_STALE,       /* a session number that has been overtaken: dial again */
+  HYPHA_REJECT_STALE, /* a session number that has been overtaken: dial again */
 } HyphaRejectCode;
 
 typedef struct {
@@ -48,19 +48,24 @@ typedef struct {
   guint8 binding[HYPHA_BINDING_BYTES]; /* zeros for plain */
   guint8 nonce[HYPHA_NONCE_BYTES];     /* fresh for every handshake */
   const HyphaNodeId *wanted;           /* initiator only; NULL: whoever answers */
-  gboolean plain_refused;              /* responder only: answer a HELLO of class plain by tls-required at once */
+  gboolean
+      plain_refused; /* responder only: answer a HELLO of class plain by tls-required at once */
 } HyphaHandshakeParameters;
 
 typedef enum {
-  HYPHA_HANDSHAKE_READING,  /* give it bytes */
-  HYPHA_HANDSHAKE_DECIDE,   /* the other's identity is proven (initiator: by REPLY, responder: by AUTH): proceed or reject */
-  HYPHA_HANDSHAKE_DONE,     /* ACCEPT was read (initiator) or is in the output (responder): bytes that follow are frames */
-  HYPHA_HANDSHAKE_FAILED,   /* send what is in the output, then close */
+  HYPHA_HANDSHAKE_READING, /* give it bytes */
+  HYPHA_HANDSHAKE_DECIDE,  /* the other's identity is proven (initiator: by REPLY, responder: by
+                              AUTH): proceed or reject */
+  HYPHA_HANDSHAKE_DONE,   /* ACCEPT was read (initiator) or is in the output (responder): bytes that
+                             follow are frames */
+  HYPHA_HANDSHAKE_FAILED, /* send what is in the output, then close */
 } HyphaHandshakeState;
 
-HyphaHandshake *hypha_handshake_new (gboolean initiator, const HyphaHandshakeParameters *parameters, GError **error);
+HyphaHandshake *hypha_handshake_new (gboolean initiator, const HyphaHandshakeParameters *parameters,
+                                     GError **error);
 void hypha_handshake_free (HyphaHandshake *self);
-/* Takes up to LENGTH bytes, stops at the end of a message that changes the state; returns how many it took. */
+/* Takes up to LENGTH bytes, stops at the end of a message that changes the state; returns how many
+ * it took. */
 gsize hypha_handshake_receive (HyphaHandshake *self, const guint8 *data, gsize length);
 HyphaHandshakeState hypha_handshake_get_state (HyphaHandshake *self);
 const GError *hypha_handshake_get_error (HyphaHandshake *self); /* why it failed */

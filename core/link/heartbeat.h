@@ -5,39 +5,49 @@
 
 G_BEGIN_DECLS
 
-/* Is the other end there, does it hear, and how far away is it: pure, times in microseconds. A received byte shows that the peer can
- * send; only a PONG, or an ACK of data that went over this link, shows that it can hear. */
+/* Is the other end there, does it hear, and how far away is it: pure, times in microseconds. A
+ * received byte shows that the peer can send; only a PONG, or an ACK of data that went over this
+ * link, shows that it can hear. */
 #define HYPHA_HEARTBEAT_SAMPLES 16
 #define HYPHA_HEARTBEAT_PENDING 16
 
 typedef struct {
-  gint64 interval, timeout;           /* ping-interval, link-timeout */
-  gint64 heard;                       /* last byte from the peer */
-  gint64 confirmed;                   /* last ACK of data that went over this link */
-  gint64 looked;                      /* when take_ping was last called */
+  gint64 interval, timeout; /* ping-interval, link-timeout */
+  gint64 heard;             /* last byte from the peer */
+  gint64 confirmed;         /* last ACK of data that went over this link */
+  gint64 looked;            /* when take_ping was last called */
   gint64 last_ping;
-  guint64 token;                      /* of the last ping */
-  struct { guint64 token; gint64 sent; } pending[HYPHA_HEARTBEAT_PENDING]; /* oldest first */
+  guint64 token; /* of the last ping */
+  struct {
+    guint64 token;
+    gint64 sent;
+  } pending[HYPHA_HEARTBEAT_PENDING]; /* oldest first */
   guint n_pending;
-  guint64 owed;                       /* token of the latest ping to be answered */
+  guint64 owed; /* token of the latest ping to be answered */
   gboolean owes;
-  struct { gint64 at, rtt; } samples[HYPHA_HEARTBEAT_SAMPLES];
+  struct {
+    gint64 at, rtt;
+  } samples[HYPHA_HEARTBEAT_SAMPLES];
   guint n_samples, next_sample;
 } HyphaHeartbeat;
 
-void hypha_heartbeat_init (HyphaHeartbeat *self, gint64 now, gint64 interval, gint64 timeout, gint64 first_rtt);
+void hypha_heartbeat_init (HyphaHeartbeat *self, gint64 now, gint64 interval, gint64 timeout,
+                           gint64 first_rtt);
 void hypha_heartbeat_configure (HyphaHeartbeat *self, gint64 interval, gint64 timeout);
-void hypha_heartbeat_heard (HyphaHeartbeat *self, gint64 now);                 /* any byte */
-void hypha_heartbeat_confirmed (HyphaHeartbeat *self, gint64 now);             /* an ACK of data sent here */
-void hypha_heartbeat_ping_received (HyphaHeartbeat *self, guint64 token);      /* owes a pong; the latest only */
+void hypha_heartbeat_heard (HyphaHeartbeat *self, gint64 now);     /* any byte */
+void hypha_heartbeat_confirmed (HyphaHeartbeat *self, gint64 now); /* an ACK of data sent here */
+void hypha_heartbeat_ping_received (HyphaHeartbeat *self,
+                                    guint64 token); /* owes a pong; the latest only */
 void hypha_heartbeat_pong_received (HyphaHeartbeat *self, guint64 token, gint64 now);
 /* What is to be sent now: TRUE with the token. Counts as sent. */
 gboolean hypha_heartbeat_take_ping (HyphaHeartbeat *self, gint64 now, guint64 *token);
 gboolean hypha_heartbeat_take_pong (HyphaHeartbeat *self, guint64 *token);
-gint64 hypha_heartbeat_next (const HyphaHeartbeat *self);                      /* when to look again */
-gboolean hypha_heartbeat_is_suspect (const HyphaHeartbeat *self, gint64 now);  /* the oldest ping is overdue (2.5 intervals) */
-gboolean hypha_heartbeat_is_dead (const HyphaHeartbeat *self, gint64 now);     /* nothing for the timeout */
-gint64 hypha_heartbeat_rtt (const HyphaHeartbeat *self);                       /* minimum over the window */
+gint64 hypha_heartbeat_next (const HyphaHeartbeat *self); /* when to look again */
+gboolean hypha_heartbeat_is_suspect (const HyphaHeartbeat *self,
+                                     gint64 now); /* the oldest ping is overdue (2.5 intervals) */
+gboolean hypha_heartbeat_is_dead (const HyphaHeartbeat *self,
+                                  gint64 now);           /* nothing for the timeout */
+gint64 hypha_heartbeat_rtt (const HyphaHeartbeat *self); /* minimum over the window */
 /* static + RTT in ms + penalty (50 for each ping that is overdue), without overflow. */
 guint32 hypha_heartbeat_cost (const HyphaHeartbeat *self, guint32 static_cost, gint64 now);
 

@@ -6,8 +6,9 @@
 
 G_BEGIN_DECLS
 
-/* One a node: it ticks whenever a nonce of a handshake goes out. Whoever answers that nonce must know at least what it had
- * acknowledged before; sessions therefore remember what they knew at each tick (session/watermark.h). */
+/* One a node: it ticks whenever a nonce of a handshake goes out. Whoever answers that nonce must
+ * know at least what it had acknowledged before; sessions therefore remember what they knew at each
+ * tick (session/watermark.h). */
 typedef struct {
   _Atomic guint64 ticks;
 } HyphaNonceClock;

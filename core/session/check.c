@@ -148,6 +148,6 @@ hypha_session_check (HyphaSession *self)
   g_assert_cmpuint (g_hash_table_size (self->streams), <=, HYPHA_RESUME_MAX_ENTRIES);
   g_assert_cmpuint (g_queue_get_length (&self->refusals), <=, HYPHA_SESSION_REFUSALS_MAX);
   g_assert_cmpuint (g_queue_get_length (&self->refusals), ==, g_hash_table_size (self->refused));
-  g_assert_cmpint (self->answered, <=, self->opened);
+  g_assert_cmpint (self->known, <=, self->opened);
   check_links (self);
 }

@@ -65,11 +65,11 @@ check_ids (HyphaSession *self, const HyphaResume *resume)
 static gboolean
 check_backwards (HyphaSession *self, HyphaSessionLink *link, const HyphaResume *resume)
 {
-  guint64 seen, answered;
+  guint64 opened, known;
   gboolean backwards;
 
-  hypha_watermark_at (&self->ids, link->tick, &seen, &answered);
-  backwards = (guint64) (resume->opened + 1) < seen || (guint64) (resume->seen + 1) < answered;
+  hypha_watermark_at (&self->ids, link->tick, &opened, &known);
+  backwards = (guint64) (resume->opened + 1) < opened || (guint64) (resume->seen + 1) < known;
   for (guint i = 0; i < resume->n_entries && !backwards; i++) {
     HyphaResumeEntry entry;
     HyphaSessionStream *stream;
@@ -150,6 +150,8 @@ hypha_session_read_resume (HyphaSession *self, HyphaSessionLink *link, const Hyp
   }
   if (!take_absent (self, &resume))
     return FALSE;
+  hypha_session_seen_by_peer (self, resume.seen);
+  hypha_watermark_raise (&self->ids, (guint64) (resume.opened + 1), 0, hypha_session_ticks (self));
 
   link->up = link->fresh = TRUE;
   if (first) {

@@ -126,9 +126,10 @@ struct _HyphaSession {
   gboolean paired;     /* a link was attached under our present number */
 
   /* ids: highest, -1 for none */
-  gint64 opened, seen, answered;
+  gint64 opened, seen;
+  gint64 known; /* of those we opened: the highest that the peer is known to have seen */
   guint64 next_id;
-  HyphaWatermark ids;  /* seen + 1, answered + 1 */
+  HyphaWatermark ids;  /* the peer's highest, known + 1 */
   GHashTable *streams; /* id -> stream, owned */
   GQueue mine, theirs; /* in rising order */
   gboolean renew;      /* ids ran out and no stream is left */
@@ -206,6 +207,7 @@ const char *hypha_session_keep_text (HyphaSession *self, const char *text);
 
 /* stream.c */
 void hypha_session_stream_free (HyphaSessionStream *stream);
+void hypha_session_seen_by_peer (HyphaSession *self, gint64 id);
 void hypha_session_stream_answered (HyphaSession *self, HyphaSessionStream *stream);
 gboolean hypha_session_stream_gone (HyphaSession *self, HyphaSessionStream *stream, HyphaCode code);
 guint64 hypha_session_stream_stage (HyphaSessionStream *stream);

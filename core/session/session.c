@@ -59,7 +59,7 @@ hypha_session_new (gboolean lower_id, HyphaSessionNumbers *numbers, const HyphaN
   self->number = hypha_session_draw_number (self);
   hypha_watermark_init (&self->peer);
   hypha_watermark_init (&self->ids);
-  self->opened = self->seen = self->answered = -1;
+  self->opened = self->seen = self->known = -1;
   self->next_id = self->lower ? 0 : 1;
   self->streams = g_hash_table_new (NULL, NULL);
   self->links = g_ptr_array_new_with_free_func (g_free);
@@ -231,7 +231,7 @@ hypha_session_empty (HyphaSession *self, HyphaError error, const char *text, gbo
       hypha_session_end_stream (self, stream, (int) error, text);
   }
   forget_refusals (self);
-  self->opened = self->seen = self->answered = -1;
+  self->opened = self->seen = self->known = -1;
   self->next_id = self->lower ? 0 : 1;
   self->renew = FALSE;
   hypha_watermark_clear (&self->ids);
@@ -431,6 +431,8 @@ receive_for_stream (HyphaSession *self, const HyphaFrame *frame)
   stream = hypha_session_find (self, frame->stream);
   if (stream == NULL)
     return receive_for_none (self, frame);
+  if (stream->mine && stream->open_sent)
+    hypha_session_seen_by_peer (self, stream->id);
 
   switch (frame->type) {
   case HYPHA_FRAME_DATA:

@@ -98,6 +98,17 @@ hypha_session_open (HyphaSession *self, const char *service, GError **error)
   return stream;
 }
 
+/* Whatever the peer says of a stream of ours shows that it has seen it, taken or not: later it can
+ * only have seen more. */
+void
+hypha_session_seen_by_peer (HyphaSession *self, gint64 id)
+{
+  if (id <= self->known)
+    return;
+  self->known = id;
+  hypha_watermark_raise (&self->ids, 0, (guint64) (id + 1), hypha_session_ticks (self));
+}
+
 /* Whoever did not open STREAM took it. */
 void
 hypha_session_stream_answered (HyphaSession *self, HyphaSessionStream *stream)
@@ -106,8 +117,7 @@ hypha_session_stream_answered (HyphaSession *self, HyphaSessionStream *stream)
     return;
   stream->answered = TRUE;
   hypha_place_leave (&self->opens, &stream->in_opens);
-  self->answered = MAX (self->answered, (gint64) stream->id);
-  hypha_watermark_raise (&self->ids, 0, (guint64) (self->answered + 1), hypha_session_ticks (self));
+  hypha_session_seen_by_peer (self, stream->id);
   hypha_session_stream_raise (self, stream);
   hypha_session_event_stream (self, HYPHA_SESSION_ACCEPTED, stream, -1, NULL);
   hypha_sending_activate (self, stream);
@@ -201,9 +211,7 @@ hypha_session_stream_gone (HyphaSession *self, HyphaSessionStream *stream, Hypha
     if (!stream->open_sent)
       return hypha_session_rolled_back (self, "the peer answers a stream that was not opened yet: "
                                               "this node's state went backwards");
-    self->answered = MAX (self->answered, (gint64) stream->id);
-    hypha_watermark_raise (&self->ids, 0, (guint64) (self->answered + 1),
-                           hypha_session_ticks (self));
+    hypha_session_seen_by_peer (self, stream->id);
     hypha_session_end_stream (self, stream, (int) error, text);
     return TRUE;
   }

@@ -315,6 +315,54 @@ test_accepter_rolled_back (void)
   assert_goes_on (p);
 }
 
+/* That a stream was reset before it was taken shows that it was seen: whoever has not seen it later
+ * went back. */
+static void
+test_refuser_rolled_back (void)
+{
+  g_autoptr (Pair) p = pair_new ();
+  HyphaSessionStream *a;
+  Snapshot snapshot;
+
+  p->holding = TRUE;
+  pair_link (p, 5);
+  pair_run (p);
+  snapshot = take (p, 1);
+  a = pair_open (p, 0, "exec");
+  pair_run (p);
+  hypha_session_stream_reset (p->session[1], pair_other (p, 0, a), HYPHA_CODE_APPLICATION);
+  pair_run (p);
+  restore (p, 1, snapshot);
+  pair_link (p, 5);
+  pair_run (p);
+  assert_over (p, 0, HYPHA_ERROR_ROLLED_BACK);
+  assert_goes_on (p);
+}
+
+/* So does a RESUME that listed it. */
+static void
+test_lister_rolled_back (void)
+{
+  g_autoptr (Pair) p = pair_new ();
+  Snapshot snapshot;
+
+  p->holding = TRUE;
+  pair_link (p, 5);
+  pair_run (p);
+  snapshot = take (p, 1);
+  pair_open (p, 0, "exec");
+  pair_run (p);
+  pair_link (p, 9);
+  pair_run (p);
+  restore (p, 1, snapshot);
+  /* Its link numbers have gone on: only what it has seen tells. */
+  p->session[1]->link_number += 4;
+  pair_link (p, 5);
+  pair_run (p);
+  assert_over (p, 0, HYPHA_ERROR_ROLLED_BACK);
+  assert_goes_on (p);
+}
+
 static void
 test_opener_rolled_back (void)
 {
@@ -724,6 +772,8 @@ main (int argc, char **argv)
   ADD ("rollback/of-the-receiver", test_receiver_rolled_back);
   ADD ("rollback/of-the-sender", test_sender_rolled_back);
   ADD ("rollback/of-the-accepter", test_accepter_rolled_back);
+  ADD ("rollback/of-one-that-had-reset-before-taking", test_refuser_rolled_back);
+  ADD ("rollback/of-one-that-had-listed-what-it-did-not-take", test_lister_rolled_back);
   ADD ("rollback/of-the-opener", test_opener_rolled_back);
   ADD ("rollback/late-resume-is-none", test_no_false_verdict);
   for (guint i = 0; i < G_N_ELEMENTS (breaches); i++) {

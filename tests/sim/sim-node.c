@@ -1,0 +1,653 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "sim-node.h"
+#include "session/session-private.h"
+#include "sim-app.h"
+#include "sim-link.h"
+
+static void
+session_free (gpointer data)
+{
+  SimSession *self = data;
+  hypha_session_free (self->session);
+  g_free (self);
+}
+
+static void
+node_born (SimNode *self)
+{
+  SimRandom *random = &self->world->random;
+
+  self->instance = sim_random_next (random);
+  self->salt = sim_random_next (random);
+  atomic_store (&self->numbers.last, 0);
+  atomic_store (&self->clock.ticks, 0);
+}
+
+static void
+choose_limits (SimNode *self)
+{
+  SimRandom *random = &self->world->random;
+  HyphaSessionLimits *limits = &self->limits;
+  const guint32 windows[] = { 16, 64, 512, 512, 2048, 8192 };
+  guint64 promised;
+
+  hypha_session_limits_init (limits);
+  limits->streams = (guint32) sim_random_between (random, 1, 8);
+  limits->window_min = sim_random_pick (random, windows);
+  promised = 2 * 8 * (guint64) limits->window_min;
+  limits->window_total = promised + sim_random_below (random, 4) * promised;
+  limits->window_max = limits->window_min << sim_random_below (random, 5);
+  limits->send_max = (guint64) sim_random_scale (random, 64, 65536);
+  limits->session_timeout = SIM_SESSION_TIMEOUT;
+  limits->ack_delay = sim_random_scale (random, 100, 20000);
+  limits->switch_margin = (guint32) sim_random_between (random, 0, 20);
+}
+
+SimNode *
+sim_node_new (SimWorld *world, guint index, gboolean lower)
+{
+  SimNode *self = g_new0 (SimNode, 1);
+
+  self->world = world;
+  self->index = index;
+  self->name = "AB"[index];
+  self->lower = lower;
+  self->offset = (gint64) sim_random_below (&world->random, 1000) * SIM_SECOND;
+  self->sessions = g_ptr_array_new_with_free_func (session_free);
+  self->apps = g_ptr_array_new ();
+  choose_limits (self);
+  node_born (self);
+  return self;
+}
+
+/* What runs here is over, without a word. */
+static void
+node_dies (SimNode *self)
+{
+  for (guint i = 0; i < self->world->links->len; i++) {
+    SimLink *link = g_ptr_array_index (self->world->links, i);
+    for (guint j = 0; j < 2; j++)
+      if (link->ends[j].node == self) {
+        sim_end_vanish (&link->ends[j]);
+        link->ends[j].session = NULL;
+      }
+  }
+  for (guint i = 0; i < self->apps->len; i++)
+    sim_app_free (g_ptr_array_index (self->apps, i));
+  g_ptr_array_set_size (self->apps, 0);
+  g_ptr_array_set_size (self->sessions, 0);
+  self->current = NULL;
+}
+
+void
+sim_node_free (SimNode *self)
+{
+  node_dies (self);
+  g_ptr_array_unref (self->apps);
+  g_ptr_array_unref (self->sessions);
+  g_free (self);
+}
+
+gint64
+sim_node_now (SimNode *self)
+{
+  return self->world->now + self->offset;
+}
+
+/* Sessions. */
+
+SimSession *
+sim_node_get_session (SimNode *self, guint64 peer_instance)
+{
+  SimSession *session;
+
+  for (guint i = 0; i < self->sessions->len; i++) {
+    session = g_ptr_array_index (self->sessions, i);
+    if (session->peer_instance == peer_instance)
+      return session;
+  }
+  session = g_new0 (SimSession, 1);
+  session->node = self;
+  session->peer_instance = peer_instance;
+  session->linkless_since = sim_node_now (self);
+  session->session = hypha_session_new (self->lower, &self->numbers, &self->clock, &self->limits,
+                                        sim_node_now (self), sim_app_deliver, NULL);
+  g_ptr_array_add (self->sessions, session);
+  return session;
+}
+
+SimSession *
+sim_node_pick_session (SimNode *self)
+{
+  if (self->current || self->sessions->len == 0)
+    return self->current;
+  return g_ptr_array_index (self->sessions, self->sessions->len - 1);
+}
+
+/* A link to this instance of the peer is up: those before it are probed. */
+static void
+supersede_others (SimNode *self, SimSession *session)
+{
+  gint64 now = sim_node_now (self);
+
+  self->current = session;
+  session->superseded = FALSE;
+  session->probe_until = 0;
+  for (guint i = 0; i < self->sessions->len; i++) {
+    SimSession *other = g_ptr_array_index (self->sessions, i);
+    if (other == session || other->superseded)
+      continue;
+    other->superseded = TRUE;
+    other->probe_from = now;
+    other->probe_until =
+        hypha_session_n_links (other->session) == 0 ? now : now + 3 * SIM_PING_INTERVAL;
+  }
+}
+
+static void
+probe_ends (SimNode *self, SimSession *session)
+{
+  SimWorld *world = self->world;
+
+  session->probe_until = 0;
+  for (guint i = 0; i < world->links->len; i++) {
+    SimLink *link = g_ptr_array_index (world->links, i);
+    for (guint j = 0; j < 2; j++)
+      if (link->ends[j].session == session && link->ends[j].slink &&
+          link->ends[j].last_pong > session->probe_from) {
+        session->superseded = FALSE;
+        return;
+      }
+  }
+  sim_note (world, self->name, "old session ends", session->peer_instance, 0, 0);
+  hypha_session_drop (session->session, HYPHA_ERROR_RESTARTED, "the peer started anew",
+                      sim_node_now (self));
+}
+
+/* Forgets sessions with instances that are no more. */
+static void
+sweep (SimNode *self)
+{
+  SimWorld *world = self->world;
+
+  for (guint i = 0; i < self->sessions->len; i++) {
+    SimSession *session = g_ptr_array_index (self->sessions, i);
+    if (!session->superseded || session->probe_until != 0 ||
+        hypha_session_n_links (session->session) > 0 ||
+        hypha_session_n_streams (session->session) > 0)
+      continue;
+    for (guint j = 0; j < world->links->len; j++) {
+      SimLink *link = g_ptr_array_index (world->links, j);
+      for (guint k = 0; k < 2; k++)
+        if (link->ends[k].session == session) {
+          if (link->ends[k].state == SIM_END_FRAMES)
+            sim_end_close (&link->ends[k], "session forgotten");
+          link->ends[k].session = NULL;
+        }
+    }
+    g_ptr_array_remove_index (self->sessions, i--);
+  }
+}
+
+/* Events. */
+
+static const char *const event_names[] = {
+  [HYPHA_SESSION_OPENED] = "  OPENED",         [HYPHA_SESSION_ACCEPTED] = "  ACCEPTED",
+  [HYPHA_SESSION_READABLE] = "  READABLE",     [HYPHA_SESSION_FINISHED] = "  FINISHED",
+  [HYPHA_SESSION_PEER_RESET] = "  PEER_RESET", [HYPHA_SESSION_WRITABLE] = "  WRITABLE",
+  [HYPHA_SESSION_STOPPED] = "  STOPPED",       [HYPHA_SESSION_ENDED] = "  ENDED",
+  [HYPHA_SESSION_LINK_UP] = "  LINK_UP",       [HYPHA_SESSION_LINK_DONE] = "  LINK_DONE",
+  [HYPHA_SESSION_SWITCHED] = "  SWITCHED",     [HYPHA_SESSION_OVER] = "  OVER",
+  [HYPHA_SESSION_CONFIRMED] = "  CONFIRMED",
+};
+
+static void
+on_opened (SimSession *self, const HyphaSessionEvent *event)
+{
+  SimWorld *world = self->node->world;
+  const char *service = hypha_session_stream_get_service (event->stream);
+  guint64 token = 0;
+  SimStream *stream;
+
+  if (service[0] != 't' ||
+      !g_ascii_string_to_unsigned (service + 1, 10, 1, world->streams->len, &token, NULL)) {
+    sim_violation (world, "OPEN of a service that nobody named: %s", service);
+    return;
+  }
+  stream = g_ptr_array_index (world->streams, token - 1);
+  if (++stream->carried_out > 1)
+    sim_violation (world, "the OPEN of stream %u was carried out twice", stream->token);
+  sim_app_new (self->node, self, event->stream, stream, 1);
+}
+
+static void
+on_over (SimSession *self, const HyphaSessionEvent *event)
+{
+  SimNode *node = self->node;
+  SimWorld *world = node->world;
+  const guint64 *counts = world->counts;
+  gboolean lost = counts[SIM_COUNT_RESTART] + counts[SIM_COUNT_DROP] + counts[SIM_COUNT_EXPIRED] +
+                      counts[SIM_COUNT_ROLLBACK] >
+                  0;
+
+  self->overs++;
+  sim_note (world, node->name, "over", (guint64) event->error,
+            hypha_session_get_number (self->session), 0);
+  if (world->tracing)
+    g_print ("      why: %s\n", event->text ? event->text : "-");
+  switch (event->error) {
+  case HYPHA_ERROR_EXPIRED:
+    world->counts[SIM_COUNT_EXPIRED]++;
+    if (sim_node_now (node) - self->linkless_since < node->limits.session_timeout)
+      sim_violation (world, "%c's session expired early", node->name);
+    break;
+  case HYPHA_ERROR_RESTARTED:
+  case HYPHA_ERROR_DISCONNECTED:
+    if (!lost)
+      sim_violation (world, "%c's session ended (%s) for nothing", node->name, event->text);
+    break;
+  case HYPHA_ERROR_ROLLED_BACK:
+    world->counts[SIM_COUNT_ROLLBACK_FOUND]++;
+    if (!world->rolled_back)
+      sim_violation (world, "falsely rolled back at %c: %s", node->name, event->text);
+    break;
+  default:
+    /* What was under way from the life that is no more may arrive when the nonce has gone out: then
+     * only a gap tells. */
+    world->counts[SIM_COUNT_BROKEN]++;
+    if (!world->rolled_back)
+      sim_violation (world, "falsely broken at %c: %s", node->name, event->text);
+    break;
+  }
+}
+
+static void
+on_stream (SimSession *self, const HyphaSessionEvent *event)
+{
+  SimApp *app = hypha_session_stream_get_data (event->stream);
+
+  if (!app) {
+    sim_violation (self->node->world, "an event %d for a stream without a program", event->type);
+    return;
+  }
+  sim_app_event (app, event);
+  if (app->over) {
+    g_ptr_array_remove (self->node->apps, app);
+    sim_app_free (app);
+  }
+}
+
+static void
+on_link (SimSession *self, const HyphaSessionEvent *event)
+{
+  SimWorld *world = self->node->world;
+  SimEnd *end = event->link_data;
+
+  switch (event->type) {
+  case HYPHA_SESSION_LINK_UP:
+    if (!end->open)
+      break;
+    world->counts[SIM_COUNT_LINKS_UP]++;
+    sim_note (world, self->node->name, "up", end->link->id, 0, 0);
+    supersede_others (self->node, self);
+    break;
+  case HYPHA_SESSION_LINK_DONE:
+    sim_end_done (end, event->away);
+    break;
+  case HYPHA_SESSION_SWITCHED:
+    world->counts[SIM_COUNT_SWITCHES]++;
+    if (g_strcmp0 (event->text, hypha_choice_reason_to_string (HYPHA_CHOICE_SUSPECT)) == 0)
+      world->counts[SIM_COUNT_SUSPECT]++;
+    if (g_strcmp0 (event->text, hypha_choice_reason_to_string (HYPHA_CHOICE_CHEAPER)) == 0)
+      world->counts[SIM_COUNT_CHEAPER]++;
+    sim_note (world, self->node->name, "switched", end ? end->link->id : 0, 0, 0);
+    if (world->tracing)
+      g_print ("      why: %s\n", event->text ? event->text : "-");
+    break;
+  case HYPHA_SESSION_CONFIRMED:
+    if (end->open && end->state == SIM_END_FRAMES) {
+      hypha_heartbeat_confirmed (&end->heartbeat, sim_node_now (self->node));
+      end->last_proof = world->now;
+    }
+    break;
+  default:
+    g_assert_not_reached ();
+  }
+}
+
+static gboolean
+drain (SimSession *self)
+{
+  SimWorld *world = self->node->world;
+  HyphaSessionEvent event;
+  gboolean any = FALSE;
+
+  while (!world->violation && hypha_session_next_event (self->session, &event)) {
+    any = TRUE;
+    world->counts[SIM_COUNT_EVENTS]++;
+    if (event.stream)
+      world->counts[SIM_COUNT_EVENTS_OF_STREAMS]++;
+    sim_note (world, self->node->name, event_names[event.type],
+              event.stream ? hypha_session_stream_get_id (event.stream) : 0,
+              (guint64) (event.error + 1), 0);
+    switch (event.type) {
+    case HYPHA_SESSION_OPENED:
+      on_opened (self, &event);
+      break;
+    case HYPHA_SESSION_OVER:
+      on_over (self, &event);
+      break;
+    case HYPHA_SESSION_LINK_UP:
+    case HYPHA_SESSION_LINK_DONE:
+    case HYPHA_SESSION_SWITCHED:
+    case HYPHA_SESSION_CONFIRMED:
+      on_link (self, &event);
+      break;
+    default:
+      on_stream (self, &event);
+      break;
+    }
+  }
+  return any;
+}
+
+gboolean
+sim_node_drain (SimNode *self)
+{
+  gboolean any = FALSE;
+  for (guint i = 0; i < self->sessions->len; i++)
+    any |= drain (g_ptr_array_index (self->sessions, i));
+  return any;
+}
+
+/* Acting. */
+
+static gint64
+session_next (SimSession *self)
+{
+  gint64 next = hypha_session_next_tick (self->session);
+  if (next < G_MAXINT64)
+    next += self->lateness;
+  return self->probe_until ? MIN (next, self->probe_until) : next;
+}
+
+gint64
+sim_node_next (SimNode *self)
+{
+  gint64 next = G_MAXINT64;
+
+  for (guint i = 0; i < self->sessions->len; i++)
+    next = MIN (next, session_next (g_ptr_array_index (self->sessions, i)));
+  for (guint i = 0; i < self->apps->len; i++)
+    next = MIN (next, ((SimApp *) g_ptr_array_index (self->apps, i))->next_at);
+  return next == G_MAXINT64 ? next : MAX (next - self->offset, self->paused_until);
+}
+
+void
+sim_node_act (SimNode *self)
+{
+  SimRandom *random = &self->world->random;
+  gint64 now = sim_node_now (self);
+
+  for (guint i = 0; i < self->sessions->len; i++) {
+    SimSession *session = g_ptr_array_index (self->sessions, i);
+    if (session_next (session) > now)
+      continue;
+    if (session->probe_until && session->probe_until <= now)
+      probe_ends (self, session);
+    hypha_session_tick (session->session, now);
+    session->lateness = !self->world->scripted && sim_random_chance (random, 100)
+                            ? sim_random_scale (random, 1, 20000)
+                            : 0;
+    return;
+  }
+  for (guint i = 0; i < self->apps->len; i++) {
+    SimApp *app = g_ptr_array_index (self->apps, i);
+    if (app->next_at <= now) {
+      sim_app_act (app);
+      return;
+    }
+  }
+}
+
+/* Without a link, streams wait for as long as session-timeout says, and no longer. */
+static void
+check_expiry (SimSession *self)
+{
+  SimNode *node = self->node;
+  gint64 now = sim_node_now (node), oldest = now;
+  gint64 since = MAX (self->linkless_since, node->paused_until + node->offset);
+
+  if (hypha_session_n_links (self->session) > 0 || hypha_session_n_streams (self->session) == 0 ||
+      node->paused_until > node->world->now)
+    return;
+  for (guint i = 0; i < node->apps->len; i++) {
+    SimApp *app = g_ptr_array_index (node->apps, i);
+    if (app->session == self)
+      oldest = MIN (oldest, app->born);
+  }
+  if (now > MAX (since, oldest) + node->limits.session_timeout + SIM_SECOND)
+    sim_violation (node->world, "%c's session has not expired", node->name);
+}
+
+/* Does the sending go over the best link there is? */
+static void
+check_choice (SimSession *self)
+{
+  SimWorld *world = self->node->world;
+  HyphaSessionLink *chosen = hypha_session_get_chosen (self->session);
+  SimEnd *end = chosen ? hypha_session_link_get_data (chosen) : NULL;
+  gint64 dead = end ? sim_end_dead_since (end) : 0;
+
+  for (guint i = 0; i < world->links->len && end; i++) {
+    SimLink *link = g_ptr_array_index (world->links, i);
+    for (guint j = 0; j < 2; j++) {
+      SimEnd *other = &link->ends[j];
+      if (other == end || other->session != self || !other->slink ||
+          !hypha_session_link_is_up (other->slink))
+        continue;
+      if (end->told_suspect && !other->told_suspect)
+        sim_violation (world, "%c sends over link %u, which is suspect, and has link %u",
+                       self->node->name, end->link->id, link->id);
+      if (dead > 0 && link->good_since > 0 &&
+          world->now > MAX (dead, link->good_since) + 4 * SIM_PING_INTERVAL + link->ping_bound)
+        sim_violation (world, "%c sends over link %u, which is dead, and has link %u",
+                       self->node->name, end->link->id, link->id);
+      if (world->calm && link->good_since > 0 && world->now - link->good_since > 65 * SIM_SECOND &&
+          end->told_cost > other->told_cost + self->node->limits.switch_margin + 5)
+        sim_violation (world, "%c sends over link %u for %u, and has link %u for %u",
+                       self->node->name, end->link->id, end->told_cost, link->id, other->told_cost);
+    }
+  }
+}
+
+void
+sim_node_check (SimNode *self)
+{
+  for (guint i = 0; i < self->sessions->len; i++) {
+    SimSession *session = g_ptr_array_index (self->sessions, i);
+    gsize memory = hypha_session_get_memory (session->session);
+    guint64 bound = self->limits.window_total +
+                    hypha_session_n_streams (session->session) * self->limits.send_max;
+
+    hypha_session_check (session->session);
+    check_choice (session);
+    check_expiry (session);
+    if (hypha_session_n_streams (session->session) == 0)
+      bound = 0;
+    if (memory > bound)
+      sim_violation (self->world, "%c holds %zu bytes for one session", self->name, memory);
+  }
+  sweep (self);
+}
+
+/* What happens to it. */
+
+void
+sim_node_open (SimNode *self)
+{
+  SimSession *session = sim_node_pick_session (self);
+  g_autoptr (GError) error = NULL;
+  g_autofree char *service = NULL;
+  HyphaSessionStream *hs;
+  guint mine = 0;
+
+  if (!session)
+    return;
+  for (guint i = 0; i < self->apps->len; i++) {
+    SimApp *app = g_ptr_array_index (self->apps, i);
+    mine += app->session == session && app->side == 0;
+  }
+  service = g_strdup_printf ("t%u", self->world->streams->len + 1);
+  hs = hypha_session_open (session->session, service, &error);
+  if (!hs) {
+    if (!g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_BUSY) || mine < self->limits.streams)
+      sim_violation (self->world, "opening failed: %s", error->message);
+    return;
+  }
+  if (mine >= self->limits.streams)
+    sim_violation (self->world, "one stream more than the limit could be opened");
+  self->world->counts[SIM_COUNT_STREAMS]++;
+  sim_note (self->world, self->name, "opens", self->world->streams->len + 1,
+            hypha_session_stream_get_id (hs), 0);
+  sim_app_new (self, session, hs, sim_stream_new (self->world, self->index), 0);
+}
+
+void
+sim_node_restart (SimNode *self)
+{
+  sim_note (self->world, self->name, "restarts", 0, 0, 0);
+  self->world->counts[SIM_COUNT_RESTART]++;
+  node_dies (self);
+  node_born (self);
+}
+
+void
+sim_node_disconnect (SimNode *self)
+{
+  SimSession *session = sim_node_pick_session (self);
+
+  if (!session)
+    return;
+  sim_note (self->world, self->name, "disconnects", 0, 0, 0);
+  self->world->counts[SIM_COUNT_DROP]++;
+  hypha_session_drop (session->session, HYPHA_ERROR_DISCONNECTED, "asked for", sim_node_now (self));
+}
+
+/* Snapshots. */
+
+struct _SimSnapshot {
+  SimNode *node;
+  gint64 taken; /* node's time */
+  gint64 due;   /* world's time */
+  guint64 instance, numbers, ticks;
+  GPtrArray *sessions; /* of SimSession */
+  gint current;        /* index, -1: none */
+  GPtrArray *apps;     /* of SimApp; their session is an index */
+  GArray *carried_out; /* guint, by stream */
+};
+
+SimSnapshot *
+sim_snapshot_take (SimNode *node)
+{
+  SimSnapshot *self = g_new0 (SimSnapshot, 1);
+
+  sim_note (node->world, node->name, "snapshot", 0, 0, 0);
+  self->node = node;
+  self->taken = sim_node_now (node);
+  /* Soon after, what matters is what went over the links of now; later, the numbers of new ones. */
+  self->due = node->world->now + sim_random_scale (&node->world->random, 20000, 20 * SIM_SECOND);
+  self->instance = node->instance;
+  self->numbers = atomic_load (&node->numbers.last);
+  self->ticks = atomic_load (&node->clock.ticks);
+  self->sessions = g_ptr_array_new_with_free_func (session_free);
+  self->apps = g_ptr_array_new ();
+  self->carried_out = g_array_new (FALSE, FALSE, sizeof (guint));
+  self->current = -1;
+  for (guint i = 0; i < node->sessions->len; i++) {
+    SimSession *session = g_ptr_array_index (node->sessions, i);
+    SimSession *copy = g_memdup2 (session, sizeof *session);
+    copy->session = hypha_session_copy_for_test (session->session);
+    copy->linkless_since = self->taken;
+    g_ptr_array_add (self->sessions, copy);
+    if (session == node->current)
+      self->current = (gint) i;
+  }
+  for (guint i = 0; i < node->apps->len; i++) {
+    SimApp *app = g_ptr_array_index (node->apps, i);
+    SimApp *copy = sim_app_copy (app);
+    guint index;
+    g_assert_true (g_ptr_array_find (node->sessions, app->session, &index));
+    copy->session = g_ptr_array_index (self->sessions, index);
+    copy->hs = hypha_session_find (copy->session->session, hypha_session_stream_get_id (app->hs));
+    hypha_session_stream_set_data (copy->hs, copy);
+    g_ptr_array_add (self->apps, copy);
+  }
+  for (guint i = 0; i < node->world->streams->len; i++) {
+    SimStream *stream = g_ptr_array_index (node->world->streams, i);
+    g_array_append_val (self->carried_out, stream->carried_out);
+  }
+  return self;
+}
+
+gint64
+sim_snapshot_get_due (SimSnapshot *self)
+{
+  return self->due;
+}
+
+void
+sim_snapshot_free (SimSnapshot *self)
+{
+  g_ptr_array_unref (self->sessions);
+  g_ptr_array_set_free_func (self->apps, (GDestroyNotify) sim_app_free);
+  g_ptr_array_unref (self->apps);
+  g_array_unref (self->carried_out);
+  g_free (self);
+}
+
+void
+sim_snapshot_restore (SimSnapshot *self)
+{
+  SimNode *node = self->node;
+  SimWorld *world = node->world;
+
+  sim_note (world, node->name, "rolls back", 0, 0, 0);
+  world->counts[SIM_COUNT_ROLLBACK]++;
+  world->rolled_back = TRUE;
+  node_dies (node);
+  node->offset = self->taken - world->now;
+  node->paused_until = 0;
+  node->instance = self->instance;
+  node->salt = sim_random_next (&world->random);
+  atomic_store (&node->numbers.last, self->numbers);
+  atomic_store (&node->clock.ticks, self->ticks);
+  g_ptr_array_unref (node->sessions);
+  node->sessions = g_steal_pointer (&self->sessions);
+  self->sessions = g_ptr_array_new ();
+  if (self->current >= 0)
+    node->current = g_ptr_array_index (node->sessions, self->current);
+  for (guint i = 0; i < self->apps->len; i++) {
+    SimApp *app = g_ptr_array_index (self->apps, i);
+    SimHistory *before = sim_stream_history (app->stream, app->side);
+    SimHistory *after = sim_history_fork (before, app->written, node->salt);
+
+    after->finished = app->finished;
+    g_ptr_array_add (app->stream->histories[app->side], after);
+    app->stream->outcomes[app->side] = (SimOutcome){ 0 };
+    /* What had yet to be asked for is asked for in this life, too, as by a program that went back.
+     */
+    if (app->side == 0 && !app->hs->open_sent)
+      app->stream->carried_out = 0;
+    g_ptr_array_add (node->apps, app);
+  }
+  g_ptr_array_set_size (self->apps, 0);
+  /* What ran here since never happened. */
+  for (guint i = 0; i < world->streams->len; i++) {
+    SimStream *stream = g_ptr_array_index (world->streams, i);
+    if (stream->opener != node->index)
+      stream->carried_out =
+          i < self->carried_out->len ? g_array_index (self->carried_out, guint, i) : 0;
+  }
+  sim_snapshot_free (self);
+}

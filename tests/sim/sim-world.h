@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "session/session.h"
+#include "sim-random.h"
+
+G_BEGIN_DECLS
+
+/* Two nodes, the links between them, the programs upon them, and what befalls them: one run, made
+ * of one seed. */
+typedef struct _SimWorld SimWorld;
+typedef struct _SimNode SimNode;
+typedef struct _SimSession SimSession;
+typedef struct _SimLink SimLink;
+typedef struct _SimEnd SimEnd;
+typedef struct _SimApp SimApp;
+typedef struct _SimStream SimStream;
+typedef struct _SimSnapshot SimSnapshot;
+
+#define SIM_FAULTS(X)                                                         \
+  X (CUT, "cut", "a channel dies, in the middle of a frame")                  \
+  X (SILENT, "silent", "a channel swallows everything, both ways")            \
+  X (ONEWAY, "oneway", "a channel swallows everything, one way")              \
+  X (STALL, "stall", "a channel holds everything up for a while")             \
+  X (NO_ANSWER, "no-answer", "a dial that nobody answers, or is turned away") \
+  X (COST, "cost", "costs change, at one end or at both at once")             \
+  X (RESTART, "restart", "a node starts anew")                                \
+  X (ROLLBACK, "rollback", "a node goes back to an earlier snapshot")         \
+  X (EXPIRE, "expire", "no link for a time, often beyond session-timeout")    \
+  X (DROP, "drop", "a node disconnects the session")                          \
+  X (PAUSE, "pause", "a node stands still for a while")                       \
+  X (REFUSE, "refuse", "streams are refused")                                 \
+  X (ABORT, "abort", "programs reset and stop their streams")                 \
+  X (IDLE, "idle", "programs stop reading or writing, for a while or for good")
+
+typedef enum {
+#define X(name, text, summary) SIM_FAULT_BIT_##name,
+  SIM_FAULTS (X)
+#undef X
+      SIM_N_FAULTS
+} SimFaultBit;
+
+typedef enum {
+#define X(name, text, summary) SIM_FAULT_##name = 1 << SIM_FAULT_BIT_##name,
+  SIM_FAULTS (X)
+#undef X
+} SimFault;
+
+#define SIM_COUNTERS(X)                      \
+  X (LINK_FAULTS, "link faults")             \
+  X (CUT, "cut")                             \
+  X (SILENT, "silent")                       \
+  X (ONEWAY, "silent one way")               \
+  X (STALL, "stalled")                       \
+  X (NO_ANSWER, "not answered")              \
+  X (RESTART, "restarts")                    \
+  X (ROLLBACK, "rollbacks")                  \
+  X (ROLLBACK_FOUND, "rollbacks found")      \
+  X (BROKEN, "broken after a rollback")      \
+  X (REJECTED, "rejected as rolled back")    \
+  X (STALE, "stale handshakes")              \
+  X (EXPIRED, "sessions expired")            \
+  X (DROP, "disconnects")                    \
+  X (PAUSE, "pauses")                        \
+  X (LINKS, "links attached")                \
+  X (LINKS_UP, "links up")                   \
+  X (SWITCHES, "switches")                   \
+  X (SUSPECT, "switches from suspect")       \
+  X (CHEAPER, "switches to cheaper")         \
+  X (STREAMS, "streams opened")              \
+  X (FINE, "stream ends: finished")          \
+  X (ENDED, "stream ends: early")            \
+  X (REFUSED, "stream ends: refused")        \
+  X (LOST, "stream ends: session lost")      \
+  X (BYTES, "bytes checked")                 \
+  X (FRAMES, "frames")                       \
+  X (EVENTS, "events")                       \
+  X (EVENTS_OF_STREAMS, "events of streams") \
+  X (SECONDS, "virtual seconds")
+
+typedef enum {
+#define X(name, text) SIM_COUNT_##name,
+  SIM_COUNTERS (X)
+#undef X
+      SIM_N_COUNTERS
+} SimCounter;
+
+struct _SimWorld {
+  guint64 seed;
+  SimRandom random;
+  guint faults;      /* of SimFault */
+  gboolean scripted; /* nothing by chance: frames arrive whole, costs stay, apps follow PLAN */
+  void (*plan) (SimApp *app, gpointer data);
+  gpointer plan_data;
+  gboolean tracing;
+
+  gint64 now;
+  SimNode *nodes[2];
+  GPtrArray *links;   /* owned */
+  guint n_links;      /* ever made */
+  GPtrArray *streams; /* owned; by token */
+  SimSnapshot *snapshot;
+
+  guint dialling; /* 1: A may dial, 2: B may dial */
+  guint weather;  /* link faults in a thousand actions */
+  gint64 next_action;
+  gint64 dark_until;
+  gboolean rolled_back; /* some node's state has gone backwards in this run */
+  gboolean healing;     /* faults have stopped */
+  gboolean calm;        /* so long ago that every choice of link has been made */
+  gboolean released;    /* stalled programs go on */
+  gint64 farewell_at;   /* by then the peer knows of the last disconnect; 0: nothing to check */
+  guint farewell_from;  /* node */
+  guint farewell_overs; /* of the peer's session, before */
+  guint64 farewell_faults;
+  guint idle_steps; /* steps since the time went on */
+
+  guint64 counts[SIM_N_COUNTERS];
+  guint64 hash; /* of everything that happened */
+  char *violation;
+};
+
+SimWorld *sim_world_new (guint64 seed, guint faults);
+void sim_world_free (SimWorld *self);
+/* A whole run: faults, then none, until everything has finished. FALSE: self->violation says why.
+ */
+gboolean sim_world_run (SimWorld *self);
+/* One event. FALSE: nothing is due until UNTIL (which is the time then), or there is a violation.
+ */
+gboolean sim_world_step (SimWorld *self, gint64 until);
+void sim_world_dial (SimWorld *self, guint node);
+
+/* What happens, for the trace and the hash. */
+void sim_note (SimWorld *self, char who, const char *what, guint64 a, guint64 b, guint64 c);
+/* The first one counts; the run ends soon after. */
+void sim_violation (SimWorld *self, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+static inline gboolean
+sim_world_has (const SimWorld *self, SimFault fault)
+{
+  return (self->faults & fault) != 0;
+}
+
+#define SIM_SECOND ((gint64) 1000000)
+#define SIM_PING_INTERVAL (1 * SIM_SECOND)
+#define SIM_LINK_TIMEOUT (6 * SIM_SECOND)
+#define SIM_SESSION_TIMEOUT (12 * SIM_SECOND)
+#define SIM_HANDSHAKE_TIMEOUT (5 * SIM_SECOND)
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SimWorld, sim_world_free)
+
+G_END_DECLS

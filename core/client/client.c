@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/client.h"
+
+#include "dbus/errors.h"
+
+struct _HyphaClient {
+  GObject parent_instance;
+  GDBusObjectManager *objects;
+  HyphaDBusNode1 *node;
+  GListStore *peers; /* HyphaClientPeer */
+};
+
+G_DEFINE_FINAL_TYPE (HyphaClient, hypha_client, G_TYPE_OBJECT)
+
+/* ---- peers ---- */
+
+static void
+on_object_added (GDBusObjectManager *objects, GDBusObject *object, HyphaClient *self)
+{
+  HyphaDBusPeer1 *proxy = hypha_dbus_object_peek_peer1 (HYPHA_DBUS_OBJECT (object));
+  g_autoptr (HyphaClientPeer) peer = NULL;
+
+  if (proxy == NULL)
+    return;
+  peer = hypha_client_peer_new (objects, proxy);
+  g_list_store_append (self->peers, peer);
+}
+
+static void
+on_object_removed (GDBusObjectManager *objects, GDBusObject *object, HyphaClient *self)
+{
+  const char *path = g_dbus_object_get_object_path (object);
+  guint n = g_list_model_get_n_items (G_LIST_MODEL (self->peers));
+
+  for (guint i = 0; i < n; i++) {
+    g_autoptr (HyphaClientPeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i);
+    GDBusProxy *proxy = G_DBUS_PROXY (hypha_client_peer_get_proxy (peer));
+
+    if (g_str_equal (g_dbus_proxy_get_object_path (proxy), path)) {
+      g_list_store_remove (self->peers, i);
+      return;
+    }
+  }
+}
+
+/**
+ * hypha_client_find_peer:
+ * @self: a client
+ * @text: a trusted peer's name, an id, or a unique beginning of an id
+ * @error: return location for an error: %HYPHA_ERROR_NO_SUCH_PEER or %HYPHA_ERROR_AMBIGUOUS_PEER
+ *
+ * A name goes before a beginning. What a peer that is not trusted calls itself finds nobody, or it
+ * could take a trusted peer's name.
+ *
+ * Returns: (transfer full): the peer, or %NULL
+ */
+HyphaClientPeer *
+hypha_client_find_peer (HyphaClient *self, const char *text, GError **error)
+{
+  g_autoptr (HyphaClientPeer) found = NULL;
+  gboolean several = FALSE;
+
+  for (guint i = 0; *text && i < g_list_model_get_n_items (G_LIST_MODEL (self->peers)); i++) {
+    g_autoptr (HyphaClientPeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i);
+    g_autofree char *id = hypha_peer_dup_id (HYPHA_PEER (peer));
+    g_autofree char *name = hypha_peer_dup_name (HYPHA_PEER (peer));
+
+    if (g_str_equal (id, text) ||
+        (hypha_peer_get_trusted (HYPHA_PEER (peer)) && g_strcmp0 (name, text) == 0))
+      return g_steal_pointer (&peer);
+    if (g_str_has_prefix (id, text)) {
+      several = found != NULL;
+      g_set_object (&found, peer);
+    }
+  }
+  if (several)
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_AMBIGUOUS_PEER,
+                 "several peers have an id that begins with '%s': give more of it", text);
+  else if (found == NULL)
+    g_set_error (
+        error, HYPHA_ERROR, HYPHA_ERROR_NO_SUCH_PEER,
+        "no peer is called '%s' or has an id that begins so: hyphactl peers shows them all", text);
+  return several ? NULL : g_steal_pointer (&found);
+}
+
+/* ---- making one ---- */
+
+static const char *
+how_to_start (const HyphaBus *bus)
+{
+  if (bus->address)
+    return "hyphad --address ADDRESS";
+  return hypha_bus_is_system (bus) ? "hyphad --system" : "hyphad --user";
+}
+
+static gboolean
+find_objects (HyphaClient *self, const HyphaBus *bus, GDBusConnection *connection,
+              GCancellable *cancellable, GError **error)
+{
+  g_autofree char *owner = NULL;
+
+  self->objects = hypha_dbus_object_manager_client_new_sync (
+      connection, G_DBUS_OBJECT_MANAGER_CLIENT_FLAGS_NONE, HYPHA_DBUS_NAME, HYPHA_DBUS_ROOT,
+      cancellable, error);
+  if (self->objects == NULL) {
+    hypha_client_clean_error (error);
+    return FALSE;
+  }
+  owner =
+      g_dbus_object_manager_client_get_name_owner (G_DBUS_OBJECT_MANAGER_CLIENT (self->objects));
+  if (owner == NULL)
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+                 "there is no node on %s: start one with %s, or look elsewhere with --system, "
+                 "--user or --address ADDRESS",
+                 hypha_bus_describe (bus), how_to_start (bus));
+  return owner != NULL;
+}
+
+static gboolean
+find_node (HyphaClient *self, const HyphaBus *bus, GDBusConnection *connection,
+           GCancellable *cancellable, GError **error)
+{
+  self->node = hypha_dbus_node1_proxy_new_sync (
+      connection, G_DBUS_PROXY_FLAGS_NONE, HYPHA_DBUS_NAME, HYPHA_DBUS_ROOT, cancellable, error);
+  if (self->node == NULL) {
+    hypha_client_clean_error (error);
+    return FALSE;
+  }
+  if (hypha_dbus_node1_get_id (self->node) == NULL) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL,
+                 "whoever holds the name " HYPHA_DBUS_NAME " on %s does not answer like a node",
+                 hypha_bus_describe (bus));
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/**
+ * hypha_client_new:
+ * @bus: where to look
+ * @cancellable: (nullable): to give up early
+ * @error: return location for an error: %HYPHA_ERROR_UNAVAILABLE where there is no bus or no node
+ * on it
+ *
+ * Finds the node on a bus. Blocks; programs with a main loop use hypha_client_new_async().
+ *
+ * Returns: (transfer full): the node, seen from here
+ */
+HyphaClient *
+hypha_client_new (const HyphaBus *bus, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (HyphaClient) self = g_object_new (HYPHA_TYPE_CLIENT, NULL);
+  g_autoptr (GDBusConnection) connection = NULL;
+  g_autolist (GDBusObject) objects = NULL;
+
+  hypha_dbus_errors_register ();
+  connection = hypha_bus_connect (bus, cancellable, error);
+  if (connection == NULL || !find_objects (self, bus, connection, cancellable, error) ||
+      !find_node (self, bus, connection, cancellable, error))
+    return NULL;
+  objects = g_dbus_object_manager_get_objects (self->objects);
+  for (GList *o = objects; o; o = o->next)
+    on_object_added (self->objects, o->data, self);
+  g_signal_connect_object (self->objects, "object-added", G_CALLBACK (on_object_added), self, 0);
+  g_signal_connect_object (self->objects, "object-removed", G_CALLBACK (on_object_removed), self,
+                           0);
+  return g_steal_pointer (&self);
+}
+
+static void
+free_bus (gpointer data)
+{
+  hypha_bus_clear (data);
+  g_free (data);
+}
+
+static void
+make_in_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+  g_autoptr (GError) error = NULL;
+  HyphaClient *client = hypha_client_new (data, cancellable, &error);
+
+  if (client)
+    g_task_return_pointer (task, client, g_object_unref);
+  else
+    g_task_return_error (task, g_steal_pointer (&error));
+}
+
+/**
+ * hypha_client_new_async:
+ * @bus: where to look; copied
+ * @cancellable: (nullable): to give up early
+ * @callback: (nullable): called when it is done
+ * @user_data: for @callback
+ *
+ * Finds the node on a bus, as hypha_client_new() does. What the client tells, it tells on the
+ * default main context.
+ */
+void
+hypha_client_new_async (const HyphaBus *bus, GCancellable *cancellable,
+                        GAsyncReadyCallback callback, gpointer user_data)
+{
+  g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, user_data);
+  HyphaBus *copy = g_memdup2 (bus, sizeof *bus);
+
+  copy->address = g_strdup (bus->address);
+  g_task_set_source_tag (task, hypha_client_new_async);
+  g_task_set_task_data (task, copy, free_bus);
+  g_task_run_in_thread (task, make_in_thread);
+}
+
+/**
+ * hypha_client_new_finish:
+ * @result: of hypha_client_new_async()
+ * @error: return location for an error
+ *
+ * Returns: (transfer full): the node, seen from here, or %NULL
+ */
+HyphaClient *
+hypha_client_new_finish (GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+/**
+ * hypha_client_get_node:
+ * @self: a client
+ *
+ * Returns: (transfer none): org.hypha.Node1
+ */
+HyphaDBusNode1 *
+hypha_client_get_node (HyphaClient *self)
+{
+  return self->node;
+}
+
+/**
+ * hypha_client_get_peers:
+ * @self: a client
+ *
+ * Returns: (transfer none): a list of #HyphaClientPeer that follows the node's
+ */
+GListModel *
+hypha_client_get_peers (HyphaClient *self)
+{
+  return G_LIST_MODEL (self->peers);
+}
+
+/**
+ * hypha_client_get_objects:
+ * @self: a client
+ *
+ * Returns: (transfer none): everything the node has on the bus; its objects are HyphaDBusObject
+ */
+GDBusObjectManager *
+hypha_client_get_objects (HyphaClient *self)
+{
+  return self->objects;
+}
+
+static void
+hypha_client_dispose (GObject *object)
+{
+  HyphaClient *self = HYPHA_CLIENT (object);
+
+  g_clear_object (&self->node);
+  g_clear_object (&self->objects);
+  g_clear_object (&self->peers);
+  G_OBJECT_CLASS (hypha_client_parent_class)->dispose (object);
+}
+
+static void
+hypha_client_class_init (HyphaClientClass *klass)
+{
+  G_OBJECT_CLASS (klass)->dispose = hypha_client_dispose;
+}
+
+static void
+hypha_client_init (HyphaClient *self)
+{
+  self->peers = g_list_store_new (HYPHA_TYPE_CLIENT_PEER);
+}

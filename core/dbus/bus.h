@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <hypha.h>
+
+G_BEGIN_DECLS
+
+/* Which bus: of --system, --user and --address at most one; without any, the system bus for root
+ * and the session bus for everybody else. */
+typedef struct {
+  gboolean system;
+  gboolean user;
+  char *address;
+} HyphaBus;
+
+/* For a table of GOptionEntry. */
+#define HYPHA_BUS_OPTIONS(bus)                                                                 \
+  { "system", 0, 0, G_OPTION_ARG_NONE, &(bus)->system, "Use the system bus", NULL },           \
+      { "user", 0, 0, G_OPTION_ARG_NONE, &(bus)->user, "Use the session bus", NULL },          \
+  {                                                                                            \
+    "address", 0, 0, G_OPTION_ARG_STRING, &(bus)->address, "Use the bus at ADDRESS", "ADDRESS" \
+  }
+
+gboolean hypha_bus_check (const HyphaBus *self, GError **error);
+gboolean hypha_bus_is_system (const HyphaBus *self);
+const char *hypha_bus_describe (const HyphaBus *self);
+GDBusConnection *hypha_bus_connect (const HyphaBus *self, GCancellable *cancellable,
+                                    GError **error);
+void hypha_bus_clear (HyphaBus *self);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (HyphaBus, hypha_bus_clear)
+
+G_END_DECLS

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/command-line.h"
+
+#define SYSTEM_IDENTITY "/var/lib/hypha/identity.pem"
+
+/* For people who know them from Mycelium, where transports are fixed. */
+#define TCP_LISTEN "tcp://[::]:"
+#define VSOCK_LISTEN "vsock://any:"
+
+#define NO_PORT (-1)
+
+/* As GOption leaves it. */
+typedef struct {
+  char **listen, **peer, **peers, **rest;
+  int tcp_port, vsock_port;
+} Raw;
+
+static void
+raw_clear (Raw *raw)
+{
+  g_strfreev (raw->listen);
+  g_strfreev (raw->peer);
+  g_strfreev (raw->peers);
+  g_strfreev (raw->rest);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Raw, raw_clear)
+
+static gboolean
+check_port (const char *option, int port, GError **error)
+{
+  if (port == NO_PORT || (port >= 0 && port <= G_MAXUINT16))
+    return TRUE;
+  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s %d: a port is 0 to %d", option,
+               port, G_MAXUINT16);
+  return FALSE;
+}
+
+static void
+add_all (GStrvBuilder *builder, char **more)
+{
+  if (more)
+    g_strv_builder_addv (builder, (const char **) more);
+}
+
+static void
+add_port (GStrvBuilder *builder, const char *endpoint, int port)
+{
+  g_autofree char *whole = g_strdup_printf ("%s%d", endpoint, port);
+
+  if (port != NO_PORT)
+    g_strv_builder_add (builder, whole);
+}
+
+static gboolean
+take (HyphaCommandLine *self, const Raw *raw, GError **error)
+{
+  g_autoptr (GStrvBuilder) listen = g_strv_builder_new ();
+  g_autoptr (GStrvBuilder) peers = g_strv_builder_new ();
+
+  if (raw->rest && raw->peers == NULL) {
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
+                 "hyphad takes no argument '%s'; endpoints follow --listen, --peer or --peers",
+                 raw->rest[0]);
+    return FALSE;
+  }
+  if (!check_port ("--tcp-listen-port", raw->tcp_port, error) ||
+      !check_port ("--vsock-listen-port", raw->vsock_port, error))
+    return FALSE;
+  add_all (listen, raw->listen);
+  add_port (listen, TCP_LISTEN, raw->tcp_port);
+  add_port (listen, VSOCK_LISTEN, raw->vsock_port);
+  add_all (peers, raw->peer);
+  add_all (peers, raw->peers);
+  add_all (peers, raw->rest);
+  self->listen = g_strv_builder_end (listen);
+  self->peers = g_strv_builder_end (peers);
+  return TRUE;
+}
+
+/**
+ * hypha_command_line_parse:
+ * @self: filled in; to be cleared in any case
+ * @argc: (inout): of main
+ * @argv: (inout): of main
+ * @error: return location for an error: %G_OPTION_ERROR or %HYPHA_ERROR_INVALID_ARGUMENT
+ *
+ * Takes the command line apart. `--help` ends the process.
+ *
+ * Returns: %TRUE if it could be understood
+ */
+gboolean
+hypha_command_line_parse (HyphaCommandLine *self, int *argc, char ***argv, GError **error)
+{
+  g_auto (Raw) raw = { .tcp_port = NO_PORT, .vsock_port = NO_PORT };
+  const GOptionEntry entries[] = {
+    { "config", 'c', 0, G_OPTION_ARG_FILENAME, &self->config,
+      "Take the settings from the key file FILE, not from GSettings", "FILE" },
+    { "listen", 'l', 0, G_OPTION_ARG_STRING_ARRAY, &raw.listen,
+      "Listen on ENDPOINT, too; may be repeated", "ENDPOINT" },
+    { "peer", 'p', 0, G_OPTION_ARG_STRING_ARRAY, &raw.peer, "Dial ENDPOINT, too; may be repeated",
+      "ENDPOINT" },
+    { "identity", 'i', 0, G_OPTION_ARG_FILENAME, &self->identity,
+      "The private key; made if it is not there", "FILE" },
+    { "print-config", 0, 0, G_OPTION_ARG_NONE, &self->print_config,
+      "Check the settings, print them as a key file, and end", NULL },
+    { "tcp-listen-port", 0, 0, G_OPTION_ARG_INT, &raw.tcp_port,
+      "The same as --listen " TCP_LISTEN "PORT", "PORT" },
+    { "vsock-listen-port", 0, 0, G_OPTION_ARG_INT, &raw.vsock_port,
+      "The same as --listen " VSOCK_LISTEN "PORT", "PORT" },
+    { "peers", 0, 0, G_OPTION_ARG_STRING_ARRAY, &raw.peers, "The same as --peer for each of them",
+      "ENDPOINT..." },
+    HYPHA_BUS_OPTIONS (&self->bus),
+    { "version", 0, 0, G_OPTION_ARG_NONE, &self->version, "Print the version, and end", NULL },
+    { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &raw.rest, NULL, NULL },
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+  };
+  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+
+  g_option_context_set_summary (context,
+                                "Keeps the links of this node and serves org.hypha.Node1.");
+  g_option_context_add_main_entries (context, entries, NULL);
+  if (!g_option_context_parse (context, argc, argv, error) || !take (self, &raw, error) ||
+      !hypha_bus_check (&self->bus, error))
+    return FALSE;
+  if (self->identity == NULL)
+    self->identity =
+        hypha_bus_is_system (&self->bus)
+            ? g_strdup (SYSTEM_IDENTITY)
+            : g_build_filename (g_get_user_state_dir (), "hypha", "identity.pem", NULL);
+  return TRUE;
+}
+
+/**
+ * hypha_command_line_clear:
+ * @self: a command line
+ *
+ * Frees what is in it.
+ */
+void
+hypha_command_line_clear (HyphaCommandLine *self)
+{
+  hypha_bus_clear (&self->bus);
+  g_clear_pointer (&self->config, g_free);
+  g_clear_pointer (&self->identity, g_free);
+  g_clear_pointer (&self->listen, g_strfreev);
+  g_clear_pointer (&self->peers, g_strfreev);
+}

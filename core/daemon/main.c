@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <glib-unix.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "daemon/bus-name.h"
+#include "daemon/command-line.h"
+#include "daemon/notify.h"
+#include "daemon/objects.h"
+#include "daemon/settings.h"
+#include "dbus/errors.h"
+
+#define SYSTEM_CONFIG "/etc/hypha/node.conf"
+#define EXIT_USAGE 2
+
+typedef struct {
+  GMainLoop *loop;
+  HyphaSettings *settings;
+  GDBusConnection *connection;
+  HyphaIdentity *identity;
+  HyphaLoader *loader;
+  HyphaNode *node;
+  HyphaServices *services;
+  HyphaObjects *objects;
+  gboolean failed; /* while running */
+} Daemon;
+
+static gboolean
+on_end (gpointer user_data)
+{
+  Daemon *daemon = user_data;
+
+  g_main_loop_quit (daemon->loop);
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+on_hangup (gpointer user_data)
+{
+  Daemon *daemon = user_data;
+
+  hypha_settings_reload (daemon->settings);
+  return G_SOURCE_CONTINUE;
+}
+
+/* Nobody can ask or tell this node anything any more: better a new start with a bus. */
+static void
+on_bus_closed (GDBusConnection *connection, gboolean remote_vanished, GError *error, Daemon *daemon)
+{
+  g_warning ("the bus is gone%s%s", error ? ": " : "", error ? error->message : "");
+  daemon->failed = TRUE;
+  g_main_loop_quit (daemon->loop);
+}
+
+/* The system daemon keeps to a key file, for dconf is not for daemons. */
+static HyphaSettings *
+open_settings (const HyphaCommandLine *line, GError **error)
+{
+  HyphaSettings *settings;
+
+  if (line->config)
+    settings = hypha_settings_new (line->config, TRUE, error);
+  else
+    settings =
+        hypha_settings_new (hypha_bus_is_system (&line->bus) ? SYSTEM_CONFIG : NULL, FALSE, error);
+  if (settings)
+    hypha_settings_add (settings, (const char *const *) line->listen,
+                        (const char *const *) line->peers);
+  return settings;
+}
+
+/* What is wrong with the settings is told and passed over; what is wrong on the command line was
+ * typed just now. A transport may still come. */
+static gboolean
+check_endpoints (HyphaLoader *loader, const char *option, char **endpoints, GError **error)
+{
+  for (char **endpoint = endpoints; *endpoint; endpoint++) {
+    g_autoptr (GError) local_error = NULL;
+    g_autoptr (HyphaEndpoint) parsed =
+        hypha_loader_parse_endpoint (loader, *endpoint, NULL, &local_error);
+
+    if (parsed)
+      continue;
+    if (g_error_matches (local_error, HYPHA_ERROR, HYPHA_ERROR_NO_TRANSPORT) ||
+        g_error_matches (local_error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE)) {
+      g_warning ("%s %s: %s", option, *endpoint, local_error->message);
+      continue;
+    }
+    g_propagate_prefixed_error (error, g_steal_pointer (&local_error), "%s %s: ", option,
+                                *endpoint);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* Everything that can be refused comes before anything is opened to others. */
+static gboolean
+daemon_start (Daemon *daemon, const HyphaCommandLine *line, GError **error)
+{
+  g_auto (GStrv) directories = hypha_loader_default_directories (!hypha_bus_is_system (&line->bus));
+
+  daemon->connection = hypha_bus_connect (&line->bus, NULL, error);
+  if (daemon->connection == NULL || !hypha_bus_name_check (daemon->connection, error))
+    return FALSE;
+  daemon->identity = hypha_identity_open (line->identity, error);
+  if (daemon->identity == NULL)
+    return FALSE;
+  daemon->loader = hypha_loader_new ((const char *const *) directories);
+  hypha_settings_feed_loader (daemon->settings, daemon->loader);
+  if (!check_endpoints (daemon->loader, "--listen", line->listen, error) ||
+      !check_endpoints (daemon->loader, "--peer", line->peers, error))
+    return FALSE;
+  daemon->node = hypha_node_new (daemon->identity, daemon->loader, 0, error);
+  if (daemon->node == NULL)
+    return FALSE;
+  daemon->services = hypha_services_new (daemon->node);
+  hypha_settings_feed (daemon->settings, daemon->node, daemon->services);
+  daemon->objects = hypha_objects_new (daemon->node, daemon->settings);
+  if (!hypha_objects_export (daemon->objects, daemon->connection, error))
+    return FALSE;
+  g_signal_connect (daemon->connection, "closed", G_CALLBACK (on_bus_closed), daemon);
+  return hypha_bus_name_take (daemon->connection, error);
+}
+
+static void
+daemon_stop (Daemon *daemon)
+{
+  if (daemon->connection)
+    g_signal_handlers_disconnect_by_data (daemon->connection, daemon);
+  g_clear_object (&daemon->objects);
+  g_clear_object (&daemon->settings);
+  if (daemon->node)
+    hypha_node_stop (daemon->node);
+  /* After the streams, or those would look finished. */
+  g_clear_object (&daemon->services);
+  g_clear_object (&daemon->node);
+  g_clear_object (&daemon->loader);
+  g_clear_pointer (&daemon->identity, hypha_identity_unref);
+  if (daemon->connection)
+    g_dbus_connection_flush_sync (daemon->connection, NULL, NULL);
+  g_clear_object (&daemon->connection);
+}
+
+static int
+daemon_run (Daemon *daemon, const HyphaCommandLine *line)
+{
+  g_autofree char *id = NULL;
+  guint sources[3];
+
+  daemon->loop = g_main_loop_new (NULL, FALSE);
+  sources[0] = g_unix_signal_add (SIGTERM, on_end, daemon);
+  sources[1] = g_unix_signal_add (SIGINT, on_end, daemon);
+  sources[2] = g_unix_signal_add (SIGHUP, on_hangup, daemon);
+  id = hypha_node_id_to_string (hypha_node_get_id (daemon->node));
+  g_message ("node %s (%s) is on %s", id, hypha_node_get_name (daemon->node),
+             hypha_bus_describe (&line->bus));
+  hypha_notify ("READY=1");
+  g_main_loop_run (daemon->loop);
+  hypha_notify ("STOPPING=1");
+  for (gsize i = 0; i < G_N_ELEMENTS (sources); i++)
+    g_source_remove (sources[i]);
+  g_clear_pointer (&daemon->loop, g_main_loop_unref);
+  return daemon->failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int
+fail (int status, const GError *error)
+{
+  g_printerr ("hyphad: %s\n", error->message);
+  return status;
+}
+
+int
+main (int argc, char **argv)
+{
+  g_auto (HyphaCommandLine) line = { 0 };
+  g_autoptr (GError) error = NULL;
+  Daemon daemon = { 0 };
+  int status;
+
+  setlocale (LC_ALL, "");
+  signal (SIGPIPE, SIG_IGN);
+  g_log_writer_default_set_use_stderr (TRUE);
+  hypha_dbus_errors_register ();
+  if (!hypha_command_line_parse (&line, &argc, &argv, &error))
+    return fail (EXIT_USAGE, error);
+  if (line.version) {
+    g_print ("hyphad " HYPHA_VERSION "\n");
+    return EXIT_SUCCESS;
+  }
+  daemon.settings = open_settings (&line, &error);
+  if (daemon.settings == NULL)
+    return fail (EXIT_FAILURE, error);
+  if (line.print_config) {
+    g_autofree char *text = hypha_settings_print (daemon.settings);
+
+    fputs (text, stdout);
+    g_clear_object (&daemon.settings);
+    return EXIT_SUCCESS;
+  }
+  if (daemon_start (&daemon, &line, &error))
+    status = daemon_run (&daemon, &line);
+  else
+    status = fail (EXIT_FAILURE, error);
+  daemon_stop (&daemon);
+  return status;
+}

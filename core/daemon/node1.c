@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/node1.h"
+
+#include "daemon/authority.h"
+#include "daemon/call-options.h"
+#include "dbus/errors.h"
+#include "dbus/paths.h"
+
+struct _HyphaNode1 {
+  HyphaDBusNode1Skeleton parent_instance;
+  HyphaNode *node;
+  HyphaSettings *settings;
+};
+
+static void node1_iface_init (HyphaDBusNode1Iface *iface);
+
+G_DEFINE_FINAL_TYPE_WITH_CODE (HyphaNode1, hypha_node1, HYPHA_DBUS_TYPE_NODE1_SKELETON,
+                               G_IMPLEMENT_INTERFACE (HYPHA_DBUS_TYPE_NODE1, node1_iface_init))
+
+/* A call that waits for the node. */
+typedef struct {
+  HyphaNode1 *self;
+  GDBusMethodInvocation *invocation;
+  char *endpoint;
+  gboolean persist;
+} Call;
+
+static Call *
+call_new (HyphaNode1 *self, GDBusMethodInvocation *invocation, const char *endpoint,
+          GVariant *options)
+{
+  Call *call = g_new0 (Call, 1);
+
+  call->self = g_object_ref (self);
+  call->invocation = invocation;
+  call->endpoint = g_strdup (endpoint);
+  g_variant_lookup (options, "persist", "b", &call->persist);
+  return call;
+}
+
+static void
+call_free (Call *call)
+{
+  g_object_unref (call->self);
+  g_free (call->endpoint);
+  g_free (call);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Call, call_free)
+
+static void
+on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (Call) call = user_data;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = NULL;
+
+  peer = hypha_node_connect_finish (HYPHA_NODE (source), result, &error);
+  if (peer == NULL ||
+      (call->persist && !hypha_settings_save_peer (call->self->settings, call->endpoint, &error))) {
+    hypha_dbus_return_error (call->invocation, error);
+    return;
+  }
+  path = hypha_dbus_path (HYPHA_DBUS_PEER, hypha_node_peer_get_id_text (peer));
+  hypha_dbus_node1_complete_connect (HYPHA_DBUS_NODE1 (call->self), call->invocation, path);
+}
+
+static gboolean
+handle_connect (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, const char *endpoint,
+                GVariant *options)
+{
+  static const HyphaCallOption known[] = {
+    { "timeout", "u" }, { "expect-id", "s" }, { "persist", "b" }, { NULL, NULL }
+  };
+  HyphaNode1 *self = HYPHA_NODE1 (object);
+  g_autoptr (GVariant) passed_on = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (!hypha_call_options_check (options, known, &error)) {
+    hypha_dbus_return_error (invocation, error);
+    return G_DBUS_METHOD_INVOCATION_HANDLED;
+  }
+  passed_on = hypha_call_options_without (options, "persist");
+  hypha_node_connect_async (self->node, endpoint, passed_on, NULL, on_connected,
+                            call_new (self, invocation, endpoint, options));
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+static void
+on_listening (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (Call) call = user_data;
+  g_autofree char *bound = NULL;
+  g_autoptr (GError) error = NULL;
+
+  bound = hypha_node_listen_finish (HYPHA_NODE (source), result, &error);
+  if (bound == NULL || (call->persist && !hypha_settings_save_listen (call->self->settings,
+                                                                      call->endpoint, &error))) {
+    hypha_dbus_return_error (call->invocation, error);
+    return;
+  }
+  hypha_dbus_node1_complete_listen (HYPHA_DBUS_NODE1 (call->self), call->invocation, bound);
+}
+
+static gboolean
+handle_listen (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, const char *endpoint,
+               GVariant *options)
+{
+  static const HyphaCallOption known[] = { { "persist", "b" }, { NULL, NULL } };
+  HyphaNode1 *self = HYPHA_NODE1 (object);
+  g_autoptr (GError) error = NULL;
+
+  if (hypha_call_options_check (options, known, &error))
+    hypha_node_listen_async (self->node, endpoint, NULL, on_listening,
+                             call_new (self, invocation, endpoint, options));
+  else
+    hypha_dbus_return_error (invocation, error);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+static gboolean
+handle_unlisten (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, const char *endpoint)
+{
+  HyphaNode1 *self = HYPHA_NODE1 (object);
+  g_autoptr (GError) error = NULL;
+
+  if (hypha_node_unlisten (self->node, endpoint, &error) &&
+      hypha_settings_drop_listen (self->settings, endpoint, &error))
+    hypha_dbus_node1_complete_unlisten (object, invocation);
+  else
+    hypha_dbus_return_error (invocation, error);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+static gboolean
+handle_trust (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, const char *id,
+              const char *name)
+{
+  HyphaNode1 *self = HYPHA_NODE1 (object);
+  g_autoptr (GError) error = NULL;
+
+  if (hypha_node_trust (self->node, id, name, &error) &&
+      hypha_settings_save_trusted (self->settings, &error))
+    hypha_dbus_node1_complete_trust (object, invocation);
+  else
+    hypha_dbus_return_error (invocation, error);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+static gboolean
+handle_forget (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, const char *id)
+{
+  HyphaNode1 *self = HYPHA_NODE1 (object);
+  g_autoptr (GError) error = NULL;
+
+  if (hypha_node_forget (self->node, id, &error) &&
+      hypha_settings_save_trusted (self->settings, &error))
+    hypha_dbus_node1_complete_forget (object, invocation);
+  else
+    hypha_dbus_return_error (invocation, error);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+static gboolean
+handle_explain (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, const char *text)
+{
+  HyphaNode1 *self = HYPHA_NODE1 (object);
+  HyphaNodePeer *peer;
+  g_autoptr (GVariant) candidates = NULL;
+  g_autoptr (GError) error = NULL;
+
+  peer = hypha_node_lookup (self->node, text, &error);
+  if (peer == NULL) {
+    hypha_dbus_return_error (invocation, error);
+    return G_DBUS_METHOD_INVOCATION_HANDLED;
+  }
+  candidates = g_variant_take_ref (hypha_node_explain (self->node, peer));
+  hypha_dbus_node1_complete_explain (object, invocation, candidates);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+static void
+on_pending (HyphaNode *node, const char *id, const char *from, HyphaNode1 *self)
+{
+  hypha_dbus_node1_emit_peer_pending (HYPHA_DBUS_NODE1 (self), id, from);
+}
+
+static void
+refresh (HyphaNode1 *self)
+{
+  g_auto (GStrv) listening = hypha_node_dup_listening (self->node);
+  g_autoptr (GVariant) troubles = hypha_node_dup_troubles (self->node);
+
+  g_object_set (self, "name", hypha_node_get_name (self->node), "listening", listening, "troubles",
+                troubles, NULL);
+}
+
+/**
+ * hypha_node1_new:
+ * @node: a node
+ * @settings: where what is to last is kept
+ *
+ * Returns: (transfer full): the interface, to be exported
+ */
+HyphaNode1 *
+hypha_node1_new (HyphaNode *node, HyphaSettings *settings)
+{
+  static const char *const features[] = { NULL };
+  g_autofree char *id = hypha_node_id_to_string (hypha_node_get_id (node));
+  HyphaNode1 *self = g_object_new (HYPHA_TYPE_NODE1, "id", id, "version", HYPHA_VERSION, "features",
+                                   features, NULL);
+
+  self->node = g_object_ref (node);
+  self->settings = g_object_ref (settings);
+  g_signal_connect_object (node, "notify", G_CALLBACK (refresh), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (node, "peer-pending", G_CALLBACK (on_pending), self, 0);
+  refresh (self);
+  return self;
+}
+
+static void
+hypha_node1_dispose (GObject *object)
+{
+  HyphaNode1 *self = HYPHA_NODE1 (object);
+
+  g_clear_object (&self->settings);
+  g_clear_object (&self->node);
+  G_OBJECT_CLASS (hypha_node1_parent_class)->dispose (object);
+}
+
+static void
+node1_iface_init (HyphaDBusNode1Iface *iface)
+{
+  iface->handle_connect = handle_connect;
+  iface->handle_listen = handle_listen;
+  iface->handle_unlisten = handle_unlisten;
+  iface->handle_trust = handle_trust;
+  iface->handle_forget = handle_forget;
+  iface->handle_explain = handle_explain;
+}
+
+static void
+hypha_node1_class_init (HyphaNode1Class *klass)
+{
+  G_OBJECT_CLASS (klass)->dispose = hypha_node1_dispose;
+  hypha_authority_guard (G_DBUS_INTERFACE_SKELETON_CLASS (klass));
+}
+
+static void
+hypha_node1_init (HyphaNode1 *self)
+{
+}

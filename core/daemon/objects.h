@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/settings.h"
+#include "node/node.h"
+
+G_BEGIN_DECLS
+
+/* The node's face on a bus: one object for everything there is, coming and going with it. */
+#define HYPHA_TYPE_OBJECTS (hypha_objects_get_type ())
+G_DECLARE_FINAL_TYPE (HyphaObjects, hypha_objects, HYPHA, OBJECTS, GObject)
+
+HyphaObjects *hypha_objects_new (HyphaNode *node, HyphaSettings *settings);
+gboolean hypha_objects_export (HyphaObjects *self, GDBusConnection *connection, GError **error);
+
+G_END_DECLS

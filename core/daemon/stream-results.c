@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/stream-results.h"
+
+#include "dbus/errors.h"
+
+/* Clients that open streams and never ask: the oldest results are forgotten first. */
+#define MAX_ENDED 1024
+
+struct _HyphaStreamResults {
+  GHashTable *entries; /* id to Entry */
+  GQueue ended;        /* Entry that nobody asked for yet, oldest first */
+};
+
+/* Held by the table, and by the stream's end while that is waited for. */
+typedef struct {
+  HyphaStreamResults *results; /* NULL: out of the table */
+  guint64 id;
+  char *owner; /* the client's unique name */
+  guint watch;
+  GDBusMethodInvocation *waiting;
+  char *error; /* NULL: the stream goes on */
+  guint64 received, sent;
+} Entry;
+
+static void
+entry_clear (gpointer data)
+{
+  Entry *entry = data;
+
+  g_clear_object (&entry->waiting);
+  g_free (entry->owner);
+  g_free (entry->error);
+}
+
+/* The table's destroy function. */
+static void
+entry_leave (gpointer data)
+{
+  Entry *entry = data;
+
+  g_bus_unwatch_name (entry->watch);
+  entry->results = NULL;
+  g_rc_box_release_full (entry, entry_clear);
+}
+
+static void
+forget (Entry *entry)
+{
+  g_queue_remove (&entry->results->ended, entry);
+  g_hash_table_remove (entry->results->entries, &entry->id);
+}
+
+static void
+answer (Entry *entry, GDBusMethodInvocation *invocation)
+{
+  g_dbus_method_invocation_return_value (
+      invocation, g_variant_new ("(stt)", entry->error, entry->received, entry->sent));
+}
+
+static void
+on_ended (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Entry *entry = user_data;
+  g_autoptr (GError) error = NULL;
+
+  hypha_stream_wait_end_finish (HYPHA_STREAM (source), result, &entry->received, &entry->sent,
+                                &error);
+  entry->error = hypha_dbus_error_to_text (error);
+  if (entry->waiting) {
+    answer (entry, g_steal_pointer (&entry->waiting));
+    if (entry->results)
+      forget (entry);
+  } else if (entry->results) {
+    GQueue *ended = &entry->results->ended;
+
+    g_queue_push_tail (ended, entry);
+    if (g_queue_get_length (ended) > MAX_ENDED)
+      forget (g_queue_peek_head (ended));
+  }
+  g_rc_box_release_full (entry, entry_clear);
+}
+
+/* What becomes of the stream is its descriptor's affair. */
+static void
+on_vanished (GDBusConnection *connection, const char *name, gpointer user_data)
+{
+  forget (user_data);
+}
+
+/**
+ * hypha_stream_results_new:
+ *
+ * Returns: (transfer full): a place for results
+ */
+HyphaStreamResults *
+hypha_stream_results_new (void)
+{
+  HyphaStreamResults *self = g_new0 (HyphaStreamResults, 1);
+
+  self->entries = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, entry_leave);
+  g_queue_init (&self->ended);
+  return self;
+}
+
+/**
+ * hypha_stream_results_free:
+ * @self: (transfer full): a place for results
+ *
+ * Forgets everything, but whoever waits for a stream is still answered when that ends.
+ */
+void
+hypha_stream_results_free (HyphaStreamResults *self)
+{
+  g_queue_clear (&self->ended);
+  g_hash_table_unref (self->entries);
+  g_free (self);
+}
+
+/**
+ * hypha_stream_results_add:
+ * @self: a place for results
+ * @invocation: the call that opened the stream
+ * @stream: the stream
+ *
+ * Keeps how @stream will have ended for the caller of @invocation.
+ */
+void
+hypha_stream_results_add (HyphaStreamResults *self, GDBusMethodInvocation *invocation,
+                          HyphaStream *stream)
+{
+  Entry *entry = g_rc_box_new0 (Entry);
+
+  entry->results = self;
+  entry->id = hypha_stream_get_id (stream);
+  entry->owner = g_strdup (g_dbus_method_invocation_get_sender (invocation));
+  entry->watch = g_bus_watch_name_on_connection (
+      g_dbus_method_invocation_get_connection (invocation), entry->owner,
+      G_BUS_NAME_WATCHER_FLAGS_NONE, NULL, on_vanished, entry, NULL);
+  g_hash_table_insert (self->entries, &entry->id, entry);
+  hypha_stream_wait_end_async (stream, NULL, on_ended, g_rc_box_acquire (entry));
+}
+
+/**
+ * hypha_stream_results_ask:
+ * @self: a place for results
+ * @invocation: (transfer full): the call that asks
+ * @id: of a stream
+ *
+ * Answers @invocation with how the stream ended, when it has; the result is forgotten then.
+ */
+void
+hypha_stream_results_ask (HyphaStreamResults *self, GDBusMethodInvocation *invocation, guint64 id)
+{
+  Entry *entry = g_hash_table_lookup (self->entries, &id);
+  g_autoptr (GError) error = NULL;
+
+  if (entry == NULL ||
+      !g_str_equal (entry->owner, g_dbus_method_invocation_get_sender (invocation))) {
+    g_set_error (&error, HYPHA_ERROR, HYPHA_ERROR_GONE,
+                 "there is no result of a stream %" G_GUINT64_FORMAT
+                 " for this caller: it did not open the stream, or has been told already",
+                 id);
+    hypha_dbus_return_error (invocation, error);
+  } else if (entry->waiting) {
+    g_set_error (&error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
+                 "the result of stream %" G_GUINT64_FORMAT " is being waited for already", id);
+    hypha_dbus_return_error (invocation, error);
+  } else if (entry->error) {
+    answer (entry, invocation);
+    forget (entry);
+  } else {
+    entry->waiting = invocation;
+  }
+}

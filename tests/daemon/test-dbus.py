@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Calls as a foreign program may make them: each wrong one is answered by a named error, and the daemon lives."""
+
+import re
+import subprocess
+import sys
+
+from harness import DEADLINE, NAME, ROOT, Case, main
+
+ID = "3awbtvxg2dm5jnvl36zisabueuohjgwwj4iko34r7r45q3p5hvyq"
+NODE = "org.hypha.Node1."
+PEER = "org.hypha.Peer1."
+
+
+class Calls(Case):
+    def setUp(self):
+        self.alpha = self.node("--listen", "tcp://127.0.0.1:0")
+
+    def refused(self, error, path, method, *arguments):
+        done = self.alpha.call(path, method, *arguments)
+        self.assert_fails(done, 1, f"GDBus.Error:{error}: ")
+        self.assertEqual(self.alpha.ask("id")["id"], self.alpha.id())
+        return done.stderr
+
+    def done(self, path, method, *arguments):
+        done = self.alpha.call(path, method, *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.strip()
+
+    def own(self, error, *call):
+        return self.refused(f"org.hypha.Error.{error}", *call)
+
+    def test_connect_with_bad_arguments(self):
+        for endpoint in ("", "tcp", "tcp:", "tcp://", "tcp://127.0.0.1", "tcp://127.0.0.1:", "tcp://127.0.0.1:65536",
+                         "tcp://127.0.0.1:1x", "tcp://127.0.0.1:1?foo=1", "tcp://127.0.0.1:1?cost=4294967296",
+                         "tcp://[::1:1", "x" * 5000):
+            self.own("InvalidEndpoint", ROOT, NODE + "Connect", endpoint, "{}")
+        self.assertIn("nosuch", self.own("NoTransport", ROOT, NODE + "Connect", "nosuch://x:1", "{}"))
+        self.own("InvalidId", ROOT, NODE + "Connect", "tcp://127.0.0.1:1", "{'expect-id': <'abc'>}")
+
+    def test_options_that_are_not_known_or_of_the_wrong_type(self):
+        endpoint = "tcp://127.0.0.1:1"
+        self.assertIn("frob", self.own("InvalidArgument", ROOT, NODE + "Connect", endpoint, "{'frob': <1>}"))
+        self.assertIn("timeout", self.own("InvalidArgument", ROOT, NODE + "Connect", endpoint, "{'timeout': <'soon'>}"))
+        self.assertIn("timeout", self.own("InvalidArgument", ROOT, NODE + "Listen", endpoint, "{'timeout': <uint32 1>}"))
+        self.assertIn("persist", self.own("InvalidArgument", ROOT, NODE + "Listen", endpoint, "{'persist': <1>}"))
+
+    def test_connect_where_nobody_listens(self):
+        port = self.alpha.listening("tcp").rsplit(":", 1)[1]
+        self.alpha.call(ROOT, NODE + "Unlisten", self.alpha.listening("tcp"))
+        self.own("Connect", ROOT, NODE + "Connect", f"tcp://127.0.0.1:{port}", "{}")
+
+    def test_listen_twice_and_unlisten_what_is_not(self):
+        taken = self.alpha.listening("tcp")
+        other = self.node()
+        done = other.call(ROOT, NODE + "Listen", taken, "{}")
+        self.assert_fails(done, 1, "org.hypha.Error.AddressInUse")
+        self.own("InvalidArgument", ROOT, NODE + "Unlisten", "tcp://127.0.0.1:1")
+        other.stop()
+
+    def test_listen_answers_with_what_is_bound(self):
+        bound = self.done(ROOT, NODE + "Listen", "tcp://127.0.0.1:0", "{}")
+        endpoint = re.fullmatch(r"\('(tcp://127\.0\.0\.1:[1-9]\d*)',\)", bound)[1]
+        self.assertIn(endpoint, self.alpha.ask("status")["listening"])
+        self.done(ROOT, NODE + "Unlisten", endpoint)
+        self.assertNotIn(endpoint, self.alpha.ask("status")["listening"])
+
+    def test_trust_with_bad_arguments(self):
+        self.own("InvalidId", ROOT, NODE + "Trust", "", "eve")
+        self.own("InvalidId", ROOT, NODE + "Trust", ID[:-1], "eve")
+        self.own("InvalidId", ROOT, NODE + "Trust", ID.upper(), "eve")
+        self.own("InvalidArgument", ROOT, NODE + "Trust", self.alpha.id(), "me")
+        for name in ("", "two words", "x" * 65, "\x1b[31m"):
+            self.own("InvalidArgument", ROOT, NODE + "Trust", ID, name)
+        self.assertEqual(self.alpha.ask("peers"), [])
+
+    def test_peers_that_are_not_there(self):
+        self.own("NoSuchPeer", ROOT, NODE + "Explain", "eve")
+        self.own("NoSuchPeer", ROOT, NODE + "Explain", "")
+        self.own("NoSuchPeer", ROOT, NODE + "Forget", ID)
+
+    def test_peer_without_a_link(self):
+        self.done(ROOT, NODE + "Trust", ID, "eve")
+        peer = f"{ROOT}/peer/{ID}"
+        self.own("Offline", peer, PEER + "OpenStream", "echo", "{}")
+        self.own("InvalidArgument", peer, PEER + "OpenStream", "", "{}")
+        self.own("InvalidArgument", peer, PEER + "OpenStream", "x" * 1000, "{}")
+        self.own("InvalidArgument", peer, PEER + "OpenStream", "echo", "{'direct': <true>}")
+        self.own("Gone", peer, PEER + "StreamResult", "2")
+        self.own("Gone", peer, PEER + "CloseStream", "2")
+        self.assertEqual(self.done(peer, PEER + "Streams"), "(@aa{sv} [],)")
+        self.done(peer, PEER + "Disconnect")
+
+    def test_types_and_members_that_do_not_fit(self):
+        bus = "org.freedesktop.DBus.Error."
+        # gdbus itself would refuse what introspection says is wrong.
+        for member, arguments in (("Trust", ["uint32:1"]), ("Connect", ["string:x"]), ("Explain", []), ("NoSuch", [])):
+            done = subprocess.run(["dbus-send", f"--bus={self.alpha.place.address}", f"--dest={NAME}", "--print-reply", ROOT,
+                                   NODE + member, *arguments], env=self.alpha.place.environment, capture_output=True, text=True,
+                                  timeout=DEADLINE)
+            self.assert_fails(done, 1, bus)
+        self.refused(bus + "UnknownMethod", ROOT + "/peer/x", "org.freedesktop.DBus.Properties.GetAll", PEER[:-1])
+        self.refused(bus + "InvalidArgs", ROOT, "org.freedesktop.DBus.Properties.Set", NODE[:-1], "Name", "<'x'>")
+        self.refused(bus + "InvalidArgs", ROOT, "org.freedesktop.DBus.Properties.Get", NODE[:-1], "NoSuch")
+
+    def test_root_has_the_object_manager_and_what_is_there(self):
+        managed = self.done(ROOT, "org.freedesktop.DBus.ObjectManager.GetManagedObjects")
+        self.assertIn(f"'{ROOT}/plugin/tcp'", managed)
+        self.assertIn(f"'{ROOT}/transport/unix'", managed)
+        self.done(ROOT, NODE + "Trust", ID, "eve")
+        self.assertIn(f"'{ROOT}/peer/{ID}'", self.done(ROOT, "org.freedesktop.DBus.ObjectManager.GetManagedObjects"))
+
+    def test_interfaces_are_those_of_the_xml(self):
+        introspected = subprocess.run(["gdbus", "introspect", "--xml", "--address", self.alpha.place.address, "--dest", NAME,
+                                       "--object-path", ROOT], env=self.alpha.place.environment, capture_output=True,
+                                      text=True, timeout=DEADLINE).stdout
+        for member in ("Connect", "Listen", "Unlisten", "Trust", "Forget", "Explain"):
+            self.assertIn(f'<method name="{member}">', introspected)
+        self.assertIn('<signal name="PeerPending">', introspected)
+
+    def tearDown(self):
+        self.alpha.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

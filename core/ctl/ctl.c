@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl/ctl.h"
+
+#include <string.h>
+
+/* Enough of an id to tell peers apart by eye, and to be typed. */
+#define SHORT_ID_CHARS 12
+
+/**
+ * hypha_ctl_clear:
+ * @self: what a run was given
+ *
+ * Frees what is in it.
+ */
+void
+hypha_ctl_clear (HyphaCtl *self)
+{
+  g_clear_object (&self->client);
+  hypha_bus_clear (&self->bus);
+}
+
+/**
+ * hypha_ctl_get_client:
+ * @self: what the run was given
+ * @error: return location for an error: %HYPHA_ERROR_UNAVAILABLE and what to start
+ *
+ * Returns: (transfer none) (nullable): the node
+ */
+HyphaClient *
+hypha_ctl_get_client (HyphaCtl *self, GError **error)
+{
+  if (self->client == NULL)
+    self->client = hypha_client_new (&self->bus, NULL, error);
+  return self->client;
+}
+
+/**
+ * hypha_ctl_get_node:
+ * @self: what the run was given
+ * @error: return location for an error
+ *
+ * Returns: (transfer none) (nullable): org.hypha.Node1 of the node
+ */
+HyphaDBusNode1 *
+hypha_ctl_get_node (HyphaCtl *self, GError **error)
+{
+  HyphaClient *client = hypha_ctl_get_client (self, error);
+
+  return client ? hypha_client_get_node (client) : NULL;
+}
+
+/**
+ * hypha_ctl_find_peer:
+ * @self: what the run was given
+ * @text: a name, an id, or a unique beginning of an id
+ * @error: return location for an error
+ *
+ * Returns: (transfer full) (nullable): the peer
+ */
+HyphaClientPeer *
+hypha_ctl_find_peer (HyphaCtl *self, const char *text, GError **error)
+{
+  HyphaClient *client = hypha_ctl_get_client (self, error);
+
+  return client ? hypha_client_find_peer (client, text, error) : NULL;
+}
+
+/* Links are numbered as they come: by length first, then by character. */
+static int
+compare_paths (gconstpointer a, gconstpointer b)
+{
+  const char *x = g_dbus_object_get_object_path (*(GDBusObject *const *) a);
+  const char *y = g_dbus_object_get_object_path (*(GDBusObject *const *) b);
+  gsize m = strlen (x), n = strlen (y);
+
+  if (g_str_has_prefix (x, HYPHA_DBUS_ROOT "/" HYPHA_DBUS_LINK "/") && m != n)
+    return m < n ? -1 : 1;
+  return strcmp (x, y);
+}
+
+/**
+ * hypha_ctl_list:
+ * @self: what the run was given
+ * @folder: `peer`, `link`, `transport` or `plugin`
+ * @error: return location for an error
+ *
+ * Returns: (transfer full) (nullable): the #HyphaDBusObject of that kind, sorted
+ */
+GPtrArray *
+hypha_ctl_list (HyphaCtl *self, const char *folder, GError **error)
+{
+  HyphaClient *client = hypha_ctl_get_client (self, error);
+  g_autofree char *prefix = g_strconcat (HYPHA_DBUS_ROOT "/", folder, "/", NULL);
+  g_autolist (GDBusObject) objects = NULL;
+  GPtrArray *list;
+
+  if (client == NULL)
+    return NULL;
+  list = g_ptr_array_new_with_free_func (g_object_unref);
+  objects = g_dbus_object_manager_get_objects (hypha_client_get_objects (client));
+  for (GList *o = objects; o; o = o->next) {
+    if (g_str_has_prefix (g_dbus_object_get_object_path (o->data), prefix))
+      g_ptr_array_add (list, g_object_ref (o->data));
+  }
+  g_ptr_array_sort (list, compare_paths);
+  return list;
+}
+
+/**
+ * hypha_ctl_dup_peer_name:
+ * @self: what the run was given; the client is there
+ * @path: of a peer's object
+ *
+ * Returns: (transfer full): the peer's name; if it has none, the beginning of its id
+ */
+char *
+hypha_ctl_dup_peer_name (HyphaCtl *self, const char *path)
+{
+  g_autoptr (GDBusObject) object =
+      g_dbus_object_manager_get_object (hypha_client_get_objects (self->client), path);
+  HyphaDBusPeer1 *peer = object ? hypha_dbus_object_peek_peer1 (HYPHA_DBUS_OBJECT (object)) : NULL;
+  const char *name = peer ? hypha_dbus_peer1_get_name (peer) : NULL;
+  const char *slash = strrchr (path, '/');
+
+  if (name && *name)
+    return g_strdup (name);
+  return g_strndup (slash ? slash + 1 : path, SHORT_ID_CHARS);
+}
+
+/* ---- one thing after the other ---- */
+
+static void
+on_done (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  *(GAsyncResult **) user_data = g_object_ref (result);
+}
+
+static GAsyncResult *
+wait_for (GAsyncResult **result)
+{
+  while (*result == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  return *result;
+}
+
+/**
+ * hypha_ctl_open_stream:
+ * @peer: a peer
+ * @service: a service of it
+ * @timeout_ms: how long it may take; 0: for ever
+ * @error: return location for an error
+ *
+ * Returns: (transfer full) (nullable): the stream
+ */
+HyphaStream *
+hypha_ctl_open_stream (HyphaClientPeer *peer, const char *service, guint timeout_ms, GError **error)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+
+  hypha_peer_open_stream_async (HYPHA_PEER (peer), service, timeout_ms, NULL, on_done, &result);
+  return hypha_peer_open_stream_finish (HYPHA_PEER (peer), wait_for (&result), error);
+}
+
+/**
+ * hypha_ctl_wait_end:
+ * @stream: a stream
+ * @error: return location for an error: how it ended
+ *
+ * Returns: %TRUE if both directions were finished
+ */
+gboolean
+hypha_ctl_wait_end (HyphaStream *stream, GError **error)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+
+  hypha_stream_wait_end_async (stream, NULL, on_done, &result);
+  return hypha_stream_wait_end_finish (stream, wait_for (&result), NULL, NULL, error);
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ctl/text.h"
+#include "ctl/verb.h"
+
+#define EXIT_USAGE 2
+
+static void
+list_verbs (FILE *to)
+{
+  fputs ("Verbs:\n", to);
+  for (const HyphaVerb *verb = hypha_verbs; verb->name; verb++) {
+    g_autofree char *usage = g_strdup_printf ("%s %s", verb->name, verb->arguments);
+
+    fprintf (to, "  %-20s %s\n", usage, verb->summary);
+  }
+  fputs ("\nhyphactl VERB --help shows what a verb takes.\n", to);
+}
+
+static gboolean
+on_help (const char *option, const char *value, gpointer data, GError **error)
+{
+  fputs ("Usage: hyphactl [--json] [--system | --user | --address ADDRESS] VERB ...\n\n", stdout);
+  list_verbs (stdout);
+  exit (EXIT_SUCCESS);
+}
+
+static gboolean
+on_version (const char *option, const char *value, gpointer data, GError **error)
+{
+  puts ("hyphactl " HYPHA_VERSION);
+  exit (EXIT_SUCCESS);
+}
+
+/* What comes before the verb. Returns the words from the verb on. */
+static char **
+parse_common (HyphaCtl *ctl, char **argv, GError **error)
+{
+  const GOptionEntry entries[] = {
+    { "json", 0, 0, G_OPTION_ARG_NONE, &ctl->json, NULL, NULL },
+    HYPHA_BUS_OPTIONS (&ctl->bus),
+    { "help", 'h', G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, on_help, NULL, NULL },
+    { "version", 0, G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, on_version, NULL, NULL },
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+  };
+  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+  g_auto (GStrv) words = g_strdupv (argv);
+
+  g_option_context_set_help_enabled (context, FALSE);
+  g_option_context_set_strict_posix (context, TRUE);
+  g_option_context_add_main_entries (context, entries, NULL);
+  if (!g_option_context_parse_strv (context, &words, error))
+    return NULL;
+  return g_strdupv (words + 1);
+}
+
+static int
+fail (const HyphaVerb *verb, const GError *error)
+{
+  g_autofree char *safe = hypha_ctl_escape (error->message);
+
+  if (error->domain != G_OPTION_ERROR) {
+    fprintf (stderr, "hyphactl: %s\n", safe);
+    return EXIT_FAILURE;
+  }
+  fprintf (stderr, "hyphactl%s%s: %s\n", verb ? " " : "", verb ? verb->name : "", safe);
+  if (verb)
+    fprintf (stderr, "Usage: hyphactl %s [OPTION...] %s\n", verb->name, verb->arguments);
+  else
+    list_verbs (stderr);
+  return EXIT_USAGE;
+}
+
+static int
+run (HyphaCtl *ctl, char **argv)
+{
+  g_auto (GStrv) words = NULL;
+  g_autoptr (GError) error = NULL;
+  const HyphaVerb *verb;
+
+  words = parse_common (ctl, argv, &error);
+  if (words == NULL)
+    return fail (NULL, error);
+  if (words[0] == NULL) {
+    g_set_error (&error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "a verb is missing");
+    return fail (NULL, error);
+  }
+  verb = hypha_verb_find (words[0]);
+  if (verb == NULL) {
+    g_set_error (&error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "there is no verb '%s'", words[0]);
+    return fail (NULL, error);
+  }
+  if (!verb->run (verb, ctl, words + 1, &error))
+    return fail (verb, error);
+  /* A full disk is a failure, too. */
+  if (fflush (stdout) != 0 || ferror (stdout)) {
+    fprintf (stderr, "hyphactl: cannot write to standard output: %s\n", g_strerror (errno));
+    return EXIT_FAILURE;
+  }
+  return EXIT_SUCCESS;
+}
+
+int
+main (int argc, char **argv)
+{
+  g_auto (HyphaCtl) ctl = { 0 };
+
+  setlocale (LC_ALL, "");
+  signal (SIGPIPE, SIG_IGN);
+  return run (&ctl, argv);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl/output.h"
+
+#include <json-glib/json-glib.h>
+#include <stdio.h>
+
+#include "ctl/text.h"
+
+static void
+print (GVariant *value, gboolean pretty)
+{
+  g_autoptr (GVariant) owned = g_variant_ref_sink (value);
+  g_autoptr (JsonNode) node = json_gvariant_serialize (owned);
+  g_autofree char *json = json_to_string (node, pretty);
+  g_autofree char *safe = hypha_ctl_escape_json (json);
+
+  puts (safe);
+}
+
+/**
+ * hypha_ctl_print_json:
+ * @value: what to print; taken if it is floating
+ *
+ * Prints @value as indented JSON.
+ */
+void
+hypha_ctl_print_json (GVariant *value)
+{
+  print (value, TRUE);
+}
+
+/**
+ * hypha_ctl_print_json_line:
+ * @value: what to print; taken if it is floating
+ *
+ * Prints @value as one line of JSON, at once.
+ */
+void
+hypha_ctl_print_json_line (GVariant *value)
+{
+  print (value, FALSE);
+  fflush (stdout);
+}
+
+/**
+ * hypha_ctl_json_cost:
+ * @cost: of a link
+ *
+ * Returns: (transfer floating): the number, or what becomes `null`, for none
+ */
+GVariant *
+hypha_ctl_json_cost (guint cost)
+{
+  return g_variant_new_maybe (G_VARIANT_TYPE_UINT32,
+                              cost == G_MAXUINT ? NULL : g_variant_new_uint32 (cost));
+}
+
+/**
+ * hypha_ctl_format_bytes:
+ * @bytes: a count
+ *
+ * Returns: (transfer full): the same for people
+ */
+char *
+hypha_ctl_format_bytes (guint64 bytes)
+{
+  return g_format_size_full (bytes, G_FORMAT_SIZE_IEC_UNITS);
+}
+
+/**
+ * hypha_ctl_format_ms:
+ * @microseconds: a time
+ *
+ * Returns: (transfer full): in milliseconds, with three decimals
+ */
+char *
+hypha_ctl_format_ms (guint64 microseconds)
+{
+  return g_strdup_printf ("%" G_GUINT64_FORMAT ".%03u ms", microseconds / 1000,
+                          (guint) (microseconds % 1000));
+}
+
+/**
+ * hypha_ctl_format_cost:
+ * @cost: of a link
+ *
+ * Returns: (transfer full): the number, or `-` for none
+ */
+char *
+hypha_ctl_format_cost (guint cost)
+{
+  return cost == G_MAXUINT ? g_strdup ("-") : g_strdup_printf ("%u", cost);
+}
+
+/**
+ * hypha_ctl_format_yes:
+ * @yes: something
+ *
+ * Returns: (transfer full): `yes` or `no`
+ */
+char *
+hypha_ctl_format_yes (gboolean yes)
+{
+  return g_strdup (yes ? "yes" : "no");
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* JSON for programs. VALUE may be floating. */
+void hypha_ctl_print_json (GVariant *value);      /* for people to read, too */
+void hypha_ctl_print_json_line (GVariant *value); /* one line, at once */
+
+/* A cost within JSON: null for none. Floating. */
+GVariant *hypha_ctl_json_cost (guint cost);
+
+/* Numbers for people. (transfer full) */
+char *hypha_ctl_format_bytes (guint64 bytes);
+char *hypha_ctl_format_ms (guint64 microseconds);
+char *hypha_ctl_format_cost (guint cost); /* "-" for none */
+char *hypha_ctl_format_yes (gboolean yes);
+
+G_END_DECLS

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* What others wrote, made safe for a terminal. */
+char *hypha_ctl_escape (const char *text);
+char *hypha_ctl_escape_json (const char *json);
+/* Columns that TEXT takes on a terminal. */
+guint hypha_ctl_text_width (const char *text);
+/* TEXT, cut to WIDTH columns; what is missing is shown by an ellipsis. */
+char *hypha_ctl_text_cut (const char *text, guint width);
+
+G_END_DECLS

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "ctl/ctl.h"
+
+G_BEGIN_DECLS
+
+typedef struct _HyphaVerb HyphaVerb;
+
+/* One thing that hyphactl does; each is in a file of its name. */
+struct _HyphaVerb {
+  const char *name;
+  const char *arguments; /* as usage shows them, those in brackets may be left out: "PEER [NAME]" */
+  const char *summary;
+  /* ARGV is what follows the verb. FALSE with an error; one of G_OPTION_ERROR is the user's. */
+  gboolean (*run) (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **error);
+};
+
+extern const HyphaVerb hypha_verbs[]; /* ends with a NULL name */
+
+const HyphaVerb *hypha_verb_find (const char *name);
+/* Takes OPTIONS (nullable) and the options of every verb out of ARGV, and holds the words that are
+ * left against what the verb takes; those left out are NULL. NULL: an error that names the word. */
+char **hypha_verb_parse (const HyphaVerb *verb, HyphaCtl *ctl, const GOptionEntry *options,
+                         char **argv, GError **error);
+gboolean hypha_verb_check_range (const char *option, int value, int min, int max, GError **error);
+
+#define HYPHA_VERB(name) \
+  gboolean hypha_verb_##name (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **error)
+
+HYPHA_VERB (status);
+HYPHA_VERB (id);
+HYPHA_VERB (transports);
+HYPHA_VERB (plugins);
+HYPHA_VERB (peers);
+HYPHA_VERB (links);
+HYPHA_VERB (connect);
+HYPHA_VERB (disconnect);
+HYPHA_VERB (trust);
+HYPHA_VERB (forget);
+HYPHA_VERB (explain);
+HYPHA_VERB (monitor);
+HYPHA_VERB (ping);
+HYPHA_VERB (streams);
+HYPHA_VERB (open);
+
+G_END_DECLS

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "ctl/table.h"
+#include "ctl/text.h"
+
+static void
+assert_escaped (const char *text, const char *expected)
+{
+  g_autofree char *safe = hypha_ctl_escape (text);
+
+  g_assert_cmpstr (safe, ==, expected);
+}
+
+static void
+test_escape_leaves_text_alone (void)
+{
+  assert_escaped ("", "");
+  assert_escaped ("tcp://[::1]:80 (é 日本)", "tcp://[::1]:80 (é 日本)");
+}
+
+static void
+test_escape_defuses_control_characters (void)
+{
+  assert_escaped ("\x1b[31mred", "\\u{1b}[31mred");
+  assert_escaped ("a\nb\tc\rd\x7f", "a\\u{a}b\\u{9}c\\u{d}d\\u{7f}");
+  /* CSI as one character. */
+  assert_escaped ("\xc2\x9b"
+                  "2J",
+                  "\\u{9b}2J");
+}
+
+static void
+test_escape_defuses_what_turns_text_around (void)
+{
+  assert_escaped ("a\xe2\x80\xae"
+                  "b",
+                  "a\\u{202e}b");
+  assert_escaped ("\xe2\x80\xa8", "\\u{2028}");
+}
+
+static void
+test_escape_shows_bytes_that_are_no_text (void)
+{
+  assert_escaped ("\xff\xc3", "\\xff\\xc3");
+  assert_escaped ("\xc3"
+                  "A",
+                  "\\xc3A");
+}
+
+static void
+test_escape_is_unambiguous (void)
+{
+  assert_escaped ("\\u{1b}", "\\\\u{1b}");
+}
+
+static void
+test_escape_json_keeps_the_value (void)
+{
+  g_autofree char *safe =
+      hypha_ctl_escape_json ("{\n  \"a\" : \"\xc2\x9b\xe2\x80\xae\xf3\xa0\x81\x81é\"\n}");
+
+  g_assert_cmpstr (safe, ==, "{\n  \"a\" : \"\\u009b\\u202e\\udb40\\udc41é\"\n}");
+}
+
+static void
+test_cut_fits_and_shows_that_something_is_missing (void)
+{
+  for (guint width = 1; width < 8; width++) {
+    g_autofree char *narrow = hypha_ctl_text_cut ("abcdefgh", width);
+    g_autofree char *wide = hypha_ctl_text_cut ("日本日本", width);
+
+    g_assert_cmpuint (hypha_ctl_text_width (narrow), ==, width);
+    g_assert_true (g_str_has_suffix (narrow, "…"));
+    g_assert_cmpuint (hypha_ctl_text_width (wide), <=, width);
+    g_assert_true (g_str_has_suffix (wide, "…"));
+  }
+  {
+    g_autofree char *whole = hypha_ctl_text_cut ("abc", 3);
+
+    g_assert_cmpstr (whole, ==, "abc");
+  }
+}
+
+static HyphaTable *
+make_table (void)
+{
+  HyphaTable *table = hypha_table_new ("NAME", ">COST", "ENDPOINT", NULL);
+
+  hypha_table_add (table, g_strdup ("alpha"), g_strdup ("3"),
+                   g_strdup ("unix:///run/hypha/a/very/long/path"));
+  hypha_table_add (table, g_strdup ("b\x1b"), g_strdup ("1200"), g_strdup (""));
+  return table;
+}
+
+static void
+test_table_without_an_edge_is_whole (void)
+{
+  g_autoptr (HyphaTable) table = make_table ();
+  g_autofree char *text = hypha_table_to_string (table, 0);
+
+  g_assert_cmpstr (text, ==,
+                   "NAME     COST  ENDPOINT\n"
+                   "alpha       3  unix:///run/hypha/a/very/long/path\n"
+                   "b\\u{1b}  1200\n");
+}
+
+static void
+test_table_fits_the_terminal (void)
+{
+  for (guint width = 30; width < 60; width++) {
+    g_autoptr (HyphaTable) table = make_table ();
+    g_autofree char *text = hypha_table_to_string (table, width);
+    g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
+
+    for (char **line = lines; *line; line++)
+      g_assert_cmpuint (hypha_ctl_text_width (*line), <=, width);
+  }
+}
+
+static void
+test_table_on_a_tiny_terminal_still_prints (void)
+{
+  g_autoptr (HyphaTable) table = make_table ();
+  g_autofree char *text = hypha_table_to_string (table, 1);
+
+  g_assert_nonnull (strstr (text, "alpha"));
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/ctl/escape/leaves-text-alone", test_escape_leaves_text_alone);
+  g_test_add_func ("/ctl/escape/defuses-control-characters",
+                   test_escape_defuses_control_characters);
+  g_test_add_func ("/ctl/escape/defuses-what-turns-text-around",
+                   test_escape_defuses_what_turns_text_around);
+  g_test_add_func ("/ctl/escape/shows-bytes-that-are-no-text",
+                   test_escape_shows_bytes_that_are_no_text);
+  g_test_add_func ("/ctl/escape/is-unambiguous", test_escape_is_unambiguous);
+  g_test_add_func ("/ctl/escape/json-keeps-the-value", test_escape_json_keeps_the_value);
+  g_test_add_func ("/ctl/cut/fits-and-shows-that-something-is-missing",
+                   test_cut_fits_and_shows_that_something_is_missing);
+  g_test_add_func ("/ctl/table/without-an-edge-is-whole", test_table_without_an_edge_is_whole);
+  g_test_add_func ("/ctl/table/fits-the-terminal", test_table_fits_the_terminal);
+  g_test_add_func ("/ctl/table/on-a-tiny-terminal-still-prints",
+                   test_table_on_a_tiny_terminal_still_prints);
+  return g_test_run ();
+}

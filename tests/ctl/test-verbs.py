@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Every verb: its usage, its exit status, its JSON."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import tempfile
+
+from harness import DEADLINE, HYPHACTL, Case, main, trust_each_other
+
+# Verb to the words it takes, and to an option with a value that is out of range.
+VERBS = {
+    "status": [], "id": [], "transports": [], "plugins": [], "peers": [], "links": ["[PEER]"], "connect": ["ENDPOINT"],
+    "disconnect": ["PEER"], "trust": ["ID", "NAME"], "forget": ["PEER"], "explain": ["PEER"], "monitor": [],
+    "ping": ["PEER"], "streams": ["[PEER]"], "open": ["PEER", "SERVICE"],
+}
+RANGES = [("ping", ["x"], "--count", "0"), ("ping", ["x"], "--interval", "-1"), ("ping", ["x"], "--timeout", "0"),
+          ("connect", ["x"], "--timeout", "-1"), ("open", ["x", "y"], "--timeout", "0")]
+
+
+def run(*arguments, **more):
+    return subprocess.run([HYPHACTL, *arguments], capture_output=True, text=True, timeout=DEADLINE, **more)
+
+
+class Usage(Case):
+    """Whoever types something wrong is told which word, with status 2, before anything is asked of a node."""
+
+    def test_help_names_every_verb(self):
+        done = run("--help")
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(re.findall(r"^  (\w+)", done.stdout, re.MULTILINE) and
+                         sorted(re.findall(r"^  (\w+)", done.stdout, re.MULTILINE)), sorted(VERBS))
+
+    def test_help_of_every_verb(self):
+        for verb, words in VERBS.items():
+            done = run(verb, "--help")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(" ".join(["hyphactl", verb]), " ".join(done.stdout.replace("[OPTION…]", "").split()))
+            for word in words + ["--json", "--address"]:
+                self.assertIn(word, done.stdout)
+
+    def test_no_verb_and_unknown_verb(self):
+        self.assert_fails(run(), 2, "a verb is missing")
+        self.assert_fails(run("frobnicate"), 2, "'frobnicate'")
+        self.assert_fails(run(""), 2, "''")
+
+    def test_unknown_option(self):
+        self.assert_fails(run("--frob", "status"), 2, "--frob")
+        for verb in VERBS:
+            self.assert_fails(run(verb, "--frob"), 2, "--frob", f"hyphactl {verb}")
+
+    def test_missing_words(self):
+        for verb, words in VERBS.items():
+            wanted = [w for w in words if w[0] != "["]
+            for n in range(len(wanted)):
+                self.assert_fails(run(verb, *["x"] * n), 2, f"{wanted[n]} is missing", f"Usage: hyphactl {verb}")
+
+    def test_words_that_are_too_many_or_empty(self):
+        for verb, words in VERBS.items():
+            self.assert_fails(run(verb, *["x"] * len(words), "surplus"), 2, "'surplus'")
+            if words:
+                self.assert_fails(run(verb, *[""] * len(words)), 2, "is empty")
+
+    def test_values_out_of_range(self):
+        for verb, words, option, value in RANGES:
+            self.assert_fails(run(verb, *words, option, value), 2, option, value)
+            self.assert_fails(run(verb, *words, option, "many"), 2, "many")
+            self.assert_fails(run(verb, *words, option), 2, option)
+
+    def test_buses_exclude_each_other_before_and_after_the_verb(self):
+        self.assert_fails(run("--system", "status", "--user"), 2, "--system", "--user")
+
+    def test_what_was_typed_is_escaped(self):
+        done = run("\x1b[31m")
+        self.assertNotIn("\x1b", done.stderr)
+        self.assertIn(r"\u{1b}", done.stderr)
+
+    def test_version(self):
+        self.assertRegex(run("--version").stdout, r"^hyphactl \d+\.\d+\.\d+\n$")
+
+
+class NoNode(Case):
+    def test_every_verb_says_what_to_start(self):
+        place = self.place()
+        for verb, words in VERBS.items():
+            done = place.ctl(verb, *["x" for w in words if w[0] != "["])
+            self.assert_fails(done, 1, place.address, "hyphad --address")
+
+    def test_no_bus(self):
+        self.assert_fails(run("--address", "unix:path=/nonexistent/bus", "status"), 1, "/nonexistent/bus", "--address")
+
+
+class OneNode(Case):
+    def test_json_of_every_verb_that_prints(self):
+        node = self.node("--listen", "tcp://127.0.0.1:0")
+        for verb in ("status", "id"):
+            self.assertEqual(node.ask(verb)["id"], node.id())
+        self.assertEqual([t["name"] for t in node.ask("transports")], ["tcp", "unix"])
+        self.assertEqual([p["state"] for p in node.ask("plugins")], ["ready", "ready"])
+        for verb in ("peers", "links", "streams"):
+            self.assertEqual(node.ask(verb), [])
+        before = json.loads(node.ctl("--json", "status").stdout)
+        self.assertEqual(before, node.ask("status"))
+        node.stop()
+
+    def test_keys_come_in_one_order(self):
+        node = self.node()
+        self.assertEqual(list(json.loads(node.ctl("status", "--json").stdout)),
+                         ["id", "name", "version", "features", "listening", "peers-online", "peers-pending", "peers-other",
+                          "links"])
+        node.stop()
+
+    def test_full_disk_is_a_failure(self):
+        node = self.node()
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([HYPHACTL, "--address", node.place.address, "peers"], stdout=full, stderr=subprocess.PIPE,
+                                  text=True, timeout=DEADLINE, env=node.place.environment)
+        self.assert_fails(done, 1, "standard output")
+        node.stop()
+
+    def test_columns_fit_the_terminal_and_go_whole_into_a_pipe(self):
+        node = self.node()
+        node.do("trust", "3awbtvxg2dm5jnvl36zisabueuohjgwwj4iko34r7r45q3p5hvyq", "eve")
+        self.assertIn("3awbtvxg2dm5jnvl36zisabueuohjgwwj4iko34r7r45q3p5hvyq", node.do("peers"))
+        leader, follower = pty.openpty()
+        self.addCleanup(os.close, leader)
+        subprocess.run(["stty", "cols", "60"], stdin=follower, check=True, timeout=DEADLINE)
+        done = subprocess.run([HYPHACTL, "--address", node.place.address, "peers"], stdout=follower, timeout=DEADLINE,
+                              env=node.place.environment)
+        os.close(follower)
+        self.assertEqual(done.returncode, 0)
+        lines = os.read(leader, 65536).decode().splitlines()
+        self.assertEqual(len(lines), 2)
+        self.assertTrue(all(len(line) <= 60 for line in lines), lines)
+        self.assertIn("eve", lines[1])
+        self.assertTrue(lines[1].endswith("…"))
+        node.stop()
+
+    def test_trust_goes_to_an_id_and_never_to_a_name(self):
+        node = self.node()
+        node.do("trust", "3awbtvxg2dm5jnvl36zisabueuohjgwwj4iko34r7r45q3p5hvyq", "eve")
+        self.assert_fails(node.ctl("trust", "eve", "adam"), 1, "'eve' is a name")
+        node.do("trust", "3awbtv", "adam")
+        self.assertEqual([p["name"] for p in node.ask("peers")], ["adam"])
+        self.assert_fails(node.ctl("trust", "4", "adam"), 1, "4")
+        node.stop()
+
+    def test_peer_that_is_not_there(self):
+        node = self.node()
+        for verb, *words in (("disconnect", "eve"), ("forget", "eve"), ("explain", "eve"), ("ping", "eve"), ("links", "eve"),
+                             ("streams", "eve"), ("open", "eve", "echo")):
+            self.assert_fails(node.ctl(verb, *words), 1, "'eve'", "hyphactl peers")
+        node.stop()
+
+    def test_beginning_that_fits_several_peers(self):
+        node = self.node()
+        node.do("trust", "3awbtvxg2dm5jnvl36zisabueuohjgwwj4iko34r7r45q3p5hvyq", "eve")
+        node.do("trust", "3awbtvxg2dm5jnvl36zisabueuohjgwwj4iko34r7r45q3p5hvzq", "adam")
+        self.assert_fails(node.ctl("explain", "3awbtv"), 1, "several", "'3awbtv'")
+        # A whole id, and a name, go before a beginning.
+        node.do("explain", "3awbtvxg2dm5jnvl36zisabueuohjgwwj4iko34r7r45q3p5hvyq")
+        node.do("forget", "eve")
+        node.do("trust", "cg7bv53knww7isjgconzdc2frvjvj632q6ha256wqkpb7igr542q", "3a")
+        node.do("forget", "3a")
+        self.assertEqual([p["name"] for p in node.ask("peers") if p["trusted"]], ["adam"])
+        node.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

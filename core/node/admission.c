@@ -218,21 +218,32 @@ hypha_admission_is_crowded (HyphaAdmission *self)
   return self->n_accepted * 2 >= self->limits.max_handshakes;
 }
 
-/* At random, so that nobody can keep the others out by knocking in a rhythm. */
-static void
-make_room (HyphaAdmission *self)
+/* Whom to drop: of SOURCE only, if there is one; those without a HELLO first; among equals at
+ * random, so that nobody can keep the others out by knocking in a rhythm. */
+static HyphaCandidateLink *
+find_victim (HyphaAdmission *self, const char *source, gboolean silent)
 {
   guint start = (guint) g_random_int_range (0, (gint32) self->candidates->len);
 
   for (guint i = 0; i < self->candidates->len; i++) {
     HyphaCandidateLink *other = self->candidates->pdata[(start + i) % self->candidates->len];
 
-    if (!other->counted)
-      continue;
-    uncount (other);
-    post_eviction (other);
-    return;
+    if (other->counted && (source == NULL || g_str_equal (other->source, source)) &&
+        !(silent && hypha_link_has_heard (other->link)))
+      return other;
   }
+  return NULL;
+}
+
+static void
+make_room (HyphaAdmission *self, const char *source)
+{
+  HyphaCandidateLink *victim = find_victim (self, source, TRUE);
+
+  if (victim == NULL)
+    victim = find_victim (self, source, FALSE);
+  uncount (victim);
+  post_eviction (victim);
 }
 
 static gboolean
@@ -260,13 +271,10 @@ hypha_admission_begin (HyphaAdmission *self, HyphaChannel *channel,
   HyphaLink *link;
 
   if (!parameters->initiator) {
-    if (too_many_from (self, source)) {
-      g_info ("refused a channel: %u handshakes with %s are under way", self->limits.max_per_source,
-              source);
-      return;
-    }
-    if (self->n_accepted >= self->limits.max_handshakes)
-      make_room (self);
+    if (too_many_from (self, source))
+      make_room (self, source);
+    else if (self->n_accepted >= self->limits.max_handshakes)
+      make_room (self, NULL);
   }
   link = hypha_link_new (channel, parameters, &error);
   if (link == NULL) {

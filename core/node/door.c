@@ -112,7 +112,7 @@ failed (HyphaDoor *self, const GError *error)
 {
   drop_listener (self);
   if (g_strcmp0 (self->trouble, error->message) != 0)
-    g_warning ("cannot listen on %s: %s", self->uri, error->message);
+    g_warning ("%s", error->message);
   g_free (self->trouble);
   self->trouble = g_strdup (error->message);
   self->failed = TRUE;

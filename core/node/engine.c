@@ -323,8 +323,10 @@ fill_link (EngineLink *el)
     hypha_link_send (el->link, &out);
     any = TRUE;
   }
-  if (any)
+  if (any) {
     hypha_link_flush (el->link);
+    el->engine->again = TRUE; /* what was sent last may have ended a stream */
+  }
 }
 
 static void

@@ -9,6 +9,8 @@
 typedef struct {
   HyphaNode *node;
   HyphaDialler *dialler;
+  HyphaNodeId expected;
+  gboolean expects;
   guint timer;
 } Connecting;
 
@@ -38,7 +40,13 @@ awaited (GObject *source, GAsyncResult *result, gpointer user_data)
   g_clear_handle_id (&connecting->timer, g_source_remove);
   if (g_task_get_completed (task))
     return; /* it timed out before */
-  if (peer != NULL)
+  if (peer != NULL && connecting->expects &&
+      !hypha_node_id_equal (&connecting->expected, hypha_node_peer_get_id (peer)))
+    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_WRONG_ID,
+                             "%s leads to %s, and not to the node that was expected",
+                             hypha_dialler_get_uri (connecting->dialler),
+                             hypha_node_peer_get_id_text (peer));
+  else if (peer != NULL)
     g_task_return_pointer (task, g_object_ref (peer), g_object_unref);
   else if (error != NULL)
     g_task_return_error (task, g_steal_pointer (&error));
@@ -117,7 +125,7 @@ hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *optio
   g_autoptr (GTask) inner = NULL;
   g_autoptr (GError) error = NULL;
   guint timeout = DEFAULT_TIMEOUT_MS;
-  HyphaNodeId expected;
+  HyphaNodeId expected = { 0 };
   gboolean expects = FALSE;
   HyphaDialler *dialler;
   Connecting *connecting;
@@ -148,6 +156,8 @@ hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *optio
   connecting = g_new0 (Connecting, 1);
   connecting->node = g_object_ref (self);
   connecting->dialler = hypha_dialler_ref (dialler);
+  connecting->expected = expected;
+  connecting->expects = expects;
   g_task_set_task_data (task, connecting, connecting_free);
   if (timeout > 0)
     connecting->timer = g_timeout_add (timeout, connect_timed_out, task);
@@ -226,6 +236,7 @@ hypha_node_unlisten (HyphaNode *self, const char *endpoint, GError **error)
     hypha_door_close (door);
     g_ptr_array_remove_index (self->doors, i);
     g_object_notify (G_OBJECT (self), "listening");
+    g_object_notify (G_OBJECT (self), "troubles");
     return TRUE;
   }
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
@@ -248,8 +259,19 @@ dialler_word (HyphaDialler *dialler)
   }
 }
 
+/* The choice goes back to a cheaper link only when that has been cheaper for a while. */
+static const char *
+why_active (HyphaNodeLink *link, GPtrArray *links)
+{
+  for (guint i = 0; i < links->len; i++)
+    if (hypha_node_link_is_live (links->pdata[i]) &&
+        hypha_node_link_get_cost (links->pdata[i]) < hypha_node_link_get_cost (link))
+      return "in use until a cheaper one has proved itself";
+  return hypha_node_link_is_live (link) ? "the cheapest link that answers" : "no link answers";
+}
+
 static GVariant *
-explain_link (HyphaNodeLink *link)
+explain_link (HyphaNodeLink *link, GPtrArray *links)
 {
   g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
   const HyphaLinkStatus *status = hypha_link_get_status (hypha_node_link_get_link (link));
@@ -269,7 +291,7 @@ explain_link (HyphaNodeLink *link)
                          active                      ? "active"
                          : g_str_equal (state, "up") ? "warm"
                                                      : state);
-  g_variant_dict_insert (&dict, "reason", "s", active ? "the cheapest link that answers" : "");
+  g_variant_dict_insert (&dict, "reason", "s", active ? why_active (link, links) : "");
   g_variant_dict_insert (&dict, "chosen", "b", active);
   return g_variant_dict_end (&dict);
 }
@@ -303,7 +325,7 @@ hypha_node_explain (HyphaNode *self, HyphaNodePeer *peer)
 
   g_variant_builder_init (&builder, G_VARIANT_TYPE ("aa{sv}"));
   for (guint i = 0; i < links->len; i++)
-    g_variant_builder_add_value (&builder, explain_link (links->pdata[i]));
+    g_variant_builder_add_value (&builder, explain_link (links->pdata[i], links));
   for (guint i = 0; i < self->diallers->len; i++) {
     HyphaDialler *dialler = self->diallers->pdata[i];
     const HyphaNodeId *id = hypha_dialler_get_peer (dialler);

@@ -141,8 +141,10 @@ on_door_changed (HyphaDoor *door, gpointer user_data)
 {
   HyphaNode *self = user_data;
 
-  if (!self->stopped)
-    g_object_notify (G_OBJECT (self), "listening");
+  if (self->stopped)
+    return;
+  g_object_notify (G_OBJECT (self), "listening");
+  g_object_notify (G_OBJECT (self), "troubles");
 }
 
 const HyphaDoorEvents hypha_node_door_events = { .knocked = on_knocked,
@@ -197,6 +199,7 @@ on_dialler_changed (HyphaDialler *dialler, gpointer user_data)
   HyphaNode *self = user_data;
 
   hypha_node_refresh_dialling (self);
+  g_object_notify (G_OBJECT (self), "troubles");
   if (hypha_dialler_is_spent (dialler))
     hypha_node_reap (self);
 }

@@ -70,6 +70,7 @@ hypha_node_set_listen (HyphaNode *self, const char *const *endpoints, GError **e
     hypha_door_open (wanted->pdata[i]);
   }
   g_object_notify (G_OBJECT (self), "listening");
+  g_object_notify (G_OBJECT (self), "troubles");
   return TRUE;
 }
 

@@ -7,7 +7,7 @@
 
 #define MOST_WORKERS 4
 
-enum { PROP_0, PROP_NAME, PROP_LISTENING, N_PROPS };
+enum { PROP_0, PROP_NAME, PROP_LISTENING, PROP_TROUBLES, N_PROPS };
 enum { PEER_PENDING, TRUST_CHANGED, N_SIGNALS };
 static GParamSpec *props[N_PROPS];
 static guint signals[N_SIGNALS];
@@ -165,7 +165,8 @@ fits (HyphaNodePeer *peer, const char *text)
 {
   g_autofree char *name = hypha_peer_dup_name (HYPHA_PEER (peer));
 
-  return g_str_equal (name, text) || g_str_has_prefix (hypha_node_peer_get_id_text (peer), text);
+  return (!is_pending (peer) && g_str_equal (name, text)) ||
+         g_str_has_prefix (hypha_node_peer_get_id_text (peer), text);
 }
 
 HyphaNodePeer *
@@ -410,6 +411,9 @@ hypha_node_get_property (GObject *object, guint id, GValue *value, GParamSpec *p
   case PROP_LISTENING:
     g_value_take_boxed (value, hypha_node_dup_listening (self));
     break;
+  case PROP_TROUBLES:
+    g_value_take_variant (value, hypha_node_dup_troubles (self));
+    break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
@@ -426,6 +430,8 @@ hypha_node_class_init (HyphaNodeClass *klass)
   object_class->finalize = hypha_node_finalize;
   props[PROP_NAME] = g_param_spec_string ("name", NULL, NULL, NULL, flags);
   props[PROP_LISTENING] = g_param_spec_boxed ("listening", NULL, NULL, G_TYPE_STRV, flags);
+  props[PROP_TROUBLES] =
+      g_param_spec_variant ("troubles", NULL, NULL, G_VARIANT_TYPE ("a{ss}"), NULL, flags);
   g_object_class_install_properties (object_class, N_PROPS, props);
   signals[PEER_PENDING] = g_signal_new ("peer-pending", HYPHA_TYPE_NODE, G_SIGNAL_RUN_LAST, 0, NULL,
                                         NULL, NULL, G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_STRING);

@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Holds the tree against the floors of the house: a room uses only rooms on lower floors, and more. See README.md."""
+
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FLOORS = {"api": 1, "dbus": 1, "io": 2, "loader": 2, "link": 3, "session": 4, "node": 5, "service": 6, "client": 6,
+          "daemon": 7, "ctl": 7}
+TOP = {"meson.build", "core", "plugins", "schemas", "tests", "po", "data", "README.md", "meson_options.txt", "LICENSE", "dev"}
+TRANSPORTS = re.compile(r'"(tcp|unix|vsock|quic|hvsock)[:"]')
+
+complaints = []
+
+
+def complain(path, line, what):
+    complaints.append(f"{path.relative_to(ROOT)}:{line}: {what}")
+
+
+def look(path, room, forbidden, what):
+    for number, text in enumerate(path.read_text().splitlines(), 1):
+        if re.search(forbidden, text) and not re.match(r"\s*(/\*|\*)", text):
+            complain(path, number, what)
+
+
+def check_includes(path, room):
+    for number, text in enumerate(path.read_text().splitlines(), 1):
+        found = re.match(r'#include "(?:core/)?([a-z]+)/', text)
+        if not found or found[1] not in FLOORS or found[1] == room:
+            continue
+        if room is None:
+            complain(path, number, f"a plug-in includes {found[1]}: it may use nothing but hypha-plugin.h")
+        elif FLOORS[found[1]] >= FLOORS[room]:
+            complain(path, number, f"{room} includes {found[1]}, which is not on a lower floor")
+        elif room == "ctl" and found[1] != "client":
+            complain(path, number, "ctl uses nothing but client")
+
+
+def main():
+    for path in sorted((ROOT / "core").glob("*/*.[ch]")):
+        room = path.parent.name
+        check_includes(path, room)
+        look(path, room, r"^\s+goto ", "goto: an auto-cleanup is clearer")
+        if room == "session":
+            look(path, room, r"#include <(gio/|sys/socket|sys/epoll|time\.h|pthread)|g_get_monotonic_time|g_timeout_|g_source_|"
+                 r"g_main_|GSocket|epoll_", "core/session is a pure state machine")
+        if FLOORS[room] > FLOORS["link"]:
+            look(path, room, r"#include <gnutls", "GnuTLS above core/link")
+        if FLOORS[room] > FLOORS["io"]:
+            look(path, room, r"epoll_(ctl|wait|create)", "epoll above core/io")
+        if room != "daemon":
+            look(path, room, r"g_settings_(new|get|set)", "GSettings outside core/daemon")
+        if room not in ("daemon", "dbus"):
+            look(path, room, TRANSPORTS, "names a transport")
+    for path in sorted((ROOT / "plugins").glob("*/*.[ch]")):
+        check_includes(path, None)
+    for folder in sorted((ROOT / "plugins").iterdir()):
+        for name in ("README.md", "meson.build"):
+            if folder.is_dir() and not (folder / name).exists():
+                complaints.append(f"plugins/{folder.name}/{name} is missing")
+    for path in ROOT.iterdir():
+        if not path.name.startswith((".", "_build")) and path.name not in TOP:
+            complaints.append(f"{path.name}: not at the top level of the house")
+    print("\n".join(complaints))
+    return 1 if complaints else 0
+
+
+sys.exit(main())

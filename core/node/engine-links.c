@@ -137,20 +137,11 @@ void
 hypha_engine_link_begin (HyphaEngine *self, HyphaNodeLink *mirror, const char *name)
 {
   EngineLink *el = g_new0 (EngineLink, 1);
-  EngineSession *latest;
 
   el->engine = self;
   el->mirror = mirror;
   el->link = hypha_node_link_get_link (el->mirror);
   el->es = hypha_engine_session_for (self, hypha_link_get_peer_instance (el->link));
-  if (el->es != NULL) {
-    /* Whichever life of the peer speaks last is the living one, as far as can be told. */
-    el->es->superseded = FALSE;
-    latest = el->es;
-    for (guint i = 0; i < self->sessions->len; i++)
-      if (self->sessions->pdata[i] != latest)
-        ((EngineSession *) self->sessions->pdata[i])->superseded = TRUE;
-  }
   g_ptr_array_add (self->links, el);
   hypha_link_set_events (el->link, &link_events, el);
   introduce (el, name);

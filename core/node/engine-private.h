@@ -28,7 +28,9 @@ typedef struct {
   HyphaEngine *engine;
   HyphaInstance instance;
   HyphaSession *session;
-  gboolean superseded; /* a newer life has come: ends as soon as none of its links answers */
+  gboolean lived; /* a link of it was up: it was not just an old message */
+  gboolean
+      superseded; /* another life has come up since: ends as soon as none of its links answers */
 } EngineSession;
 
 typedef struct {

@@ -137,17 +137,17 @@ session_free (gpointer data)
   g_free (es);
 }
 
-/* The life of the peer that streams are opened to: the latest that has links, else the latest. */
+/* The life of the peer that streams are opened to: the living one. */
 EngineSession *
 hypha_engine_current_session (HyphaEngine *self)
 {
-  for (guint i = self->sessions->len; i > 0; i--) {
-    EngineSession *es = self->sessions->pdata[i - 1];
+  for (guint i = 0; i < self->sessions->len; i++) {
+    EngineSession *es = self->sessions->pdata[i];
 
-    if (hypha_session_n_links (es->session) > 0)
+    if (es->lived && !es->superseded)
       return es;
   }
-  return self->sessions->len > 0 ? self->sessions->pdata[self->sessions->len - 1] : NULL;
+  return NULL;
 }
 
 static gboolean
@@ -172,6 +172,22 @@ has_links (HyphaEngine *self, EngineSession *es)
   return FALSE;
 }
 
+/* Whichever life of the peer has shown last that it holds the session's state is the living one, as
+ * far as can be told. What is only on its way (an AUTH of a life that has ended, say) shows
+ * nothing. */
+static void
+came_up (EngineSession *es)
+{
+  HyphaEngine *self = es->engine;
+
+  es->lived = TRUE;
+  for (guint i = 0; i < self->sessions->len; i++) {
+    EngineSession *other = self->sessions->pdata[i];
+
+    other->superseded = other != es;
+  }
+}
+
 /* An earlier life of the peer whose links have fallen silent is over: it has restarted. */
 static void
 end_superseded (HyphaEngine *self)
@@ -179,14 +195,14 @@ end_superseded (HyphaEngine *self)
   for (guint i = 0; i < self->sessions->len; i++) {
     EngineSession *es = self->sessions->pdata[i];
 
-    if (!es->superseded || answers (self, es))
-      continue;
-    if (hypha_session_n_streams (es->session) > 0) {
+    if (es->superseded && !answers (self, es) && hypha_session_n_streams (es->session) > 0) {
       hypha_session_drop (es->session, HYPHA_ERROR_RESTARTED, "the peer has started anew",
                           hypha_engine_now (self));
       self->again = TRUE;
-    } else if (!has_links (self, es))
+    } else if ((es->superseded || !es->lived) && !has_links (self, es) &&
+               hypha_session_n_streams (es->session) == 0) {
       g_ptr_array_remove_index (self->sessions, i--);
+    }
   }
 }
 
@@ -238,6 +254,7 @@ on_link_event (HyphaEngine *self, const HyphaSessionEvent *event)
       news.from = g_object_ref (((EngineLink *) event->from_data)->mirror);
   } else {
     news.type = HYPHA_NEWS_LINK_UP;
+    came_up (el->es);
   }
   news.link = el != NULL ? g_object_ref (el->mirror) : NULL;
   news.text = g_strdup (event->text);

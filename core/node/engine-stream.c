@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 /* One wake-up moves at most this much from one program, so that no stream starves the others of its
- * worker. */
-#define READ_AT_ONCE (256 * 1024)
+ * worker: a whole chunk, which leaves in full frames. */
+#define READ_AT_ONCE HYPHA_CHUNK_LARGE
 #define PIECES 8
 
 EngineStream *
@@ -38,6 +38,16 @@ stop_writing (EngineStream *self)
   hypha_session_stream_stop (self->es->session, self->stream, HYPHA_CODE_APPLICATION);
 }
 
+/* The kernel tells of a reset once, to whoever calls first. A TCP connection that was reset has
+ * lost bytes, and reads as if it were at its end from then on; a Unix socket only says that the
+ * program left some of ours unread, which stop_writing tells, and still holds all that it wrote. */
+static void
+note_error (EngineStream *self, int number)
+{
+  if (number != EAGAIN && number != EINTR && number != EPIPE && !self->is_unix)
+    self->cut = TRUE;
+}
+
 /* What the program wrote, into the session; at most READ_AT_ONCE. */
 static void
 pull (EngineStream *self)
@@ -64,7 +74,12 @@ pull (EngineStream *self)
   if (got < 0 && errno == EAGAIN)
     return;
   self->reading = FALSE;
-  if (got == 0)
+  if (got < 0 && errno == ECONNRESET && self->is_unix) {
+    if (self->writing)
+      stop_writing (self);
+    got = 0;
+  }
+  if (got == 0 && !self->cut)
     hypha_session_stream_finish (session, self->stream);
   else
     hypha_session_stream_reset (session, self->stream, HYPHA_CODE_APPLICATION);
@@ -87,6 +102,7 @@ hypha_engine_stream_deliver (HyphaSession *session, HyphaSessionStream *stream, 
     /* The session must not be called from here: the held bytes come up again as READABLE, and push
      * finds the error. */
     self->blocked = errno == EAGAIN;
+    note_error (self, errno);
     return 0;
   }
   atomic_fetch_add (&self->info->received, (guint64) put);
@@ -115,6 +131,7 @@ hypha_engine_stream_push (EngineStream *self)
     } else if (errno == EAGAIN) {
       self->blocked = TRUE;
     } else if (errno != EINTR) {
+      note_error (self, errno);
       stop_writing (self);
     }
   }
@@ -137,7 +154,7 @@ ready (HyphaWatch *watch, guint32 events)
   if (self->reading && events & (EPOLLIN | EPOLLERR | EPOLLHUP))
     pull (self);
   /* The program has closed both its ends, and epoll would go on to say so. */
-  if (events & EPOLLHUP && !self->reading && self->writing)
+  if (events & (EPOLLHUP | EPOLLERR) && !self->reading && self->writing)
     stop_writing (self);
   hypha_engine_stream_update (self);
   hypha_engine_work (engine);
@@ -147,6 +164,8 @@ void
 hypha_engine_stream_update (EngineStream *self)
 {
   guint32 events = 0;
+  /* It has said all it had to say, but while it is there it may read. */
+  gboolean may_hang_up = self->writing && !self->reading;
 
   if (self->fd < 0)
     return;
@@ -157,7 +176,7 @@ hypha_engine_stream_update (EngineStream *self)
 
   /* A descriptor that is watched for nothing would still wake the worker, for ever, once it has
    * hung up. */
-  if (events == 0)
+  if (events == 0 && !may_hang_up)
     hypha_watch_stop (&self->watch);
   else if (self->watch.worker != NULL)
     hypha_watch_set_events (&self->watch, events);
@@ -172,6 +191,11 @@ hypha_engine_stream_update (EngineStream *self)
 void
 hypha_engine_stream_attach (EngineStream *self, int fd, gboolean target)
 {
+  int domain = AF_UNIX;
+  socklen_t length = sizeof domain;
+
+  getsockopt (fd, SOL_SOCKET, SO_DOMAIN, &domain, &length);
+  self->is_unix = domain == AF_UNIX;
   self->fd = fd;
   self->target = target;
   self->reading = self->writing = TRUE;

@@ -217,6 +217,9 @@ hypha_node_link_is_twin (HyphaNodeLink *self, HyphaNodeLink *other)
   const char *host = hypha_channel_get_host (hypha_link_get_channel (self->link));
 
   return host != NULL && g_str_equal (self->scheme, other->scheme) &&
+         /* Another life of the peer, a clone or after a restart, has links of its own. */
+         memcmp (hypha_link_get_peer_instance (self->link),
+                 hypha_link_get_peer_instance (other->link), sizeof (HyphaInstance)) == 0 &&
          g_strcmp0 (host, hypha_channel_get_host (hypha_link_get_channel (other->link))) == 0;
 }
 

@@ -24,17 +24,19 @@ vouched_for (HyphaChannel *channel)
 }
 
 static gboolean
-plain_is_fine (HyphaNode *self, HyphaChannel *channel, const HyphaNodeId *id)
+plain_is_fine (HyphaNode *self, HyphaChannel *channel, const HyphaNodeId *id,
+               HyphaEndpoint *dialled)
 {
   switch (id != NULL ? hypha_trust_get_tls (self->trust, id) : HYPHA_TRUST_TLS_AUTO) {
   case HYPHA_TRUST_TLS_NEVER:
     return TRUE;
   case HYPHA_TRUST_TLS_ALWAYS:
-    return FALSE;
+    return FALSE; /* whatever an endpoint says */
   case HYPHA_TRUST_TLS_AUTO:
     break;
   }
-  return vouched_for (channel);
+  return vouched_for (channel) ||
+         (dialled != NULL && g_strcmp0 (hypha_endpoint_get_option (dialled, "tls"), "never") == 0);
 }
 
 /* The user's cost for the endpoint, or its scheme; else the transport's own. */
@@ -76,17 +78,59 @@ priced_endpoint (HyphaChannel *channel, HyphaDialler *dialler)
   return remote != NULL ? remote : hypha_channel_get_local (channel);
 }
 
+/* Those that are coming up too, which no list shows yet. */
+static GPtrArray *
+all_links (HyphaNode *self)
+{
+  GPtrArray *all = g_ptr_array_new_with_free_func (g_object_unref);
+
+  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->peers)); i++) {
+    g_autoptr (HyphaNodePeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i);
+
+    g_ptr_array_extend_and_steal (all, hypha_node_peer_dup_links (peer));
+  }
+  return all;
+}
+
 void
 hypha_node_apply_link_costs (HyphaNode *self)
 {
-  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->links)); i++) {
-    g_autoptr (HyphaNodeLink) link = g_list_model_get_item (G_LIST_MODEL (self->links), i);
+  g_autoptr (GPtrArray) links = all_links (self);
+
+  for (guint i = 0; i < links->len; i++) {
+    HyphaNodeLink *link = links->pdata[i];
     HyphaNodePeer *peer = hypha_node_find (self, hypha_node_link_get_peer_id (link));
     HyphaEndpoint *endpoint = priced_endpoint (
         hypha_link_get_channel (hypha_node_link_get_link (link)), dialler_of (self, link));
 
     if (peer != NULL && endpoint != NULL)
       hypha_node_peer_set_link_cost (peer, link, static_cost (self, endpoint));
+  }
+}
+
+/* What came in under earlier trust and would not come in now. */
+void
+hypha_node_close_forbidden_links (HyphaNode *self)
+{
+  g_autoptr (GPtrArray) links = all_links (self);
+
+  for (guint i = 0; i < links->len; i++) {
+    HyphaNodeLink *mirror = links->pdata[i];
+    HyphaLink *link = hypha_node_link_get_link (mirror);
+    const HyphaNodeId *id = hypha_node_link_get_peer_id (mirror);
+    HyphaChannel *channel = hypha_link_get_channel (link);
+    HyphaDialler *dialler = dialler_of (self, mirror);
+    HyphaEndpoint *dialled = dialler != NULL                  ? hypha_dialler_get_endpoint (dialler)
+                             : hypha_link_is_initiator (link) ? hypha_channel_get_remote (channel)
+                                                              : NULL;
+    gboolean admitted = hypha_trust_admits (self->trust, id, channel, dialled);
+    HyphaNodePeer *peer = hypha_node_find (self, id);
+
+    if (peer != NULL && (!admitted || (hypha_link_get_class (link) == HYPHA_LINK_PLAIN &&
+                                       !plain_is_fine (self, channel, id, dialled))))
+      hypha_node_peer_close_link (peer, mirror, HYPHA_AWAY_REQUESTED, HYPHA_ERROR_NOT_TRUSTED,
+                                  admitted ? "the peer's 'tls' is 'always' now"
+                                           : "the peer is bound to other endpoints now");
   }
 }
 
@@ -157,11 +201,10 @@ on_connected (HyphaDialler *dialler, HyphaChannel *channel, const HyphaNodeId *w
   HyphaNode *self = user_data;
   HyphaLinkParameters p = link_parameters (self, hypha_dialler_get_endpoint (dialler));
   const HyphaNodeId *known = hypha_dialler_get_peer (dialler);
-  const char *option = hypha_endpoint_get_option (hypha_dialler_get_endpoint (dialler), "tls");
 
   p.initiator = TRUE;
   p.wanted = wanted;
-  p.start_tls = tls || !(plain_is_fine (self, channel, known) || g_strcmp0 (option, "never") == 0);
+  p.start_tls = tls || !plain_is_fine (self, channel, known, hypha_dialler_get_endpoint (dialler));
   hypha_admission_begin (self->admission, channel, &p, dialler, hypha_node_pick_worker (self));
 }
 
@@ -244,8 +287,8 @@ judge (HyphaNode *self, HyphaLink *link, HyphaDialler *dialler)
                hypha_trust_get_name (self->trust, id), where_from (link));
     return HYPHA_REJECT_NOT_TRUSTED;
   }
-  if (hypha_link_get_class (link) == HYPHA_LINK_PLAIN && !plain_is_fine (self, channel, id) &&
-      !(dialled != NULL && g_strcmp0 (hypha_endpoint_get_option (dialled, "tls"), "never") == 0))
+  if (hypha_link_get_class (link) == HYPHA_LINK_PLAIN &&
+      !plain_is_fine (self, channel, id, dialled))
     return HYPHA_REJECT_TLS_REQUIRED;
   peer = hypha_node_find (self, id);
   if (peer != NULL && hypha_node_peer_n_links (peer) >= HYPHA_NODE_MAX_LINKS_PER_PEER)
@@ -269,7 +312,7 @@ make_mirror (HyphaNode *self, HyphaLink *link, HyphaDialler *dialler)
 static void
 on_decide (HyphaCandidateLink *candidate, gpointer user_data)
 {
-  HyphaNode *self = user_data;
+  g_autoptr (HyphaNode) self = g_object_ref (user_data);
   HyphaLink *link = hypha_candidate_link_get_link (candidate);
   g_autoptr (HyphaDialler) dialler = NULL;
   g_autoptr (HyphaNodeLink) mirror = NULL;
@@ -282,6 +325,8 @@ on_decide (HyphaCandidateLink *candidate, gpointer user_data)
     hypha_dialler_met (dialler, hypha_link_get_peer (link));
   }
   code = judge (self, link, dialler);
+  if (self->stopped)
+    return; /* by whoever was told of a pending peer; the candidate is gone */
   peer = hypha_node_find (self, hypha_link_get_peer (link));
   if (code == 0 && peer == NULL)
     code = HYPHA_REJECT_NOT_TRUSTED;
@@ -324,7 +369,7 @@ const HyphaAdmissionEvents hypha_node_admission_events = { .decide = on_decide,
 static void
 on_link_up (HyphaNodePeer *peer, HyphaNodeLink *link, gpointer user_data)
 {
-  HyphaNode *self = user_data;
+  g_autoptr (HyphaNode) self = g_object_ref (user_data);
   HyphaDialler *dialler = dialler_of (self, link);
   HyphaNodeLink *twin = hypha_node_peer_find_twin (peer, link);
 
@@ -345,7 +390,7 @@ on_link_up (HyphaNodePeer *peer, HyphaNodeLink *link, gpointer user_data)
 static void
 on_link_closed (HyphaNodePeer *peer, HyphaNodeLink *link, const GError *error, gpointer user_data)
 {
-  HyphaNode *self = user_data;
+  g_autoptr (HyphaNode) self = g_object_ref (user_data);
   HyphaDialler *dialler = dialler_of (self, link);
   HyphaNodeLink *twin;
   HyphaRejectCode code = hypha_link_get_rejected (hypha_node_link_get_link (link), NULL);

@@ -46,6 +46,8 @@ HyphaWorker *hypha_node_pick_worker (HyphaNode *self);
 HyphaNodePeer *hypha_node_find (HyphaNode *self, const HyphaNodeId *id);
 /* Notes that somebody who is not trusted was met. */
 void hypha_node_note_pending (HyphaNode *self, const HyphaNodeId *id, const char *from);
+/* Of those who are not trusted, the eldest go until MOST are left; whether any had to. */
+gboolean hypha_node_limit_pending (HyphaNode *self, guint most);
 void hypha_node_remove_peer (HyphaNode *self, HyphaNodePeer *peer);
 /* Drops diallers and doors that have had their one chance; later, for somebody may be calling from
  * within one. */
@@ -58,6 +60,7 @@ extern const HyphaDoorEvents hypha_node_door_events;
 extern const HyphaDiallerEvents hypha_node_dialler_events;
 HyphaSessionLimits hypha_node_session_limits (HyphaNode *self);
 void hypha_node_apply_link_costs (HyphaNode *self);
+void hypha_node_close_forbidden_links (HyphaNode *self);
 void hypha_node_hurry_diallers (HyphaNode *self);
 void hypha_node_refresh_dialling (HyphaNode *self);
 void hypha_node_drop_dialler (HyphaNode *self, guint index);

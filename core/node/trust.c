@@ -164,6 +164,7 @@ gboolean
 hypha_trust_set (HyphaTrust *self, GVariant *trusted, GError **error)
 {
   g_autoptr (GHashTable) entries = table_new ();
+  g_autoptr (GHashTable) names = g_hash_table_new (g_str_hash, g_str_equal);
   GVariantIter iter;
   const char *text;
   GVariant *items;
@@ -186,6 +187,12 @@ hypha_trust_set (HyphaTrust *self, GVariant *trusted, GError **error)
       return FALSE;
     }
     g_hash_table_replace (entries, &entry->id, entry);
+    if (!g_hash_table_add (names, entry->name)) {
+      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                   "trusted-peers, entry '%s': the name '%s' belongs to another entry already",
+                   text, entry->name);
+      return FALSE;
+    }
   }
   g_hash_table_unref (self->entries);
   self->entries = g_steal_pointer (&entries);

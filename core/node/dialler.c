@@ -141,6 +141,7 @@ try_after (HyphaDialler *self, guint delay)
 void
 hypha_dialler_failed (HyphaDialler *self, const GError *error, gboolean tls_required)
 {
+  g_autoptr (HyphaDialler) kept = hypha_dialler_ref (self); /* whoever waits may drop it */
   gboolean lived_long = self->link != NULL && self->state == HYPHA_DIALLER_UP &&
                         g_get_monotonic_time () - hypha_node_link_get_born (self->link) > CALM;
 
@@ -159,6 +160,8 @@ hypha_dialler_failed (HyphaDialler *self, const GError *error, gboolean tls_requ
   self->trouble = g_strdup (error->message);
   g_message ("%s: %s", hypha_endpoint_to_string (self->endpoint), error->message);
   answer_waiters (self, error);
+  if (kept->stopped)
+    return;
 
   /* Both ends of a lost link, and many guests of one host, must not dial in step. */
   try_after (self, (guint) g_random_int_range ((gint32) (self->wait / 2), (gint32) self->wait + 1));
@@ -347,5 +350,6 @@ hypha_dialler_expect (HyphaDialler *self, const HyphaNodeId *id)
 gboolean
 hypha_dialler_is_spent (HyphaDialler *self)
 {
-  return !self->permanent && self->tried && !self->was_up && self->state == HYPHA_DIALLER_WAITING;
+  return !self->permanent && self->tried && !self->was_up && self->waiters->len == 0 &&
+         self->state == HYPHA_DIALLER_WAITING;
 }

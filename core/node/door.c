@@ -10,6 +10,7 @@ struct _HyphaDoor {
   HyphaLoader *loader;
   char *uri;
   gboolean permanent, closed, failed;
+  gboolean was_open; /* at least once: then whoever asked for it was told that it is */
   HyphaDoorEvents events;
   gpointer user_data;
   HyphaTransport *transport;
@@ -117,7 +118,7 @@ failed (HyphaDoor *self, const GError *error)
   self->trouble = g_strdup (error->message);
   self->failed = TRUE;
   answer_waiters (self, error);
-  if (self->permanent && self->timer == 0)
+  if ((self->permanent || self->was_open) && !self->closed && self->timer == 0)
     self->timer = g_timeout_add (RETRY_MS, timer_fired, self);
   self->events.changed (self, self->user_data);
 }
@@ -155,6 +156,7 @@ listen_done (GObject *source, GAsyncResult *result, gpointer user_data)
   self->transport = g_object_ref (HYPHA_TRANSPORT (source));
   self->listener = g_steal_pointer (&listener);
   self->failed = FALSE;
+  self->was_open = TRUE;
   g_clear_pointer (&self->trouble, g_free);
   g_signal_connect (self->listener, "accepted", G_CALLBACK (on_accepted), self);
   g_signal_connect (self->listener, "failed", G_CALLBACK (on_failed), self);
@@ -263,5 +265,5 @@ hypha_door_set_permanent (HyphaDoor *self, gboolean permanent)
 gboolean
 hypha_door_is_spent (HyphaDoor *self)
 {
-  return !self->permanent && self->failed;
+  return !self->permanent && self->failed && !self->was_open;
 }

@@ -4,6 +4,14 @@
 
 #define DEFAULT_TIMEOUT_MS 15000
 
+static gboolean
+return_if_stopped (HyphaNode *self, GTask *task)
+{
+  if (self->stopped)
+    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED, "this node has stopped");
+  return self->stopped;
+}
+
 /* ---- connect ---- */
 
 typedef struct {
@@ -131,6 +139,8 @@ hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *optio
   Connecting *connecting;
 
   g_task_set_source_tag (task, hypha_node_connect_async);
+  if (return_if_stopped (self, task))
+    return;
   if (options != NULL && !read_options (options, &timeout, &expected, &expects, &error)) {
     g_task_return_error (task, g_steal_pointer (&error));
     return;
@@ -201,6 +211,8 @@ hypha_node_listen_async (HyphaNode *self, const char *endpoint, GCancellable *ca
   HyphaDoor *door = NULL;
 
   g_task_set_source_tag (task, hypha_node_listen_async);
+  if (return_if_stopped (self, task))
+    return;
   for (guint i = 0; i < self->doors->len && parsed != NULL; i++)
     if (g_str_equal (hypha_door_get_uri (self->doors->pdata[i]), endpoint))
       door = self->doors->pdata[i];

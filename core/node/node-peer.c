@@ -26,6 +26,8 @@ struct _HyphaNodePeer {
   GHashTable *streams;      /* guint64 key, of PeerStream */
   guint64 last_key;         /* of streams opened here; even */
   guint64 past_rx, past_tx; /* of links that have closed */
+  guint max_incoming;
+  guint n_incoming; /* not answered yet, also of streams that have ended meanwhile */
 };
 
 /* A stream as the main thread knows it. */
@@ -334,6 +336,7 @@ hypha_incoming_get_id (HyphaIncoming *self)
 static void
 incoming_free (HyphaIncoming *self)
 {
+  self->peer->n_incoming--;
   g_object_unref (self->peer);
   hypha_stream_info_unref (self->info);
   g_free (self);
@@ -384,7 +387,11 @@ stream_incoming (HyphaNodePeer *self, HyphaStreamInfo *info)
   peer_stream_new (self, info);
   incoming->peer = g_object_ref (self);
   incoming->info = hypha_stream_info_ref (info);
-  self->events.incoming (self, incoming, self->user_data);
+  /* The peer may end its streams and open others, but not so the waiting for what they led to. */
+  if (++self->n_incoming > self->max_incoming)
+    hypha_incoming_refuse (incoming, HYPHA_ERROR_BUSY);
+  else
+    self->events.incoming (self, incoming, self->user_data);
 }
 
 /* ---- news of the engine ---- */
@@ -407,7 +414,8 @@ link_closed (HyphaNodePeer *self, HyphaNodeLink *link, const GError *error)
 static void
 on_news (const HyphaNews *news, gpointer user_data)
 {
-  HyphaNodePeer *self = user_data;
+  /* Whoever is told may stop the node, and the engine's reference goes with it. */
+  g_autoptr (HyphaNodePeer) self = g_object_ref (user_data);
 
   switch (news->type) {
   case HYPHA_NEWS_LINK_UP:
@@ -473,6 +481,7 @@ hypha_node_peer_adopt (HyphaNodePeer *self, HyphaNodeLink *link,
     p.func = on_news;
     p.user_data = g_object_ref (self); /* until HYPHA_NEWS_GONE */
     self->worker = p.worker;
+    self->max_incoming = p.limits.streams;
     self->engine = hypha_engine_new (&p);
   }
   g_ptr_array_add (self->links, g_object_ref (link));
@@ -491,6 +500,7 @@ void
 hypha_node_peer_set_limits (HyphaNodePeer *self, const HyphaSessionLimits *limits,
                             gint64 ping_interval, gint64 link_timeout)
 {
+  self->max_incoming = limits->streams;
   if (self->engine != NULL)
     hypha_engine_set_limits (self->engine, limits, ping_interval, link_timeout);
 }

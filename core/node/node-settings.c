@@ -27,12 +27,26 @@ hypha_node_set_limits (HyphaNode *self, const HyphaNodeLimits *limits)
   self->limits = *limits;
   session = hypha_node_session_limits (self);
   hypha_admission_set_limits (self->admission, &admission);
+  hypha_node_limit_pending (self, limits->max_pending_peers);
   for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->peers)); i++) {
     g_autoptr (HyphaNodePeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i);
 
     hypha_node_peer_set_limits (peer, &session, (gint64) limits->ping_interval * 1000,
                                 (gint64) limits->link_timeout * 1000);
   }
+}
+
+static gboolean
+same_door (gconstpointer a, gconstpointer b)
+{
+  return g_str_equal (hypha_door_get_uri ((HyphaDoor *) a), hypha_door_get_uri ((HyphaDoor *) b));
+}
+
+static gboolean
+same_dialler (gconstpointer a, gconstpointer b)
+{
+  return g_str_equal (hypha_dialler_get_uri ((HyphaDialler *) a),
+                      hypha_dialler_get_uri ((HyphaDialler *) b));
 }
 
 gboolean
@@ -53,7 +67,10 @@ hypha_node_set_listen (HyphaNode *self, const char *const *endpoints, GError **e
       g_prefix_error (error, "listen, entry '%s': ", endpoints[i]);
       return FALSE;
     }
-    g_ptr_array_add (wanted, door);
+    if (g_ptr_array_find_with_equal_func (wanted, door, same_door, NULL))
+      hypha_door_unref (door);
+    else
+      g_ptr_array_add (wanted, door);
   }
   for (guint i = self->doors->len; i > 0; i--) {
     HyphaDoor *door = self->doors->pdata[i - 1];
@@ -94,7 +111,10 @@ hypha_node_set_peers (HyphaNode *self, const char *const *endpoints, GError **er
       g_prefix_error (error, "peers, entry '%s': ", endpoints[i]);
       return FALSE;
     }
-    g_ptr_array_add (wanted, dialler);
+    if (g_ptr_array_find_with_equal_func (wanted, dialler, same_dialler, NULL))
+      hypha_dialler_unref (dialler);
+    else
+      g_ptr_array_add (wanted, dialler);
   }
   /* An endpoint that is no longer wanted is dialled no more; a link over it stays. */
   for (guint i = self->diallers->len; i > 0; i--)

@@ -51,23 +51,18 @@ is_pending (HyphaNodePeer *peer)
 }
 
 /* Whoever floods the door with fresh keys pushes out only others of that kind: the eldest goes. */
-static void
-limit_pending (HyphaNode *self)
+gboolean
+hypha_node_limit_pending (HyphaNode *self, guint most)
 {
-  HyphaNodePeer *eldest = NULL;
   guint n = 0;
 
-  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->peers)); i++) {
-    g_autoptr (HyphaNodePeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i);
+  for (guint i = g_list_model_get_n_items (G_LIST_MODEL (self->peers)); i > 0; i--) {
+    g_autoptr (HyphaNodePeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i - 1);
 
-    if (!is_pending (peer))
-      continue;
-    if (eldest == NULL)
-      eldest = peer;
-    n++;
+    if (is_pending (peer) && ++n > most)
+      hypha_node_remove_peer (self, peer);
   }
-  if (n >= self->limits.max_pending_peers && eldest != NULL)
-    hypha_node_remove_peer (self, eldest);
+  return n > most;
 }
 
 void
@@ -76,10 +71,15 @@ hypha_node_note_pending (HyphaNode *self, const HyphaNodeId *id, const char *fro
   HyphaNodePeer *peer = hypha_node_find (self, id);
 
   if (peer == NULL) {
-    limit_pending (self);
+    /* A flood of fresh keys must not fill the log. */
+    GLogLevelFlags level =
+        hypha_node_limit_pending (self, MAX (self->limits.max_pending_peers, 1) - 1)
+            ? G_LOG_LEVEL_INFO
+            : G_LOG_LEVEL_MESSAGE;
+
     peer = add_peer (self, id);
-    g_message ("%s at %s is not trusted: hyphactl trust %s NAME lets it in",
-               hypha_node_peer_get_id_text (peer), from, hypha_node_peer_get_id_text (peer));
+    g_log (G_LOG_DOMAIN, level, "%s at %s is not trusted: hyphactl trust %s NAME lets it in",
+           hypha_node_peer_get_id_text (peer), from, hypha_node_peer_get_id_text (peer));
   }
   g_signal_emit (self, signals[PEER_PENDING], 0, hypha_node_peer_get_id_text (peer), from);
 }
@@ -104,6 +104,7 @@ apply_trust (HyphaNode *self)
     hypha_node_peer_set_name (peer, hypha_trust_get_name (self->trust, l->data));
     hypha_node_peer_set_trusted (peer, TRUE);
   }
+  hypha_node_close_forbidden_links (self);
   hypha_node_hurry_diallers (self);
 }
 
@@ -173,6 +174,7 @@ HyphaNodePeer *
 hypha_node_lookup (HyphaNode *self, const char *text, GError **error)
 {
   HyphaNodePeer *found = NULL;
+  guint n = 0;
 
   for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->peers)); i++) {
     g_autoptr (HyphaNodePeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i);
@@ -182,12 +184,13 @@ hypha_node_lookup (HyphaNode *self, const char *text, GError **error)
       continue;
     if (g_str_equal (name, text) || g_str_equal (hypha_node_peer_get_id_text (peer), text))
       return peer; /* a name or a whole id goes before a beginning */
-    if (found != NULL) {
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_AMBIGUOUS_PEER,
-                   "'%s' fits several peers: give more of the id", text);
-      return NULL;
-    }
     found = peer;
+    n++;
+  }
+  if (n > 1) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_AMBIGUOUS_PEER,
+                 "'%s' fits several peers: give more of the id", text);
+    return NULL;
   }
   if (found == NULL)
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_NO_SUCH_PEER,

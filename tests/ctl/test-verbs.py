@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-from harness import DEADLINE, HYPHACTL, Case, main, trust_each_other
+from harness import DEADLINE, HYPHACTL, Case, main, trust_each_other, wait_for
 
 # Verb to the words it takes, and to an option with a value that is out of range.
 VERBS = {
@@ -110,9 +110,22 @@ class OneNode(Case):
     def test_keys_come_in_one_order(self):
         node = self.node()
         self.assertEqual(list(json.loads(node.ctl("status", "--json").stdout)),
-                         ["id", "name", "version", "features", "listening", "peers-online", "peers-pending", "peers-other",
-                          "links"])
+                         ["id", "name", "version", "features", "listening", "troubles", "peers-online", "peers-pending",
+                          "peers-other", "links"])
         node.stop()
+
+    def test_address_that_is_taken_is_told_with_its_holder(self):
+        first = self.node("--listen", "tcp://127.0.0.1:0")
+        taken = first.listening("tcp")
+        second = self.node("--listen", taken)
+        wait_for(lambda: second.ask("status")["troubles"], "trouble")
+        self.assertIn(str(first.process.pid), second.ask("status")["troubles"][taken])
+        self.assertRegex(second.do("status"), f"Trouble +{taken}: .*{first.process.pid}")
+        # And it goes when its cause does.
+        first.stop()
+        wait_for(lambda: taken in second.ask("status")["listening"], "the address")
+        self.assertEqual(second.ask("status")["troubles"], {})
+        second.stop()
 
     def test_full_disk_is_a_failure(self):
         node = self.node()

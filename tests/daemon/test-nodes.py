@@ -167,6 +167,21 @@ class Mortal(Pair):
         self.assertIn(b"session-timeout", cat.stderr.read())
 
 
+class Reborn(Pair):
+    def test_stream_to_a_node_that_died_and_came_back_ends_as_restarted(self):
+        cat = self.beta.place.start_ctl("open", "alpha", "echo", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, bufsize=0)
+        cat.stdin.write(b"x")
+        self.assertEqual(cat.stdout.read(1), b"x")
+        self.alpha.process.kill()
+        self.alpha.process.wait(DEADLINE)
+        self.alpha = Node(self.alpha.place, "--listen", self.tcp, config="")
+        self.assertEqual(cat.wait(DEADLINE), 1)
+        self.assertIn(b"started anew", cat.stderr.read())
+        self.beta.wait_peer("alpha", state="online")
+        self.assertEqual(self.beta.ctl("open", "alpha", "echo", input="y").stdout, "y")
+
+
 class Streams(Pair):
     """hyphactl open and ping."""
 

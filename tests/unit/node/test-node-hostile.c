@@ -1,0 +1,949 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What goes wrong in a node when callers, peers and programs behave as badly as they may. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "node/node.h"
+#include "service/services.h"
+
+#define DEADLINE (20 * G_TIME_SPAN_SECOND)
+
+typedef struct {
+  HyphaIdentity *identity;
+  HyphaLoader *loader;
+  HyphaNode *node;
+  HyphaServices *services;
+} Side;
+
+typedef struct {
+  char *dir;
+  Side a, b;
+} Fixture;
+
+static void
+side_up (Side *side, HyphaIdentity *identity, const char *name)
+{
+  static const char *const directories[] = { HYPHA_TEST_TCP_DIR, HYPHA_TEST_UNIX_DIR, NULL };
+  g_autoptr (GError) error = NULL;
+
+  side->identity = identity;
+  side->loader = hypha_loader_new (directories);
+  hypha_loader_start (side->loader);
+  side->node = hypha_node_new (identity, side->loader, 1, &error);
+  g_assert_no_error (error);
+  g_assert_true (hypha_node_set_name (side->node, name, &error));
+  side->services = hypha_services_new (side->node);
+}
+
+static void
+side_down (Side *side)
+{
+  if (side->node != NULL)
+    hypha_node_stop (side->node);
+  g_clear_object (&side->services);
+  g_clear_object (&side->node);
+  g_clear_object (&side->loader);
+}
+
+/* alpha has the lower id: it is the one that closes twins. */
+static void
+set_up (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  HyphaIdentity *lower = hypha_identity_generate (NULL), *higher = hypha_identity_generate (NULL);
+
+  if (hypha_node_id_compare (hypha_identity_get_id (lower), hypha_identity_get_id (higher)) > 0) {
+    HyphaIdentity *other = lower;
+
+    lower = higher;
+    higher = other;
+  }
+  f->dir = g_dir_make_tmp ("hypha-node-XXXXXX", &error);
+  g_assert_no_error (error);
+  side_up (&f->a, lower, "alpha");
+  side_up (&f->b, higher, "beta");
+}
+
+static void
+tear_down (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GDir) dir = NULL;
+  const char *name;
+
+  side_down (&f->a);
+  side_down (&f->b);
+  hypha_identity_unref (f->a.identity);
+  hypha_identity_unref (f->b.identity);
+  dir = g_dir_open (f->dir, 0, NULL);
+  while ((name = g_dir_read_name (dir)) != NULL) {
+    g_autofree char *path = g_build_filename (f->dir, name, NULL);
+
+    g_unlink (path);
+  }
+  g_assert_cmpint (g_rmdir (f->dir), ==, 0);
+  g_free (f->dir);
+}
+
+/* ---- waiting for what has to come ---- */
+
+static gboolean
+wake (gpointer data)
+{
+  return G_SOURCE_CONTINUE;
+}
+
+#define wait_until(condition)                                  \
+  G_STMT_START                                                 \
+  {                                                            \
+    gint64 give_up_ = g_get_monotonic_time () + DEADLINE;      \
+    guint tick_ = g_timeout_add (5, wake, NULL);               \
+    while (!(condition) && g_get_monotonic_time () < give_up_) \
+      g_main_context_iteration (NULL, TRUE);                   \
+    g_source_remove (tick_);                                   \
+    g_assert_true (condition);                                 \
+  }                                                            \
+  G_STMT_END
+
+static void
+keep_result (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  GAsyncResult **place = user_data;
+
+  *place = g_object_ref (result);
+}
+
+static char *
+listen_on (Side *side, const char *endpoint)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  char *bound;
+
+  hypha_node_listen_async (side->node, endpoint, NULL, keep_result, &result);
+  wait_until (result != NULL);
+  bound = hypha_node_listen_finish (side->node, result, &error);
+  g_assert_no_error (error);
+  return bound;
+}
+
+static HyphaNodePeer *
+dial (Side *side, const char *endpoint, GVariant *options, GError **error)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GVariant) owned = options != NULL ? g_variant_ref_sink (options) : NULL;
+
+  hypha_node_connect_async (side->node, endpoint, owned, NULL, keep_result, &result);
+  wait_until (result != NULL);
+  return hypha_node_connect_finish (side->node, result, error);
+}
+
+static HyphaStream *
+open_stream (HyphaNodePeer *peer, const char *service, GError **error)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+
+  hypha_peer_open_stream_async (HYPHA_PEER (peer), service, 10000, NULL, keep_result, &result);
+  wait_until (result != NULL);
+  return hypha_peer_open_stream_finish (HYPHA_PEER (peer), result, error);
+}
+
+static char *
+id_of (Side *side)
+{
+  return hypha_node_id_to_string (hypha_node_get_id (side->node));
+}
+
+static void
+trust (Side *side, Side *other, const char *name)
+{
+  g_autofree char *id = id_of (other);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (hypha_node_trust (side->node, id, name, &error));
+  g_assert_no_error (error);
+}
+
+static void
+trust_each_other (Fixture *f)
+{
+  trust (&f->a, &f->b, "beta");
+  trust (&f->b, &f->a, "alpha");
+}
+
+static char *
+unix_endpoint (Fixture *f)
+{
+  return g_strdup_printf ("unix://%s/b.sock", f->dir);
+}
+
+static HyphaNodePeer *
+peer_of (Side *side, const char *name)
+{
+  g_autoptr (GError) error = NULL;
+  HyphaNodePeer *peer = hypha_node_lookup (side->node, name, &error);
+
+  g_assert_no_error (error);
+  return peer;
+}
+
+static guint
+n_links (Side *side)
+{
+  return g_list_model_get_n_items (hypha_node_get_links (side->node));
+}
+
+static gsize
+n_streams (HyphaNodePeer *peer)
+{
+  g_autoptr (GVariant) streams = hypha_node_peer_dup_streams (peer);
+
+  return g_variant_n_children (streams);
+}
+
+/* By the program at this end, on the only stream. */
+static guint64
+n_sent (HyphaNodePeer *peer)
+{
+  g_autoptr (GVariant) streams = hypha_node_peer_dup_streams (peer);
+  g_autoptr (GVariant) stream = g_variant_get_child_value (streams, 0);
+  guint64 sent = 0;
+
+  g_variant_lookup (stream, "sent", "t", &sent);
+  return sent;
+}
+
+static guint
+n_descriptors (void)
+{
+  g_autoptr (GDir) dir = g_dir_open ("/proc/self/fd", 0, NULL);
+  guint n = 0;
+
+  while (g_dir_read_name (dir) != NULL)
+    n++;
+  return n;
+}
+
+/* ---- callbacks that stop the node ---- */
+
+typedef struct {
+  Side *side;
+  gboolean done;
+} Stopping;
+
+static void
+connect_failed_so_stop (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Stopping *stopping = user_data;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (hypha_node_connect_finish (HYPHA_NODE (source), result, &error));
+  hypha_node_stop (stopping->side->node);
+  stopping->done = TRUE;
+}
+
+static void
+test_stop_when_the_peer_rejects (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  Stopping stopping = { .side = &f->a };
+
+  trust (&f->a, &f->b, "beta");
+  hypha_node_connect_async (f->a.node, bound, NULL, NULL, connect_failed_so_stop, &stopping);
+  wait_until (stopping.done);
+}
+
+static void
+close_at_once (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GSocketConnection) connection =
+      g_socket_listener_accept_finish (G_SOCKET_LISTENER (source), result, NULL, NULL);
+
+  if (connection != NULL)
+    g_io_stream_close (G_IO_STREAM (connection), NULL, NULL);
+}
+
+static void
+test_stop_when_the_handshake_fails (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GSocketListener) program = g_socket_listener_new ();
+  guint16 port = g_socket_listener_add_any_inet_port (program, NULL, NULL);
+  g_autofree char *endpoint = g_strdup_printf ("tcp://127.0.0.1:%u", port);
+  Stopping stopping = { .side = &f->a };
+
+  g_socket_listener_accept_async (program, NULL, close_at_once, NULL);
+  hypha_node_connect_async (f->a.node, endpoint, NULL, NULL, connect_failed_so_stop, &stopping);
+  wait_until (stopping.done);
+}
+
+static void
+test_stop_when_nobody_listens (Fixture *f, gconstpointer data)
+{
+  g_autofree char *endpoint = unix_endpoint (f);
+  Stopping stopping = { .side = &f->a };
+
+  hypha_node_connect_async (f->a.node, endpoint, NULL, NULL, connect_failed_so_stop, &stopping);
+  wait_until (stopping.done);
+}
+
+static void
+open_failed_so_stop (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Stopping *stopping = user_data;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (hypha_peer_open_stream_finish (HYPHA_PEER (source), result, &error));
+  hypha_node_stop (stopping->side->node);
+  stopping->done = TRUE;
+}
+
+static void
+test_stop_when_a_stream_is_refused (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autoptr (GError) error = NULL;
+  HyphaNodePeer *peer;
+  Stopping stopping = { .side = &f->a };
+
+  trust_each_other (f);
+  peer = dial (&f->a, bound, NULL, &error);
+  g_assert_no_error (error);
+  hypha_peer_open_stream_async (HYPHA_PEER (peer), "nonsense", 10000, NULL, open_failed_so_stop,
+                                &stopping);
+  g_object_unref (peer);
+  wait_until (stopping.done);
+}
+
+static void
+link_lost_so_stop (HyphaPeer *peer, const char *from, const char *to, const char *reason,
+                   gpointer user_data)
+{
+  Stopping *stopping = user_data;
+
+  if (*to != '\0')
+    return;
+  hypha_node_stop (stopping->side->node);
+  stopping->done = TRUE;
+}
+
+static void
+test_stop_when_the_last_link_is_lost (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autoptr (GError) error = NULL;
+  HyphaNodePeer *peer;
+  Stopping stopping = { .side = &f->a };
+
+  trust_each_other (f);
+  peer = dial (&f->a, bound, NULL, &error);
+  g_assert_no_error (error);
+  wait_until (hypha_node_peer_get_best_link (peer) != NULL);
+  g_signal_connect (peer, "link-changed", G_CALLBACK (link_lost_so_stop), &stopping);
+  g_object_unref (peer);
+  wait_until (hypha_node_peer_get_best_link (peer_of (&f->b, "alpha")) != NULL);
+  hypha_node_link_close (hypha_node_peer_get_best_link (peer_of (&f->b, "alpha")));
+  wait_until (stopping.done);
+}
+
+static void
+test_stopped_node_neither_dials_nor_listens (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+
+  trust_each_other (f);
+  hypha_node_stop (f->a.node);
+  g_assert_null (dial (&f->a, bound, NULL, &error));
+  g_assert_nonnull (error);
+  g_clear_error (&error);
+  hypha_node_listen_async (f->a.node, "tcp://127.0.0.1:0", NULL, keep_result, &result);
+  wait_until (result != NULL);
+  g_assert_null (hypha_node_listen_finish (f->a.node, result, &error));
+  g_assert_nonnull (error);
+}
+
+/* ---- connect ---- */
+
+typedef struct {
+  const char *endpoint;
+  GAsyncResult *second;
+} Retry;
+
+static void
+try_once_more (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Retry *retry = user_data;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (hypha_node_connect_finish (HYPHA_NODE (source), result, &error));
+  hypha_node_connect_async (HYPHA_NODE (source), retry->endpoint, NULL, NULL, keep_result,
+                            &retry->second);
+}
+
+static void
+test_retry_from_the_callback_is_a_try (Fixture *f, gconstpointer data)
+{
+  g_autofree char *endpoint = unix_endpoint (f);
+  g_autoptr (GError) error = NULL;
+  Retry retry = { .endpoint = endpoint };
+
+  hypha_node_connect_async (f->a.node, endpoint, NULL, NULL, try_once_more, &retry);
+  wait_until (retry.second != NULL);
+  g_assert_null (hypha_node_connect_finish (f->a.node, retry.second, &error));
+  g_object_unref (retry.second);
+  g_assert_cmpstr (error->message, !=, "");
+  g_assert_null (strstr (error->message, "no longer dialled"));
+}
+
+static void
+test_expected_id_holds_where_a_link_is_up (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autoptr (HyphaIdentity) third = hypha_identity_generate (NULL);
+  g_autofree char *other = hypha_node_id_to_string (hypha_identity_get_id (third));
+  g_autoptr (HyphaNodePeer) peer = NULL, wrong = NULL;
+  g_autoptr (GError) error = NULL;
+
+  trust_each_other (f);
+  peer = dial (&f->a, bound, NULL, &error);
+  g_assert_no_error (error);
+  wrong = dial (&f->a, bound, g_variant_new_parsed ("{'expect-id': <%s>}", other), &error);
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_WRONG_ID);
+}
+
+/* ---- twins ---- */
+
+/* A clone, or a restarted node behind a link that has not been noticed to be dead. */
+static void
+test_two_lives_of_a_peer_are_no_twins (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->a, "tcp://127.0.0.1:0");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) one = NULL, two = NULL;
+  g_autoptr (HyphaStream) stream = NULL;
+  Side clone = { 0 };
+
+  trust_each_other (f);
+  side_up (&clone, f->b.identity, "beta");
+  trust (&clone, &f->a, "alpha");
+  one = dial (&f->b, bound, NULL, &error);
+  g_assert_no_error (error);
+  wait_until (n_links (&f->a) == 1);
+  two = dial (&clone, bound, NULL, &error);
+  g_assert_no_error (error);
+  /* A stream over it goes there and back, which a GOAWAY would have overtaken. */
+  wait_until (n_links (&f->a) == 2 || n_links (&clone) == 0);
+  stream = open_stream (two, "echo", &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (n_links (&clone), ==, 1);
+  g_assert_cmpuint (n_links (&f->a), ==, 2);
+  side_down (&clone);
+}
+
+/* ---- trust ---- */
+
+static void
+test_narrower_binding_closes_what_it_forbids (Fixture *f, gconstpointer data)
+{
+  g_autofree char *on_tcp = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autofree char *unix_uri = unix_endpoint (f);
+  g_autofree char *id = id_of (&f->b);
+  g_autoptr (GVariant) trusted = g_variant_ref_sink (
+      g_variant_new_parsed ("{%s: {'name': <'beta'>, 'endpoints': <[%s]>}}", id, unix_uri));
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+
+  trust_each_other (f);
+  peer = dial (&f->a, on_tcp, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_true (hypha_node_set_trusted (f->a.node, trusted, &error));
+  wait_until (n_links (&f->a) == 0);
+}
+
+static void
+test_tls_always_closes_a_plain_link (Fixture *f, gconstpointer data)
+{
+  g_autofree char *unix_uri = unix_endpoint (f);
+  g_autofree char *bound = listen_on (&f->b, unix_uri);
+  g_autofree char *id = id_of (&f->b);
+  g_autoptr (GVariant) trusted =
+      g_variant_ref_sink (g_variant_new_parsed ("{%s: {'name': <'beta'>, 'tls': <'always'>}}", id));
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+  HyphaNodeLink *link;
+
+  trust_each_other (f);
+  peer = dial (&f->a, bound, NULL, &error);
+  g_assert_no_error (error);
+  wait_until ((link = hypha_node_peer_get_best_link (peer)) != NULL);
+  g_assert_false (hypha_node_link_get_encrypted (link));
+  g_assert_true (hypha_node_set_trusted (f->a.node, trusted, &error));
+  wait_until ((link = hypha_node_peer_get_best_link (peer)) != NULL &&
+              hypha_node_link_get_encrypted (link));
+}
+
+static void
+test_tls_always_of_a_peer_beats_never_of_an_endpoint (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autofree char *never = g_strconcat (bound, "?tls=never", NULL);
+  g_autofree char *id_a = id_of (&f->a), *id_b = id_of (&f->b);
+  g_autoptr (GVariant) at_a = g_variant_ref_sink (
+      g_variant_new_parsed ("{%s: {'name': <'beta'>, 'tls': <'always'>}}", id_b));
+  g_autoptr (GVariant) at_b = g_variant_ref_sink (
+      g_variant_new_parsed ("{%s: {'name': <'alpha'>, 'tls': <'never'>}}", id_a));
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+
+  g_assert_true (hypha_node_set_trusted (f->a.node, at_a, &error));
+  g_assert_true (hypha_node_set_trusted (f->b.node, at_b, &error));
+  peer = dial (&f->a, never, NULL, &error);
+  if (peer != NULL)
+    wait_until (hypha_node_peer_get_best_link (peer) != NULL);
+  g_assert_true (peer == NULL ||
+                 hypha_node_link_get_encrypted (hypha_node_peer_get_best_link (peer)));
+}
+
+static void
+test_lower_limit_of_pending_peers_is_kept (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  HyphaNodeLimits limits;
+
+  for (guint i = 0; i < 4; i++) {
+    g_autoptr (GError) error = NULL;
+    Side stranger = { 0 };
+
+    if (i == 3) {
+      hypha_node_limits_init (&limits);
+      limits.max_pending_peers = 2;
+      hypha_node_set_limits (f->b.node, &limits);
+    }
+    side_up (&stranger, hypha_identity_generate (NULL), "stranger");
+    trust (&stranger, &f->b, "beta");
+    g_assert_null (dial (&stranger, bound, NULL, &error));
+    side_down (&stranger);
+    hypha_identity_unref (stranger.identity);
+  }
+  g_assert_cmpuint (g_list_model_get_n_items (hypha_node_get_peers (f->b.node)), <=, 2);
+}
+
+static void
+test_name_goes_before_beginnings_of_ids (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GPtrArray) ids = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GError) error = NULL;
+  char beginning[2] = "";
+  HyphaNodePeer *found;
+
+  /* 33 ids have two with the same first letter. */
+  while (*beginning == '\0') {
+    g_autoptr (HyphaIdentity) identity = hypha_identity_generate (NULL);
+    char *id = hypha_node_id_to_string (hypha_identity_get_id (identity));
+    g_autofree char *name = g_strdup_printf ("peer-%u", ids->len);
+
+    for (guint i = 0; i < ids->len; i++)
+      if (((char *) ids->pdata[i])[0] == *id)
+        beginning[0] = *id;
+    g_ptr_array_add (ids, id);
+    g_assert_true (hypha_node_trust (f->a.node, id, name, &error));
+  }
+  trust (&f->a, &f->b, beginning);
+  found = hypha_node_lookup (f->a.node, beginning, &error);
+  g_assert_no_error (error);
+  g_assert_true (
+      hypha_node_id_equal (hypha_node_peer_get_id (found), hypha_node_get_id (f->b.node)));
+}
+
+/* ---- settings ---- */
+
+static void
+set_costs (GObject *peer, GParamSpec *pspec, gpointer user_data)
+{
+  g_autoptr (GVariant) costs = g_variant_ref_sink (g_variant_new_parsed ("{'tcp': @u 77}"));
+
+  if (hypha_peer_get_state (HYPHA_PEER (peer)) == HYPHA_PEER_CONNECTING)
+    g_assert_true (hypha_node_set_link_costs (user_data, costs, NULL));
+}
+
+static void
+test_link_costs_reach_a_link_that_is_coming_up (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+
+  trust_each_other (f);
+  g_signal_connect (peer_of (&f->a, "beta"), "notify::state", G_CALLBACK (set_costs), f->a.node);
+  peer = dial (&f->a, bound, NULL, &error);
+  g_assert_no_error (error);
+  wait_until (hypha_node_peer_get_best_link (peer) != NULL);
+  wait_until (hypha_node_link_get_static_cost (hypha_node_peer_get_best_link (peer)) == 77);
+}
+
+static void
+test_endpoint_named_twice_is_one (Fixture *f, gconstpointer data)
+{
+  g_autofree char *unix_uri = unix_endpoint (f);
+  const char *const twice[] = { unix_uri, unix_uri, NULL };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) troubles = NULL;
+  g_autofree char *bound = NULL;
+
+  g_assert_true (hypha_node_set_listen (f->b.node, twice, &error));
+  bound = listen_on (&f->b, unix_uri);
+  troubles = hypha_node_dup_troubles (f->b.node);
+  g_assert_cmpuint (g_variant_n_children (troubles), ==, 0);
+  g_assert_true (hypha_node_unlisten (f->b.node, unix_uri, &error));
+  g_assert_false (hypha_node_unlisten (f->b.node, unix_uri, NULL));
+}
+
+/* ---- streams and the programs at their ends ---- */
+
+/* A program that has said all it had to say and then goes: nobody will ever read what comes. */
+static void
+test_end_of_a_program_that_had_finished_writing_is_noticed (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autofree char *path = g_build_filename (f->dir, "target", NULL);
+  g_autofree char *target = g_strdup_printf ("unix://%s", path);
+  g_autoptr (GSocketListener) program = g_socket_listener_new ();
+  g_autoptr (GSocketAddress) address = g_unix_socket_address_new (path);
+  g_autoptr (GVariant) services =
+      g_variant_ref_sink (g_variant_new_parsed ("{'sleep': {'target': <%s>}}", target));
+  g_autoptr (GSocketConnection) accepted = NULL;
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+  g_autoptr (HyphaStream) stream = NULL;
+  GSocket *socket;
+
+  g_socket_listener_add_address (program, address, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT,
+                                 NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_socket_listener_accept_async (program, NULL, keep_result, &result);
+  trust_each_other (f);
+  g_assert_true (hypha_services_configure (f->b.services, services, &error));
+  peer = dial (&f->a, bound, NULL, &error);
+  g_assert_no_error (error);
+  stream = open_stream (peer, "sleep", &error);
+  g_assert_no_error (error);
+  wait_until (result != NULL);
+  accepted = g_socket_listener_accept_finish (program, result, NULL, &error);
+  g_assert_no_error (error);
+  socket = g_socket_connection_get_socket (accepted);
+
+  g_assert_true (hypha_stream_close_write (stream, &error));
+  /* The target has seen the end: so the engine has read it, and watches for it no more. */
+  wait_until (g_socket_condition_check (socket, G_IO_IN) & G_IO_IN);
+  g_assert_true (g_io_stream_close (G_IO_STREAM (stream), NULL, &error));
+  /* Now the target's writes have to fail, or nobody would ever tell it to give up. */
+  wait_until (g_socket_condition_check (socket, G_IO_HUP) & G_IO_HUP);
+  g_assert_true (g_io_stream_close (G_IO_STREAM (accepted), NULL, &error));
+  wait_until (n_streams (peer) == 0);
+}
+
+static void
+cancelled (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GError) error = NULL;
+  guint *n = user_data;
+
+  g_assert_null (hypha_peer_open_stream_finish (HYPHA_PEER (source), result, &error));
+  ++*n;
+}
+
+/* A target that takes its time, and a peer that opens and gives up without end. */
+static void
+test_waiting_for_a_target_is_bounded (Fixture *f, gconstpointer data)
+{
+  enum { STREAMS = 8, ROUNDS = 20 };
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autofree char *path = g_build_filename (f->dir, "target", NULL);
+  g_autofree char *target = g_strdup_printf ("unix://%s", path);
+  g_autoptr (GVariant) services =
+      g_variant_ref_sink (g_variant_new_parsed ("{'slow': {'target': <%s>}}", target));
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  int listening = socket (AF_UNIX, SOCK_STREAM, 0), waiting = socket (AF_UNIX, SOCK_STREAM, 0);
+  HyphaNodeLimits limits;
+  guint before, most = 0, answered = 0;
+
+  /* One connection fills the backlog; whoever comes after it waits. */
+  g_strlcpy (address.sun_path, path, sizeof address.sun_path);
+  g_assert_cmpint (bind (listening, (struct sockaddr *) &address, sizeof address), ==, 0);
+  g_assert_cmpint (listen (listening, 0), ==, 0);
+  g_assert_cmpint (connect (waiting, (struct sockaddr *) &address, sizeof address), ==, 0);
+
+  trust_each_other (f);
+  hypha_node_limits_init (&limits);
+  limits.max_streams = STREAMS;
+  hypha_node_set_limits (f->b.node, &limits);
+  g_assert_true (hypha_services_configure (f->b.services, services, &error));
+  peer = dial (&f->a, bound, NULL, &error);
+  g_assert_no_error (error);
+  wait_until (n_links (&f->b) == 1);
+  before = n_descriptors ();
+  for (guint round = 0; round < ROUNDS; round++) {
+    g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+
+    for (guint i = 0; i < STREAMS; i++)
+      hypha_peer_open_stream_async (HYPHA_PEER (peer), "slow", 0, cancellable, cancelled,
+                                    &answered);
+    wait_until (n_streams (peer_of (&f->b, "alpha")) > 0 || answered == (round + 1) * STREAMS);
+    g_cancellable_cancel (cancellable);
+    wait_until (answered == (round + 1) * STREAMS && n_streams (peer) == 0 &&
+                n_streams (peer_of (&f->b, "alpha")) == 0);
+    most = MAX (most, n_descriptors ());
+  }
+  g_test_message ("descriptors: %u before, %u at most", before, most);
+  g_assert_cmpuint (most - before, <=, 4 * STREAMS);
+  close (waiting);
+  close (listening);
+}
+
+static void
+test_many_streams_leave_no_descriptor (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+  guint before = 0;
+
+  trust_each_other (f);
+  peer = dial (&f->a, bound, NULL, &error);
+  g_assert_no_error (error);
+  wait_until (n_links (&f->b) == 1);
+  for (guint i = 0; i < 300; i++) {
+    g_autoptr (HyphaStream) stream = open_stream (peer, i % 3 == 2 ? "nonsense" : "echo", &error);
+
+    if (i % 3 == 2)
+      g_clear_error (&error);
+    else if (i % 3 == 1)
+      g_assert_true (hypha_node_peer_close_stream (peer, hypha_stream_get_id (stream), &error));
+    g_clear_object (&stream);
+    wait_until (n_streams (peer) == 0 && n_streams (peer_of (&f->b, "alpha")) == 0);
+    if (i == 2)
+      before = n_descriptors ();
+  }
+  wait_until (n_descriptors () <= before);
+}
+
+static void
+test_flapping_links_leave_no_descriptor (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  guint before = 0;
+
+  trust_each_other (f);
+  for (guint i = 0; i < 60; i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (HyphaNodePeer) peer = dial (&f->a, bound, NULL, &error);
+
+    g_assert_no_error (error);
+    wait_until (n_links (&f->b) == 1 && n_links (&f->a) == 1);
+    hypha_peer_disconnect_async (HYPHA_PEER (peer), NULL, NULL, NULL);
+    wait_until (n_links (&f->b) == 0 && n_links (&f->a) == 0);
+    if (i == 2)
+      before = n_descriptors ();
+  }
+  wait_until (n_descriptors () <= before);
+}
+
+typedef struct {
+  HyphaStream *stream;
+  _Atomic gsize n;
+} Pouring;
+
+static gpointer
+pour (gpointer data)
+{
+  static const guint8 bytes[65536];
+  Pouring *p = data;
+  gssize n;
+
+  while ((n = g_output_stream_write (g_io_stream_get_output_stream (G_IO_STREAM (p->stream)), bytes,
+                                     sizeof bytes, NULL, NULL)) > 0)
+    atomic_fetch_add (&p->n, (gsize) n);
+  return NULL;
+}
+
+/* A node that stops in the midst of a transfer says so, or its peer would keep the streams for
+ * session-timeout. */
+static void
+test_stop_under_load_is_told (Fixture *f, gconstpointer data)
+{
+  g_autofree char *unix_uri = unix_endpoint (f);
+  g_autofree char *bound = listen_on (&f->b, unix_uri);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL, back = NULL;
+  g_autoptr (HyphaStream) stream = NULL;
+  Pouring pouring = { 0 };
+  GThread *thread;
+
+  trust_each_other (f);
+  peer = dial (&f->a, bound, NULL, &error);
+  g_assert_no_error (error);
+  pouring.stream = stream = open_stream (peer, "discard", &error);
+  g_assert_no_error (error);
+  back = g_object_ref (peer_of (&f->b, "alpha"));
+  thread = g_thread_new ("pour", pour, &pouring);
+  wait_until (atomic_load (&pouring.n) > 32 * 1024 * 1024);
+  hypha_node_stop (f->a.node);
+  g_thread_join (thread);
+  wait_until (n_streams (back) == 0);
+}
+
+/* ---- targets that reset ---- */
+
+static int
+listen_for_target (char **endpoint)
+{
+  struct sockaddr_in address = { .sin_family = AF_INET,
+                                 .sin_addr.s_addr = g_htonl (INADDR_LOOPBACK) };
+  socklen_t length = sizeof address;
+  int fd = socket (AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+  g_assert_cmpint (bind (fd, (struct sockaddr *) &address, length), ==, 0);
+  g_assert_cmpint (listen (fd, 4), ==, 0);
+  g_assert_cmpint (getsockname (fd, (struct sockaddr *) &address, &length), ==, 0);
+  *endpoint = g_strdup_printf ("tcp://127.0.0.1:%u", g_ntohs (address.sin_port));
+  return fd;
+}
+
+/* The kernel tells of a reset once. If it tells it to the writing half, the reading half finds an
+ * end-of-file, and what the target had sent is not all there. */
+static void
+test_reset_of_a_target_is_never_a_good_end (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autofree char *target = NULL;
+  int listening = listen_for_target (&target);
+  g_autoptr (GVariant) services =
+      g_variant_ref_sink (g_variant_new_parsed ("{'target': {'target': <%s>}}", target));
+  const struct linger abrupt = { .l_onoff = 1, .l_linger = 0 };
+  static guint8 bytes[65536];
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+
+  trust_each_other (f);
+  g_assert_true (hypha_services_configure (f->b.services, services, &error));
+  peer = dial (&f->a, bound, NULL, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < 200; i++) {
+    g_autoptr (HyphaStream) stream = open_stream (peer, "target", &error);
+    g_autoptr (GAsyncResult) result = NULL;
+    int fd = -1;
+
+    g_assert_no_error (error);
+    hypha_stream_wait_end_async (stream, NULL, keep_result, &result);
+    wait_until (fd >= 0 || (fd = accept (listening, NULL, NULL)) >= 0);
+    while (send (fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+      continue; /* until the window of a program that does not read is full */
+    setsockopt (fd, SOL_SOCKET, SO_LINGER, &abrupt, sizeof abrupt);
+    g_assert_cmpint (send (hypha_stream_get_fd (stream), "x", 1, MSG_NOSIGNAL), ==, 1);
+    close (fd);
+    g_assert_true (hypha_stream_close_write (stream, NULL));
+    while (result == NULL) {
+      g_main_context_iteration (NULL, FALSE);
+      while (recv (hypha_stream_get_fd (stream), bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+        continue;
+    }
+    g_assert_false (hypha_stream_wait_end_finish (stream, result, NULL, NULL, NULL));
+  }
+  close (listening);
+}
+
+/* As "yes | hyphactl exec vm head" does: what such a program wrote is all there. */
+static void
+test_program_that_leaves_input_unread_has_its_output_delivered (Fixture *f, gconstpointer data)
+{
+  enum { OUTPUT = 250000 };
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autofree char *path = g_build_filename (f->dir, "target", NULL);
+  g_autofree char *target = g_strdup_printf ("unix://%s", path);
+  g_autoptr (GVariant) services =
+      g_variant_ref_sink (g_variant_new_parsed ("{'head': {'target': <%s>}}", target));
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  int listening = socket (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  static guint8 bytes[OUTPUT];
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+
+  g_strlcpy (address.sun_path, path, sizeof address.sun_path);
+  g_assert_cmpint (bind (listening, (struct sockaddr *) &address, sizeof address), ==, 0);
+  g_assert_cmpint (listen (listening, 4), ==, 0);
+  trust_each_other (f);
+  g_assert_true (hypha_services_configure (f->b.services, services, &error));
+  peer = dial (&f->a, bound, NULL, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < 50; i++) {
+    g_autoptr (HyphaStream) stream = open_stream (peer, "head", &error);
+    gsize got = 0, wrote = 0;
+    gssize n;
+    int fd = -1;
+
+    g_assert_no_error (error);
+    wait_until (fd >= 0 || (fd = accept (listening, NULL, NULL)) >= 0);
+    g_assert_cmpint (send (hypha_stream_get_fd (stream), "yyyy", 4, MSG_NOSIGNAL), ==, 4);
+    wait_until (recv (fd, bytes, 1, MSG_PEEK | MSG_DONTWAIT) == 1);
+    wait_until (wrote == OUTPUT || ((n = send (fd, bytes, OUTPUT - wrote, MSG_DONTWAIT)) > 0 &&
+                                    (wrote += (gsize) n) == OUTPUT));
+    close (fd);
+    wait_until (n_streams (peer_of (&f->b, "alpha")) == 0 ||
+                n_sent (peer_of (&f->b, "alpha")) == OUTPUT);
+    wait_until ((n = recv (hypha_stream_get_fd (stream), bytes, OUTPUT, MSG_DONTWAIT)) == 0 ||
+                (n > 0 && (got += (gsize) n, FALSE)));
+    g_assert_cmpuint (got, ==, OUTPUT);
+  }
+  close (listening);
+}
+
+#define ADD(path, func) g_test_add (path, Fixture, NULL, set_up, func, tear_down)
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_log_set_always_fatal (G_LOG_LEVEL_CRITICAL | G_LOG_FATAL_MASK);
+  ADD ("/node/stop/when-the-peer-rejects", test_stop_when_the_peer_rejects);
+  ADD ("/node/stop/when-the-handshake-fails", test_stop_when_the_handshake_fails);
+  ADD ("/node/stop/when-nobody-listens", test_stop_when_nobody_listens);
+  ADD ("/node/stop/when-a-stream-is-refused", test_stop_when_a_stream_is_refused);
+  ADD ("/node/stop/when-the-last-link-is-lost", test_stop_when_the_last_link_is_lost);
+  ADD ("/node/stop/then-neither-dials-nor-listens", test_stopped_node_neither_dials_nor_listens);
+  ADD ("/node/stop/under-load-is-told", test_stop_under_load_is_told);
+  ADD ("/node/connect/retry-from-the-callback-is-a-try", test_retry_from_the_callback_is_a_try);
+  ADD ("/node/connect/expected-id-holds-where-a-link-is-up",
+       test_expected_id_holds_where_a_link_is_up);
+  ADD ("/node/link/two-lives-of-a-peer-are-no-twins", test_two_lives_of_a_peer_are_no_twins);
+  ADD ("/node/link/flapping-leaves-no-descriptor", test_flapping_links_leave_no_descriptor);
+  ADD ("/node/trust/narrower-binding-closes-what-it-forbids",
+       test_narrower_binding_closes_what_it_forbids);
+  ADD ("/node/trust/tls-always-closes-a-plain-link", test_tls_always_closes_a_plain_link);
+  ADD ("/node/trust/tls-always-of-a-peer-beats-never-of-an-endpoint",
+       test_tls_always_of_a_peer_beats_never_of_an_endpoint);
+  ADD ("/node/trust/lower-limit-of-pending-peers-is-kept",
+       test_lower_limit_of_pending_peers_is_kept);
+  ADD ("/node/trust/name-goes-before-beginnings-of-ids", test_name_goes_before_beginnings_of_ids);
+  ADD ("/node/settings/link-costs-reach-a-link-that-is-coming-up",
+       test_link_costs_reach_a_link_that_is_coming_up);
+  ADD ("/node/settings/endpoint-named-twice-is-one", test_endpoint_named_twice_is_one);
+  ADD ("/node/stream/end-of-a-program-that-had-finished-writing-is-noticed",
+       test_end_of_a_program_that_had_finished_writing_is_noticed);
+  ADD ("/node/stream/waiting-for-a-target-is-bounded", test_waiting_for_a_target_is_bounded);
+  ADD ("/node/stream/many-leave-no-descriptor", test_many_streams_leave_no_descriptor);
+  ADD ("/node/stream/reset-of-a-target-is-never-a-good-end",
+       test_reset_of_a_target_is_never_a_good_end);
+  ADD ("/node/stream/program-that-leaves-input-unread-has-its-output-delivered",
+       test_program_that_leaves_input_unread_has_its_output_delivered);
+  return g_test_run ();
+}

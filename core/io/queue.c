@@ -3,39 +3,7 @@
 
 #include <string.h>
 
-static const guint32 sizes[] = { 4096, 16 * 1024, 64 * 1024, 256 * 1024 };
-
-/**
- * hypha_chunk_new: (skip)
- * @size: how much room, in bytes
- *
- * Returns: (transfer full): an empty chunk
- */
-HyphaChunk *
-hypha_chunk_new (guint32 size)
-{
-  HyphaChunk *self = g_malloc (sizeof (HyphaChunk) + size);
-
-  self->ref_count = 1;
-  self->size = size;
-  self->used = 0;
-  return self;
-}
-
-HyphaChunk *
-hypha_chunk_ref (HyphaChunk *self)
-{
-  self->ref_count++;
-  return self;
-}
-
-void
-hypha_chunk_unref (HyphaChunk *self)
-{
-  g_assert (self->ref_count > 0);
-  if (--self->ref_count == 0)
-    g_free (self);
-}
+static const guint32 sizes[] = { 4096, 16 * 1024, HYPHA_CHUNK_LARGE / 4, HYPHA_CHUNK_LARGE };
 
 static inline HyphaChunk *
 chunk_at (HyphaQueue *self, guint index)

@@ -1,24 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <glib.h>
 #include <sys/uio.h>
 
+#include "io/chunk.h"
+
 G_BEGIN_DECLS
-
-/* A piece of memory that bytes were put into once and are then only read; shared by reference
- * within one thread. */
-typedef struct _HyphaChunk {
-  guint ref_count;
-  guint32 size; /* how much room */
-  guint32 used; /* how much of it is filled; bytes below never change */
-  guint8 data[];
-} HyphaChunk;
-
-HyphaChunk *hypha_chunk_new (guint32 size);
-HyphaChunk *hypha_chunk_ref (HyphaChunk *self);
-void hypha_chunk_unref (HyphaChunk *self);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaChunk, hypha_chunk_unref)
 
 /* The bytes [start, end) of a stream, by absolute offset, in chunks that grow with demand (4 KiB up
  * to 256 KiB). */

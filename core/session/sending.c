@@ -273,6 +273,9 @@ hypha_sending_limit (HyphaSession *self, HyphaSessionStream *stream, guint64 lim
   hypha_sending_tell_room (self, stream);
 }
 
+/* Full chunks leave in full frames. */
+G_STATIC_ASSERT (HYPHA_CHUNK_LARGE % HYPHA_FRAME_DATA_MAX == 0);
+
 static void
 write_data (HyphaSessionStream *stream, HyphaFrameOut *out)
 {

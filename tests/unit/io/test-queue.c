@@ -207,7 +207,7 @@ test_sizes (void)
   for (guint i = 0; i < 12; i++)
     bring (&queue, 1 << 20, 1 << 20);
   g_assert_cmpuint (((HyphaChunk *) g_ptr_array_index (queue.chunks, queue.chunks->len - 1))->size,
-                    ==, 256 * 1024);
+                    ==, HYPHA_CHUNK_LARGE);
   hypha_queue_drop (&queue, queue.end);
   g_assert_cmpuint (memory (&queue), <=, 4096);
   for (guint i = 0; i < 4; i++) {

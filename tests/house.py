@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Holds the tree against the floors of the house: a room uses only rooms on lower floors, and more. See README.md."""
 
+import doctest
 import pathlib
 import re
 import sys
@@ -11,6 +12,7 @@ FLOORS = {"api": 1, "dbus": 1, "io": 2, "loader": 2, "link": 3, "session": 4, "n
           "daemon": 7, "ctl": 7}
 TOP = {"meson.build", "core", "plugins", "schemas", "tests", "po", "data", "README.md", "meson_options.txt", "LICENSE", "dev"}
 TRANSPORTS = re.compile(r'"(tcp|unix|vsock|quic|hvsock)[:"]')
+GOTO = r"\bgoto\s+\w+;"
 
 complaints = []
 
@@ -25,24 +27,48 @@ def look(path, room, forbidden, what):
             complain(path, number, what)
 
 
+def included(text, rooms):
+    """The last folder of those in ROOMS that an #include leads through, however it is written.
+
+    >>> included('#include "link/frame.h"', FLOORS), included('# include <core/link/frame.h>', FLOORS)
+    ('link', 'link')
+    >>> included('#include "../../core/io/worker.h"', FLOORS), included('#include "../io/worker.h"', FLOORS)
+    ('io', 'io')
+    >>> included('#include "../tcp/tcp-dial.h"', ["tcp", "unix"]), included('#include "../../plugins/unix/x.h"', ["unix"])
+    ('tcp', 'unix')
+    >>> included('#include <hypha.h>', FLOORS), included('#include "tcp-dial.h"', ["tcp"]), included('x = "link/a.h"', FLOORS)
+    (None, None, None)
+    """
+    found = re.match(r'\s*#\s*include\s*["<](.*)/[^/]+[">]', text)
+    folders = [part for part in found[1].split("/") if part in rooms] if found else []
+    return folders[-1] if folders else None
+
+
 def check_includes(path, room):
     for number, text in enumerate(path.read_text().splitlines(), 1):
-        found = re.match(r'#include "(?:core/)?([a-z]+)/', text)
-        if not found or found[1] not in FLOORS or found[1] == room:
+        found = included(text, FLOORS)
+        if found is None or found == room:
             continue
-        if room is None:
-            complain(path, number, f"a plug-in includes {found[1]}: it may use nothing but hypha-plugin.h")
-        elif FLOORS[found[1]] >= FLOORS[room]:
-            complain(path, number, f"{room} includes {found[1]}, which is not on a lower floor")
-        elif room == "ctl" and found[1] != "client":
+        if FLOORS[found] >= FLOORS[room]:
+            complain(path, number, f"{room} includes {found}, which is not on a lower floor")
+        elif room == "ctl" and found != "client":
             complain(path, number, "ctl uses nothing but client")
 
 
+def check_plugin_includes(path, plugins):
+    for number, text in enumerate(path.read_text().splitlines(), 1):
+        found = included(text, FLOORS.keys() | plugins)
+        if found is not None and found != path.parent.name:
+            complain(path, number, f"a plug-in includes {found}: it may use nothing but hypha-plugin.h")
+
+
 def main():
+    if doctest.testmod().failed:
+        return 1
     for path in sorted((ROOT / "core").glob("*/*.[ch]")):
         room = path.parent.name
         check_includes(path, room)
-        look(path, room, r"^\s+goto ", "goto: an auto-cleanup is clearer")
+        look(path, room, GOTO, "goto: an auto-cleanup is clearer")
         if room == "session":
             look(path, room, r"#include <(gio/|sys/socket|sys/epoll|time\.h|pthread)|g_get_monotonic_time|g_timeout_|g_source_|"
                  r"g_main_|GSocket|epoll_", "core/session is a pure state machine")
@@ -54,8 +80,10 @@ def main():
             look(path, room, r"g_settings_(new|get|set)", "GSettings outside core/daemon")
         if room not in ("daemon", "dbus"):
             look(path, room, TRANSPORTS, "names a transport")
+    plugins = {folder.name for folder in (ROOT / "plugins").iterdir() if folder.is_dir()}
     for path in sorted((ROOT / "plugins").glob("*/*.[ch]")):
-        check_includes(path, None)
+        check_plugin_includes(path, plugins)
+        look(path, None, GOTO, "goto: an auto-cleanup is clearer")
     for folder in sorted((ROOT / "plugins").iterdir()):
         for name in ("README.md", "meson.build"):
             if folder.is_dir() and not (folder / name).exists():
@@ -63,7 +91,8 @@ def main():
     for path in ROOT.iterdir():
         if not path.name.startswith((".", "_build")) and path.name not in TOP:
             complaints.append(f"{path.name}: not at the top level of the house")
-    print("\n".join(complaints))
+    for complaint in complaints:
+        print(complaint)
     return 1 if complaints else 0
 
 

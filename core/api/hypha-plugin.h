@@ -4,6 +4,7 @@
 /* For authors of transports: everything a plug-in may include. */
 
 #include "hypha.h"
+#include "hypha-operations.h"
 #include "hypha-socket.h"
 
 G_BEGIN_DECLS

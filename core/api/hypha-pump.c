@@ -4,6 +4,7 @@
 #include <glib/gstdio.h>
 
 #include "hypha-error.h"
+#include "hypha-source-private.h"
 
 #define BUFFER_BYTES (64 * 1024)
 #define DRAIN_MS 2000
@@ -210,15 +211,6 @@ watch_hang_up (HyphaPump *self)
   g_source_attach (self->hang_up, self->context);
 }
 
-static void
-clear_source (GSource **source)
-{
-  if (*source == NULL)
-    return;
-  g_source_destroy (*source);
-  g_clear_pointer (source, g_source_unref);
-}
-
 static gpointer
 run (gpointer data)
 {
@@ -229,8 +221,8 @@ run (gpointer data)
   read_piece (&self->up);
   read_piece (&self->down);
   g_main_loop_run (self->loop);
-  clear_source (&self->hang_up);
-  clear_source (&self->deadline);
+  hypha_clear_source (&self->hang_up);
+  hypha_clear_source (&self->deadline);
   g_main_context_pop_thread_default (self->context);
   hypha_pump_unref (self);
   return NULL;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "hypha-error.h"
+#include "hypha-source-private.h"
 
 /* A Unix socket whose backlog is full says so at once, and cannot be polled for room. */
 #define RETRY_MS 20
@@ -24,15 +25,6 @@ typedef struct {
 } Attempt;
 
 static void begin_connect (GTask *task);
-
-static void
-clear_source (GSource **source)
-{
-  if (*source == NULL)
-    return;
-  g_source_destroy (*source);
-  g_clear_pointer (source, g_source_unref);
-}
 
 static void
 close_fd (int fd)
@@ -103,9 +95,9 @@ finish (GTask *task, GError *error)
   Attempt *attempt = g_task_get_task_data (task);
   int *answer;
 
-  clear_source (&attempt->progress);
-  clear_source (&attempt->deadline);
-  clear_source (&attempt->cancelled);
+  hypha_clear_source (&attempt->progress);
+  hypha_clear_source (&attempt->deadline);
+  hypha_clear_source (&attempt->cancelled);
   if (error != NULL) {
     g_task_return_error (task, error);
     return;
@@ -159,7 +151,7 @@ on_retry (gpointer data)
   g_autoptr (GTask) task = g_object_ref (data);
   Attempt *attempt = g_task_get_task_data (task);
 
-  clear_source (&attempt->progress);
+  hypha_clear_source (&attempt->progress);
   begin_connect (task);
   return G_SOURCE_REMOVE;
 }

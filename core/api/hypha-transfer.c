@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "hypha-source-private.h"
 #include "hypha-stream-private.h"
 
 /* A transfer that waits, as the data of its task. Its sources hold the task until they are
@@ -62,15 +63,6 @@ hypha_transfer_run (const HyphaTransfer *self, GCancellable *cancellable, GError
 }
 
 static void
-clear_source (GSource **source)
-{
-  if (*source == NULL)
-    return;
-  g_source_destroy (*source);
-  g_clear_pointer (source, g_source_unref);
-}
-
-static void
 wait_free (gpointer data)
 {
   Wait *wait = data;
@@ -89,8 +81,8 @@ try_task (GTask *task)
 
   if (count < 0 && g_error_matches (error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
     return FALSE;
-  clear_source (&wait->ready);
-  clear_source (&wait->timer);
+  hypha_clear_source (&wait->ready);
+  hypha_clear_source (&wait->timer);
   if (count < 0)
     g_task_return_error (task, g_steal_pointer (&error));
   else
@@ -112,8 +104,8 @@ on_timer (gpointer data)
   g_autoptr (GTask) task = g_object_ref (data);
   Wait *wait = g_task_get_task_data (task);
 
-  clear_source (&wait->ready);
-  clear_source (&wait->timer);
+  hypha_clear_source (&wait->ready);
+  hypha_clear_source (&wait->timer);
   g_task_return_error (task, new_timeout (&wait->transfer));
   return G_SOURCE_REMOVE;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "link/heartbeat.h"
 
+#include <string.h>
+
 #define WINDOW \
   (10 * G_USEC_PER_SEC) /* samples older than this, seen from the newest, do not count */
 #define PENALTY 50
@@ -30,7 +32,9 @@ void
 hypha_heartbeat_init (HyphaHeartbeat *self, gint64 now, gint64 interval, gint64 timeout,
                       gint64 first_rtt)
 {
-  *self = (HyphaHeartbeat){ .heard = now, .confirmed = now, .last_ping = now, .looked = now };
+  *self = (HyphaHeartbeat){
+    .heard = now, .confirmed = now, .last_ping = now, .looked = now, .next_token = 1, .stuck = -1
+  };
   hypha_heartbeat_configure (self, interval, timeout);
   add_sample (self, now, first_rtt);
 }
@@ -93,12 +97,22 @@ hypha_heartbeat_ping_received (HyphaHeartbeat *self, guint64 token)
   self->owes = TRUE;
 }
 
-static void
-forget_pending (HyphaHeartbeat *self, guint from, guint n)
+/**
+ * hypha_heartbeat_output:
+ * @self: a heartbeat
+ * @waiting: whether something that was written waits because the peer takes no more
+ * @moved: whether the peer has taken some since this was last called
+ * @now: the time
+ *
+ * Tells how the output goes. A peer that takes nothing for the timeout is dead, whatever it sends.
+ */
+void
+hypha_heartbeat_output (HyphaHeartbeat *self, gboolean waiting, gboolean moved, gint64 now)
 {
-  for (guint i = from; i + n < self->n_pending; i++)
-    self->pending[i] = self->pending[i + n];
-  self->n_pending -= n;
+  if (!waiting)
+    self->stuck = -1;
+  else if (moved || self->stuck < 0)
+    self->stuck = now;
 }
 
 /**
@@ -115,14 +129,29 @@ hypha_heartbeat_pong_received (HyphaHeartbeat *self, guint64 token, gint64 now)
 {
   guint answered = 0;
 
-  if (token > self->token)
-    return;
-  while (answered < self->n_pending && self->pending[answered].token <= token)
+  while (answered < self->n_pending && self->pending[answered].token != token)
     answered++;
-  if (answered > 0 && self->pending[answered - 1].token == token)
-    add_sample (self, now, now - self->pending[answered - 1].sent);
-  forget_pending (self, 0, answered);
+  if (answered == self->n_pending)
+    return;
+  add_sample (self, now, now - self->pending[answered].sent);
+  answered++;
+  self->n_pending -= answered;
+  memmove (self->pending, self->pending + answered, self->n_pending * sizeof self->pending[0]);
   hypha_heartbeat_heard (self, now);
+}
+
+/**
+ * hypha_heartbeat_set_token:
+ * @self: a heartbeat
+ * @token: of the next ping
+ *
+ * Chooses a token; those after it count up. Where the peer is not to be believed it is a random
+ * number for each ping, so that only who has read the ping can answer it.
+ */
+void
+hypha_heartbeat_set_token (HyphaHeartbeat *self, guint64 token)
+{
+  self->next_token = token;
 }
 
 /**
@@ -143,15 +172,14 @@ hypha_heartbeat_take_ping (HyphaHeartbeat *self, gint64 now, guint64 *token)
   if (now < self->last_ping + self->interval)
     return FALSE;
 
-  /* The oldest tells for how long there has been no answer: it stays. */
-  if (self->n_pending == HYPHA_HEARTBEAT_PENDING)
-    forget_pending (self, 1, 1);
   self->last_ping = now;
-  self->token++;
-  self->pending[self->n_pending].token = self->token;
+  /* None is ever lost, it may only be late: that many without an answer are enough. */
+  if (self->n_pending == HYPHA_HEARTBEAT_PENDING)
+    return FALSE;
+  *token = self->next_token++;
+  self->pending[self->n_pending].token = *token;
   self->pending[self->n_pending].sent = now;
   self->n_pending++;
-  *token = self->token;
   return TRUE;
 }
 
@@ -187,18 +215,25 @@ overdue_at (const HyphaHeartbeat *self, guint i)
   return waiting_since (self, i) + self->interval * 5 / 2;
 }
 
+static gint64
+stuck_at (const HyphaHeartbeat *self)
+{
+  return self->stuck < 0 ? G_MAXINT64 : self->stuck + self->timeout;
+}
+
 /* Silence alone is no proof: this process may have slept, and the peer need not talk. A ping must
- * have been overdue as well. A peer that sends but never answers does not hear. */
+ * have been overdue as well. A peer that sends but never answers, or takes nothing, does not hear.
+ */
 static gint64
 dead_at (const HyphaHeartbeat *self)
 {
   gint64 unanswered, silent;
 
   if (self->n_pending == 0)
-    return G_MAXINT64;
+    return stuck_at (self);
   unanswered = waiting_since (self, 0) + self->timeout;
   silent = MAX (self->heard + self->timeout, overdue_at (self, 0));
-  return MIN (unanswered, silent);
+  return MIN (MIN (unanswered, silent), stuck_at (self));
 }
 
 static guint
@@ -260,6 +295,19 @@ gboolean
 hypha_heartbeat_is_dead (const HyphaHeartbeat *self, gint64 now)
 {
   return now >= dead_at (self);
+}
+
+/**
+ * hypha_heartbeat_is_stuck:
+ * @self: a heartbeat
+ * @now: the time
+ *
+ * Returns: whether the peer has taken nothing of what waits for it for the timeout: then it is dead
+ */
+gboolean
+hypha_heartbeat_is_stuck (const HyphaHeartbeat *self, gint64 now)
+{
+  return now >= stuck_at (self);
 }
 
 /**

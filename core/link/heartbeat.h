@@ -17,7 +17,8 @@ typedef struct {
   gint64 confirmed;         /* last ACK of data that went over this link */
   gint64 looked;            /* when take_ping was last called */
   gint64 last_ping;
-  guint64 token; /* of the last ping */
+  guint64 next_token;
+  gint64 stuck; /* since when the output has been waiting in vain; -1: it is not */
   struct {
     guint64 token;
     gint64 sent;
@@ -39,6 +40,11 @@ void hypha_heartbeat_confirmed (HyphaHeartbeat *self, gint64 now); /* an ACK of 
 void hypha_heartbeat_ping_received (HyphaHeartbeat *self,
                                     guint64 token); /* owes a pong; the latest only */
 void hypha_heartbeat_pong_received (HyphaHeartbeat *self, guint64 token, gint64 now);
+/* What is written waits for the peer to take it; MOVED: some of it was taken just now. */
+void hypha_heartbeat_output (HyphaHeartbeat *self, gboolean waiting, gboolean moved, gint64 now);
+/* Of the next ping; without it they count up. Unpredictable, it makes a PONG prove that the ping
+ * was read. */
+void hypha_heartbeat_set_token (HyphaHeartbeat *self, guint64 token);
 /* What is to be sent now: TRUE with the token. Counts as sent. */
 gboolean hypha_heartbeat_take_ping (HyphaHeartbeat *self, gint64 now, guint64 *token);
 gboolean hypha_heartbeat_take_pong (HyphaHeartbeat *self, guint64 *token);
@@ -46,7 +52,9 @@ gint64 hypha_heartbeat_next (const HyphaHeartbeat *self); /* when to look again 
 gboolean hypha_heartbeat_is_suspect (const HyphaHeartbeat *self,
                                      gint64 now); /* the oldest ping is overdue (2.5 intervals) */
 gboolean hypha_heartbeat_is_dead (const HyphaHeartbeat *self,
-                                  gint64 now);           /* nothing for the timeout */
+                                  gint64 now); /* nothing for the timeout */
+gboolean hypha_heartbeat_is_stuck (const HyphaHeartbeat *self,
+                                   gint64 now); /* dead, for nothing was taken for the timeout */
 gint64 hypha_heartbeat_rtt (const HyphaHeartbeat *self); /* minimum over the window */
 /* static + RTT in ms + penalty (50 for each ping that is overdue), without overflow. */
 guint32 hypha_heartbeat_cost (const HyphaHeartbeat *self, guint32 static_cost, gint64 now);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define RECORD_MAX 16384 /* of TLS 1.3 */
+#define RECORDS 64       /* read at a time, however small: others have their turn */
 
 static HyphaLineResult
 from_errno (const char *what, int number, GError **error)
@@ -35,7 +36,7 @@ read_tls (HyphaLine *self, guint8 *buffer, gsize size, gsize *n, GError **error)
 {
   HyphaTlsResult result = HYPHA_TLS_DONE;
 
-  while (*n < size && !self->at_eof && self->ended == NULL) {
+  for (guint i = 0; i < RECORDS && *n < size && !self->at_eof && self->ended == NULL; i++) {
     gsize got;
 
     result = hypha_tls_read (self->tls, buffer + *n, size - *n, &got, &self->ended);
@@ -71,6 +72,7 @@ write_plain (HyphaLine *self, const struct iovec *pieces, guint n_pieces, gsize 
   if (sent < 0)
     return from_errno ("write", errno, error);
   *n = (gsize) sent;
+  self->sent += (gsize) sent;
   return HYPHA_LINE_DONE;
 }
 
@@ -151,6 +153,12 @@ hypha_line_flush (HyphaLine *self, GError **error)
   default:
     return HYPHA_LINE_AGAIN;
   }
+}
+
+guint64
+hypha_line_get_sent (const HyphaLine *self)
+{
+  return self->tls != NULL ? hypha_tls_get_sent (self->tls) : self->sent;
 }
 
 void

@@ -11,6 +11,7 @@ G_BEGIN_DECLS
 typedef struct {
   int fd;        /* owned; -1: closed */
   HyphaTls *tls; /* NULL: in the open */
+  guint64 sent;  /* in the open: bytes that the kernel has taken */
   GError *ended; /* found behind bytes that were handed out first */
   gboolean at_eof;
 } HyphaLine;
@@ -22,7 +23,8 @@ typedef enum {
   HYPHA_LINE_ERROR
 } HyphaLineResult;
 
-/* DONE: *N bytes came (> 0). Read until AGAIN before waiting for the descriptor. */
+/* DONE: *N bytes came (> 0), of a bounded number of records. Read until AGAIN before waiting for
+ * the descriptor. */
 HyphaLineResult hypha_line_read (HyphaLine *self, guint8 *buffer, gsize size, gsize *n,
                                  GError **error);
 /* DONE: the first *N bytes (> 0) of PIECES were taken; not all of them reach the kernel before
@@ -30,6 +32,8 @@ HyphaLineResult hypha_line_read (HyphaLine *self, guint8 *buffer, gsize size, gs
 HyphaLineResult hypha_line_write (HyphaLine *self, const struct iovec *pieces, guint n_pieces,
                                   gsize *n, GError **error);
 HyphaLineResult hypha_line_flush (HyphaLine *self, GError **error);
+/* Bytes that the kernel has taken, all told. */
+guint64 hypha_line_get_sent (const HyphaLine *self);
 /* BYE: says farewell where TLS has one. */
 void hypha_line_close (HyphaLine *self, gboolean bye);
 

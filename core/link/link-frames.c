@@ -41,13 +41,24 @@ away_error (HyphaLink *self, guint32 code)
 }
 
 static void
-send_number (HyphaLink *self, HyphaFrameType type, guint64 value)
+send_ping (HyphaLink *self, guint64 token)
 {
-  const HyphaFrame frame = { .type = type, .value = value };
+  const HyphaFrame frame = { .type = HYPHA_FRAME_PING, .value = token };
   HyphaFrameOut out;
 
   hypha_frame_write (&frame, NULL, &out);
   hypha_output_append (&self->output, &out, TRUE);
+}
+
+/* A peer that asks and does not read gets one answer, to its latest ping. */
+static void
+send_pong (HyphaLink *self, guint64 token)
+{
+  const HyphaFrame frame = { .type = HYPHA_FRAME_PONG, .value = token };
+  HyphaFrameOut out;
+
+  hypha_frame_write (&frame, NULL, &out);
+  hypha_output_append_latest (&self->output, &out);
 }
 
 void
@@ -112,7 +123,6 @@ take_frame (HyphaLink *self, const HyphaFrame *frame)
     update_status (self);
     return FALSE;
   case HYPHA_FRAME_GOAWAY:
-    self->away = (HyphaAway) frame->code;
     hypha_link_fail (self, away_error (self, frame->code));
     return FALSE;
   default:
@@ -149,10 +159,21 @@ hypha_link_take_frames (HyphaLink *self, const guint8 *data, gsize length)
   if (self->stage != HYPHA_STAGE_FRAMES)
     return at;
   if (hypha_heartbeat_take_pong (&self->heartbeat, &token))
-    send_number (self, HYPHA_FRAME_PONG, token);
+    send_pong (self, token);
   if (any && self->events.batch != NULL)
     self->events.batch (self, self->user_data);
   return at;
+}
+
+static void
+timed_out (HyphaLink *self)
+{
+  gboolean stuck = hypha_heartbeat_is_stuck (&self->heartbeat, hypha_link_now (self));
+
+  hypha_link_fail (self, g_error_new (HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
+                                      "The peer has %s for %" G_GINT64_FORMAT " ms",
+                                      stuck ? "taken nothing" : "not answered",
+                                      self->parameters.limits.link_timeout / 1000));
 }
 
 void
@@ -161,18 +182,21 @@ hypha_link_beat (HyphaLink *self)
   guint64 token;
 
   /* What came while this thread was busy, or the machine slept, may prove the contrary. */
-  if (hypha_heartbeat_is_dead (&self->heartbeat, hypha_link_now (self)))
+  if (hypha_heartbeat_is_dead (&self->heartbeat, hypha_link_now (self))) {
+    hypha_link_write_out (self);
     hypha_link_read (self);
+  }
   if (self->stage != HYPHA_STAGE_FRAMES)
     return;
   if (hypha_heartbeat_is_dead (&self->heartbeat, hypha_link_now (self))) {
-    hypha_link_fail (self, g_error_new (HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
-                                        "The peer has not answered for %" G_GINT64_FORMAT " ms",
-                                        self->parameters.limits.link_timeout / 1000));
+    timed_out (self);
     return;
   }
+  if (!hypha_link_draw (self, &token, sizeof token))
+    return;
+  hypha_heartbeat_set_token (&self->heartbeat, token);
   if (hypha_heartbeat_take_ping (&self->heartbeat, hypha_link_now (self), &token))
-    send_number (self, HYPHA_FRAME_PING, token);
+    send_ping (self, token);
   update_status (self);
   if (self->stage != HYPHA_STAGE_FRAMES)
     return;

@@ -8,6 +8,17 @@
 
 #define TLS_CLIENT_HELLO 0x16 /* a TLS record of type handshake; no HELLO begins like that */
 
+gboolean
+hypha_link_draw (HyphaLink *self, void *buffer, gsize size)
+{
+  if (getentropy (buffer, size) == 0)
+    return TRUE;
+  hypha_link_fail (self,
+                   g_error_new (HYPHA_ERROR, HYPHA_ERROR_FAILED,
+                                "The system gives no random numbers: %s", g_strerror (errno)));
+  return FALSE;
+}
+
 static void
 start_handshake (HyphaLink *self)
 {
@@ -20,12 +31,8 @@ start_handshake (HyphaLink *self)
   };
   GError *error = NULL;
 
-  if (getentropy (parameters.nonce, sizeof parameters.nonce) < 0) {
-    hypha_link_fail (self,
-                     g_error_new (HYPHA_ERROR, HYPHA_ERROR_FAILED,
-                                  "The system gives no random numbers: %s", g_strerror (errno)));
+  if (!hypha_link_draw (self, parameters.nonce, sizeof parameters.nonce))
     return;
-  }
   memcpy (parameters.binding, self->binding, sizeof self->binding);
   self->handshake = hypha_handshake_new (self->parameters.initiator, &parameters, &error);
   if (self->handshake == NULL) {
@@ -123,6 +130,8 @@ send_output (HyphaLink *self)
 
   if (bytes == NULL)
     return;
+  if (!self->parameters.initiator)
+    atomic_store (&self->heard, TRUE);
   /* The first message is the one that carries, or commits to, our nonce. */
   if (self->nonce_tick == 0)
     self->nonce_tick = hypha_nonce_clock_tick (self->parameters.clock);

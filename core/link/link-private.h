@@ -47,6 +47,7 @@ struct _HyphaLink {
   GError *ending;      /* CLOSING: what closed will be called with */
 
   HyphaHandshake *handshake;
+  _Atomic gboolean heard; /* responder: a HELLO was answered; read by anybody */
   gint64 asked, first_rtt;
   HyphaLinkClass link_class;
   guint8 binding[HYPHA_BINDING_BYTES];
@@ -60,7 +61,6 @@ struct _HyphaLink {
 
   _Atomic guint32 static_cost; /* read by anybody */
   HyphaHeartbeat heartbeat;
-  HyphaAway away;
   HyphaLinkStatus status;
 };
 
@@ -76,6 +76,8 @@ void hypha_link_set_deadline (HyphaLink *self, gint64 due);
 gint64 hypha_link_now (HyphaLink *self);
 
 /* link-handshake.c */
+gboolean hypha_link_draw (HyphaLink *self, void *buffer,
+                          gsize size); /* random bytes; FALSE: none, and the link has failed */
 void hypha_link_begin (HyphaLink *self);
 void hypha_link_look_at_first_byte (HyphaLink *self);
 void hypha_link_go_on_with_tls (HyphaLink *self);

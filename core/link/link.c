@@ -2,11 +2,13 @@
 #include "link/link-private.h"
 
 #include <string.h>
+#include <poll.h>
 #include <sys/epoll.h>
 
 #define OUTPUT_MAX (256 * 1024)  /* queued above the kernel: what a ping may have to wait for */
 #define OUTPUT_LOW (128 * 1024)  /* below which the owner is asked for more */
 #define READ_BUDGET (512 * 1024) /* a wake-up, then other links have their turn */
+#define READ_COST (16 * 1024)    /* at least, of a read: a small one takes its time too */
 #define PIECES 256               /* a system call */
 
 static void kicked (HyphaTimer *timer);
@@ -128,6 +130,10 @@ shut (HyphaLink *self)
   self->deciding = FALSE;
   self->stage = HYPHA_STAGE_CLOSED;
   hypha_line_close (&self->line, self->broken == NULL);
+  /* Now, on its thread: what was not sent shares chunks with the session there, and the owner may
+   * free the link elsewhere. */
+  hypha_output_clear (&self->output);
+  hypha_output_init (&self->output);
 }
 
 static void
@@ -232,6 +238,7 @@ write_failed (HyphaLink *self, GError *error)
 void
 hypha_link_write_out (HyphaLink *self)
 {
+  guint64 sent = hypha_line_get_sent (&self->line);
   HyphaLineResult result = HYPHA_LINE_DONE;
   struct iovec pieces[PIECES];
   GError *error = NULL;
@@ -250,6 +257,9 @@ hypha_link_write_out (HyphaLink *self)
   if (result == HYPHA_LINE_DONE)
     result = hypha_line_flush (&self->line, &error);
   self->blocked = result == HYPHA_LINE_AGAIN;
+  if (self->stage == HYPHA_STAGE_FRAMES)
+    hypha_heartbeat_output (&self->heartbeat, self->blocked,
+                            hypha_line_get_sent (&self->line) != sent, hypha_link_now (self));
   if (result == HYPHA_LINE_ERROR)
     write_failed (self, error);
 }
@@ -311,6 +321,20 @@ hypha_link_flush (HyphaLink *self)
     return;
   hypha_link_write_out (self);
   update_events (self);
+}
+
+void
+hypha_link_drain (HyphaLink *self, gint64 deadline)
+{
+  while (self->stage == HYPHA_STAGE_FRAMES && self->broken == NULL) {
+    struct pollfd poller = { .fd = self->line.fd, .events = POLLOUT };
+    gint64 left = deadline - g_get_monotonic_time ();
+
+    hypha_link_write_out (self);
+    if ((!self->blocked && self->output.length == 0) || left <= 0)
+      return;
+    poll (&poller, 1, (int) (left / 1000) + 1);
+  }
 }
 
 static void
@@ -412,7 +436,7 @@ hypha_link_read (HyphaLink *self)
     if (result != HYPHA_LINE_DONE)
       break;
     length += n;
-    budget -= MIN (budget, n);
+    budget -= MIN (budget, MAX (n, READ_COST));
     drained = n < max && self->line.tls == NULL; /* epoll tells if not */
     atomic_fetch_add (&self->status.rx_bytes, n);
   }
@@ -588,6 +612,12 @@ hypha_link_set_events (HyphaLink *self, const HyphaLinkEvents *events, gpointer 
   self->user_data = user_data;
 }
 
+gboolean
+hypha_link_has_heard (HyphaLink *self)
+{
+  return atomic_load (&self->heard);
+}
+
 HyphaChannel *
 hypha_link_get_channel (HyphaLink *self)
 {
@@ -642,12 +672,6 @@ hypha_link_get_rejected (HyphaLink *self, guint64 *highest)
   if (highest != NULL)
     *highest = self->rejected_highest;
   return self->rejected;
-}
-
-HyphaAway
-hypha_link_get_away (HyphaLink *self)
-{
-  return self->away;
 }
 
 guint32

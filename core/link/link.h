@@ -79,12 +79,17 @@ void hypha_link_reject (HyphaLink *self, HyphaWorker *worker, HyphaRejectCode co
 gboolean hypha_link_has_room (HyphaLink *self);
 void hypha_link_send (HyphaLink *self, HyphaFrameOut *out); /* takes what is in OUT */
 void hypha_link_flush (HyphaLink *self);
+/* Waits until what was sent has gone, at most until DEADLINE: for a node that ends. */
+void hypha_link_drain (HyphaLink *self, gint64 deadline);
 void hypha_link_confirmed (HyphaLink *self); /* an ACK came for data that went over this link */
 /* Sends GOAWAY if it can at once, then closes; closed is called with an error of CODE and REASON.
  */
 void hypha_link_close (HyphaLink *self, HyphaAway away, HyphaError code, const char *reason);
 void hypha_link_set_static_cost (HyphaLink *self, guint32 static_cost);
 void hypha_link_configure (HyphaLink *self, gint64 ping_interval, gint64 link_timeout);
+
+/* From any thread, at any time. Responder: the other end has said HELLO, and was answered. */
+gboolean hypha_link_has_heard (HyphaLink *self);
 
 /* From any thread once decide was called. */
 HyphaChannel *hypha_link_get_channel (HyphaLink *self);
@@ -97,7 +102,6 @@ guint hypha_link_get_digits (HyphaLink *self); /* pairing: 0 to 999999 */
 guint64 hypha_link_get_nonce_tick (
     HyphaLink *self); /* the node's nonce clock when our nonce went out */
 HyphaRejectCode hypha_link_get_rejected (HyphaLink *self, guint64 *highest);
-HyphaAway hypha_link_get_away (HyphaLink *self); /* the reason of the peer's GOAWAY; 0: none came */
 guint32 hypha_link_get_static_cost (HyphaLink *self);
 const HyphaLinkStatus *hypha_link_get_status (HyphaLink *self);
 

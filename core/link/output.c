@@ -76,6 +76,25 @@ hypha_output_append (HyphaOutput *self, HyphaFrameOut *out, gboolean urgent)
 }
 
 void
+hypha_output_append_latest (HyphaOutput *self, HyphaFrameOut *out)
+{
+  HyphaOutputLane *lane = &self->urgent;
+
+  for (guint i = lane->first + (self->begun == lane); i < lane->frames->len; i++) {
+    HyphaFrameOut *waiting = frame_at (lane, i);
+
+    if (waiting->head[0] != out->head[0])
+      continue;
+    self->length += frame_size (out) - frame_size (waiting);
+    hypha_frame_out_clear (waiting);
+    *waiting = *out;
+    *out = (HyphaFrameOut){ 0 };
+    return;
+  }
+  hypha_output_append (self, out, TRUE);
+}
+
+void
 hypha_output_append_bytes (HyphaOutput *self, const guint8 *data, gsize length)
 {
   HyphaFrameOut out = { .chunk = hypha_chunk_new ((guint32) length), .length = length };

@@ -24,6 +24,9 @@ void hypha_output_init (HyphaOutput *self);
 void hypha_output_clear (HyphaOutput *self);
 void hypha_output_append (HyphaOutput *self, HyphaFrameOut *out,
                           gboolean urgent); /* takes what is in OUT */
+/* Urgent; takes the place of one of its type that still waits: for what only counts at its latest.
+ */
+void hypha_output_append_latest (HyphaOutput *self, HyphaFrameOut *out);
 /* Copies; urgent, for no frame overtakes a handshake. */
 void hypha_output_append_bytes (HyphaOutput *self, const guint8 *data, gsize length);
 /* What is to be written next; returns how many pieces. */

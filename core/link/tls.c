@@ -19,6 +19,7 @@
 #define HANDSHAKE_MAX 4096  /* bytes of one handshake message: before anybody is authenticated */
 #define IN_SIZE (64 * 1024) /* read from the kernel at a time */
 #define OUT_MAX (64 * 1024) /* gathered before the kernel gets it */
+#define EMPTY_MAX 32        /* messages without a byte of data, in a row: more are an attack */
 
 struct _HyphaTls {
   gnutls_session_t session;
@@ -29,8 +30,10 @@ struct _HyphaTls {
   gsize in_at, in_length;
   GByteArray *out; /* ciphertext that the kernel has not taken; NULL: none */
   gsize out_at;
+  guint64 sent;   /* bytes that the kernel has taken */
   int wire_errno; /* what the descriptor said last */
   gboolean cut;   /* it has ended */
+  guint empty;    /* messages without data since the last byte */
 };
 
 /* One self-signed certificate a process: it proves nothing and is not looked at. What counts is the
@@ -240,6 +243,7 @@ hypha_tls_flush (HyphaTls *self, GError **error)
       return HYPHA_TLS_ERROR;
     }
     self->out_at += (gsize) n;
+    self->sent += (gsize) n;
     if (self->out_at == self->out->len) {
       g_clear_pointer (&self->out, g_byte_array_unref);
       self->out_at = 0;
@@ -333,14 +337,19 @@ hypha_tls_read (HyphaTls *self, void *buffer, gsize size, gsize *n, GError **err
 
   *n = 0;
   /* After a message of the TLS layer itself, GnuTLS says AGAIN although there may be more at hand.
-   */
+   * Whoever sends nothing else would keep this thread from everything, deadlines included. */
   do
     result = gnutls_record_recv (self->session, buffer, size);
-  while (is_passing ((int) result) || (result == GNUTLS_E_AGAIN && self->in_at < self->in_length));
+  while (
+      (is_passing ((int) result) || (result == GNUTLS_E_AGAIN && self->in_at < self->in_length)) &&
+      ++self->empty <= EMPTY_MAX);
+  if (self->empty > EMPTY_MAX)
+    result = GNUTLS_E_TOO_MANY_EMPTY_PACKETS;
   /* In the middle of a record it says AGAIN to an end as well. */
   if (result == GNUTLS_E_AGAIN && self->cut)
     result = GNUTLS_E_PREMATURE_TERMINATION;
   if (result > 0) {
+    self->empty = 0;
     *n = (gsize) result;
     return HYPHA_TLS_DONE;
   }
@@ -385,10 +394,10 @@ hypha_tls_record_max (HyphaTls *self)
   return gnutls_record_get_max_size (self->session);
 }
 
-gboolean
-hypha_tls_has_pending (HyphaTls *self)
+guint64
+hypha_tls_get_sent (HyphaTls *self)
 {
-  return self->in_at < self->in_length || gnutls_record_check_pending (self->session) > 0;
+  return self->sent;
 }
 
 void

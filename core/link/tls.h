@@ -24,7 +24,8 @@ void hypha_tls_free (HyphaTls *self);
 HyphaTlsResult hypha_tls_handshake (HyphaTls *self,
                                     GError **error); /* checks version and ALPN when DONE */
 void hypha_tls_get_binding (HyphaTls *self, guint8 binding[32]); /* after the handshake */
-/* DONE: *N bytes came (> 0). EOF only after a proper close_notify; a cut is an ERROR. */
+/* DONE: *N bytes came (> 0). Read until AGAIN before waiting: epoll does not tell of all. EOF only
+ * after a proper close_notify; a cut is an ERROR. */
 HyphaTlsResult hypha_tls_read (HyphaTls *self, void *buffer, gsize size, gsize *n, GError **error);
 /* One record (at most hypha_tls_record_max bytes), gathered with others until flush. AGAIN: nothing
  * was taken. */
@@ -33,9 +34,8 @@ HyphaTlsResult hypha_tls_write (HyphaTls *self, const void *data, gsize size, gs
 HyphaTlsResult hypha_tls_flush (HyphaTls *self,
                                 GError **error); /* DONE: the kernel has everything */
 gsize hypha_tls_record_max (HyphaTls *self);
-gboolean hypha_tls_has_pending (
-    HyphaTls *self); /* bytes that epoll will not tell of: read until AGAIN before waiting */
-void hypha_tls_bye (HyphaTls *self); /* close_notify, best effort */
+guint64 hypha_tls_get_sent (HyphaTls *self); /* bytes that the kernel has taken, all told */
+void hypha_tls_bye (HyphaTls *self);         /* close_notify, best effort */
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaTls, hypha_tls_free)
 

@@ -446,23 +446,6 @@ hypha_loader_set_options (HyphaLoader *self, GVariant *options, GError **error)
   return FALSE;
 }
 
-/**
- * hypha_loader_probe:
- *
- * Asks every transport anew whether it can work here. */
-void
-hypha_loader_probe (HyphaLoader *self)
-{
-  g_autoptr (GPtrArray) active = NULL;
-
-  g_return_if_fail (HYPHA_IS_LOADER (self));
-  active = list_active (self);
-  for (guint i = 0; i < active->len; i++) {
-    hypha_module_probe (active->pdata[i], NULL);
-    settle_module (self, active->pdata[i]);
-  }
-}
-
 static int
 compare_words (gconstpointer a, gconstpointer b)
 {

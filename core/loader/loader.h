@@ -53,7 +53,6 @@ void hypha_loader_set_disabled (HyphaLoader *self, const char *const *schemes);
  * transport). */
 gboolean hypha_loader_set_options (HyphaLoader *self, GVariant *options, GError **error);
 void hypha_loader_start (HyphaLoader *self); /* the first scan, at once, then watching */
-void hypha_loader_probe (HyphaLoader *self); /* probes every loaded transport anew */
 
 /* For SCHEME or a spelling of it: NO_TRANSPORT (naming what there is), UNAVAILABLE (with the
  * reason; it is probed anew first). */

@@ -4,13 +4,20 @@
 
 #include <gio/gio.h>
 
+/* Failures that are logged where people see them, so that a flood does not fill the log. */
+#define TOLD_MAX 5
+#define TOLD_SPAN (60 * G_TIME_SPAN_SECOND)
+
 struct _HyphaAdmission {
   HyphaMailbox *mailbox;
   HyphaAdmissionEvents events;
   gpointer user_data;
   HyphaAdmissionLimits limits;
   GPtrArray *candidates; /* all of them */
-  guint n_accepted;      /* those that came to us and have not proven who they are */
+  gboolean stopped;
+  guint n_accepted; /* those that came to us and have not proven who they are */
+  gint64 told_since;
+  guint told, untold; /* failures since then */
 };
 
 struct _HyphaCandidateLink {
@@ -23,6 +30,7 @@ struct _HyphaCandidateLink {
   char *source;
   gboolean counted; /* in n_accepted */
   gboolean evicted;
+  gboolean judged; /* the node has said what is to be said */
 };
 
 /* What one attacker can be without being many: an address, an IPv6 /64, a CID, a uid. */
@@ -84,6 +92,37 @@ typedef struct {
   GError *error; /* NULL: decide */
 } Note;
 
+/* Whoever says HELLO is a node, and perhaps one that somebody misses; the rest is noise. That a
+ * link begins plain and has to come again with TLS is no failure. */
+static gboolean
+is_worth_telling (HyphaCandidateLink *self, const GError *error)
+{
+  if (self->dialler != NULL || self->judged ||
+      g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_TLS_REQUIRED))
+    return FALSE;
+  return self->evicted || hypha_link_has_heard (self->link);
+}
+
+static void
+tell (HyphaAdmission *self, const GError *error)
+{
+  gint64 now = g_get_monotonic_time ();
+
+  if (now - self->told_since >= TOLD_SPAN) {
+    if (self->untold > 0)
+      g_message ("%u more incoming handshakes have failed", self->untold);
+    self->told_since = now;
+    self->told = self->untold = 0;
+  }
+  if (self->told == TOLD_MAX) {
+    self->untold++;
+    return;
+  }
+  self->told++;
+  g_message ("An incoming handshake failed: %s%s", error->message,
+             self->told == TOLD_MAX ? " (more of them will be counted only, for a minute)" : "");
+}
+
 static void
 read_note (gpointer data)
 {
@@ -94,12 +133,19 @@ read_note (gpointer data)
 
   uncount (self);
   if (error != NULL) {
+    const HyphaAdmissionEvents events = admission->events;
+    gpointer user_data = admission->user_data;
     HyphaRejectCode code = hypha_link_get_rejected (self->link, NULL);
+    g_autoptr (HyphaDialler) dialler = NULL;
 
-    admission->events.failed (self->dialler, error, code == HYPHA_REJECT_TLS_REQUIRED,
-                              admission->user_data);
+    if (is_worth_telling (self, error) && !admission->stopped)
+      tell (admission, error);
+    dialler = g_steal_pointer (&self->dialler);
+    /* First, for whoever is told may stop the node, and SELF would go with it. */
     candidate_remove (self);
+    events.failed (dialler, error, code == HYPHA_REJECT_TLS_REQUIRED, user_data);
   } else if (!self->evicted) {
+    self->judged = TRUE;
     admission->events.decide (self, admission->user_data);
   }
 }
@@ -218,21 +264,25 @@ hypha_admission_is_crowded (HyphaAdmission *self)
   return self->n_accepted * 2 >= self->limits.max_handshakes;
 }
 
-/* Whom to drop: of SOURCE only, if there is one; those without a HELLO first; among equals at
+/* Whom to drop: of SOURCE only, if there is one, and if SILENT only who has said no HELLO. At
  * random, so that nobody can keep the others out by knocking in a rhythm. */
 static HyphaCandidateLink *
 find_victim (HyphaAdmission *self, const char *source, gboolean silent)
 {
-  guint start = (guint) g_random_int_range (0, (gint32) self->candidates->len);
+  HyphaCandidateLink *victim = NULL;
+  gint32 n = 0;
 
   for (guint i = 0; i < self->candidates->len; i++) {
-    HyphaCandidateLink *other = self->candidates->pdata[(start + i) % self->candidates->len];
+    HyphaCandidateLink *other = self->candidates->pdata[i];
 
-    if (other->counted && (source == NULL || g_str_equal (other->source, source)) &&
-        !(silent && hypha_link_has_heard (other->link)))
-      return other;
+    if (!other->counted || (source != NULL && !g_str_equal (other->source, source)) ||
+        (silent && hypha_link_has_heard (other->link)))
+      continue;
+    n++;
+    if (g_random_int_range (0, n) == 0)
+      victim = other;
   }
-  return NULL;
+  return victim;
 }
 
 static void
@@ -242,6 +292,8 @@ make_room (HyphaAdmission *self, const char *source)
 
   if (victim == NULL)
     victim = find_victim (self, source, FALSE);
+  if (victim == NULL)
+    return;
   uncount (victim);
   post_eviction (victim);
 }
@@ -298,6 +350,7 @@ hypha_admission_begin (HyphaAdmission *self, HyphaChannel *channel,
 void
 hypha_admission_stop (HyphaAdmission *self)
 {
+  self->stopped = TRUE;
   for (guint i = 0; i < self->candidates->len; i++)
     post_eviction (self->candidates->pdata[i]);
 }

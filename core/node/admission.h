@@ -31,8 +31,8 @@ HyphaAdmission *hypha_admission_new (HyphaMailbox *mailbox, const HyphaAdmission
 void hypha_admission_free (HyphaAdmission *self);
 void hypha_admission_set_limits (HyphaAdmission *self, const HyphaAdmissionLimits *limits);
 /* Begins a handshake on WORKER. PARAMETERS->initiator goes with DIALLER (nullable otherwise). When
- * there are too many, an unauthenticated one of those that were accepted has to go; when there are
- * too many from one source, this one. */
+ * too many of those that were accepted are under way, one of them has to go, when there are too
+ * many of its source, one of that: first those without a HELLO, and among equals at random. */
 void hypha_admission_begin (HyphaAdmission *self, HyphaChannel *channel,
                             const HyphaLinkParameters *parameters, HyphaDialler *dialler,
                             HyphaWorker *worker);

@@ -23,9 +23,7 @@ struct _TcpTransport {
   gboolean nodelay;
   guint32 notsent_lowat; /* 0: the kernel's own bound */
 
-  gboolean stopped;
-  GPtrArray *operations; /* of Operation, each owned by its task */
-  GPtrArray *listeners;  /* of HyphaListener, not owned: each leaves when it closes */
+  HyphaOperations *operations;
 };
 
 static void tcp_transport_iface_init (HyphaTransportInterface *iface);
@@ -36,18 +34,10 @@ G_DEFINE_FINAL_TYPE_WITH_CODE (TcpTransport, tcp_transport, G_TYPE_OBJECT,
 
 /* A connect or listen under way; the data of its task. */
 typedef struct {
-  TcpTransport *transport; /* owned: a task lets go of its source before its data */
   HyphaEndpoint *endpoint;
   TcpAddress *address;
-  GCancellable *cancellable; /* follows the caller's, and stop */
-  GSource *follow;           /* nullable */
+  GCancellable *cancellable; /* not owned: the caller's, and stop */
 } Operation;
-
-/* What a listener hands to each channel it accepts. */
-typedef struct {
-  TcpTransport *transport;
-  HyphaListener *listener; /* not owned */
-} Acceptor;
 
 /* ---- channels ---- */
 
@@ -86,34 +76,18 @@ make_channel (TcpTransport *self, int fd, HyphaEndpoint *remote, const struct so
 static HyphaChannel *
 adopt (int fd, const struct sockaddr *remote, socklen_t length, gpointer user_data, GError **error)
 {
-  Acceptor *acceptor = user_data;
   g_autoptr (HyphaEndpoint) endpoint = tcp_sockaddr_to_endpoint (remote);
 
-  return make_channel (acceptor->transport, fd, endpoint, remote);
+  return make_channel (user_data, fd, endpoint, remote);
 }
 
 /* ---- operations ---- */
 
-static gboolean
-on_caller_cancelled (GCancellable *cancellable, gpointer user_data)
-{
-  Operation *operation = user_data;
-
-  g_cancellable_cancel (operation->cancellable);
-  return G_SOURCE_REMOVE;
-}
-
 static void
 operation_free (Operation *operation)
 {
-  g_ptr_array_remove_fast (operation->transport->operations, operation);
-  if (operation->follow != NULL)
-    g_source_destroy (operation->follow);
-  g_clear_pointer (&operation->follow, g_source_unref);
-  g_clear_object (&operation->cancellable);
   g_clear_pointer (&operation->address, tcp_address_free);
   g_clear_pointer (&operation->endpoint, hypha_endpoint_unref);
-  g_object_unref (operation->transport);
   g_free (operation);
 }
 
@@ -122,36 +96,22 @@ static Operation *
 operation_new (GTask *task, HyphaEndpoint *endpoint)
 {
   TcpTransport *self = g_task_get_source_object (task);
-  GCancellable *cancellable = g_task_get_cancellable (task);
+  GCancellable *cancellable = hypha_operations_begin (self->operations, task, endpoint);
   GError *error = NULL;
   TcpAddress *address;
   Operation *operation;
 
-  if (g_task_return_error_if_cancelled (task))
+  if (cancellable == NULL)
     return NULL;
-  if (self->stopped) {
-    g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CANCELLED,
-                             "%s: the transport tcp has been stopped",
-                             hypha_endpoint_to_string (endpoint));
-    return NULL;
-  }
   address = tcp_address_parse (endpoint, &error);
   if (address == NULL) {
     g_task_return_error (task, error);
     return NULL;
   }
   operation = g_new0 (Operation, 1);
-  operation->transport = g_object_ref (self);
   operation->endpoint = hypha_endpoint_without_options (endpoint);
   operation->address = address;
-  operation->cancellable = g_cancellable_new ();
-  if (cancellable != NULL) {
-    /* A source, not g_cancellable_connect(): that would end things within somebody else's call. */
-    operation->follow = g_cancellable_source_new (cancellable);
-    g_source_set_callback (operation->follow, G_SOURCE_FUNC (on_caller_cancelled), operation, NULL);
-    g_source_attach (operation->follow, g_task_get_context (task));
-  }
-  g_ptr_array_add (self->operations, operation);
+  operation->cancellable = cancellable;
   g_task_set_task_data (task, operation, (GDestroyNotify) operation_free);
   return operation;
 }
@@ -179,7 +139,7 @@ on_dialled (GObject *source, GAsyncResult *result, gpointer user_data)
     return;
   }
   g_task_return_pointer (task,
-                         make_channel (operation->transport, fd, operation->endpoint,
+                         make_channel (g_task_get_source_object (task), fd, operation->endpoint,
                                        (const struct sockaddr *) &peer.storage),
                          g_object_unref);
 }
@@ -217,22 +177,11 @@ tcp_transport_connect_finish (HyphaTransport *transport, GAsyncResult *result, G
 
 /* ---- listening ---- */
 
-static void
-on_listener_closed (gpointer user_data)
-{
-  Acceptor *acceptor = user_data;
-
-  g_ptr_array_remove_fast (acceptor->transport->listeners, acceptor->listener);
-  g_object_unref (acceptor->transport);
-  g_free (acceptor);
-}
-
 static HyphaListener *
-listen_on (Operation *operation, GInetAddress *numeric, GError **error)
+listen_on (TcpTransport *self, Operation *operation, GInetAddress *numeric, GError **error)
 {
-  TcpTransport *self = operation->transport;
   g_autoptr (HyphaEndpoint) endpoint = NULL;
-  Acceptor *acceptor;
+  HyphaListener *listener;
   TcpSockaddr bound;
   int fd = tcp_bind (operation->address, numeric, hypha_endpoint_to_string (operation->endpoint),
                      &bound, error);
@@ -240,12 +189,9 @@ listen_on (Operation *operation, GInetAddress *numeric, GError **error)
   if (fd < 0)
     return NULL;
   endpoint = tcp_sockaddr_to_endpoint ((const struct sockaddr *) &bound.storage);
-  acceptor = g_new0 (Acceptor, 1);
-  acceptor->transport = g_object_ref (self);
-  acceptor->listener =
-      hypha_socket_listener_new (fd, endpoint, adopt, acceptor, on_listener_closed);
-  g_ptr_array_add (self->listeners, acceptor->listener);
-  return acceptor->listener;
+  listener = hypha_socket_listener_new (fd, endpoint, adopt, g_object_ref (self), g_object_unref);
+  hypha_operations_add_listener (self->operations, listener);
+  return listener;
 }
 
 static void
@@ -268,7 +214,7 @@ on_name_resolved (GObject *source, GAsyncResult *result, gpointer user_data)
   /* The first of its addresses that this machine has. */
   for (GList *l = addresses; l != NULL && listener == NULL; l = l->next) {
     g_clear_error (&error);
-    listener = listen_on (operation, l->data, &error);
+    listener = listen_on (g_task_get_source_object (task), operation, l->data, &error);
     if (listener == NULL && !g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE))
       break;
   }
@@ -301,7 +247,7 @@ tcp_transport_listen_async (HyphaTransport *transport, HyphaEndpoint *endpoint,
                                      on_name_resolved, g_steal_pointer (&task));
     return;
   }
-  listener = listen_on (operation, operation->address->numeric, &error);
+  listener = listen_on (TCP_TRANSPORT (transport), operation, operation->address->numeric, &error);
   if (listener == NULL)
     g_task_return_error (task, error);
   else
@@ -317,16 +263,7 @@ tcp_transport_listen_finish (HyphaTransport *transport, GAsyncResult *result, GE
 static void
 tcp_transport_stop (HyphaTransport *transport)
 {
-  TcpTransport *self = TCP_TRANSPORT (transport);
-
-  self->stopped = TRUE;
-  for (guint i = self->operations->len; i > 0; i--)
-    g_cancellable_cancel (((Operation *) self->operations->pdata[i - 1])->cancellable);
-  while (self->listeners->len > 0) {
-    g_autoptr (HyphaListener) listener = g_object_ref (self->listeners->pdata[0]);
-
-    hypha_listener_close (listener);
-  }
+  hypha_operations_stop (TCP_TRANSPORT (transport)->operations);
 }
 
 /* ---- the rest of the interface ---- */
@@ -436,8 +373,7 @@ tcp_transport_finalize (GObject *object)
 {
   TcpTransport *self = TCP_TRANSPORT (object);
 
-  g_ptr_array_unref (self->operations);
-  g_ptr_array_unref (self->listeners);
+  hypha_operations_free (self->operations);
   G_OBJECT_CLASS (tcp_transport_parent_class)->finalize (object);
 }
 
@@ -452,8 +388,7 @@ tcp_transport_init (TcpTransport *self)
 {
   self->nodelay = TRUE;
   self->notsent_lowat = DEFAULT_NOTSENT_LOWAT;
-  self->operations = g_ptr_array_new ();
-  self->listeners = g_ptr_array_new ();
+  self->operations = hypha_operations_new ();
 }
 
 static void

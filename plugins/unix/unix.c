@@ -22,9 +22,7 @@ struct _UnixTransport {
   GObject parent_instance;
 
   mode_t mode;
-  gboolean stopped;
-  GPtrArray *operations; /* of Operation, each owned by its task */
-  GPtrArray *listeners;  /* of HyphaListener, not owned: each leaves when it closes */
+  HyphaOperations *operations;
 };
 
 static void unix_transport_iface_init (HyphaTransportInterface *iface);
@@ -35,18 +33,14 @@ G_DEFINE_FINAL_TYPE_WITH_CODE (UnixTransport, unix_transport, G_TYPE_OBJECT,
 
 /* A connect or listen under way; the data of its task. */
 typedef struct {
-  UnixTransport *transport; /* owned: a task lets go of its source before its data */
   HyphaEndpoint *endpoint;
   UnixAddress address;
-  GCancellable *cancellable; /* follows the caller's, and stop */
-  GSource *follow;           /* nullable */
+  GCancellable *cancellable; /* not owned: the caller's, and stop */
   gint64 patience;           /* until when it waits for the directory's lock, in monotonic us */
 } Operation;
 
 /* What belongs to a listener. */
 typedef struct {
-  UnixTransport *transport;
-  HyphaListener *listener; /* not owned */
   HyphaEndpoint *bound;
   UnixAddress address;
   UnixFile file;
@@ -82,34 +76,11 @@ adopt (int fd, const struct sockaddr *remote, socklen_t length, gpointer user_da
 
 /* ---- operations ---- */
 
-static gboolean
-on_caller_cancelled (GCancellable *cancellable, gpointer user_data)
-{
-  Operation *operation = user_data;
-
-  g_cancellable_cancel (operation->cancellable);
-  return G_SOURCE_REMOVE;
-}
-
 static void
 operation_free (Operation *operation)
 {
-  g_ptr_array_remove_fast (operation->transport->operations, operation);
-  if (operation->follow != NULL)
-    g_source_destroy (operation->follow);
-  g_clear_pointer (&operation->follow, g_source_unref);
-  g_clear_object (&operation->cancellable);
   g_clear_pointer (&operation->endpoint, hypha_endpoint_unref);
-  g_object_unref (operation->transport);
   g_free (operation);
-}
-
-static void
-return_stopped (GTask *task, HyphaEndpoint *endpoint)
-{
-  g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CANCELLED,
-                           "%s: cancelled, or the transport unix was stopped",
-                           hypha_endpoint_to_string (endpoint));
 }
 
 /* NULL: the task has returned an error. */
@@ -117,33 +88,21 @@ static Operation *
 operation_new (GTask *task, HyphaEndpoint *endpoint)
 {
   UnixTransport *self = g_task_get_source_object (task);
-  GCancellable *cancellable = g_task_get_cancellable (task);
+  GCancellable *cancellable = hypha_operations_begin (self->operations, task, endpoint);
   UnixAddress address;
   GError *error = NULL;
   Operation *operation;
 
-  if (g_task_return_error_if_cancelled (task))
+  if (cancellable == NULL)
     return NULL;
-  if (self->stopped) {
-    return_stopped (task, endpoint);
-    return NULL;
-  }
   if (!unix_address_parse (endpoint, &address, &error)) {
     g_task_return_error (task, error);
     return NULL;
   }
   operation = g_new0 (Operation, 1);
-  operation->transport = g_object_ref (self);
   operation->endpoint = hypha_endpoint_without_options (endpoint);
   operation->address = address;
-  operation->cancellable = g_cancellable_new ();
-  if (cancellable != NULL) {
-    /* A source, not g_cancellable_connect(): that would end things within somebody else's call. */
-    operation->follow = g_cancellable_source_new (cancellable);
-    g_source_set_callback (operation->follow, G_SOURCE_FUNC (on_caller_cancelled), operation, NULL);
-    g_source_attach (operation->follow, g_task_get_context (task));
-  }
-  g_ptr_array_add (self->operations, operation);
+  operation->cancellable = cancellable;
   g_task_set_task_data (task, operation, (GDestroyNotify) operation_free);
   return operation;
 }
@@ -203,18 +162,16 @@ on_listener_closed (gpointer user_data)
   if (!acceptor->address.abstract)
     unix_unlink (&acceptor->address, &acceptor->file);
   close (acceptor->keep);
-  g_ptr_array_remove_fast (acceptor->transport->listeners, acceptor->listener);
   hypha_endpoint_unref (acceptor->bound);
-  g_object_unref (acceptor->transport);
   g_free (acceptor);
 }
 
 static HyphaListener *
-listen_on (Operation *operation, GError **error)
+listen_on (UnixTransport *self, Operation *operation, GError **error)
 {
-  UnixTransport *self = operation->transport;
   const char *display = hypha_endpoint_to_string (operation->endpoint);
   g_autofree Acceptor *acceptor = g_new0 (Acceptor, 1);
+  HyphaListener *listener;
   int fd = unix_bind (&operation->address, display, self->mode, &acceptor->file, error);
 
   if (fd < 0)
@@ -229,12 +186,11 @@ listen_on (Operation *operation, GError **error)
     close (fd);
     return NULL;
   }
-  acceptor->transport = g_object_ref (self);
   acceptor->bound = hypha_endpoint_ref (operation->endpoint);
-  acceptor->listener =
-      hypha_socket_listener_new (fd, acceptor->bound, adopt, acceptor, on_listener_closed);
-  g_ptr_array_add (self->listeners, acceptor->listener);
-  return g_steal_pointer (&acceptor)->listener;
+  listener = hypha_socket_listener_new (fd, acceptor->bound, adopt, acceptor, on_listener_closed);
+  acceptor = NULL; /* the listener's */
+  hypha_operations_add_listener (self->operations, listener);
+  return listener;
 }
 
 static gboolean
@@ -246,10 +202,12 @@ try_to_listen (gpointer user_data)
   HyphaListener *listener;
 
   if (g_cancellable_is_cancelled (operation->cancellable)) {
-    return_stopped (task, operation->endpoint);
+    g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CANCELLED,
+                             "%s: listening was cancelled, or the transport was stopped",
+                             hypha_endpoint_to_string (operation->endpoint));
     return G_SOURCE_REMOVE;
   }
-  listener = listen_on (operation, &error);
+  listener = listen_on (g_task_get_source_object (task), operation, &error);
   if (listener != NULL)
     g_task_return_pointer (task, listener, g_object_unref);
   else if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_BUSY))
@@ -291,16 +249,7 @@ unix_transport_listen_finish (HyphaTransport *transport, GAsyncResult *result, G
 static void
 unix_transport_stop (HyphaTransport *transport)
 {
-  UnixTransport *self = UNIX_TRANSPORT (transport);
-
-  self->stopped = TRUE;
-  for (guint i = self->operations->len; i > 0; i--)
-    g_cancellable_cancel (((Operation *) self->operations->pdata[i - 1])->cancellable);
-  while (self->listeners->len > 0) {
-    g_autoptr (HyphaListener) listener = g_object_ref (self->listeners->pdata[0]);
-
-    hypha_listener_close (listener);
-  }
+  hypha_operations_stop (UNIX_TRANSPORT (transport)->operations);
 }
 
 /* ---- the rest of the interface ---- */
@@ -397,8 +346,7 @@ unix_transport_finalize (GObject *object)
 {
   UnixTransport *self = UNIX_TRANSPORT (object);
 
-  g_ptr_array_unref (self->operations);
-  g_ptr_array_unref (self->listeners);
+  hypha_operations_free (self->operations);
   G_OBJECT_CLASS (unix_transport_parent_class)->finalize (object);
 }
 
@@ -412,8 +360,7 @@ static void
 unix_transport_init (UnixTransport *self)
 {
   self->mode = DEFAULT_MODE;
-  self->operations = g_ptr_array_new ();
-  self->listeners = g_ptr_array_new ();
+  self->operations = hypha_operations_new ();
 }
 
 static void

@@ -124,6 +124,25 @@ test_unsent_token_counts_for_nothing (void)
 }
 
 static void
+test_token_is_the_given_one (void)
+{
+  const guint64 given = G_GUINT64_CONSTANT (0xfeedfacecafebeef);
+  HyphaHeartbeat beat;
+
+  start (&beat);
+  hypha_heartbeat_set_token (&beat, given);
+  g_assert_cmpuint (ping (&beat, START + SECOND), ==, given);
+  hypha_heartbeat_set_token (&beat, 3); /* they need not rise */
+  g_assert_cmpuint (ping (&beat, START + 2 * SECOND), ==, 3);
+  for (guint64 guess = 0; guess < 3; guess++)
+    hypha_heartbeat_pong_received (&beat, guess, START + 2 * SECOND);
+  g_assert_cmpuint (beat.n_pending, ==, 2);
+  hypha_heartbeat_pong_received (&beat, 3, START + 2 * SECOND + 5 * MS);
+  g_assert_cmpuint (beat.n_pending, ==, 0);
+  g_assert_cmpint (hypha_heartbeat_rtt (&beat), ==, 5 * MS);
+}
+
+static void
 test_suspect_by_oldest_ping (void)
 {
   HyphaHeartbeat beat;
@@ -199,6 +218,34 @@ test_deaf_is_dead (void)
   g_assert_cmpint (run_until_dead (&beat, 100 * MS, START + SECOND * 60), ==, START + 11 * SECOND);
 }
 
+/* It sends, and acknowledges: but what waits for it goes on waiting. */
+static void
+test_taking_nothing_is_death (void)
+{
+  HyphaHeartbeat beat;
+  gint64 now = START;
+
+  start (&beat);
+  hypha_heartbeat_output (&beat, TRUE, FALSE, now);
+  for (guint i = 0; i < 9; i++) {
+    now += SECOND;
+    hypha_heartbeat_pong_received (&beat, ping (&beat, now), now);
+    hypha_heartbeat_confirmed (&beat, now);
+    hypha_heartbeat_output (&beat, TRUE, FALSE, now);
+  }
+  now = START + 10 * SECOND;
+  g_assert_cmpint (hypha_heartbeat_next (&beat), ==, now);
+  g_assert_false (hypha_heartbeat_is_dead (&beat, now - 1));
+  g_assert_true (hypha_heartbeat_is_dead (&beat, now));
+  g_assert_true (hypha_heartbeat_is_stuck (&beat, now));
+
+  hypha_heartbeat_output (&beat, TRUE, TRUE, now - 1);
+  g_assert_false (hypha_heartbeat_is_dead (&beat, now));
+  g_assert_true (hypha_heartbeat_is_dead (&beat, now - 1 + 10 * SECOND));
+  hypha_heartbeat_output (&beat, FALSE, TRUE, now);
+  g_assert_false (hypha_heartbeat_is_stuck (&beat, now + 3600 * SECOND));
+}
+
 static void
 test_many_pings_keep_the_oldest (void)
 {
@@ -209,6 +256,31 @@ test_many_pings_keep_the_oldest (void)
   g_assert_cmpint (run_until_dead (&beat, 50 * MS, START + SECOND * 60), ==,
                    START + 100 * MS + 10 * SECOND);
   g_assert_cmpuint (beat.n_pending, ==, HYPHA_HEARTBEAT_PENDING);
+}
+
+/* Whoever answers late, answers one of those that are remembered. */
+static void
+test_no_ping_is_forgotten (void)
+{
+  HyphaHeartbeat beat;
+  guint64 last = 0, token;
+  gint64 now = START;
+  guint sent = 0;
+
+  start (&beat);
+  for (guint i = 0; i < 3 * HYPHA_HEARTBEAT_PENDING; i++) {
+    now = MAX (now, hypha_heartbeat_next (&beat));
+    if (hypha_heartbeat_take_ping (&beat, now, &token)) {
+      last = token;
+      sent++;
+    }
+    g_assert_cmpint (hypha_heartbeat_next (&beat), >, now);
+  }
+  g_assert_cmpuint (sent, ==, HYPHA_HEARTBEAT_PENDING);
+  hypha_heartbeat_pong_received (&beat, last, now);
+  g_assert_cmpuint (beat.n_pending, ==, 0);
+  now = hypha_heartbeat_next (&beat);
+  g_assert_true (hypha_heartbeat_take_ping (&beat, now, &token));
 }
 
 static void
@@ -283,11 +355,14 @@ main (int argc, char **argv)
   g_test_add_func ("/heartbeat/pong/answers-what-was-before", test_pong_answers_what_was_before);
   g_test_add_func ("/heartbeat/pong/unsent-token-counts-for-nothing",
                    test_unsent_token_counts_for_nothing);
+  g_test_add_func ("/heartbeat/token/is-the-given-one", test_token_is_the_given_one);
   g_test_add_func ("/heartbeat/suspect/by-the-oldest-ping", test_suspect_by_oldest_ping);
   g_test_add_func ("/heartbeat/suspect/acknowledgement-shows-hearing",
                    test_acknowledgement_shows_hearing);
   g_test_add_func ("/heartbeat/dead/by-silence", test_silence_is_death);
   g_test_add_func ("/heartbeat/dead/by-deafness", test_deaf_is_dead);
+  g_test_add_func ("/heartbeat/dead/by-taking-nothing", test_taking_nothing_is_death);
+  g_test_add_func ("/heartbeat/ping/none-is-forgotten", test_no_ping_is_forgotten);
   g_test_add_func ("/heartbeat/dead/many-pings-keep-the-oldest", test_many_pings_keep_the_oldest);
   g_test_add_func ("/heartbeat/dead/own-sleep-is-no-death", test_sleep_is_no_death);
   g_test_add_func ("/heartbeat/interval-changes-while-running",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <glib.h>
+#include <gnutls/gnutls.h>
 #include <poll.h>
 
 #include "link-end.h"
@@ -326,6 +327,93 @@ test_slow_tls (Fixture *self, gconstpointer data)
   end_expect_closed (&self->end, HYPHA_ERROR_TIMED_OUT, "not done after 50 ms");
 }
 
+/* Floods */
+
+static gnutls_session_t
+raw_foreign_tls (Fixture *self, gnutls_certificate_credentials_t credentials)
+{
+  static const gnutls_datum_t alpn = { (unsigned char *) "hypha/1", 7 };
+  gnutls_session_t session;
+  int result;
+
+  gnutls_init (&session, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
+  gnutls_priority_set_direct (session, "NORMAL:-VERS-ALL:+VERS-TLS1.3", NULL);
+  gnutls_credentials_set (session, GNUTLS_CRD_CERTIFICATE, credentials);
+  gnutls_alpn_set_protocols (session, &alpn, 1, 0);
+  gnutls_transport_set_int (session, self->fd);
+  while ((result = gnutls_handshake (session)) == GNUTLS_E_AGAIN)
+    wait_fd (self, gnutls_record_get_direction (session) ? POLLOUT : POLLIN);
+  g_assert_cmpint (result, ==, GNUTLS_E_SUCCESS);
+  return session;
+}
+
+/* Records without a byte, as fast as it goes: the thread has other things to do. */
+static void
+test_empty_records (Fixture *self, gconstpointer data)
+{
+  gint64 end = g_get_monotonic_time () + 10 * G_USEC_PER_SEC;
+  gnutls_certificate_credentials_t credentials;
+  gnutls_session_t session;
+  gssize result;
+
+  start_end (self);
+  gnutls_certificate_allocate_credentials (&credentials);
+  session = raw_foreign_tls (self, credentials);
+  do {
+    result = gnutls_record_send2 (session, "", 0, 1000, 0);
+    if (result == GNUTLS_E_AGAIN)
+      g_thread_yield ();
+  } while ((result >= 0 || result == GNUTLS_E_AGAIN) && g_get_monotonic_time () < end);
+  g_assert_cmpint (result, <, 0);
+  g_assert_cmpint (result, !=, GNUTLS_E_AGAIN);
+  end_expect_closed (&self->end, HYPHA_ERROR_HANDSHAKE, "empty record");
+  gnutls_deinit (session);
+  gnutls_certificate_free_credentials (credentials);
+}
+
+static void
+raw_ping (Fixture *self, guint64 token)
+{
+  HyphaLinkStatus *status = (HyphaLinkStatus *) hypha_link_get_status (self->end.link);
+  guint64 heard = atomic_load (&status->rx_bytes);
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+
+  add_frame (bytes, HYPHA_FRAME_PING, token, 0);
+  raw_write (self, bytes->data, bytes->len);
+  while (atomic_load (&status->rx_bytes) < heard + bytes->len)
+    g_thread_yield ();
+}
+
+/* Each ping is read alone, and no answer. */
+static void
+test_pings_without_reading (Fixture *self, gconstpointer data)
+{
+  const guint64 quiet = 2000; /* pings without an answer: the kernel takes no more */
+  guint64 answers = 0, token = 0, blocked_at, tx = 0, last;
+  HyphaLinkStatus *status;
+  gsize before = 0;
+  HyphaFrame frame;
+
+  start_end (self);
+  raw_establish (self, GPOINTER_TO_INT (data));
+  status = (HyphaLinkStatus *) hypha_link_get_status (self->end.link);
+  for (guint64 since = 0; since < quiet; token++) {
+    raw_ping (self, token);
+    since = atomic_load (&status->tx_bytes) == tx ? since + 1 : 0;
+    tx = atomic_load (&status->tx_bytes);
+  }
+  blocked_at = token - quiet;
+  last = token - 1;
+  do {
+    raw_read_frame (self, &frame, &before);
+    g_assert_cmpint (frame.type, ==, HYPHA_FRAME_PONG);
+    answers++;
+  } while (frame.value < last);
+  g_assert_cmpuint (frame.value, ==, last);
+  g_assert_cmpuint (answers, <=, blocked_at + 3);
+  g_assert_cmpuint (gate_count (&self->end.closed), ==, 0);
+}
+
 /* Garbage and cuts in the handshake */
 
 static void
@@ -586,6 +674,52 @@ test_deaf_talker (Fixture *self, gconstpointer data)
   end_expect_closed (&self->end, HYPHA_ERROR_TIMED_OUT, "not answered for 150 ms");
 }
 
+/* It reads nothing, but answers what a ping might have been. */
+static void
+test_forged_pongs (Fixture *self, gconstpointer data)
+{
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+
+  self->parameters.limits.ping_interval = 20000;
+  self->parameters.limits.link_timeout = 150000;
+  start_end (self);
+  raw_establish (self, PLAIN);
+  for (guint64 token = 0; token < 300; token++)
+    add_frame (bytes, HYPHA_FRAME_PONG, token, 0);
+  while (gate_count (&self->end.closed) == 0) {
+    if (send (self->fd, bytes->data, bytes->len, MSG_NOSIGNAL) < 0 && errno == EPIPE)
+      break;
+    g_usleep (1000);
+  }
+  end_expect_closed (&self->end, HYPHA_ERROR_TIMED_OUT, "not answered for 150 ms");
+}
+
+static void
+confirm (gpointer data)
+{
+  Fixture *self = data;
+
+  hypha_link_confirmed (self->end.link);
+}
+
+/* It acknowledges, and takes nothing. */
+static void
+test_takes_nothing (Fixture *self, gconstpointer data)
+{
+  gint64 end = g_get_monotonic_time () + 20 * G_USEC_PER_SEC;
+
+  self->parameters.limits.ping_interval = 20000;
+  self->parameters.limits.link_timeout = 150000;
+  self->end.to_send = 8 * 1024 * 1024;
+  start_end (self);
+  raw_establish (self, GPOINTER_TO_INT (data));
+  while (gate_count (&self->end.closed) == 0 && g_get_monotonic_time () < end) {
+    hypha_worker_post (self->workers[0], confirm, self);
+    g_usleep (1000);
+  }
+  end_expect_closed (&self->end, HYPHA_ERROR_TIMED_OUT, "taken nothing for 150 ms");
+}
+
 /* A pong waits for what the kernel has and for the frame that was begun, not for what is queued. */
 static void
 test_pong_before_data (Fixture *self, gconstpointer data)
@@ -648,10 +782,14 @@ main (int argc, char **argv)
   ADD_BOTH ("frames/oversized", test_bad_frame);
   ADD_BOTH ("frames/byte-by-byte", test_byte_by_byte);
   ADD ("frames/unknown-goaway", test_unknown_away, NULL);
+  ADD ("flood/empty-tls-records", test_empty_records, NULL);
+  ADD_BOTH ("flood/pings-without-reading", test_pings_without_reading);
   ADD_BOTH ("frames/pong-before-data", test_pong_before_data);
   ADD_BOTH ("life/suspect-and-back", test_suspect);
   ADD_BOTH ("life/deaf", test_deaf);
   ADD ("life/deaf-but-talking", test_deaf_talker, NULL);
+  ADD ("life/deaf-but-forging-answers", test_forged_pongs, NULL);
+  ADD_BOTH ("life/takes-nothing-but-acknowledges", test_takes_nothing);
 #undef ADD
 #undef ADD_BOTH
   return g_test_run ();

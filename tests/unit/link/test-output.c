@@ -130,6 +130,45 @@ test_references (void)
   hypha_chunk_unref (chunk);
 }
 
+static void
+append_pong (HyphaOutput *output, guint64 token)
+{
+  const HyphaFrame frame = { .type = HYPHA_FRAME_PONG, .value = token };
+  HyphaFrameOut out;
+
+  hypha_frame_write (&frame, NULL, &out);
+  hypha_output_append_latest (output, &out);
+}
+
+static void
+test_latest (void)
+{
+  static const struct {
+    HyphaFrameType type;
+    guint64 value;
+  } expected[] = { { HYPHA_FRAME_PONG, 0 }, { HYPHA_FRAME_PING, 7 }, { HYPHA_FRAME_PONG, 999 } };
+  HyphaOutput output;
+  g_autoptr (GByteArray) wire = g_byte_array_new ();
+  g_autoptr (GArray) frames = g_array_new (FALSE, FALSE, sizeof (HyphaFrame));
+
+  hypha_output_init (&output);
+  append_pong (&output, 0);
+  drain (&output, 5, wire); /* begun: it goes on, whatever comes */
+  append (&output, HYPHA_FRAME_PING, 7, 0);
+  for (guint64 token = 1; token < 1000; token++)
+    append_pong (&output, token);
+  g_assert_cmpuint (output.length, ==, 3 * (HYPHA_FRAME_HEADER + 8) - 5);
+  while (output.length > 0)
+    drain (&output, G_MAXSIZE, wire);
+  g_assert_cmpuint (parse_all (wire, frames), ==, wire->len);
+  g_assert_cmpuint (frames->len, ==, G_N_ELEMENTS (expected));
+  for (guint i = 0; i < frames->len; i++) {
+    g_assert_cmpint (g_array_index (frames, HyphaFrame, i).type, ==, expected[i].type);
+    g_assert_cmpuint (g_array_index (frames, HyphaFrame, i).value, ==, expected[i].value);
+  }
+  hypha_output_clear (&output);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -137,5 +176,6 @@ main (int argc, char **argv)
   g_test_add_func ("/output/random-order-is-kept-within-each-lane", test_random);
   g_test_add_func ("/output/urgent-never-inside-a-frame", test_urgent);
   g_test_add_func ("/output/payload-by-reference", test_references);
+  g_test_add_func ("/output/latest-replaces-what-waits", test_latest);
   return g_test_run ();
 }

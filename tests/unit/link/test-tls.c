@@ -287,7 +287,7 @@ test_gathers (Fixture *self, gconstpointer data)
 }
 
 static void
-test_pending (Fixture *self, gconstpointer data)
+test_read_beyond_epoll (Fixture *self, gconstpointer data)
 {
   struct pollfd fd = { .events = POLLIN };
   char buffer[2];
@@ -300,12 +300,10 @@ test_pending (Fixture *self, gconstpointer data)
   g_assert_cmpint (hypha_tls_read (self->server, buffer, 2, &n, NULL), ==, HYPHA_TLS_DONE);
   fd.fd = self->fds[1];
   g_assert_cmpint (poll (&fd, 1, 0), ==, 0); /* the kernel has nothing left */
-  g_assert_true (hypha_tls_has_pending (self->server));
   g_assert_cmpint (hypha_tls_read (self->server, buffer, 2, &n, NULL), ==, HYPHA_TLS_DONE);
   g_assert_cmpmem (buffer, n, "c", 1);
   g_assert_cmpint (hypha_tls_read (self->server, buffer, 2, &n, NULL), ==, HYPHA_TLS_DONE);
   g_assert_cmpmem (buffer, n, "d", 1);
-  g_assert_false (hypha_tls_has_pending (self->server));
   g_assert_cmpint (hypha_tls_read (self->server, buffer, 2, &n, NULL), ==, HYPHA_TLS_AGAIN_READ);
 }
 
@@ -377,6 +375,52 @@ test_key_update (Fixture *self, gconstpointer data)
   g_assert_cmpint (result, ==, 4);
 }
 
+static const Foreign stranger = { "NORMAL:-VERS-ALL:+VERS-TLS1.3", "hypha/1", FALSE };
+
+static void
+send_empty (Fixture *self, guint n)
+{
+  for (guint i = 0; i < n; i++) {
+    gssize result = gnutls_record_send2 (self->foreign, "", 0, 1, 0);
+
+    g_assert_cmpint (result, ==, 0);
+  }
+}
+
+static void
+test_empty_in_between (Fixture *self, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_cmpint (meet_foreign (self, &stranger, &error), ==, HYPHA_TLS_DONE);
+  for (guint i = 0; i < 20; i++) {
+    char byte = 0;
+    gsize n;
+
+    send_empty (self, 10);
+    gnutls_record_send (self->foreign, "x", 1);
+    g_assert_cmpint (hypha_tls_read (self->server, &byte, 1, &n, &error), ==, HYPHA_TLS_DONE);
+    g_assert_no_error (error);
+    g_assert_cmpint (byte, ==, 'x');
+  }
+}
+
+/* One call must not go on for as long as a stranger likes. */
+static void
+test_empty_flood (Fixture *self, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  char byte;
+  gsize n;
+
+  g_assert_cmpint (meet_foreign (self, &stranger, &error), ==, HYPHA_TLS_DONE);
+  send_empty (self, 100);
+  gnutls_record_send (self->foreign, "x", 1);
+  g_assert_cmpint (hypha_tls_read (self->server, &byte, 1, &n, &error), ==, HYPHA_TLS_ERROR);
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL);
+  g_test_message ("%s", error->message);
+}
+
 #define TLS12 "NORMAL:-VERS-ALL:+VERS-TLS1.2"
 #define TLS13 "NORMAL:-VERS-ALL:+VERS-TLS1.3"
 
@@ -406,7 +450,9 @@ main (int argc, char **argv)
   ADD ("handshake/garbage-refused", test_garbage, NULL);
   ADD ("data/large-transfer-with-partial-writes", test_transfer, NULL);
   ADD ("data/gathered-until-flush", test_gathers, NULL);
-  ADD ("data/pending-is-told", test_pending, NULL);
+  ADD ("data/read-beyond-what-epoll-tells", test_read_beyond_epoll, NULL);
+  ADD ("data/empty-records-in-between", test_empty_in_between, NULL);
+  ADD ("data/nothing-but-empty-records-is-an-error", test_empty_flood, NULL);
   ADD ("data/key-update-goes-on", test_key_update, NULL);
   ADD ("end/bye-is-eof", test_bye, NULL);
   ADD ("end/cut-is-an-error", test_cut, GSIZE_TO_POINTER (0));

@@ -518,14 +518,17 @@ test_disabled_takes_effect_at_once (LoaderFixture *fixture, gconstpointer data)
 static void
 test_unavailable (LoaderFixture *fixture, gconstpointer data)
 {
+  const char *const disabled[] = { "good", NULL };
+  const char *const none[] = { NULL };
   g_autoptr (GError) error = NULL;
   g_autoptr (HyphaEndpoint) endpoint = NULL;
 
   loader_fixture_put (fixture, "good", "good.so");
   loader_fixture_start (fixture, NULL);
+  hypha_loader_set_disabled (fixture->loader, disabled);
   g_assert_true (hypha_loader_set_options (
       fixture->loader, g_variant_new_parsed ("{'good': {'broken': <'modprobe good'>}}"), NULL));
-  hypha_loader_probe (fixture->loader);
+  hypha_loader_set_disabled (fixture->loader, none);
   loader_fixture_assert_state (fixture, "good.so", HYPHA_MODULE_UNAVAILABLE);
   loader_fixture_assert_reason (fixture, "good.so", "modprobe good", NULL);
   g_assert_null (hypha_loader_lookup (fixture->loader, "good", &error));

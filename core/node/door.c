@@ -244,12 +244,6 @@ hypha_door_get_trouble (HyphaDoor *self)
   return self->trouble;
 }
 
-HyphaTransport *
-hypha_door_get_transport (HyphaDoor *self)
-{
-  return self->transport;
-}
-
 gboolean
 hypha_door_is_permanent (HyphaDoor *self)
 {

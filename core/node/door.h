@@ -27,9 +27,8 @@ void hypha_door_transport_gone (HyphaDoor *self, HyphaTransport *transport);
 void hypha_door_await (HyphaDoor *self, GTask *task);
 
 const char *hypha_door_get_uri (HyphaDoor *self);
-const char *hypha_door_get_bound (HyphaDoor *self);         /* NULL: not open */
-const char *hypha_door_get_trouble (HyphaDoor *self);       /* NULL: none */
-HyphaTransport *hypha_door_get_transport (HyphaDoor *self); /* NULL: not open */
+const char *hypha_door_get_bound (HyphaDoor *self);   /* NULL: not open */
+const char *hypha_door_get_trouble (HyphaDoor *self); /* NULL: none */
 gboolean hypha_door_is_permanent (HyphaDoor *self);
 void hypha_door_set_permanent (HyphaDoor *self, gboolean permanent);
 gboolean hypha_door_is_spent (HyphaDoor *self); /* not permanent, and failed */

@@ -152,7 +152,6 @@ hypha_engine_set_limits (HyphaEngine *self, const HyphaSessionLimits *limits, gi
   give (order, set_limits);
 }
 
-/* The peer is told that the sessions are over, so that its streams need not wait for a timeout. */
 static void
 drain_links (HyphaEngine *self, gint64 deadline)
 {
@@ -160,6 +159,7 @@ drain_links (HyphaEngine *self, gint64 deadline)
     hypha_link_drain (((EngineLink *) self->links->pdata[i])->link, deadline);
 }
 
+/* The peer is told that the sessions are over, so that its streams need not wait for a timeout. */
 static void
 drop_all (Order *order)
 {
@@ -170,8 +170,8 @@ drop_all (Order *order)
   /* In the midst of a transfer there is no room for a CLOSE. */
   drain_links (self, deadline);
   for (guint i = 0; i < self->sessions->len; i++)
-    hypha_session_drop (((EngineSession *) self->sessions->pdata[i])->session, order->code,
-                        order->text, now);
+    hypha_session_drop (((EngineSession *) self->sessions->pdata[i])->session, order->away,
+                        order->code, order->text, now);
   hypha_engine_work (self);
   drain_links (self, deadline);
   while (self->links->len > 0) {

@@ -28,6 +28,7 @@ typedef struct {
   HyphaEngine *engine;
   HyphaInstance instance;
   HyphaSession *session;
+  GError *over;   /* how it ended last; NULL: it never did */
   gboolean lived; /* a link of it was up: it was not just an old message */
   gboolean
       superseded; /* another life has come up since: ends as soon as none of its links answers */

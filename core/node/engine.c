@@ -134,6 +134,7 @@ session_free (gpointer data)
   EngineSession *es = data;
 
   hypha_session_free (es->session);
+  g_clear_error (&es->over);
   g_free (es);
 }
 
@@ -196,8 +197,8 @@ end_superseded (HyphaEngine *self)
     EngineSession *es = self->sessions->pdata[i];
 
     if (es->superseded && !answers (self, es) && hypha_session_n_streams (es->session) > 0) {
-      hypha_session_drop (es->session, HYPHA_ERROR_RESTARTED, "the peer has started anew",
-                          hypha_engine_now (self));
+      hypha_session_drop (es->session, HYPHA_AWAY_SHUTDOWN, HYPHA_ERROR_RESTARTED,
+                          "the peer has started anew", hypha_engine_now (self));
       self->again = TRUE;
     } else if ((es->superseded || !es->lived) && !has_links (self, es) &&
                hypha_session_n_streams (es->session) == 0) {
@@ -232,7 +233,7 @@ end_of_stream (const HyphaSessionEvent *event)
 }
 
 static void
-on_link_event (HyphaEngine *self, const HyphaSessionEvent *event)
+on_link_event (HyphaEngine *self, EngineSession *es, const HyphaSessionEvent *event)
 {
   EngineLink *el = event->link_data;
   HyphaNews news = { 0 };
@@ -244,8 +245,8 @@ on_link_event (HyphaEngine *self, const HyphaSessionEvent *event)
   if (event->type == HYPHA_SESSION_LINK_DONE) {
     el->slink = NULL;
     hypha_link_flush (el->link);
-    hypha_link_close (el->link, event->away, event->error >= 0 ? event->error : HYPHA_ERROR_FAILED,
-                      event->text != NULL ? event->text : "the session ended");
+    hypha_link_close (el->link, event->away, es->over != NULL ? es->over->code : HYPHA_ERROR_FAILED,
+                      es->over != NULL ? es->over->message : "the session ended");
     return;
   }
   if (event->type == HYPHA_SESSION_SWITCHED) {
@@ -315,10 +316,13 @@ drain_events (HyphaEngine *self, EngineSession *es)
     case HYPHA_SESSION_LINK_DONE:
     case HYPHA_SESSION_SWITCHED:
     case HYPHA_SESSION_CONFIRMED:
-      on_link_event (self, &event);
+      on_link_event (self, es, &event);
       break;
     case HYPHA_SESSION_OVER:
-      break; /* every stream has said so already */
+      /* Every stream has said so already, its links are yet to. */
+      g_clear_error (&es->over);
+      es->over = end_of_stream (&event);
+      break;
     default:
       on_stream_event (self, es, &event);
     }

@@ -327,12 +327,6 @@ hypha_incoming_get_service (HyphaIncoming *self)
   return self->info->service;
 }
 
-guint64
-hypha_incoming_get_id (HyphaIncoming *self)
-{
-  return self->info->key;
-}
-
 static void
 incoming_free (HyphaIncoming *self)
 {

@@ -85,7 +85,6 @@ GVariant *hypha_node_explain (HyphaNode *self, HyphaNodePeer *peer);
 typedef struct _HyphaIncoming HyphaIncoming;
 HyphaNodePeer *hypha_incoming_get_peer (HyphaIncoming *self);
 const char *hypha_incoming_get_service (HyphaIncoming *self);
-guint64 hypha_incoming_get_id (HyphaIncoming *self);
 /* FD (taken, non-blocking) is the program's side from now on. KEEP (nullable) is unreferenced when
  * the stream has ended. */
 void hypha_incoming_accept (HyphaIncoming *self, int fd, GObject *keep);

@@ -269,23 +269,6 @@ hypha_session_rolled_back (HyphaSession *self, const char *text)
   return FALSE;
 }
 
-static HyphaAway
-away_of_error (HyphaError error)
-{
-  switch (error) {
-  case HYPHA_ERROR_ROLLED_BACK:
-    return HYPHA_AWAY_ROLLED_BACK;
-  case HYPHA_ERROR_PROTOCOL:
-    return HYPHA_AWAY_PROTOCOL;
-  case HYPHA_ERROR_NOT_TRUSTED:
-    return HYPHA_AWAY_NOT_TRUSTED;
-  case HYPHA_ERROR_RESTARTED:
-    return HYPHA_AWAY_SHUTDOWN;
-  default:
-    return HYPHA_AWAY_DISCONNECTED;
-  }
-}
-
 static gboolean
 closed_by_peer (HyphaSession *self, guint32 code)
 {
@@ -315,6 +298,7 @@ closed_by_peer (HyphaSession *self, guint32 code)
 /**
  * hypha_session_drop: (skip)
  * @self: a session
+ * @away: what the peer is told
  * @error: with what its streams end
  * @reason: (nullable): the same as a text
  * @now: the time, in microseconds
@@ -323,11 +307,11 @@ closed_by_peer (HyphaSession *self, guint32 code)
  * the peer need not find out by itself, and is done then. It goes on empty under a new number.
  */
 void
-hypha_session_drop (HyphaSession *self, HyphaError error, const char *reason, gint64 now)
+hypha_session_drop (HyphaSession *self, HyphaAway away, HyphaError error, const char *reason,
+                    gint64 now)
 {
   self->now = now;
-  hypha_session_over (self, error, hypha_session_keep_text (self, reason), TRUE,
-                      away_of_error (error));
+  hypha_session_over (self, error, hypha_session_keep_text (self, reason), TRUE, away);
   HYPHA_SESSION_CHECK (self);
 }
 

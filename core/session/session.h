@@ -102,9 +102,10 @@ gboolean hypha_session_has_frames (HyphaSession *self, HyphaSessionLink *link);
 /* Time has passed: delayed acknowledgements, choice, session-timeout. */
 void hypha_session_tick (HyphaSession *self, gint64 now);
 gint64 hypha_session_next_tick (HyphaSession *self); /* G_MAXINT64: never */
-/* Everything ends: streams with ERROR (a HyphaError), a CLOSE goes out over the chosen link; then
- * numbers are drawn anew. */
-void hypha_session_drop (HyphaSession *self, HyphaError error, const char *reason, gint64 now);
+/* Everything ends: streams with ERROR (a HyphaError), a CLOSE with AWAY goes out over the chosen
+ * link; then numbers are drawn anew. */
+void hypha_session_drop (HyphaSession *self, HyphaAway away, HyphaError error, const char *reason,
+                         gint64 now);
 
 typedef enum {
   HYPHA_SESSION_OPENED,     /* stream, service: the peer opened; accept or refuse, now or later */

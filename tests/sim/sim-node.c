@@ -160,8 +160,8 @@ probe_ends (SimNode *self, SimSession *session)
       }
   }
   sim_note (world, self->name, "old session ends", session->peer_instance, 0, 0);
-  hypha_session_drop (session->session, HYPHA_ERROR_RESTARTED, "the peer started anew",
-                      sim_node_now (self));
+  hypha_session_drop (session->session, HYPHA_AWAY_SHUTDOWN, HYPHA_ERROR_RESTARTED,
+                      "the peer started anew", sim_node_now (self));
 }
 
 /* Forgets sessions with instances that are no more. */
@@ -531,7 +531,8 @@ sim_node_disconnect (SimNode *self)
     return;
   sim_note (self->world, self->name, "disconnects", 0, 0, 0);
   self->world->counts[SIM_COUNT_DROP]++;
-  hypha_session_drop (session->session, HYPHA_ERROR_DISCONNECTED, "asked for", sim_node_now (self));
+  hypha_session_drop (session->session, HYPHA_AWAY_DISCONNECTED, HYPHA_ERROR_DISCONNECTED,
+                      "asked for", sim_node_now (self));
 }
 
 /* Snapshots. */

@@ -107,7 +107,7 @@ sim_pipe_peek (SimPipe *self, gint64 now, const guint8 **data)
       break;
     until = batch->end;
   }
-  *data = self->bytes->data + self->head;
+  *data = self->bytes->data != NULL ? self->bytes->data + self->head : NULL;
   return (gsize) (until - self->taken);
 }
 

@@ -614,7 +614,8 @@ test_stop_of_the_peer_ends_its_streams_with_an_error (Fixture *f, gconstpointer 
   g_free (listen_on (&f->b, unix_uri));
   wait_until (result != NULL);
   g_assert_false (hypha_stream_wait_end_finish (stream, result, NULL, NULL, &error));
-  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED);
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_RESTARTED);
+  g_assert_nonnull (strstr (error->message, "is shutting down"));
   g_clear_error (&error);
   /* And the next one goes to its new life. */
   wait_until (n_links (&f->a) == 1 &&
@@ -622,6 +623,35 @@ test_stop_of_the_peer_ends_its_streams_with_an_error (Fixture *f, gconstpointer 
   g_clear_object (&stream);
   stream = open_stream (peer, "echo", &error);
   g_assert_no_error (error);
+}
+
+static void
+note_shutdown (const char *domain, GLogLevelFlags level, const char *text, gpointer data)
+{
+  guint *noted = data;
+
+  *noted += strstr (text, "is shutting down") != NULL;
+  g_assert_null (strstr (text, "Somebody on the peer's side"));
+}
+
+/* Streams or not: who reads the log of the other node learns that nobody meant him. */
+static void
+test_stop_of_the_peer_is_logged_as_what_it_is (Fixture *f, gconstpointer data)
+{
+  g_autofree char *unix_uri = unix_endpoint (f);
+  g_autofree char *on_unix = listen_on (&f->b, unix_uri);
+  g_autoptr (HyphaNodePeer) peer = NULL;
+  g_autoptr (GError) error = NULL;
+  guint noted = 0, handler;
+
+  trust_each_other (f);
+  peer = dial (&f->a, on_unix, NULL, &error);
+  g_assert_no_error (error);
+  handler = g_log_set_handler ("hypha", G_LOG_LEVEL_MESSAGE, note_shutdown, &noted);
+  side_down (&f->b);
+  wait_until (noted > 0);
+  g_log_remove_handler ("hypha", handler);
+  side_up (&f->b, f->b.identity, "beta");
 }
 
 static void
@@ -703,6 +733,8 @@ main (int argc, char **argv)
   ADD ("/node/stream/unknown-service-is-refused-by-name", test_unknown_service_is_refused_by_name);
   ADD ("/node/stream/service-is-for-those-named-only", test_service_is_for_those_named_only);
   ADD ("/node/stream/target-of-the-settings-is-reached", test_target_of_the_settings_is_reached);
+  ADD ("/node/stop/is-logged-by-the-peer-as-what-it-is",
+       test_stop_of_the_peer_is_logged_as_what_it_is);
   ADD ("/node/stream/stop-of-the-peer-ends-it-with-an-error",
        test_stop_of_the_peer_ends_its_streams_with_an_error);
   ADD ("/node/stream/disconnect-ends-it-at-both-ends", test_disconnect_ends_streams_at_both_ends);

@@ -86,7 +86,8 @@ test_numbers_rise (void)
   hypha_session_offer (p->session[0], 2, &second);
   g_assert_cmpuint (first.session_number, ==, number);
   g_assert_cmpuint (second.link_number, >, first.link_number);
-  hypha_session_drop (p->session[0], HYPHA_ERROR_DISCONNECTED, "test", p->now);
+  hypha_session_drop (p->session[0], HYPHA_AWAY_DISCONNECTED, HYPHA_ERROR_DISCONNECTED, "test",
+                      p->now);
   g_assert_cmpuint (hypha_session_get_number (p->session[0]), >, number);
   hypha_session_offer (p->session[0], 3, &first);
   g_assert_cmpuint (first.link_number, >, second.link_number);
@@ -102,7 +103,8 @@ test_stale_offer (void)
   guint64 highest;
 
   hypha_session_offer (p->session[0], 1, &offer);
-  hypha_session_drop (p->session[0], HYPHA_ERROR_DISCONNECTED, "test", p->now);
+  hypha_session_drop (p->session[0], HYPHA_AWAY_DISCONNECTED, HYPHA_ERROR_DISCONNECTED, "test",
+                      p->now);
   g_assert_cmpint (
       hypha_session_attach (p->session[0], &offer, 1, 1, 5, p->now, NULL, &link, &highest), ==,
       HYPHA_ATTACH_STALE);
@@ -748,8 +750,10 @@ test_random_frames (void)
       hypha_session_tick (p->session[1], p->now);
     }
     pair_cut (p, wire);
-    hypha_session_drop (p->session[0], HYPHA_ERROR_DISCONNECTED, "test", p->now);
-    hypha_session_drop (p->session[1], HYPHA_ERROR_DISCONNECTED, "test", p->now);
+    hypha_session_drop (p->session[0], HYPHA_AWAY_DISCONNECTED, HYPHA_ERROR_DISCONNECTED, "test",
+                        p->now);
+    hypha_session_drop (p->session[1], HYPHA_AWAY_DISCONNECTED, HYPHA_ERROR_DISCONNECTED, "test",
+                        p->now);
     pair_drain (p);
     pair_forget (p);
   }

@@ -473,7 +473,8 @@ test_detached_is_not_spoken_of (void)
     g_assert_null (event.link);
     g_assert_null (event.from);
   }
-  hypha_session_drop (p->session[1], HYPHA_ERROR_DISCONNECTED, "test", p->now);
+  hypha_session_drop (p->session[1], HYPHA_AWAY_DISCONNECTED, HYPHA_ERROR_DISCONNECTED, "test",
+                      p->now);
   hypha_session_detach (p->session[1], g_steal_pointer (&wire->link[1]), p->now);
   while (hypha_session_next_event (p->session[1], &event))
     g_assert_null (event.link);
@@ -590,7 +591,8 @@ test_drop (void)
   pair_run (p);
   number[0] = hypha_session_get_number (p->session[0]);
   number[1] = hypha_session_get_number (p->session[1]);
-  hypha_session_drop (p->session[0], HYPHA_ERROR_DISCONNECTED, "hyphactl disconnect", p->now);
+  hypha_session_drop (p->session[0], HYPHA_AWAY_DISCONNECTED, HYPHA_ERROR_DISCONNECTED,
+                      "hyphactl disconnect", p->now);
   g_assert_cmpuint (hypha_session_n_links (p->session[0]), ==, 0);
   pair_run (p);
   assert_ended (p, 0, 0, HYPHA_ERROR_DISCONNECTED);
@@ -609,6 +611,23 @@ test_drop (void)
   g_assert_cmpint (pair_try_link (p, 5, &wire), ==, HYPHA_ATTACH_DONE);
 }
 
+static void
+test_drop_for_shutdown (void)
+{
+  g_autoptr (Pair) p = pair_new ();
+
+  pair_link (p, 5);
+  pair_open (p, 0, "echo");
+  pair_run (p);
+  hypha_session_drop (p->session[0], HYPHA_AWAY_SHUTDOWN, HYPHA_ERROR_DISCONNECTED, "stops",
+                      p->now);
+  pair_run (p);
+  assert_over (p, 0, HYPHA_ERROR_DISCONNECTED);
+  g_assert_cmpint (pair_find (p, 0, HYPHA_SESSION_LINK_DONE, -1)->away, ==, HYPHA_AWAY_SHUTDOWN);
+  assert_over (p, 1, HYPHA_ERROR_RESTARTED);
+  g_assert_cmpstr (pair_find (p, 1, HYPHA_SESSION_OVER, -1)->text, ==, "the peer is shutting down");
+}
+
 /* The CLOSE never gets away: the peer finds out by the numbers. */
 static void
 test_drop_unnoticed (void)
@@ -620,7 +639,8 @@ test_drop_unnoticed (void)
   a = pair_open (p, 0, "echo");
   pair_run (p);
   pair_write (p, 0, a, 100);
-  hypha_session_drop (p->session[0], HYPHA_ERROR_DISCONNECTED, "test", p->now);
+  hypha_session_drop (p->session[0], HYPHA_AWAY_DISCONNECTED, HYPHA_ERROR_DISCONNECTED, "test",
+                      p->now);
   pair_cut (p, wire);
   later = pair_open (p, 0, "later");
   pair_link (p, 5);
@@ -639,8 +659,10 @@ test_opened_between (void)
 
   pair_link (p, 5);
   pair_run (p);
-  hypha_session_drop (p->session[0], HYPHA_ERROR_DISCONNECTED, "test", p->now);
-  hypha_session_drop (p->session[1], HYPHA_ERROR_DISCONNECTED, "test", p->now);
+  hypha_session_drop (p->session[0], HYPHA_AWAY_DISCONNECTED, HYPHA_ERROR_DISCONNECTED, "test",
+                      p->now);
+  hypha_session_drop (p->session[1], HYPHA_AWAY_DISCONNECTED, HYPHA_ERROR_DISCONNECTED, "test",
+                      p->now);
   pair_run (p);
   pair_forget (p);
   pair_open (p, 0, "early");
@@ -861,6 +883,7 @@ main (int argc, char **argv)
   ADD ("link/gone-is-not-answered", test_gone_is_not_answered);
   ADD ("link/reset-above-the-highest-raises-it", test_reset_above_the_highest);
   ADD ("end/drop-tells-the-peer", test_drop);
+  ADD ("end/drop-tells-the-peer-of-a-shutdown", test_drop_for_shutdown);
   ADD ("end/drop-is-found-out-by-the-number", test_drop_unnoticed);
   ADD ("end/opened-between-two-sessions", test_opened_between);
   ADD ("end/expires-without-a-link", test_timeout);

@@ -3,8 +3,8 @@
 # check-exports.sh NM MODULE SYMBOL: MODULE exports SYMBOL, as data, and nothing else.
 set -eu
 
-# The address sanitizer marks each exported variable with a symbol of its own.
-exported=$("$1" -D --defined-only "$2" | awk '{ print $2, $3 }' | grep -v ' __odr_asan' || true)
+# Sanitizers and their coverage add symbols of their own, with names that are the compiler's.
+exported=$("$1" -D --defined-only "$2" | awk '{ print $2, $3 }' | grep -v ' __' || true)
 case $exported in
 [RD]" $3") ;;
 *)

@@ -563,3 +563,28 @@ hypha_loader_parse_endpoint (HyphaLoader *self, const char *uri, HyphaTransport 
     *transport = hypha_module_get_transport (module);
   return g_steal_pointer (&canonical);
 }
+
+/**
+ * hypha_loader_check_endpoint:
+ * @self: a loader
+ * @uri: an endpoint, in any spelling
+ * @error: return location for a #GError
+ *
+ * Judges an endpoint that is to be used as soon as it can be: settings may name a transport whose
+ * plug-in is dropped in later.
+ *
+ * Returns: (transfer full): the endpoint, canonical if its transport is here, or %NULL with
+ * %HYPHA_ERROR_INVALID_ENDPOINT, which names the wrong part */
+HyphaEndpoint *
+hypha_loader_check_endpoint (HyphaLoader *self, const char *uri, GError **error)
+{
+  g_autoptr (GError) reason = NULL;
+  HyphaEndpoint *endpoint = hypha_loader_parse_endpoint (self, uri, NULL, &reason);
+
+  if (endpoint != NULL)
+    return endpoint;
+  if (g_error_matches (reason, HYPHA_ERROR, HYPHA_ERROR_NO_TRANSPORT))
+    return hypha_endpoint_parse (uri, error);
+  g_propagate_error (error, g_steal_pointer (&reason));
+  return NULL;
+}

@@ -61,5 +61,8 @@ HyphaTransport *hypha_loader_lookup (HyphaLoader *self, const char *scheme, GErr
  * not owned). */
 HyphaEndpoint *hypha_loader_parse_endpoint (HyphaLoader *self, const char *uri,
                                             HyphaTransport **transport, GError **error);
+/* As far as can be judged now: canonical if its transport is here, else as it stands, for that may
+ * still come. */
+HyphaEndpoint *hypha_loader_check_endpoint (HyphaLoader *self, const char *uri, GError **error);
 
 G_END_DECLS

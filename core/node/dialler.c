@@ -38,24 +38,12 @@ HyphaDialler *
 hypha_dialler_new (HyphaLoader *loader, const char *uri, gboolean permanent,
                    const HyphaDiallerEvents *events, gpointer user_data, GError **error)
 {
-  g_autoptr (HyphaEndpoint) endpoint = NULL;
-  g_autoptr (GError) absent = NULL;
+  g_autoptr (HyphaEndpoint) endpoint = hypha_loader_check_endpoint (loader, uri, error);
   HyphaDialler *self;
   const char *id;
 
-  endpoint = hypha_loader_parse_endpoint (loader, uri, NULL, &absent);
-  if (endpoint == NULL) {
-    /* A transport that is not there may still come; anything else is wrong for good. */
-    if (!g_error_matches (absent, HYPHA_ERROR, HYPHA_ERROR_NO_TRANSPORT) &&
-        !g_error_matches (absent, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE)) {
-      g_propagate_error (error, g_steal_pointer (&absent));
-      return NULL;
-    }
-    endpoint = hypha_endpoint_parse (uri, error);
-    if (endpoint == NULL)
-      return NULL;
-  }
-
+  if (endpoint == NULL)
+    return NULL;
   self = g_new0 (HyphaDialler, 1);
   g_ref_count_init (&self->ref_count);
   self->loader = g_object_ref (loader);

@@ -25,20 +25,11 @@ HyphaDoor *
 hypha_door_new (HyphaLoader *loader, const char *uri, gboolean permanent,
                 const HyphaDoorEvents *events, gpointer user_data, GError **error)
 {
-  g_autoptr (GError) absent = NULL;
-  g_autoptr (HyphaEndpoint) endpoint = hypha_loader_parse_endpoint (loader, uri, NULL, &absent);
+  g_autoptr (HyphaEndpoint) endpoint = hypha_loader_check_endpoint (loader, uri, error);
   HyphaDoor *self;
 
-  if (endpoint == NULL) {
-    if (!g_error_matches (absent, HYPHA_ERROR, HYPHA_ERROR_NO_TRANSPORT) &&
-        !g_error_matches (absent, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE)) {
-      g_propagate_error (error, g_steal_pointer (&absent));
-      return NULL;
-    }
-    endpoint = hypha_endpoint_parse (uri, error);
-    if (endpoint == NULL)
-      return NULL;
-  }
+  if (endpoint == NULL)
+    return NULL;
   self = g_new0 (HyphaDoor, 1);
   g_ref_count_init (&self->ref_count);
   self->loader = g_object_ref (loader);

@@ -37,14 +37,9 @@ check_target (HyphaLoader *loader, const char *target, GError **error)
   if (g_str_equal (target, "echo") || g_str_equal (target, "discard") ||
       g_str_equal (target, "off"))
     return TRUE;
-  endpoint = hypha_loader_parse_endpoint (loader, target, NULL, &reason);
-  if (endpoint != NULL || g_error_matches (reason, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE))
+  endpoint = hypha_loader_check_endpoint (loader, target, &reason);
+  if (endpoint != NULL)
     return TRUE;
-  /* A transport may still come, but the form can be judged. */
-  if (g_error_matches (reason, HYPHA_ERROR, HYPHA_ERROR_NO_TRANSPORT)) {
-    endpoint = hypha_endpoint_parse (target, error);
-    return endpoint != NULL;
-  }
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
                "'target' is '%s', which is neither echo, discard, off nor an endpoint: %s", target,
                reason->message);

@@ -2,210 +2,12 @@
 
 /* What goes wrong in a node when callers, peers and programs behave as badly as they may. */
 
-#include <dirent.h>
-#include <errno.h>
-#include <glib/gstdio.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "node/node.h"
-#include "service/services.h"
-
-#define DEADLINE (20 * G_TIME_SPAN_SECOND)
-
-typedef struct {
-  HyphaIdentity *identity;
-  HyphaLoader *loader;
-  HyphaNode *node;
-  HyphaServices *services;
-} Side;
-
-typedef struct {
-  char *dir;
-  Side a, b;
-} Fixture;
-
-static void
-side_up (Side *side, HyphaIdentity *identity, const char *name)
-{
-  static const char *const directories[] = { HYPHA_TEST_TCP_DIR, HYPHA_TEST_UNIX_DIR, NULL };
-  g_autoptr (GError) error = NULL;
-
-  side->identity = identity;
-  side->loader = hypha_loader_new (directories);
-  hypha_loader_start (side->loader);
-  side->node = hypha_node_new (identity, side->loader, 1, &error);
-  g_assert_no_error (error);
-  g_assert_true (hypha_node_set_name (side->node, name, &error));
-  side->services = hypha_services_new (side->node);
-}
-
-static void
-side_down (Side *side)
-{
-  if (side->node != NULL)
-    hypha_node_stop (side->node);
-  g_clear_object (&side->services);
-  g_clear_object (&side->node);
-  g_clear_object (&side->loader);
-}
-
-/* alpha has the lower id: it is the one that closes twins. */
-static void
-set_up (Fixture *f, gconstpointer data)
-{
-  g_autoptr (GError) error = NULL;
-  HyphaIdentity *lower = hypha_identity_generate (NULL), *higher = hypha_identity_generate (NULL);
-
-  if (hypha_node_id_compare (hypha_identity_get_id (lower), hypha_identity_get_id (higher)) > 0) {
-    HyphaIdentity *other = lower;
-
-    lower = higher;
-    higher = other;
-  }
-  f->dir = g_dir_make_tmp ("hypha-node-XXXXXX", &error);
-  g_assert_no_error (error);
-  side_up (&f->a, lower, "alpha");
-  side_up (&f->b, higher, "beta");
-}
-
-static void
-tear_down (Fixture *f, gconstpointer data)
-{
-  g_autoptr (GDir) dir = NULL;
-  const char *name;
-
-  side_down (&f->a);
-  side_down (&f->b);
-  hypha_identity_unref (f->a.identity);
-  hypha_identity_unref (f->b.identity);
-  dir = g_dir_open (f->dir, 0, NULL);
-  while ((name = g_dir_read_name (dir)) != NULL) {
-    g_autofree char *path = g_build_filename (f->dir, name, NULL);
-
-    g_unlink (path);
-  }
-  g_assert_cmpint (g_rmdir (f->dir), ==, 0);
-  g_free (f->dir);
-}
-
-/* ---- waiting for what has to come ---- */
-
-static gboolean
-wake (gpointer data)
-{
-  return G_SOURCE_CONTINUE;
-}
-
-#define wait_until(condition)                                  \
-  G_STMT_START                                                 \
-  {                                                            \
-    gint64 give_up_ = g_get_monotonic_time () + DEADLINE;      \
-    guint tick_ = g_timeout_add (5, wake, NULL);               \
-    while (!(condition) && g_get_monotonic_time () < give_up_) \
-      g_main_context_iteration (NULL, TRUE);                   \
-    g_source_remove (tick_);                                   \
-    g_assert_true (condition);                                 \
-  }                                                            \
-  G_STMT_END
-
-static void
-keep_result (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  GAsyncResult **place = user_data;
-
-  *place = g_object_ref (result);
-}
-
-static char *
-listen_on (Side *side, const char *endpoint)
-{
-  g_autoptr (GAsyncResult) result = NULL;
-  g_autoptr (GError) error = NULL;
-  char *bound;
-
-  hypha_node_listen_async (side->node, endpoint, NULL, keep_result, &result);
-  wait_until (result != NULL);
-  bound = hypha_node_listen_finish (side->node, result, &error);
-  g_assert_no_error (error);
-  return bound;
-}
-
-static HyphaNodePeer *
-dial (Side *side, const char *endpoint, GVariant *options, GError **error)
-{
-  g_autoptr (GAsyncResult) result = NULL;
-  g_autoptr (GVariant) owned = options != NULL ? g_variant_ref_sink (options) : NULL;
-
-  hypha_node_connect_async (side->node, endpoint, owned, NULL, keep_result, &result);
-  wait_until (result != NULL);
-  return hypha_node_connect_finish (side->node, result, error);
-}
-
-static HyphaStream *
-open_stream (HyphaNodePeer *peer, const char *service, GError **error)
-{
-  g_autoptr (GAsyncResult) result = NULL;
-
-  hypha_peer_open_stream_async (HYPHA_PEER (peer), service, 10000, NULL, keep_result, &result);
-  wait_until (result != NULL);
-  return hypha_peer_open_stream_finish (HYPHA_PEER (peer), result, error);
-}
-
-static char *
-id_of (Side *side)
-{
-  return hypha_node_id_to_string (hypha_node_get_id (side->node));
-}
-
-static void
-trust (Side *side, Side *other, const char *name)
-{
-  g_autofree char *id = id_of (other);
-  g_autoptr (GError) error = NULL;
-
-  g_assert_true (hypha_node_trust (side->node, id, name, &error));
-  g_assert_no_error (error);
-}
-
-static void
-trust_each_other (Fixture *f)
-{
-  trust (&f->a, &f->b, "beta");
-  trust (&f->b, &f->a, "alpha");
-}
-
-static char *
-unix_endpoint (Fixture *f)
-{
-  return g_strdup_printf ("unix://%s/b.sock", f->dir);
-}
-
-static HyphaNodePeer *
-peer_of (Side *side, const char *name)
-{
-  g_autoptr (GError) error = NULL;
-  HyphaNodePeer *peer = hypha_node_lookup (side->node, name, &error);
-
-  g_assert_no_error (error);
-  return peer;
-}
-
-static guint
-n_links (Side *side)
-{
-  return g_list_model_get_n_items (hypha_node_get_links (side->node));
-}
-
-static gsize
-n_streams (HyphaNodePeer *peer)
-{
-  g_autoptr (GVariant) streams = hypha_node_peer_dup_streams (peer);
-
-  return g_variant_n_children (streams);
-}
+#include "node-pair.h"
 
 /* By the program at this end, on the only stream. */
 static guint64
@@ -238,25 +40,38 @@ typedef struct {
 } Stopping;
 
 static void
+stop_from_within (Stopping *stopping)
+{
+  hypha_node_stop (stopping->side->node);
+  stopping->done = TRUE;
+}
+
+static void
 connect_failed_so_stop (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   Stopping *stopping = user_data;
   g_autoptr (GError) error = NULL;
 
   g_assert_null (hypha_node_connect_finish (HYPHA_NODE (source), result, &error));
-  hypha_node_stop (stopping->side->node);
-  stopping->done = TRUE;
+  stop_from_within (stopping);
 }
 
 static void
-test_stop_when_the_peer_rejects (Fixture *f, gconstpointer data)
+fail_to_connect (NodePair *f, const char *endpoint)
 {
-  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
   Stopping stopping = { .side = &f->a };
 
-  trust (&f->a, &f->b, "beta");
-  hypha_node_connect_async (f->a.node, bound, NULL, NULL, connect_failed_so_stop, &stopping);
+  hypha_node_connect_async (f->a.node, endpoint, NULL, NULL, connect_failed_so_stop, &stopping);
   wait_until (stopping.done);
+}
+
+static void
+test_stop_when_the_peer_rejects (NodePair *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+
+  trust (&f->a, &f->b, "beta");
+  fail_to_connect (f, bound);
 }
 
 static void
@@ -270,26 +85,22 @@ close_at_once (GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 static void
-test_stop_when_the_handshake_fails (Fixture *f, gconstpointer data)
+test_stop_when_the_handshake_fails (NodePair *f, gconstpointer data)
 {
   g_autoptr (GSocketListener) program = g_socket_listener_new ();
   guint16 port = g_socket_listener_add_any_inet_port (program, NULL, NULL);
   g_autofree char *endpoint = g_strdup_printf ("tcp://127.0.0.1:%u", port);
-  Stopping stopping = { .side = &f->a };
 
   g_socket_listener_accept_async (program, NULL, close_at_once, NULL);
-  hypha_node_connect_async (f->a.node, endpoint, NULL, NULL, connect_failed_so_stop, &stopping);
-  wait_until (stopping.done);
+  fail_to_connect (f, endpoint);
 }
 
 static void
-test_stop_when_nobody_listens (Fixture *f, gconstpointer data)
+test_stop_when_nobody_listens (NodePair *f, gconstpointer data)
 {
   g_autofree char *endpoint = unix_endpoint (f);
-  Stopping stopping = { .side = &f->a };
 
-  hypha_node_connect_async (f->a.node, endpoint, NULL, NULL, connect_failed_so_stop, &stopping);
-  wait_until (stopping.done);
+  fail_to_connect (f, endpoint);
 }
 
 static void
@@ -299,21 +110,17 @@ open_failed_so_stop (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (GError) error = NULL;
 
   g_assert_null (hypha_peer_open_stream_finish (HYPHA_PEER (source), result, &error));
-  hypha_node_stop (stopping->side->node);
-  stopping->done = TRUE;
+  stop_from_within (stopping);
 }
 
 static void
-test_stop_when_a_stream_is_refused (Fixture *f, gconstpointer data)
+test_stop_when_a_stream_is_refused (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
-  g_autoptr (GError) error = NULL;
   HyphaNodePeer *peer;
   Stopping stopping = { .side = &f->a };
 
-  trust_each_other (f);
-  peer = dial (&f->a, bound, NULL, &error);
-  g_assert_no_error (error);
+  peer = join (f, bound);
   hypha_peer_open_stream_async (HYPHA_PEER (peer), "nonsense", 10000, NULL, open_failed_so_stop,
                                 &stopping);
   g_object_unref (peer);
@@ -328,21 +135,17 @@ link_lost_so_stop (HyphaPeer *peer, const char *from, const char *to, const char
 
   if (*to != '\0')
     return;
-  hypha_node_stop (stopping->side->node);
-  stopping->done = TRUE;
+  stop_from_within (stopping);
 }
 
 static void
-test_stop_when_the_last_link_is_lost (Fixture *f, gconstpointer data)
+test_stop_when_the_last_link_is_lost (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
-  g_autoptr (GError) error = NULL;
   HyphaNodePeer *peer;
   Stopping stopping = { .side = &f->a };
 
-  trust_each_other (f);
-  peer = dial (&f->a, bound, NULL, &error);
-  g_assert_no_error (error);
+  peer = join (f, bound);
   wait_until (hypha_node_peer_get_best_link (peer) != NULL);
   g_signal_connect (peer, "link-changed", G_CALLBACK (link_lost_so_stop), &stopping);
   g_object_unref (peer);
@@ -352,7 +155,7 @@ test_stop_when_the_last_link_is_lost (Fixture *f, gconstpointer data)
 }
 
 static void
-test_stopped_node_neither_dials_nor_listens (Fixture *f, gconstpointer data)
+test_stopped_node_neither_dials_nor_listens (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
   g_autoptr (GAsyncResult) result = NULL;
@@ -388,7 +191,7 @@ try_once_more (GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 static void
-test_retry_from_the_callback_is_a_try (Fixture *f, gconstpointer data)
+test_retry_from_the_callback_is_a_try (NodePair *f, gconstpointer data)
 {
   g_autofree char *endpoint = unix_endpoint (f);
   g_autoptr (GError) error = NULL;
@@ -403,7 +206,7 @@ test_retry_from_the_callback_is_a_try (Fixture *f, gconstpointer data)
 }
 
 static void
-test_expected_id_holds_where_a_link_is_up (Fixture *f, gconstpointer data)
+test_expected_id_holds_where_a_link_is_up (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
   g_autoptr (HyphaIdentity) third = hypha_identity_generate (NULL);
@@ -411,9 +214,7 @@ test_expected_id_holds_where_a_link_is_up (Fixture *f, gconstpointer data)
   g_autoptr (HyphaNodePeer) peer = NULL, wrong = NULL;
   g_autoptr (GError) error = NULL;
 
-  trust_each_other (f);
-  peer = dial (&f->a, bound, NULL, &error);
-  g_assert_no_error (error);
+  peer = join (f, bound);
   wrong = dial (&f->a, bound, g_variant_new_parsed ("{'expect-id': <%s>}", other), &error);
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_WRONG_ID);
 }
@@ -422,7 +223,7 @@ test_expected_id_holds_where_a_link_is_up (Fixture *f, gconstpointer data)
 
 /* A clone, or a restarted node behind a link that has not been noticed to be dead. */
 static void
-test_two_lives_of_a_peer_are_no_twins (Fixture *f, gconstpointer data)
+test_two_lives_of_a_peer_are_no_twins (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->a, "tcp://127.0.0.1:0");
   g_autoptr (GError) error = NULL;
@@ -440,8 +241,7 @@ test_two_lives_of_a_peer_are_no_twins (Fixture *f, gconstpointer data)
   g_assert_no_error (error);
   /* A stream over it goes there and back, which a GOAWAY would have overtaken. */
   wait_until (n_links (&f->a) == 2 || n_links (&clone) == 0);
-  stream = open_stream (two, "echo", &error);
-  g_assert_no_error (error);
+  stream = must_open (two, "echo");
   g_assert_cmpuint (n_links (&clone), ==, 1);
   g_assert_cmpuint (n_links (&f->a), ==, 2);
   side_down (&clone);
@@ -450,7 +250,7 @@ test_two_lives_of_a_peer_are_no_twins (Fixture *f, gconstpointer data)
 /* ---- trust ---- */
 
 static void
-test_narrower_binding_closes_what_it_forbids (Fixture *f, gconstpointer data)
+test_narrower_binding_closes_what_it_forbids (NodePair *f, gconstpointer data)
 {
   g_autofree char *on_tcp = listen_on (&f->b, "tcp://127.0.0.1:0");
   g_autofree char *unix_uri = unix_endpoint (f);
@@ -460,15 +260,13 @@ test_narrower_binding_closes_what_it_forbids (Fixture *f, gconstpointer data)
   g_autoptr (GError) error = NULL;
   g_autoptr (HyphaNodePeer) peer = NULL;
 
-  trust_each_other (f);
-  peer = dial (&f->a, on_tcp, NULL, &error);
-  g_assert_no_error (error);
+  peer = join (f, on_tcp);
   g_assert_true (hypha_node_set_trusted (f->a.node, trusted, &error));
   wait_until (n_links (&f->a) == 0);
 }
 
 static void
-test_tls_always_closes_a_plain_link (Fixture *f, gconstpointer data)
+test_tls_always_closes_a_plain_link (NodePair *f, gconstpointer data)
 {
   g_autofree char *unix_uri = unix_endpoint (f);
   g_autofree char *bound = listen_on (&f->b, unix_uri);
@@ -476,12 +274,9 @@ test_tls_always_closes_a_plain_link (Fixture *f, gconstpointer data)
   g_autoptr (GVariant) trusted =
       g_variant_ref_sink (g_variant_new_parsed ("{%s: {'name': <'beta'>, 'tls': <'always'>}}", id));
   g_autoptr (GError) error = NULL;
-  g_autoptr (HyphaNodePeer) peer = NULL;
+  g_autoptr (HyphaNodePeer) peer = join (f, bound);
   HyphaNodeLink *link;
 
-  trust_each_other (f);
-  peer = dial (&f->a, bound, NULL, &error);
-  g_assert_no_error (error);
   wait_until ((link = hypha_node_peer_get_best_link (peer)) != NULL);
   g_assert_false (hypha_node_link_get_encrypted (link));
   g_assert_true (hypha_node_set_trusted (f->a.node, trusted, &error));
@@ -490,7 +285,7 @@ test_tls_always_closes_a_plain_link (Fixture *f, gconstpointer data)
 }
 
 static void
-test_tls_always_of_a_peer_beats_never_of_an_endpoint (Fixture *f, gconstpointer data)
+test_tls_always_of_a_peer_beats_never_of_an_endpoint (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
   g_autofree char *never = g_strconcat (bound, "?tls=never", NULL);
@@ -512,7 +307,7 @@ test_tls_always_of_a_peer_beats_never_of_an_endpoint (Fixture *f, gconstpointer 
 }
 
 static void
-test_lower_limit_of_pending_peers_is_kept (Fixture *f, gconstpointer data)
+test_lower_limit_of_pending_peers_is_kept (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
   HyphaNodeLimits limits;
@@ -536,7 +331,7 @@ test_lower_limit_of_pending_peers_is_kept (Fixture *f, gconstpointer data)
 }
 
 static void
-test_name_goes_before_beginnings_of_ids (Fixture *f, gconstpointer data)
+test_name_goes_before_beginnings_of_ids (NodePair *f, gconstpointer data)
 {
   g_autoptr (GPtrArray) ids = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GError) error = NULL;
@@ -574,7 +369,7 @@ set_costs (GObject *peer, GParamSpec *pspec, gpointer user_data)
 }
 
 static void
-test_link_costs_reach_a_link_that_is_coming_up (Fixture *f, gconstpointer data)
+test_link_costs_reach_a_link_that_is_coming_up (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
   g_autoptr (GError) error = NULL;
@@ -589,7 +384,7 @@ test_link_costs_reach_a_link_that_is_coming_up (Fixture *f, gconstpointer data)
 }
 
 static void
-test_endpoint_named_twice_is_one (Fixture *f, gconstpointer data)
+test_endpoint_named_twice_is_one (NodePair *f, gconstpointer data)
 {
   g_autofree char *unix_uri = unix_endpoint (f);
   const char *const twice[] = { unix_uri, unix_uri, NULL };
@@ -609,35 +404,17 @@ test_endpoint_named_twice_is_one (Fixture *f, gconstpointer data)
 
 /* A program that has said all it had to say and then goes: nobody will ever read what comes. */
 static void
-test_end_of_a_program_that_had_finished_writing_is_noticed (Fixture *f, gconstpointer data)
+test_end_of_a_program_that_had_finished_writing_is_noticed (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
-  g_autofree char *path = g_build_filename (f->dir, "target", NULL);
-  g_autofree char *target = g_strdup_printf ("unix://%s", path);
-  g_autoptr (GSocketListener) program = g_socket_listener_new ();
-  g_autoptr (GSocketAddress) address = g_unix_socket_address_new (path);
-  g_autoptr (GVariant) services =
-      g_variant_ref_sink (g_variant_new_parsed ("{'sleep': {'target': <%s>}}", target));
-  g_autoptr (GSocketConnection) accepted = NULL;
   g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GSocketListener) program = program_new (f, "sleep", &result);
   g_autoptr (GError) error = NULL;
-  g_autoptr (HyphaNodePeer) peer = NULL;
-  g_autoptr (HyphaStream) stream = NULL;
+  g_autoptr (HyphaNodePeer) peer = join (f, bound);
+  g_autoptr (HyphaStream) stream = must_open (peer, "sleep");
+  g_autoptr (GSocketConnection) accepted = program_accepted (program, &result);
   GSocket *socket;
 
-  g_socket_listener_add_address (program, address, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT,
-                                 NULL, NULL, &error);
-  g_assert_no_error (error);
-  g_socket_listener_accept_async (program, NULL, keep_result, &result);
-  trust_each_other (f);
-  g_assert_true (hypha_services_configure (f->b.services, services, &error));
-  peer = dial (&f->a, bound, NULL, &error);
-  g_assert_no_error (error);
-  stream = open_stream (peer, "sleep", &error);
-  g_assert_no_error (error);
-  wait_until (result != NULL);
-  accepted = g_socket_listener_accept_finish (program, result, NULL, &error);
-  g_assert_no_error (error);
   socket = g_socket_connection_get_socket (accepted);
 
   g_assert_true (hypha_stream_close_write (stream, &error));
@@ -662,15 +439,11 @@ cancelled (GObject *source, GAsyncResult *result, gpointer user_data)
 
 /* A target that takes its time, and a peer that opens and gives up without end. */
 static void
-test_waiting_for_a_target_is_bounded (Fixture *f, gconstpointer data)
+test_waiting_for_a_target_is_bounded (NodePair *f, gconstpointer data)
 {
   enum { STREAMS = 8, ROUNDS = 20 };
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
-  g_autofree char *path = g_build_filename (f->dir, "target", NULL);
-  g_autofree char *target = g_strdup_printf ("unix://%s", path);
-  g_autoptr (GVariant) services =
-      g_variant_ref_sink (g_variant_new_parsed ("{'slow': {'target': <%s>}}", target));
-  g_autoptr (GError) error = NULL;
+  g_autofree char *path = target_path (f);
   g_autoptr (HyphaNodePeer) peer = NULL;
   struct sockaddr_un address = { .sun_family = AF_UNIX };
   int listening = socket (AF_UNIX, SOCK_STREAM, 0), waiting = socket (AF_UNIX, SOCK_STREAM, 0);
@@ -683,13 +456,11 @@ test_waiting_for_a_target_is_bounded (Fixture *f, gconstpointer data)
   g_assert_cmpint (listen (listening, 0), ==, 0);
   g_assert_cmpint (connect (waiting, (struct sockaddr *) &address, sizeof address), ==, 0);
 
-  trust_each_other (f);
   hypha_node_limits_init (&limits);
   limits.max_streams = STREAMS;
   hypha_node_set_limits (f->b.node, &limits);
-  g_assert_true (hypha_services_configure (f->b.services, services, &error));
-  peer = dial (&f->a, bound, NULL, &error);
-  g_assert_no_error (error);
+  offer_path (f, "slow", path);
+  peer = join (f, bound);
   wait_until (n_links (&f->b) == 1);
   before = n_descriptors ();
   for (guint round = 0; round < ROUNDS; round++) {
@@ -711,16 +482,13 @@ test_waiting_for_a_target_is_bounded (Fixture *f, gconstpointer data)
 }
 
 static void
-test_many_streams_leave_no_descriptor (Fixture *f, gconstpointer data)
+test_many_streams_leave_no_descriptor (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
   g_autoptr (GError) error = NULL;
-  g_autoptr (HyphaNodePeer) peer = NULL;
+  g_autoptr (HyphaNodePeer) peer = join (f, bound);
   guint before = 0;
 
-  trust_each_other (f);
-  peer = dial (&f->a, bound, NULL, &error);
-  g_assert_no_error (error);
   wait_until (n_links (&f->b) == 1);
   for (guint i = 0; i < 300; i++) {
     g_autoptr (HyphaStream) stream = open_stream (peer, i % 3 == 2 ? "nonsense" : "echo", &error);
@@ -738,7 +506,7 @@ test_many_streams_leave_no_descriptor (Fixture *f, gconstpointer data)
 }
 
 static void
-test_flapping_links_leave_no_descriptor (Fixture *f, gconstpointer data)
+test_flapping_links_leave_no_descriptor (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
   guint before = 0;
@@ -779,21 +547,17 @@ pour (gpointer data)
 /* A node that stops in the midst of a transfer says so, or its peer would keep the streams for
  * session-timeout. */
 static void
-test_stop_under_load_is_told (Fixture *f, gconstpointer data)
+test_stop_under_load_is_told (NodePair *f, gconstpointer data)
 {
   g_autofree char *unix_uri = unix_endpoint (f);
   g_autofree char *bound = listen_on (&f->b, unix_uri);
-  g_autoptr (GError) error = NULL;
   g_autoptr (HyphaNodePeer) peer = NULL, back = NULL;
   g_autoptr (HyphaStream) stream = NULL;
   Pouring pouring = { 0 };
   GThread *thread;
 
-  trust_each_other (f);
-  peer = dial (&f->a, bound, NULL, &error);
-  g_assert_no_error (error);
-  pouring.stream = stream = open_stream (peer, "discard", &error);
-  g_assert_no_error (error);
+  peer = join (f, bound);
+  pouring.stream = stream = must_open (peer, "discard");
   back = g_object_ref (peer_of (&f->b, "alpha"));
   thread = g_thread_new ("pour", pour, &pouring);
   wait_until (atomic_load (&pouring.n) > 32 * 1024 * 1024);
@@ -822,28 +586,22 @@ listen_for_target (char **endpoint)
 /* The kernel tells of a reset once. If it tells it to the writing half, the reading half finds an
  * end-of-file, and what the target had sent is not all there. */
 static void
-test_reset_of_a_target_is_never_a_good_end (Fixture *f, gconstpointer data)
+test_reset_of_a_target_is_never_a_good_end (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
   g_autofree char *target = NULL;
   int listening = listen_for_target (&target);
-  g_autoptr (GVariant) services =
-      g_variant_ref_sink (g_variant_new_parsed ("{'target': {'target': <%s>}}", target));
   const struct linger abrupt = { .l_onoff = 1, .l_linger = 0 };
   static guint8 bytes[65536];
-  g_autoptr (GError) error = NULL;
   g_autoptr (HyphaNodePeer) peer = NULL;
 
-  trust_each_other (f);
-  g_assert_true (hypha_services_configure (f->b.services, services, &error));
-  peer = dial (&f->a, bound, NULL, &error);
-  g_assert_no_error (error);
+  offer (f, "target", target);
+  peer = join (f, bound);
   for (guint i = 0; i < 200; i++) {
-    g_autoptr (HyphaStream) stream = open_stream (peer, "target", &error);
+    g_autoptr (HyphaStream) stream = must_open (peer, "target");
     g_autoptr (GAsyncResult) result = NULL;
     int fd = -1;
 
-    g_assert_no_error (error);
     hypha_stream_wait_end_async (stream, NULL, keep_result, &result);
     wait_until (fd >= 0 || (fd = accept (listening, NULL, NULL)) >= 0);
     while (send (fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
@@ -864,34 +622,27 @@ test_reset_of_a_target_is_never_a_good_end (Fixture *f, gconstpointer data)
 
 /* As "yes | hyphactl exec vm head" does: what such a program wrote is all there. */
 static void
-test_program_that_leaves_input_unread_has_its_output_delivered (Fixture *f, gconstpointer data)
+test_program_that_leaves_input_unread_has_its_output_delivered (NodePair *f, gconstpointer data)
 {
   enum { OUTPUT = 250000 };
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
-  g_autofree char *path = g_build_filename (f->dir, "target", NULL);
-  g_autofree char *target = g_strdup_printf ("unix://%s", path);
-  g_autoptr (GVariant) services =
-      g_variant_ref_sink (g_variant_new_parsed ("{'head': {'target': <%s>}}", target));
+  g_autofree char *path = target_path (f);
   struct sockaddr_un address = { .sun_family = AF_UNIX };
   int listening = socket (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
   static guint8 bytes[OUTPUT];
-  g_autoptr (GError) error = NULL;
   g_autoptr (HyphaNodePeer) peer = NULL;
 
   g_strlcpy (address.sun_path, path, sizeof address.sun_path);
   g_assert_cmpint (bind (listening, (struct sockaddr *) &address, sizeof address), ==, 0);
   g_assert_cmpint (listen (listening, 4), ==, 0);
-  trust_each_other (f);
-  g_assert_true (hypha_services_configure (f->b.services, services, &error));
-  peer = dial (&f->a, bound, NULL, &error);
-  g_assert_no_error (error);
+  offer_path (f, "head", path);
+  peer = join (f, bound);
   for (guint i = 0; i < 50; i++) {
-    g_autoptr (HyphaStream) stream = open_stream (peer, "head", &error);
+    g_autoptr (HyphaStream) stream = must_open (peer, "head");
     gsize got = 0, wrote = 0;
     gssize n;
     int fd = -1;
 
-    g_assert_no_error (error);
     wait_until (fd >= 0 || (fd = accept (listening, NULL, NULL)) >= 0);
     g_assert_cmpint (send (hypha_stream_get_fd (stream), "yyyy", 4, MSG_NOSIGNAL), ==, 4);
     wait_until (recv (fd, bytes, 1, MSG_PEEK | MSG_DONTWAIT) == 1);
@@ -907,7 +658,8 @@ test_program_that_leaves_input_unread_has_its_output_delivered (Fixture *f, gcon
   close (listening);
 }
 
-#define ADD(path, func) g_test_add (path, Fixture, NULL, set_up, func, tear_down)
+#define ADD(path, func) \
+  g_test_add (path, NodePair, NULL, node_pair_set_up_alpha_lower, func, node_pair_tear_down)
 
 int
 main (int argc, char **argv)

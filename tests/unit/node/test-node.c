@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Two real nodes in one process, over the real plug-ins. */
+/* What two nodes do for each other: trust, links, streams. */
 
 #include <dirent.h>
 #include <glib/gstdio.h>
@@ -8,177 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "node/node.h"
-#include "service/services.h"
-
-#define DEADLINE (20 * G_TIME_SPAN_SECOND)
-
-typedef struct {
-  HyphaIdentity *identity;
-  HyphaLoader *loader;
-  HyphaNode *node;
-  HyphaServices *services;
-} Side;
-
-typedef struct {
-  char *dir;
-  Side a, b;
-} Fixture;
-
-static void
-side_up (Side *side, HyphaIdentity *identity, const char *name)
-{
-  static const char *const directories[] = { HYPHA_TEST_TCP_DIR, HYPHA_TEST_UNIX_DIR, NULL };
-  g_autoptr (GError) error = NULL;
-
-  side->identity = identity;
-  side->loader = hypha_loader_new (directories);
-  hypha_loader_start (side->loader);
-  side->node = hypha_node_new (identity, side->loader, 1, &error);
-  g_assert_no_error (error);
-  hypha_node_set_name (side->node, name, &error);
-  g_assert_no_error (error);
-  side->services = hypha_services_new (side->node);
-}
-
-static void
-side_down (Side *side)
-{
-  if (side->node != NULL)
-    hypha_node_stop (side->node);
-  g_clear_object (&side->services);
-  g_assert_finalize_object (g_steal_pointer (&side->node));
-  g_clear_object (&side->loader);
-}
-
-static void
-set_up (Fixture *f, gconstpointer data)
-{
-  g_autoptr (GError) error = NULL;
-
-  f->dir = g_dir_make_tmp ("hypha-node-XXXXXX", &error);
-  g_assert_no_error (error);
-  side_up (&f->a, hypha_identity_generate (NULL), "alpha");
-  side_up (&f->b, hypha_identity_generate (NULL), "beta");
-}
-
-static void
-tear_down (Fixture *f, gconstpointer data)
-{
-  g_autofree char *socket_path = g_build_filename (f->dir, "b.sock", NULL);
-
-  side_down (&f->a);
-  side_down (&f->b);
-  hypha_identity_unref (f->a.identity);
-  hypha_identity_unref (f->b.identity);
-  g_unlink (socket_path);
-  g_autofree char *lock = g_strconcat (socket_path, ".lock", NULL);
-  g_unlink (lock);
-  g_assert_cmpint (g_rmdir (f->dir), ==, 0);
-  g_free (f->dir);
-}
-
-/* ---- waiting for what has to come ---- */
-
-static gboolean
-wake (gpointer data)
-{
-  return G_SOURCE_CONTINUE;
-}
-
-#define wait_until(condition)                                  \
-  G_STMT_START                                                 \
-  {                                                            \
-    gint64 give_up_ = g_get_monotonic_time () + DEADLINE;      \
-    guint tick_ = g_timeout_add (5, wake, NULL);               \
-    while (!(condition) && g_get_monotonic_time () < give_up_) \
-      g_main_context_iteration (NULL, TRUE);                   \
-    g_source_remove (tick_);                                   \
-    g_assert_true (condition);                                 \
-  }                                                            \
-  G_STMT_END
-
-static void
-keep_result (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  GAsyncResult **place = user_data;
-
-  *place = g_object_ref (result);
-}
-
-static char *
-listen_on (Side *side, const char *endpoint)
-{
-  g_autoptr (GAsyncResult) result = NULL;
-  g_autoptr (GError) error = NULL;
-  char *bound;
-
-  hypha_node_listen_async (side->node, endpoint, NULL, keep_result, &result);
-  wait_until (result != NULL);
-  bound = hypha_node_listen_finish (side->node, result, &error);
-  g_assert_no_error (error);
-  return bound;
-}
-
-static HyphaNodePeer *
-dial (Side *side, const char *endpoint, GVariant *options, GError **error)
-{
-  g_autoptr (GAsyncResult) result = NULL;
-  g_autoptr (GVariant) owned = options != NULL ? g_variant_ref_sink (options) : NULL;
-
-  hypha_node_connect_async (side->node, endpoint, owned, NULL, keep_result, &result);
-  wait_until (result != NULL);
-  return hypha_node_connect_finish (side->node, result, error);
-}
-
-static HyphaStream *
-open_stream (HyphaNodePeer *peer, const char *service, GError **error)
-{
-  g_autoptr (GAsyncResult) result = NULL;
-
-  hypha_peer_open_stream_async (HYPHA_PEER (peer), service, 10000, NULL, keep_result, &result);
-  wait_until (result != NULL);
-  return hypha_peer_open_stream_finish (HYPHA_PEER (peer), result, error);
-}
-
-static void
-trust (Side *side, Side *other, const char *name)
-{
-  g_autofree char *id = hypha_node_id_to_string (hypha_node_get_id (other->node));
-  g_autoptr (GError) error = NULL;
-
-  g_assert_true (hypha_node_trust (side->node, id, name, &error));
-  g_assert_no_error (error);
-}
-
-static void
-trust_each_other (Fixture *f)
-{
-  trust (&f->a, &f->b, "beta");
-  trust (&f->b, &f->a, "alpha");
-}
-
-static char *
-unix_endpoint (Fixture *f)
-{
-  return g_strdup_printf ("unix://%s/b.sock", f->dir);
-}
-
-static HyphaNodePeer *
-peer_of (Side *side, const char *name)
-{
-  g_autoptr (GError) error = NULL;
-  HyphaNodePeer *peer = hypha_node_lookup (side->node, name, &error);
-
-  g_assert_no_error (error);
-  return peer;
-}
-
-static guint
-n_links (Side *side)
-{
-  return g_list_model_get_n_items (hypha_node_get_links (side->node));
-}
+#include "node-pair.h"
 
 static gsize
 n_troubles (Side *side)
@@ -186,14 +16,6 @@ n_troubles (Side *side)
   g_autoptr (GVariant) troubles = hypha_node_dup_troubles (side->node);
 
   return g_variant_n_children (troubles);
-}
-
-static gsize
-n_streams (HyphaNodePeer *peer)
-{
-  g_autoptr (GVariant) streams = hypha_node_peer_dup_streams (peer);
-
-  return g_variant_n_children (streams);
 }
 
 static guint
@@ -236,10 +58,10 @@ cut (const char *path)
 /* ---- who may come in ---- */
 
 static void
-test_stranger_is_refused_and_pending (Fixture *f, gconstpointer data)
+test_stranger_is_refused_and_pending (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
-  g_autofree char *id = hypha_node_id_to_string (hypha_node_get_id (f->a.node));
+  g_autofree char *id = id_of (&f->a);
   g_autoptr (GError) error = NULL;
 
   trust (&f->a, &f->b, "beta");
@@ -251,22 +73,18 @@ test_stranger_is_refused_and_pending (Fixture *f, gconstpointer data)
 }
 
 static void
-test_trusting_lets_in (Fixture *f, gconstpointer data)
+test_trusting_lets_in (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
-  g_autoptr (GError) error = NULL;
-  g_autoptr (HyphaNodePeer) peer = NULL;
+  g_autoptr (HyphaNodePeer) peer = join (f, bound);
 
-  trust_each_other (f);
-  peer = dial (&f->a, bound, NULL, &error);
-  g_assert_no_error (error);
   g_assert_cmpint (hypha_peer_get_state (HYPHA_PEER (peer)), ==, HYPHA_PEER_ONLINE);
   wait_until (n_links (&f->b) == 1 && hypha_node_peer_get_best_link (peer) != NULL);
   g_assert_true (hypha_node_link_get_encrypted (hypha_node_peer_get_best_link (peer)));
 }
 
 static void
-test_somebody_else_than_expected_is_refused (Fixture *f, gconstpointer data)
+test_somebody_else_than_expected_is_refused (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
   g_autoptr (HyphaIdentity) third = hypha_identity_generate (NULL);
@@ -279,15 +97,13 @@ test_somebody_else_than_expected_is_refused (Fixture *f, gconstpointer data)
 }
 
 static void
-test_forgetting_ends_the_links (Fixture *f, gconstpointer data)
+test_forgetting_ends_the_links (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
   g_autoptr (GError) error = NULL;
   g_autoptr (HyphaNodePeer) peer = NULL;
 
-  trust_each_other (f);
-  peer = dial (&f->a, bound, NULL, &error);
-  g_assert_no_error (error);
+  peer = join (f, bound);
   wait_until (n_links (&f->b) == 1);
   g_assert_true (hypha_node_forget (f->b.node, "alpha", &error));
   wait_until (n_links (&f->b) == 0 && n_links (&f->a) == 0);
@@ -296,12 +112,12 @@ test_forgetting_ends_the_links (Fixture *f, gconstpointer data)
 }
 
 static void
-test_bound_peer_gets_in_only_there (Fixture *f, gconstpointer data)
+test_bound_peer_gets_in_only_there (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
   g_autofree char *unix_uri = unix_endpoint (f);
   g_autofree char *on_unix = listen_on (&f->b, unix_uri);
-  g_autofree char *id = hypha_node_id_to_string (hypha_node_get_id (f->b.node));
+  g_autofree char *id = id_of (&f->b);
   g_autoptr (GVariant) trusted = g_variant_ref_sink (
       g_variant_new_parsed ("{%s: {'name': <'beta'>, 'endpoints': <[%s]>}}", id, on_unix));
   g_autoptr (GError) error = NULL;
@@ -317,7 +133,7 @@ test_bound_peer_gets_in_only_there (Fixture *f, gconstpointer data)
 }
 
 static void
-test_wrong_trust_is_named_and_changes_nothing (Fixture *f, gconstpointer data)
+test_wrong_trust_is_named_and_changes_nothing (NodePair *f, gconstpointer data)
 {
   static const struct {
     const char *text, *named;
@@ -330,7 +146,7 @@ test_wrong_trust_is_named_and_changes_nothing (Fixture *f, gconstpointer data)
     { "{'ID': {'endpoints': <['nonsense']>}}", "nonsense" },
     { "{'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa': @a{sv} {}}", "no key" },
   };
-  g_autofree char *id = hypha_node_id_to_string (hypha_node_get_id (f->b.node));
+  g_autofree char *id = id_of (&f->b);
 
   trust (&f->a, &f->b, "beta");
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
@@ -351,7 +167,7 @@ test_wrong_trust_is_named_and_changes_nothing (Fixture *f, gconstpointer data)
 /* ---- links ---- */
 
 static void
-test_cheapest_link_is_chosen (Fixture *f, gconstpointer data)
+test_cheapest_link_is_chosen (NodePair *f, gconstpointer data)
 {
   g_autofree char *on_tcp = listen_on (&f->b, "tcp://127.0.0.1:0");
   g_autofree char *unix_uri = unix_endpoint (f);
@@ -360,9 +176,7 @@ test_cheapest_link_is_chosen (Fixture *f, gconstpointer data)
   g_autoptr (HyphaNodePeer) first = NULL, second = NULL;
   g_autoptr (GVariant) why = NULL;
 
-  trust_each_other (f);
-  first = dial (&f->a, on_tcp, NULL, &error);
-  g_assert_no_error (error);
+  first = join (f, on_tcp);
   second = dial (&f->a, on_unix, NULL, &error);
   g_assert_no_error (error);
   g_assert_true (first == second);
@@ -373,7 +187,7 @@ test_cheapest_link_is_chosen (Fixture *f, gconstpointer data)
 }
 
 static void
-test_both_dialling_leaves_one_link (Fixture *f, gconstpointer data)
+test_both_dialling_leaves_one_link (NodePair *f, gconstpointer data)
 {
   g_autofree char *on_b = listen_on (&f->b, "tcp://127.0.0.1:0");
   g_autofree char *on_a = listen_on (&f->a, "tcp://127.0.0.1:0");
@@ -391,17 +205,14 @@ test_both_dialling_leaves_one_link (Fixture *f, gconstpointer data)
 }
 
 static void
-test_lost_link_is_dialled_again (Fixture *f, gconstpointer data)
+test_lost_link_is_dialled_again (NodePair *f, gconstpointer data)
 {
   g_autofree char *unix_uri = unix_endpoint (f);
   g_autofree char *on_unix = listen_on (&f->b, unix_uri);
   g_autofree char *path = g_build_filename (f->dir, "b.sock", NULL);
-  g_autoptr (GError) error = NULL;
   g_autoptr (HyphaNodePeer) peer = NULL;
 
-  trust_each_other (f);
-  peer = dial (&f->a, on_unix, NULL, &error);
-  g_assert_no_error (error);
+  peer = join (f, on_unix);
   g_assert_cmpuint (cut (path), >=, 1);
   wait_until (n_links (&f->a) == 0);
   wait_until (n_links (&f->a) == 1 && n_links (&f->b) == 1);
@@ -474,7 +285,7 @@ expect_good_end (HyphaStream *stream, guint64 expected)
 }
 
 static void
-test_stream_survives_its_link (Fixture *f, gconstpointer data)
+test_stream_survives_its_link (NodePair *f, gconstpointer data)
 {
   const gsize size = 64 * 1024 * 1024;
   g_autofree char *on_tcp = listen_on (&f->b, "tcp://127.0.0.1:0");
@@ -492,15 +303,12 @@ test_stream_survives_its_link (Fixture *f, gconstpointer data)
 
   for (gsize i = 0; i < size; i++)
     bytes[i] = (guint8) ((i * 2654435761u) >> 13);
-  trust_each_other (f);
-  peer = dial (&f->a, on_tcp, NULL, &error);
-  g_assert_no_error (error);
+  peer = join (f, on_tcp);
   same = dial (&f->a, on_unix, NULL, &error);
   g_assert_no_error (error);
   wait_until (g_str_equal (active_transport (&f->a, "beta"), "unix"));
 
-  stream = open_stream (peer, "echo", &error);
-  g_assert_no_error (error);
+  stream = must_open (peer, "echo");
   w = (Writing){ stream, bytes, size };
   r = (Reading){ .stream = stream, .got = got };
   writing = g_thread_new ("writer", writer, &w);
@@ -518,21 +326,18 @@ test_stream_survives_its_link (Fixture *f, gconstpointer data)
 }
 
 static void
-test_unknown_service_is_refused_by_name (Fixture *f, gconstpointer data)
+test_unknown_service_is_refused_by_name (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
   g_autoptr (GError) error = NULL;
-  g_autoptr (HyphaNodePeer) peer = NULL;
+  g_autoptr (HyphaNodePeer) peer = join (f, bound);
 
-  trust_each_other (f);
-  peer = dial (&f->a, bound, NULL, &error);
-  g_assert_no_error (error);
   g_assert_null (open_stream (peer, "nonsense", &error));
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_NO_SUCH_SERVICE);
 }
 
 static void
-test_service_is_for_those_named_only (Fixture *f, gconstpointer data)
+test_service_is_for_those_named_only (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
   g_autoptr (GVariant) services = g_variant_ref_sink (g_variant_new_parsed (
@@ -540,10 +345,8 @@ test_service_is_for_those_named_only (Fixture *f, gconstpointer data)
   g_autoptr (GError) error = NULL;
   g_autoptr (HyphaNodePeer) peer = NULL;
 
-  trust_each_other (f);
   g_assert_true (hypha_services_configure (f->b.services, services, &error));
-  peer = dial (&f->a, bound, NULL, &error);
-  g_assert_no_error (error);
+  peer = join (f, bound);
   g_assert_null (open_stream (peer, "echo", &error));
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED);
   g_clear_error (&error);
@@ -552,35 +355,17 @@ test_service_is_for_those_named_only (Fixture *f, gconstpointer data)
 }
 
 static void
-test_target_of_the_settings_is_reached (Fixture *f, gconstpointer data)
+test_target_of_the_settings_is_reached (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
-  g_autofree char *path = g_build_filename (f->dir, "target", NULL);
-  g_autofree char *target = g_strdup_printf ("unix://%s", path);
-  g_autoptr (GSocketListener) program = g_socket_listener_new ();
-  g_autoptr (GSocketAddress) address = g_unix_socket_address_new (path);
-  g_autoptr (GVariant) services =
-      g_variant_ref_sink (g_variant_new_parsed ("{'greet': {'target': <%s>}}", target));
-  g_autoptr (GSocketConnection) accepted = NULL;
   g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GSocketListener) program = program_new (f, "greet", &result);
   g_autoptr (GError) error = NULL;
-  g_autoptr (HyphaNodePeer) peer = NULL;
-  g_autoptr (HyphaStream) stream = NULL;
+  g_autoptr (HyphaNodePeer) peer = join (f, bound);
+  g_autoptr (HyphaStream) stream = must_open (peer, "greet");
+  g_autoptr (GSocketConnection) accepted = program_accepted (program, &result);
   char text[6] = "";
 
-  g_socket_listener_add_address (program, address, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT,
-                                 NULL, NULL, &error);
-  g_assert_no_error (error);
-  g_socket_listener_accept_async (program, NULL, keep_result, &result);
-  trust_each_other (f);
-  g_assert_true (hypha_services_configure (f->b.services, services, &error));
-  peer = dial (&f->a, bound, NULL, &error);
-  g_assert_no_error (error);
-  stream = open_stream (peer, "greet", &error);
-  g_assert_no_error (error);
-  wait_until (result != NULL);
-  accepted = g_socket_listener_accept_finish (program, result, NULL, &error);
-  g_assert_no_error (error);
   g_output_stream_write_all (g_io_stream_get_output_stream (G_IO_STREAM (accepted)), "hello", 5,
                              NULL, NULL, &error);
   g_assert_no_error (error);
@@ -588,24 +373,18 @@ test_target_of_the_settings_is_reached (Fixture *f, gconstpointer data)
                            &error);
   g_assert_no_error (error);
   g_assert_cmpstr (text, ==, "hello");
-  g_unlink (path);
 }
 
 static void
-test_stop_of_the_peer_ends_its_streams_with_an_error (Fixture *f, gconstpointer data)
+test_stop_of_the_peer_ends_its_streams_with_an_error (NodePair *f, gconstpointer data)
 {
   g_autofree char *unix_uri = unix_endpoint (f);
   g_autofree char *on_unix = listen_on (&f->b, unix_uri);
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
-  g_autoptr (HyphaNodePeer) peer = NULL;
-  g_autoptr (HyphaStream) stream = NULL;
+  g_autoptr (HyphaNodePeer) peer = join (f, on_unix);
+  g_autoptr (HyphaStream) stream = must_open (peer, "echo");
 
-  trust_each_other (f);
-  peer = dial (&f->a, on_unix, NULL, &error);
-  g_assert_no_error (error);
-  stream = open_stream (peer, "echo", &error);
-  g_assert_no_error (error);
   hypha_stream_wait_end_async (stream, NULL, keep_result, &result);
 
   side_down (&f->b);
@@ -621,8 +400,7 @@ test_stop_of_the_peer_ends_its_streams_with_an_error (Fixture *f, gconstpointer 
   wait_until (n_links (&f->a) == 1 &&
               hypha_peer_get_state (HYPHA_PEER (peer)) == HYPHA_PEER_ONLINE);
   g_clear_object (&stream);
-  stream = open_stream (peer, "echo", &error);
-  g_assert_no_error (error);
+  stream = must_open (peer, "echo");
 }
 
 static void
@@ -636,17 +414,14 @@ note_shutdown (const char *domain, GLogLevelFlags level, const char *text, gpoin
 
 /* Streams or not: who reads the log of the other node learns that nobody meant him. */
 static void
-test_stop_of_the_peer_is_logged_as_what_it_is (Fixture *f, gconstpointer data)
+test_stop_of_the_peer_is_logged_as_what_it_is (NodePair *f, gconstpointer data)
 {
   g_autofree char *unix_uri = unix_endpoint (f);
   g_autofree char *on_unix = listen_on (&f->b, unix_uri);
   g_autoptr (HyphaNodePeer) peer = NULL;
-  g_autoptr (GError) error = NULL;
   guint noted = 0, handler;
 
-  trust_each_other (f);
-  peer = dial (&f->a, on_unix, NULL, &error);
-  g_assert_no_error (error);
+  peer = join (f, on_unix);
   handler = g_log_set_handler ("hypha", G_LOG_LEVEL_MESSAGE, note_shutdown, &noted);
   side_down (&f->b);
   wait_until (noted > 0);
@@ -655,20 +430,15 @@ test_stop_of_the_peer_is_logged_as_what_it_is (Fixture *f, gconstpointer data)
 }
 
 static void
-test_disconnect_ends_streams_at_both_ends (Fixture *f, gconstpointer data)
+test_disconnect_ends_streams_at_both_ends (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
-  g_autoptr (HyphaNodePeer) peer = NULL;
-  g_autoptr (HyphaStream) stream = NULL;
+  g_autoptr (HyphaNodePeer) peer = join (f, bound);
+  g_autoptr (HyphaStream) stream = must_open (peer, "echo");
   HyphaNodePeer *back;
 
-  trust_each_other (f);
-  peer = dial (&f->a, bound, NULL, &error);
-  g_assert_no_error (error);
-  stream = open_stream (peer, "echo", &error);
-  g_assert_no_error (error);
   back = peer_of (&f->b, "alpha");
   wait_until (n_streams (back) == 1);
   hypha_stream_wait_end_async (stream, NULL, keep_result, &result);
@@ -682,7 +452,7 @@ test_disconnect_ends_streams_at_both_ends (Fixture *f, gconstpointer data)
 /* ---- endpoints that do not work ---- */
 
 static void
-test_wrong_endpoints_are_named_and_change_nothing (Fixture *f, gconstpointer data)
+test_wrong_endpoints_are_named_and_change_nothing (NodePair *f, gconstpointer data)
 {
   g_autofree char *unix_uri = unix_endpoint (f);
   const char *const good[] = { unix_uri, NULL };
@@ -700,7 +470,7 @@ test_wrong_endpoints_are_named_and_change_nothing (Fixture *f, gconstpointer dat
 }
 
 static void
-test_scheme_without_plugin_is_named (Fixture *f, gconstpointer data)
+test_scheme_without_plugin_is_named (NodePair *f, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
 
@@ -709,7 +479,8 @@ test_scheme_without_plugin_is_named (Fixture *f, gconstpointer data)
   g_assert_nonnull (strstr (error->message, "carrier-pigeon"));
 }
 
-#define ADD(path, func) g_test_add (path, Fixture, NULL, set_up, func, tear_down)
+#define ADD(path, func) \
+  g_test_add (path, NodePair, NULL, node_pair_set_up, func, node_pair_tear_down)
 
 int
 main (int argc, char **argv)

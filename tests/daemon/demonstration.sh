@@ -11,7 +11,8 @@ cut_at=$((size / 4))
 hold_back=$((size / 8))
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/hypha-run-XXXXXX")
-pids=
+pids=  # everything that was started
+nodes= # of that, what --keep leaves
 end () {
   status=$?
   trap - EXIT
@@ -64,6 +65,7 @@ start_node () {
   mkdir -m 700 "$dir/$1" "$dir/$1/plugins"
   cp "$build/plugins/tcp/tcp.so" "$build/plugins/unix/unix.so" "$dir/$1/plugins"
   dbus-daemon --session --nofork --nopidfile --address="unix:path=$dir/$1/bus" >/dev/null 2>&1 &
+  nodes="$nodes $!"
   pids="$pids $!"
   until_true 5 test -S "$dir/$1/bus" || fail "no message bus for $1"
   printf '[org/hypha/node]\nname='"'%s'"'\n%s\n' "$1" "$2" >"$dir/$1/node.conf"
@@ -71,6 +73,7 @@ start_node () {
     "$build/core/daemon/hyphad" --address "unix:path=$dir/$1/bus" --config "$dir/$1/node.conf" \
     --identity "$dir/$1/identity/key.pem" >"$dir/$1/log" 2>&1 &
   eval "$1_pid=$!"
+  nodes="$nodes $!"
   pids="$pids $!"
   until_true 10 sh -c "'$build/core/ctl/hyphactl' --address 'unix:path=$dir/$1/bus' id >'$dir/$1/id' 2>/dev/null" || fail "$1 does not start"
   echo "$1 is $(cat "$dir/$1/id")"
@@ -168,6 +171,6 @@ Both nodes stay. To try:
   near status; near links; near explain far; near ping far; near monitor
   echo hello | near open far echo
   $build/tests/daemon/sever $far_pid $dir/far.sock     # cut the Unix link again
-To end them: kill$pids; rm -r $dir
+To end them: kill$nodes; rm -r $dir
 EOF
 fi

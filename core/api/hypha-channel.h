@@ -6,16 +6,29 @@
 
 G_BEGIN_DECLS
 
-/* One connected, non-blocking, close-on-exec stream descriptor from a transport, with traits. */
+/**
+ * HyphaChannelClass:
+ *
+ * The class of [class@Hypha.Channel], from which nothing derives.
+ */
 #define HYPHA_TYPE_CHANNEL (hypha_channel_get_type ())
 HYPHA_EXTERN
 G_DECLARE_FINAL_TYPE (HyphaChannel, hypha_channel, HYPHA, CHANNEL, GObject)
 
+/**
+ * HyphaChannelFlags:
+ * @HYPHA_CHANNEL_NONE: nothing of what follows
+ * @HYPHA_CHANNEL_KERNEL: a real socket: may be handed to a client as it is
+ * @HYPHA_CHANNEL_PEER_IS_NODE: the credentials are the node's own, not those of a VMM
+ * @HYPHA_CHANNEL_PRIVILEGED_PORT: the listening port took a privilege to bind
+ *
+ * What a transport vouches for, of a channel.
+ */
 typedef enum {
   HYPHA_CHANNEL_NONE = 0,
-  HYPHA_CHANNEL_KERNEL = 1 << 0,          /* a real socket: may be handed to a client as it is */
-  HYPHA_CHANNEL_PEER_IS_NODE = 1 << 1,    /* credentials are the node's own, not those of a VMM */
-  HYPHA_CHANNEL_PRIVILEGED_PORT = 1 << 2, /* the listening port took a privilege to bind */
+  HYPHA_CHANNEL_KERNEL = 1 << 0,
+  HYPHA_CHANNEL_PEER_IS_NODE = 1 << 1,
+  HYPHA_CHANNEL_PRIVILEGED_PORT = 1 << 2,
 } HyphaChannelFlags;
 
 #define HYPHA_TYPE_CHANNEL_FLAGS (hypha_channel_flags_get_type ())

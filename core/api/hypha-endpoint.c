@@ -36,6 +36,13 @@ struct _HyphaEndpoint {
   char *text; /* the printed form: equality and hash go by it */
 };
 
+/**
+ * hypha_endpoint_get_type:
+ *
+ * The boxed type of [struct@Hypha.Endpoint].
+ *
+ * Returns: the type
+ */
 G_DEFINE_BOXED_TYPE (HyphaEndpoint, hypha_endpoint, hypha_endpoint_ref, hypha_endpoint_unref)
 
 /* Options */

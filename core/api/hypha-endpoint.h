@@ -6,11 +6,14 @@
 
 G_BEGIN_DECLS
 
-/* An immutable URI that a transport can listen on or connect to: SCHEME:REST[?OPTION=VALUE&...].
- * Core splits it; the transport alone knows what REST means. REST is held decoded; in print, '%',
- * '?', '#', space and control characters of it are %XX. Options known to core: id (a node id), cost
- * (u32), tls (always | never); any other is an error that names it. Length at most 4096 bytes,
- * UTF-8. */
+/**
+ * HyphaEndpoint:
+ *
+ * An immutable URI that a transport can listen on or connect to: `SCHEME:REST[?OPTION=VALUE&...]`.
+ *
+ * [func@Hypha.Endpoint.parse] splits it; the transport alone knows what the rest means. The rest is
+ * held decoded; in print, `%`, `?`, `#`, space and control characters of it are `%XX`.
+ */
 typedef struct _HyphaEndpoint HyphaEndpoint;
 
 #define HYPHA_TYPE_ENDPOINT (hypha_endpoint_get_type ())

@@ -5,16 +5,23 @@
 
 G_BEGIN_DECLS
 
-/* Emits channels until it is closed. Signals, on the thread that listened:
- *   accepted (HyphaChannel *channel)   failed (GError *error): it has ended by itself and is closed
- */
 #define HYPHA_TYPE_LISTENER (hypha_listener_get_type ())
 HYPHA_EXTERN
 G_DECLARE_DERIVABLE_TYPE (HyphaListener, hypha_listener, HYPHA, LISTENER, GObject)
 
+/**
+ * HyphaListenerClass:
+ * @parent_class: the parent class
+ * @close: stops accepting, at once; called once. Optional
+ *
+ * What a transport that derives from [class@Hypha.Listener] implements.
+ */
 struct _HyphaListenerClass {
   GObjectClass parent_class;
-  void (*close) (HyphaListener *self); /* stop accepting, at once; called once */
+
+  void (*close) (HyphaListener *self);
+
+  /* <private> */
   gpointer padding[8];
 };
 

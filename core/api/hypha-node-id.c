@@ -11,6 +11,13 @@
 
 static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
 
+/**
+ * hypha_node_id_get_type:
+ *
+ * The boxed type of [struct@Hypha.NodeId].
+ *
+ * Returns: the type
+ */
 G_DEFINE_BOXED_TYPE (HyphaNodeId, hypha_node_id, hypha_node_id_copy, hypha_node_id_free)
 
 static gboolean

@@ -6,10 +6,26 @@
 
 G_BEGIN_DECLS
 
+/**
+ * HYPHA_NODE_ID_BYTES:
+ *
+ * The length of a node id.
+ */
 #define HYPHA_NODE_ID_BYTES 32
-#define HYPHA_NODE_ID_CHARS 52 /* lower-case base32, no padding; without the NUL */
 
-/* A node's Ed25519 public key. A plain value: copy it by assignment. */
+/**
+ * HYPHA_NODE_ID_CHARS:
+ *
+ * The length of a node id as text (lower-case base32, no padding), without the NUL.
+ */
+#define HYPHA_NODE_ID_CHARS 52
+
+/**
+ * HyphaNodeId:
+ * @bytes: the key
+ *
+ * A node's Ed25519 public key. A plain value: in C, copy it by assignment.
+ */
 typedef struct {
   guint8 bytes[HYPHA_NODE_ID_BYTES];
 } HyphaNodeId;

@@ -6,12 +6,22 @@
 
 G_BEGIN_DECLS
 
+/**
+ * HyphaPeerState:
+ * @HYPHA_PEER_PENDING: knocked, and is not trusted
+ * @HYPHA_PEER_OFFLINE: trusted; no link, and none on its way
+ * @HYPHA_PEER_CONNECTING: being dialled
+ * @HYPHA_PEER_ONLINE: at least one good link
+ * @HYPHA_PEER_SUSPECT: links, but none that answers in time
+ *
+ * How a peer can be reached.
+ */
 typedef enum {
-  HYPHA_PEER_PENDING,    /* knocked, and is not trusted */
-  HYPHA_PEER_OFFLINE,    /* trusted; no link, and none on its way */
-  HYPHA_PEER_CONNECTING, /* being dialled */
-  HYPHA_PEER_ONLINE,     /* at least one good link */
-  HYPHA_PEER_SUSPECT,    /* links, but none that answers in time */
+  HYPHA_PEER_PENDING,
+  HYPHA_PEER_OFFLINE,
+  HYPHA_PEER_CONNECTING,
+  HYPHA_PEER_ONLINE,
+  HYPHA_PEER_SUSPECT,
 } HyphaPeerState;
 
 #define HYPHA_TYPE_PEER_STATE (hypha_peer_state_get_type ())
@@ -20,16 +30,23 @@ GType hypha_peer_state_get_type (void);
 HYPHA_EXTERN
 const char *hypha_peer_state_to_string (HyphaPeerState state); /* "online" */
 
-/* Another node as this one sees it. Two implementations: the node's own, and the client library's
- * over D-Bus. Lives on the main thread. Properties: id (s), name (s), trusted (b), state
- * (HyphaPeerState), link-cost (u; G_MAXUINT: none). Signals: link-changed (s from, s to, s reason):
- * object names of links, "" for none. */
 #define HYPHA_TYPE_PEER (hypha_peer_get_type ())
 HYPHA_EXTERN
 G_DECLARE_INTERFACE (HyphaPeer, hypha_peer, HYPHA, PEER, GObject)
 
+/**
+ * HyphaPeerInterface:
+ * @parent: the parent interface
+ * @open_stream_async: implements [method@Hypha.Peer.open_stream_async]
+ * @open_stream_finish: implements [method@Hypha.Peer.open_stream_finish]
+ * @disconnect_async: implements [method@Hypha.Peer.disconnect_async]
+ * @disconnect_finish: implements [method@Hypha.Peer.disconnect_finish]
+ *
+ * What an implementation of [iface@Hypha.Peer] fills in, all of it, beside its properties.
+ */
 struct _HyphaPeerInterface {
   GTypeInterface parent;
+
   void (*open_stream_async) (HyphaPeer *self, const char *service, guint timeout_ms,
                              GCancellable *cancellable, GAsyncReadyCallback callback,
                              gpointer user_data);
@@ -37,6 +54,8 @@ struct _HyphaPeerInterface {
   void (*disconnect_async) (HyphaPeer *self, GCancellable *cancellable,
                             GAsyncReadyCallback callback, gpointer user_data);
   gboolean (*disconnect_finish) (HyphaPeer *self, GAsyncResult *result, GError **error);
+
+  /* <private> */
   gpointer padding[12];
 };
 

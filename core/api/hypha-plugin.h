@@ -9,29 +9,79 @@
 
 G_BEGIN_DECLS
 
-#define HYPHA_PLUGIN_MAGIC 0x48595048u /* "HYPH" */
+/**
+ * HYPHA_PLUGIN_MAGIC:
+ *
+ * What every plug-in begins with: "HYPH".
+ */
+#define HYPHA_PLUGIN_MAGIC 0x48595048u
+
+/**
+ * HYPHA_PLUGIN_ABI_MAJOR:
+ *
+ * The version of what is between plug-ins and their host: a plug-in of another one is refused.
+ */
 #define HYPHA_PLUGIN_ABI_MAJOR 1
+
+/**
+ * HYPHA_PLUGIN_ABI_MINOR:
+ *
+ * Rises with what is added compatibly: a plug-in with a newer one than its host's is refused.
+ */
 #define HYPHA_PLUGIN_ABI_MINOR 0
 
-/* What a module exports, as constant data: read before anything of the module is called. */
+/**
+ * HyphaPlugin:
+ * @magic: `HYPHA_PLUGIN_MAGIC`
+ * @size: the size of this structure in bytes, as the plug-in knew it
+ * @abi_major: `HYPHA_PLUGIN_ABI_MAJOR`, as the plug-in knew it
+ * @abi_minor: `HYPHA_PLUGIN_ABI_MINOR`, as the plug-in knew it
+ * @priority: where two claim one scheme, the higher wins; Hypha's own have 0
+ * @name: its name, which is that of its file without `.so`
+ * @version: its version, for people
+ * @description: what it is, in a few words
+ * @license: its licence, as an SPDX identifier
+ * @create: makes the transport (transfer full), or fails and says why; does no I/O
+ *
+ * What a module exports, as constant data: read before anything of the module is called.
+ */
 typedef struct {
   guint32 magic;
-  guint32 size; /* of this structure, as the plug-in knew it */
+  guint32 size;
   guint16 abi_major;
   guint16 abi_minor;
-  gint32 priority; /* where two claim one scheme, the higher wins; ours have 0 */
+  gint32 priority;
   const char *name;
   const char *version;
   const char *description;
-  const char *license;                        /* SPDX */
-  HyphaTransport *(*create) (GError **error); /* does no I/O */
+  const char *license;
+  HyphaTransport *(*create) (GError **error);
 } HyphaPlugin;
 
-/* The symbol of plug-in NAME, whose file is NAME.so: hypha_plugin_NAME, '-' becoming '_'. */
+/**
+ * HYPHA_PLUGIN_SYMBOL_PREFIX:
+ *
+ * How the symbol of a plug-in begins; its name follows, `-` becoming `_`.
+ */
 #define HYPHA_PLUGIN_SYMBOL_PREFIX "hypha_plugin_"
 
-/* HYPHA_DEFINE_PLUGIN (tcp, "tcp", "1.0", "TCP over IPv4 and IPv6", "LGPL-2.1-or-later", 0,
- * hypha_tcp_create) */
+/**
+ * HYPHA_DEFINE_PLUGIN:
+ * @SYMBOL: the name again, `-` becoming `_`, not in quotes
+ * @NAME: [field@Hypha.Plugin.name]
+ * @VERSION: [field@Hypha.Plugin.version]
+ * @DESCRIPTION: [field@Hypha.Plugin.description]
+ * @LICENSE: [field@Hypha.Plugin.license]
+ * @PRIORITY: [field@Hypha.Plugin.priority]
+ * @CREATE: [field@Hypha.Plugin.create]
+ *
+ * Defines and exports the [struct@Hypha.Plugin] of a module:
+ *
+ * ```c
+ * HYPHA_DEFINE_PLUGIN (tcp, "tcp", "1.0", "TCP over IPv4 and IPv6", "LGPL-2.1-or-later", 0,
+ *                      hypha_tcp_create);
+ * ```
+ */
 #define HYPHA_DEFINE_PLUGIN(SYMBOL, NAME, VERSION, DESCRIPTION, LICENSE, PRIORITY, CREATE) \
   extern const HyphaPlugin hypha_plugin_##SYMBOL;                                          \
   __attribute__ ((visibility ("default"))) const HyphaPlugin hypha_plugin_##SYMBOL = {     \

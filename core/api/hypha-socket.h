@@ -9,7 +9,18 @@
 
 G_BEGIN_DECLS
 
-/* Makes a channel of a connected socket, or fails; owns FD either way. REMOTE as accept(2) said. */
+/**
+ * HyphaSocketAdopt:
+ * @fd: a connected socket; taken, also on failure
+ * @remote: the address of the other end, as accept(2) said
+ * @length: the length of @remote in bytes
+ * @user_data: what hypha_socket_listener_new() was given
+ * @error: return location for an error
+ *
+ * Makes a channel of a connected socket.
+ *
+ * Returns: (transfer full): the channel, or %NULL with @error set
+ */
 typedef HyphaChannel *(*HyphaSocketAdopt) (int fd, const struct sockaddr *remote, socklen_t length,
                                            gpointer user_data, GError **error);
 
@@ -33,7 +44,7 @@ int hypha_socket_connect_finish (GAsyncResult *result, GError **error);
  * run out, and closes the socket with itself. CLOSED (nullable) runs once at the end, e.g. to
  * unlink a socket file. */
 HYPHA_EXTERN
-HyphaListener *hypha_socket_listener_new (int fd, HyphaEndpoint *bound, HyphaSocketAdopt adopt,
+HyphaListener *hypha_socket_listener_new (int fd, HyphaEndpoint *bound, HyphaSocketAdopt adopt_func,
                                           gpointer user_data, GDestroyNotify closed);
 
 G_END_DECLS

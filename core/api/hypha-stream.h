@@ -6,9 +6,11 @@
 
 G_BEGIN_DECLS
 
-/* A reliable two-way byte stream to a service of a peer: a GIOStream upon one end of a socketpair,
- * whose other end the engine moves. Its two directions close apart; it has deadlines; it says how
- * it ended. */
+/**
+ * HyphaStreamClass:
+ *
+ * The class of [class@Hypha.Stream], from which nothing derives.
+ */
 #define HYPHA_TYPE_STREAM (hypha_stream_get_type ())
 HYPHA_EXTERN
 G_DECLARE_FINAL_TYPE (HyphaStream, hypha_stream, HYPHA, STREAM, GIOStream)

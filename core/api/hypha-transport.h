@@ -5,29 +5,41 @@
 
 G_BEGIN_DECLS
 
-/* Turns endpoints into channels. Lives on the main thread (the default main context). */
 #define HYPHA_TYPE_TRANSPORT (hypha_transport_get_type ())
 HYPHA_EXTERN
 G_DECLARE_INTERFACE (HyphaTransport, hypha_transport, HYPHA, TRANSPORT, GObject)
 
+/**
+ * HyphaTransportInterface:
+ * @parent: the parent interface
+ * @get_schemes: gives a static, %NULL-terminated list: the canonical scheme first, then other
+ *   spellings of it (`VSOCK-CONNECT`)
+ * @parse: parses, strictly, and gives the canonical form with the options of the endpoint; parsing
+ *   that again must be the identity
+ * @configure: takes all options at once (`a{sv}`); those left out go back to their default, and a
+ *   wrong one changes nothing. Optional
+ * @probe: tells whether the transport is usable here, and if not, why and what to do; fills the
+ *   details for people and tools; has no lasting effect. Optional
+ * @get_link_cost: gives the static link cost; the endpoint is canonical, or %NULL for the dearest
+ *   typical one
+ * @connect_async: makes a channel to a canonical endpoint within a deadline above 0
+ * @connect_finish: gives the channel that @connect_async made, or its error
+ * @listen_async: listens on a canonical endpoint
+ * @listen_finish: gives the listener that @listen_async made, or its error
+ * @stop: ends what still goes on; the transport is not used again. Optional
+ *
+ * What a plug-in fills in. The core calls the functions of [iface@Hypha.Transport], never this
+ * table: they check what a plug-in answers (an error where it failed, none where it did not, a live
+ * descriptor, a canonical form).
+ */
 struct _HyphaTransportInterface {
   GTypeInterface parent;
 
-  /* NULL-terminated, static: the canonical scheme first, then other spellings of it
-   * ("VSOCK-CONNECT"). */
   const char *const *(*get_schemes) (HyphaTransport *self);
-  /* Strict; gives the canonical form, with the options of ENDPOINT. Parsing that again must be the
-   * identity. */
   HyphaEndpoint *(*parse) (HyphaTransport *self, HyphaEndpoint *endpoint, GError **error);
-  /* All options at once (a{sv}); those left out go back to their default. A wrong one changes
-   * nothing. Optional. */
   gboolean (*configure) (HyphaTransport *self, GVariant *options, GError **error);
-  /* Usable here? If not: why, and what to do. DETAILS is filled for people and tools. No lasting
-   * effect. Optional. */
   gboolean (*probe) (HyphaTransport *self, GVariantDict *details, GError **error);
-  /* Static link cost; ENDPOINT (canonical) may be NULL: the dearest typical one. */
   guint (*get_link_cost) (HyphaTransport *self, HyphaEndpoint *endpoint);
-  /* ENDPOINT is canonical. TIMEOUT_MS > 0. */
   void (*connect_async) (HyphaTransport *self, HyphaEndpoint *endpoint, guint timeout_ms,
                          GCancellable *cancellable, GAsyncReadyCallback callback,
                          gpointer user_data);
@@ -35,15 +47,12 @@ struct _HyphaTransportInterface {
   void (*listen_async) (HyphaTransport *self, HyphaEndpoint *endpoint, GCancellable *cancellable,
                         GAsyncReadyCallback callback, gpointer user_data);
   HyphaListener *(*listen_finish) (HyphaTransport *self, GAsyncResult *result, GError **error);
-  /* Ends what still goes on; the transport is not used again. Optional. */
   void (*stop) (HyphaTransport *self);
 
+  /* <private> */
   gpointer padding[16];
 };
 
-/* The core calls these, never the table: they check what a plug-in answers (an error where it
- * failed, none where it did not, a live descriptor, a canonical form) and turn a breach into
- * HYPHA_ERROR_PLUGIN naming the plug-in's scheme. */
 HYPHA_EXTERN
 const char *const *hypha_transport_get_schemes (HyphaTransport *self);
 HYPHA_EXTERN

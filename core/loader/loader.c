@@ -238,14 +238,47 @@ deactivate (HyphaLoader *self, HyphaModule *module)
   hypha_module_set_active (module, FALSE);
 }
 
+static gboolean
+is_value (gpointer key, gpointer value, gpointer module)
+{
+  return value == module;
+}
+
+static void
+forget (HyphaLoader *self, HyphaModule *module)
+{
+  guint position;
+
+  g_hash_table_foreach_remove (self->by_path, is_value, module);
+  if (g_ptr_array_find (self->list, module, &position)) {
+    g_ptr_array_remove_index (self->list, position);
+    g_list_model_items_changed (G_LIST_MODEL (self), position, 1, 0);
+  }
+  g_ptr_array_remove (self->order, module);
+}
+
+/* A file that is gone leaves nothing to tell, unless it has served. */
+static void
+forget_gone (HyphaLoader *self)
+{
+  for (guint i = self->order->len; i-- > 0;) {
+    HyphaModule *module = self->order->pdata[i];
+
+    if (!hypha_module_is_present (module) && !hypha_module_has_served (module))
+      forget (self, module);
+  }
+}
+
 /* Those that lose their scheme are told first, then those that get it: nobody sees two of them. */
 static void
 settle_once (HyphaLoader *self)
 {
   GHashTable *claims = g_hash_table_new (g_str_hash, g_str_equal);
-  g_autoptr (GPtrArray) verdicts = judge_all (self, claims);
+  g_autoptr (GPtrArray) verdicts = NULL;
   g_autoptr (GPtrArray) added = g_ptr_array_new ();
 
+  forget_gone (self);
+  verdicts = judge_all (self, claims);
   for (guint i = 0; i < verdicts->len; i++) {
     const Verdict *verdict = verdicts->pdata[i];
 
@@ -305,18 +338,8 @@ static void
 on_gone (gpointer owner, const char *path)
 {
   HyphaLoader *self = owner;
-  HyphaModule *module = g_hash_table_lookup (self->by_path, path);
-  guint position;
 
-  hypha_module_gone (module);
-  if (hypha_module_has_code (module))
-    return;
-  g_hash_table_remove (self->by_path, path);
-  if (g_ptr_array_find (self->list, module, &position)) {
-    g_ptr_array_remove_index (self->list, position);
-    g_list_model_items_changed (G_LIST_MODEL (self), position, 1, 0);
-  }
-  g_ptr_array_remove (self->order, module);
+  hypha_module_gone (g_hash_table_lookup (self->by_path, path));
 }
 
 static void

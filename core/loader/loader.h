@@ -16,9 +16,9 @@ typedef enum {
 
 const char *hypha_module_state_to_string (HyphaModuleState state);
 
-/* One file found in a plug-in directory, for as long as it is there, and as long as its code is
- * loaded. Properties: name, version ("" until known), path, state (u), reason ("" or a sentence
- * with what mends it); notify is emitted. */
+/* One file found in a plug-in directory, for as long as it is there, and for ever if it has served:
+ * its code stays loaded. Properties: name, version ("" until known), path, state (u), reason ("" or
+ * a sentence with what mends it); notify is emitted. */
 #define HYPHA_TYPE_MODULE (hypha_module_get_type ())
 G_DECLARE_FINAL_TYPE (HyphaModule, hypha_module, HYPHA, MODULE, GObject)
 

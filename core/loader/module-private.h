@@ -22,6 +22,7 @@ gboolean hypha_module_is_called (HyphaModule *self, const char *const *names);
 
 gboolean hypha_module_is_active (HyphaModule *self);
 void hypha_module_set_active (HyphaModule *self, gboolean active);
+gboolean hypha_module_has_served (HyphaModule *self); /* was it ever active? */
 gboolean hypha_module_is_available (HyphaModule *self);
 gboolean hypha_module_configure (HyphaModule *self, GVariant *options, GError **error);
 gboolean hypha_module_probe (HyphaModule *self, GError **error);

@@ -21,6 +21,7 @@ struct _HyphaModule {
   HyphaTransport *transport;     /* owned; NULL unless created */
   gboolean present;              /* the file is there */
   gboolean active;               /* its transport is to be used */
+  gboolean served;               /* it once was */
   char *flaw;                    /* why the file as it is now is not what is in use, or never was */
 
   GVariant *options; /* a{sv} last tried; NULL: none */
@@ -341,6 +342,13 @@ void
 hypha_module_set_active (HyphaModule *self, gboolean active)
 {
   self->active = active;
+  self->served |= active;
+}
+
+gboolean
+hypha_module_has_served (HyphaModule *self)
+{
+  return self->served;
 }
 
 gboolean

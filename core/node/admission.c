@@ -92,19 +92,39 @@ typedef struct {
   GError *error; /* NULL: decide */
 } Note;
 
-/* Whoever says HELLO is a node, and perhaps one that somebody misses; the rest is noise. That a
- * link begins plain and has to come again with TLS is no failure. */
+static gboolean
+has_spoken (HyphaCandidateLink *self)
+{
+  return atomic_load (&hypha_link_get_status (self->link)->rx_bytes) > 0;
+}
+
+/* Whoever says anything may be a node that somebody misses, or a program that was given the wrong
+ * address; a connection without a byte is a look at whether the port is open. That a link begins
+ * plain and has to come again with TLS is no failure. */
 static gboolean
 is_worth_telling (HyphaCandidateLink *self, const GError *error)
 {
   if (self->dialler != NULL || self->judged ||
       g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_TLS_REQUIRED))
     return FALSE;
-  return self->evicted || hypha_link_has_heard (self->link);
+  return self->evicted || has_spoken (self);
+}
+
+/* What helps against ERROR, where it does not say so: before its HELLO, whatever the other end does
+ * wrong, it need not be a node at all. */
+static const char *
+remedy_for (HyphaCandidateLink *self, const GError *error)
+{
+  gboolean strange = g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE) ||
+                     g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT);
+
+  if (!strange || hypha_link_has_heard (self->link) || g_str_has_suffix (error->message, "?"))
+    return "";
+  return "; is a node of Hypha there?";
 }
 
 static void
-tell (HyphaAdmission *self, const GError *error)
+tell (HyphaAdmission *self, const GError *error, const char *remedy)
 {
   gint64 now = g_get_monotonic_time ();
 
@@ -119,7 +139,7 @@ tell (HyphaAdmission *self, const GError *error)
     return;
   }
   self->told++;
-  g_message ("An incoming handshake failed: %s%s", error->message,
+  g_message ("An incoming handshake failed: %s%s%s", error->message, remedy,
              self->told == TOLD_MAX ? " (more of them will be counted only, for a minute)" : "");
 }
 
@@ -139,7 +159,7 @@ read_note (gpointer data)
     g_autoptr (HyphaDialler) dialler = NULL;
 
     if (is_worth_telling (self, error) && !admission->stopped)
-      tell (admission, error);
+      tell (admission, error, remedy_for (self, error));
     dialler = g_steal_pointer (&self->dialler);
     /* First, for whoever is told may stop the node, and SELF would go with it. */
     candidate_remove (self);

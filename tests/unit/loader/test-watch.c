@@ -123,6 +123,48 @@ test_bad_one_comes_and_goes (LoaderFixture *fixture, gconstpointer data)
   loader_fixture_wait_gone (fixture, "wrong-magic.so");
 }
 
+/* Its code is loaded, but it never served anything. */
+static void
+test_failed_one_comes_and_goes (LoaderFixture *fixture, gconstpointer data)
+{
+  g_autofree char *path = loader_fixture_copy (fixture, "create-fails", "create-fails.so");
+
+  loader_fixture_start (fixture, NULL);
+  loader_fixture_assert_state (fixture, "create-fails.so", HYPHA_MODULE_FAILED);
+  g_assert_cmpint (g_unlink (path), ==, 0);
+  loader_fixture_wait_gone (fixture, "create-fails.so");
+  loader_fixture_put (fixture, "create-fails", "create-fails.so");
+  loader_fixture_wait (fixture, "create-fails.so", HYPHA_MODULE_FAILED);
+}
+
+static void
+test_rival_comes_and_goes (LoaderFixture *fixture, gconstpointer data)
+{
+  g_autofree char *path = NULL;
+
+  loader_fixture_put (fixture, "good", "good.so");
+  loader_fixture_start (fixture, NULL);
+  path = loader_fixture_copy (fixture, "rival", "rival.so");
+  loader_fixture_wait (fixture, "rival.so", HYPHA_MODULE_REFUSED);
+  g_assert_cmpint (g_unlink (path), ==, 0);
+  loader_fixture_wait_gone (fixture, "rival.so");
+  loader_fixture_assert_serves (fixture, "good");
+  g_assert_cmpstr (fixture->told->str, ==, "+good");
+}
+
+/* Who served once is still told, even if another has its scheme by then. */
+static void
+test_outdone_one_goes (LoaderFixture *fixture, gconstpointer data)
+{
+  g_autofree char *path = loader_fixture_copy (fixture, "good", "good.so");
+
+  loader_fixture_start (fixture, NULL);
+  loader_fixture_put (fixture, "usurper", "usurper.so");
+  loader_fixture_wait (fixture, "good.so", HYPHA_MODULE_REFUSED);
+  g_assert_cmpint (g_unlink (path), ==, 0);
+  loader_fixture_wait (fixture, "good.so", HYPHA_MODULE_STALE);
+}
+
 static void
 test_mended (LoaderFixture *fixture, gconstpointer data)
 {
@@ -365,6 +407,9 @@ main (int argc, char **argv)
   add ("/watch/half-then-whole-is-taken-up", test_paused);
   add ("/watch/written-through-a-mapping-is-taken-up", test_mapped);
   add ("/watch/bad-one-comes-and-goes", test_bad_one_comes_and_goes);
+  add ("/watch/failed-one-comes-and-goes", test_failed_one_comes_and_goes);
+  add ("/watch/rival-comes-and-goes", test_rival_comes_and_goes);
+  add ("/watch/outdone-one-goes-stale", test_outdone_one_goes);
   add ("/watch/mended-mode-is-taken-up", test_mended);
   add ("/watch/mended-directory-is-taken-up", test_directory_mended);
   add ("/watch/refused-one-replaced-by-good", test_refused_one_replaced_by_good);

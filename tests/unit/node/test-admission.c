@@ -111,7 +111,7 @@ limit (Fixture *f, guint max_handshakes, guint max_per_source)
 }
 
 static Knock *
-knock_with (Fixture *f, const char *host, gboolean initiator)
+knock_within (Fixture *f, const char *host, gboolean initiator, gint64 handshake_timeout)
 {
   const HyphaLinkParameters parameters = {
     .initiator = initiator,
@@ -120,8 +120,8 @@ knock_with (Fixture *f, const char *host, gboolean initiator)
     .clock = &f->clock,
     .limits = { .ping_interval = G_TIME_SPAN_MINUTE,
                 .link_timeout = G_TIME_SPAN_MINUTE,
-                .first_byte_timeout = G_TIME_SPAN_MINUTE,
-                .handshake_timeout = G_TIME_SPAN_MINUTE },
+                .first_byte_timeout = handshake_timeout,
+                .handshake_timeout = handshake_timeout },
   };
   g_autoptr (HyphaEndpoint) local = hypha_endpoint_parse ("test://here", NULL);
   g_autoptr (HyphaChannel) channel = NULL;
@@ -136,6 +136,12 @@ knock_with (Fixture *f, const char *host, gboolean initiator)
   hypha_channel_set_host (channel, host);
   hypha_admission_begin (f->admission, channel, &parameters, NULL, f->worker);
   return knock;
+}
+
+static Knock *
+knock_with (Fixture *f, const char *host, gboolean initiator)
+{
+  return knock_within (f, host, initiator, G_TIME_SPAN_MINUTE);
 }
 
 static Knock *
@@ -293,13 +299,73 @@ test_nobody_to_drop (Fixture *f, gconstpointer data)
 }
 
 static void
-test_noise_is_not_told (Fixture *f, gconstpointer data)
+say (Knock *knock, const char *words)
+{
+  g_assert_cmpint (send (knock->fd, words, strlen (words), MSG_NOSIGNAL), ==, strlen (words));
+}
+
+static void
+test_the_wordless_are_not_told (Fixture *f, gconstpointer data)
 {
   limit (f, 100, 100);
   for (guint i = 0; i < 10; i++)
     hang_up (knock_silently (f, "192.0.2.1"));
-  wait_for (&f->failed, 10);
+  knock_within (f, "192.0.2.1", FALSE, 20 * G_TIME_SPAN_MILLISECOND);
+  wait_for (&f->failed, 11);
   g_assert_cmpuint (f->told->len, ==, 0);
+}
+
+/* What was told, once, ends with WORDS, and that is the only question in it. */
+static void
+assert_told (Fixture *f, const char *reason, const char *words)
+{
+  const char *text;
+
+  wait_for (&f->failed, 1);
+  g_assert_cmpuint (f->told->len, ==, 1);
+  text = f->told->pdata[0];
+  g_assert_nonnull (strstr (text, "test://here"));
+  g_assert_nonnull (strstr (text, reason));
+  g_assert_true (g_str_has_suffix (text, words));
+  g_assert_true (strchr (text, '?') == text + strlen (text) - 1);
+}
+
+static void
+test_garbage_is_told (Fixture *f, gconstpointer data)
+{
+  limit (f, 100, 100);
+  say (knock_silently (f, "192.0.2.1"), "GET / HTTP/1.1\r\n\r\n");
+  assert_told (f, "something else than a handshake", "is there a node of Hypha at all?");
+}
+
+static void
+test_one_byte_is_told (Fixture *f, gconstpointer data)
+{
+  Knock *knock;
+
+  limit (f, 100, 100);
+  knock = knock_silently (f, "192.0.2.1");
+  say (knock, "H");
+  hang_up (knock);
+  assert_told (f, "closed", "; is a node of Hypha there?");
+}
+
+static void
+test_silence_is_told (Fixture *f, gconstpointer data)
+{
+  limit (f, 100, 100);
+  say (knock_within (f, "192.0.2.1", FALSE, 100 * G_TIME_SPAN_MILLISECOND), "H");
+  assert_told (f, "not done after", "; is a node of Hypha there?");
+}
+
+static void
+test_garbage_is_bounded (Fixture *f, gconstpointer data)
+{
+  limit (f, 100, 100);
+  for (guint i = 0; i < 30; i++)
+    say (knock_silently (f, "192.0.2.1"), "GET / HTTP/1.1\r\n\r\n");
+  wait_for (&f->failed, 30);
+  g_assert_cmpuint (f->told->len, ==, 5);
 }
 
 static void
@@ -331,7 +397,11 @@ main (int argc, char **argv)
   ADD ("evicts/at-random", test_at_random, NULL);
   ADD ("evicts/none-that-was-dialled", test_dialled_stay, NULL);
   ADD ("evicts/nobody-where-nobody-is", test_nobody_to_drop, NULL);
-  ADD ("log/noise-is-not-told", test_noise_is_not_told, NULL);
+  ADD ("log/the-wordless-are-not-told", test_the_wordless_are_not_told, NULL);
+  ADD ("log/garbage-is-told", test_garbage_is_told, NULL);
+  ADD ("log/one-byte-is-told", test_one_byte_is_told, NULL);
+  ADD ("log/silence-after-a-byte-is-told", test_silence_is_told, NULL);
+  ADD ("log/garbage-is-told-within-bounds", test_garbage_is_bounded, NULL);
   ADD ("log/nodes-are-told-within-bounds", test_nodes_are_told, NULL);
 #undef ADD
   return g_test_run ();

@@ -35,12 +35,15 @@ check_sending (const HyphaSessionStream *s)
   g_assert (s->answered || s->written == 0);
 }
 
-/* 2 and 3: what is held is what was read less what was taken; never beyond the promise. */
+/* 2 to 4: what is held is what was read less what was taken; never beyond the promise, which is
+ * never larger than one stream's window may be. */
 static void
-check_receiving (const HyphaSessionStream *s)
+check_receiving (HyphaSession *self, const HyphaSessionStream *s)
 {
   g_assert_cmpuint (s->read, <=, s->next);
   g_assert_cmpuint (s->next, <=, s->promised);
+  g_assert_cmpuint (s->promised - s->read, <=, s->granted);
+  g_assert_cmpuint (s->granted, <=, MAX (self->window_bound, s->reserve));
   g_assert_cmpuint (s->next - s->read, ==, s->held);
   g_assert_cmpuint (s->acknowledged, <=, s->next);
   g_assert (s->receive_end != HYPHA_END_FIN || s->final == s->next);
@@ -66,7 +69,7 @@ check_places (const HyphaSessionStream *s)
             s->held > 0);
 }
 
-/* 5: whose ids they are, and in which order. */
+/* 5: whose ids they are, in which order, and how many. */
 static void
 check_ids (HyphaSession *self, GQueue *queue, gboolean mine, gint64 highest)
 {
@@ -82,6 +85,7 @@ check_ids (HyphaSession *self, GQueue *queue, gboolean mine, gint64 highest)
     last = s->id;
   }
   g_assert_cmpint (last, <=, highest);
+  g_assert_cmpuint (g_queue_get_length (queue), <=, self->streams_bound);
 }
 
 static void
@@ -123,7 +127,7 @@ hypha_session_check (HyphaSession *self)
     guint64 promise = s->receive_end != HYPHA_END_NONE ? s->held : s->promised - s->read;
 
     check_sending (s);
-    check_receiving (s);
+    check_receiving (self, s);
     check_places (s);
     g_assert_cmpuint (s->lent, ==, above (promise, s->reserve));
     g_assert_cmpuint (s->held, ==, hypha_queue_length (&s->in));

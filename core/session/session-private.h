@@ -153,8 +153,12 @@ struct _HyphaSession {
   GArray *scratch; /* HyphaResumeEntry */
 
   /* memory */
-  guint64 lent, out_lent, promise_bound;
+  guint64 lent, out_lent;
   gsize held, unacknowledged;
+  /* For the invariants: the most that the limits have allowed since they were last set without any
+   * stream. What is promised or open stays when they are lowered. */
+  guint64 promise_bound, window_bound;
+  guint streams_bound; /* opened by each side */
 
   /* events */
   GArray *events; /* HyphaSessionEvent */

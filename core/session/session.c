@@ -27,6 +27,14 @@ hypha_session_limits_init (HyphaSessionLimits *limits)
   };
 }
 
+static void
+reset_bounds (HyphaSession *self)
+{
+  self->promise_bound = self->limits.window_total;
+  self->window_bound = self->limits.window_max;
+  self->streams_bound = self->limits.streams;
+}
+
 /**
  * hypha_session_new: (skip)
  * @lower_id: whether our node id is lower than the peer's
@@ -51,7 +59,7 @@ hypha_session_new (gboolean lower_id, HyphaSessionNumbers *numbers, const HyphaN
   self->clock = clock;
   self->limits = *limits;
   hypha_credit_sanitise (&self->limits);
-  self->promise_bound = self->limits.window_total;
+  reset_bounds (self);
   self->deliver = deliver;
   self->user_data = user_data;
   self->now = now;
@@ -125,10 +133,13 @@ hypha_session_set_limits (HyphaSession *self, const HyphaSessionLimits *limits)
 {
   self->limits = *limits;
   hypha_credit_sanitise (&self->limits);
-  if (g_hash_table_size (self->streams) == 0)
-    self->promise_bound = self->limits.window_total;
-  else
+  if (g_hash_table_size (self->streams) == 0) {
+    reset_bounds (self);
+  } else {
     self->promise_bound += self->limits.window_total;
+    self->window_bound = MAX (self->window_bound, self->limits.window_max);
+    self->streams_bound = MAX (self->streams_bound, self->limits.streams);
+  }
   self->choice.margin = self->limits.switch_margin;
   HYPHA_SESSION_CHECK (self);
 }
@@ -235,7 +246,7 @@ hypha_session_empty (HyphaSession *self, HyphaError error, const char *text, gbo
   self->next_id = self->lower ? 0 : 1;
   self->renew = FALSE;
   hypha_watermark_clear (&self->ids);
-  self->promise_bound = self->limits.window_total;
+  reset_bounds (self);
 
   hypha_session_event_over (self, error, text);
   while (self->links->len > 0) {

@@ -161,7 +161,7 @@ error_of_code (HyphaCode code, const char **text)
     *text = "the peer no longer knows the stream";
     return HYPHA_ERROR_GONE;
   default:
-    *text = "the peer refused the stream";
+    *text = "the peer refused the stream; its log says why";
     return HYPHA_ERROR_REFUSED;
   }
 }

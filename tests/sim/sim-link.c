@@ -198,6 +198,18 @@ static const char *const frame_names[] = {
   [HYPHA_FRAME_RESUME] = "RESUME", [HYPHA_FRAME_GOAWAY] = "GOAWAY", [HYPHA_FRAME_CLOSE] = "CLOSE",
 };
 
+/* No stream may be promised more than its share, whatever else is free. */
+static void
+check_window (SimEnd *self, SimApp *app, guint64 limit)
+{
+  const HyphaSessionLimits *limits = &self->node->limits;
+
+  app->promised = MAX (app->promised, limit);
+  if (!app->stop_called && app->promised > app->received->len + limits->window_max)
+    sim_violation (self->link->world, "one window promises %" G_GUINT64_FORMAT " bytes",
+                   app->promised - app->received->len);
+}
+
 /* What goes out, seen from outside: it must be what the codec reads, allowed on this link at this
  * moment, and promise no more memory than a session may. */
 static void
@@ -234,7 +246,7 @@ watch_frame (SimEnd *self, const guint8 *data, gsize length)
     SimApp *app = hs ? hypha_session_stream_get_data (hs) : NULL;
     guint64 sum = 0;
     if (app)
-      app->promised = MAX (app->promised, frame.value);
+      check_window (self, app, frame.value);
     for (guint i = 0; i < self->node->apps->len; i++) {
       SimApp *other = g_ptr_array_index (self->node->apps, i);
       if (other->session == self->session && !other->peer_finished && !other->peer_reset &&

@@ -208,6 +208,7 @@ on_opened (SimSession *self, const HyphaSessionEvent *event)
   const char *service = hypha_session_stream_get_service (event->stream);
   guint64 token = 0;
   SimStream *stream;
+  guint theirs = 0;
 
   if (service[0] != 't' ||
       !g_ascii_string_to_unsigned (service + 1, 10, 1, world->streams->len, &token, NULL)) {
@@ -218,6 +219,12 @@ on_opened (SimSession *self, const HyphaSessionEvent *event)
   if (++stream->carried_out > 1)
     sim_violation (world, "the OPEN of stream %u was carried out twice", stream->token);
   sim_app_new (self->node, self, event->stream, stream, 1);
+  for (guint i = 0; i < self->node->apps->len; i++) {
+    SimApp *app = g_ptr_array_index (self->node->apps, i);
+    theirs += app->session == self && app->side == 1;
+  }
+  if (theirs > self->node->limits.streams)
+    sim_violation (world, "the peer could open one stream more than %c's limit", self->node->name);
 }
 
 static void

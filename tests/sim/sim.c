@@ -177,63 +177,81 @@ parse_faults (const char *text)
   return faults;
 }
 
+/* Without TEXT, VALUE stays as it is. */
 static gboolean
-parse_range (const char *text, guint64 *first, guint64 *last)
+parse_number (const char *name, const char *text, guint64 least, guint64 most, guint64 *value,
+              GError **error)
 {
-  char *rest = NULL;
-
-  *first = g_ascii_strtoull (text, &rest, 10);
-  if (rest == text || *rest != ':')
-    return FALSE;
-  text = rest + 1;
-  *last = g_ascii_strtoull (text, &rest, 10);
-  return rest != text && *rest == '\0';
+  if (!text || g_ascii_string_to_unsigned (text, 10, least, most, value, NULL))
+    return TRUE;
+  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+               "--%s takes a number from %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT
+               ", not \"%s\"",
+               name, least, most, text);
+  return FALSE;
 }
 
-static void
-parse_options (Options *options, int *argc, char ***argv)
+static gboolean
+parse_range (const char *text, guint64 *first, guint64 *last, GError **error)
 {
-  g_autofree char *seeds = NULL, *only = NULL, *without = NULL;
-  gint64 seed = -1, faults = 0;
-  int jobs = 0;
+  g_auto (GStrv) ends = g_strsplit (text, ":", -1);
+
+  if (g_strv_length (ends) == 2 &&
+      g_ascii_string_to_unsigned (ends[0], 10, 0, G_MAXUINT64 - 1, first, NULL) &&
+      g_ascii_string_to_unsigned (ends[1], 10, *first + 1, G_MAXUINT64, last, NULL))
+    return TRUE;
+  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+               "--seeds takes A:B, two numbers of which B is the higher, not \"%s\"", text);
+  return FALSE;
+}
+
+static gboolean
+parse_options (Options *options, int *argc, char ***argv, GError **error)
+{
+  g_autofree char *seeds = NULL, *seed = NULL, *faults = NULL, *jobs = NULL;
+  g_autofree char *only = NULL, *without = NULL;
+  guint64 n_jobs = MIN (g_get_num_processors (), MAX_JOBS);
   const GOptionEntry entries[] = {
     { "seeds", 0, 0, G_OPTION_ARG_STRING, &seeds, "Run seeds A up to and without B", "A:B" },
-    { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "Run this one, here", "N" },
-    { "faults", 0, 0, G_OPTION_ARG_INT64, &faults, "Run until so many link faults were made", "N" },
+    { "seed", 0, 0, G_OPTION_ARG_STRING, &seed, "Run this one, here", "N" },
+    { "faults", 0, 0, G_OPTION_ARG_STRING, &faults, "Run until so many link faults were made",
+      "N" },
     { "trace", 0, 0, G_OPTION_ARG_NONE, &options->tracing, "Print all that happens", NULL },
     { "twice", 0, 0, G_OPTION_ARG_NONE, &options->twice, "Run each seed twice and compare", NULL },
     { "verbose", 'v', 0, G_OPTION_ARG_NONE, &options->verbose, "One line for each seed", NULL },
-    { "jobs", 'j', 0, G_OPTION_ARG_INT, &jobs, "Processes (default: processors)", "N" },
+    { "jobs", 'j', 0, G_OPTION_ARG_STRING, &jobs, "Processes (default: processors)", "N" },
     { "only", 0, 0, G_OPTION_ARG_STRING, &only, "These faults only", "FAULT,..." },
     { "no", 0, 0, G_OPTION_ARG_STRING, &without, "All but these faults", "FAULT,..." },
     G_OPTION_ENTRY_NULL
   };
   g_autoptr (GOptionContext) context = g_option_context_new ("- sessions under faults");
-  g_autoptr (GError) error = NULL;
 
   g_option_context_add_main_entries (context, entries, NULL);
-  if (!g_option_context_parse (context, argc, argv, &error)) {
-    g_printerr ("sim: %s\n", error->message);
-    exit (2);
+  if (!g_option_context_parse (context, argc, argv, error))
+    return FALSE;
+  if (*argc > 1) {
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                 "\"%s\" is no option; --help lists them", (*argv)[1]);
+    return FALSE;
   }
   options->first = 0;
-  options->last = faults > 0 ? G_MAXUINT64 : 2000;
-  if (seeds && !parse_range (seeds, &options->first, &options->last)) {
-    g_printerr ("sim: --seeds takes A:B, not \"%s\"\n", seeds);
-    exit (2);
-  }
-  options->jobs = (guint) CLAMP (jobs > 0 ? jobs : (int) g_get_num_processors (), 1, MAX_JOBS);
-  if (seed >= 0) {
-    options->first = (guint64) seed;
+  options->last = faults ? G_MAXUINT64 : 2000;
+  if (!parse_number ("faults", faults, 1, G_MAXUINT64, &options->faults_wanted, error) ||
+      !parse_number ("jobs", jobs, 1, MAX_JOBS, &n_jobs, error) ||
+      !parse_number ("seed", seed, 0, G_MAXUINT64 - 1, &options->first, error) ||
+      (seeds && !parse_range (seeds, &options->first, &options->last, error)))
+    return FALSE;
+  options->jobs = (guint) n_jobs;
+  if (seed) {
     options->last = options->first + 1;
     options->jobs = 0;
   }
-  options->faults_wanted = (guint64) MAX (faults, 0);
   options->faults = (1u << SIM_N_FAULTS) - 1;
   if (only)
     options->faults = parse_faults (only);
   if (without)
     options->faults &= ~parse_faults (without);
+  return TRUE;
 }
 
 /* A rollback has a verdict of its own. Only when the last words of the other life came after the
@@ -268,7 +286,8 @@ main (int argc, char **argv)
 {
   Options options = { 0 };
   const struct rlimit no_core = { 0 };
-  GString *arguments = g_string_new (NULL);
+  g_autoptr (GString) arguments = g_string_new (NULL);
+  g_autoptr (GError) error = NULL;
   Board *board =
       mmap (NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   guint failures;
@@ -278,7 +297,10 @@ main (int argc, char **argv)
       g_string_append_printf (arguments, " %s %s", argv[i], argv[i + 1]);
   if (board == MAP_FAILED)
     g_error ("mmap: %s", g_strerror (errno));
-  parse_options (&options, &argc, &argv);
+  if (!parse_options (&options, &argc, &argv, &error)) {
+    g_printerr ("sim: %s\n", error->message);
+    return 2;
+  }
   setrlimit (RLIMIT_CORE, &no_core);
   atomic_store (&board->next_seed, options.first);
   if (options.jobs == 0)
@@ -292,7 +314,6 @@ main (int argc, char **argv)
     g_print ("FAILED: too many rollbacks looked like a broken peer\n");
     failures++;
   }
-  g_string_free (arguments, TRUE);
   munmap (board, sizeof *board);
   return failures > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

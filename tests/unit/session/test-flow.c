@@ -197,6 +197,76 @@ test_shrinking_window (void)
   pair_assert_received (p, 1, 0, written);
 }
 
+/* A fast reader gets all that one stream may have, and not a byte more, though the pool is large.
+ */
+static void
+test_window_max (void)
+{
+  HyphaSessionLimits limits;
+  g_autoptr (Pair) p = NULL;
+  HyphaSessionStream *a, *b;
+  gsize written = 0, total = 300 * KIB;
+  guint64 largest = 0;
+
+  hypha_session_limits_init (&limits);
+  limits.window_max = 20 * KIB;
+  p = pair_new_with (&limits, &limits);
+  pair_link (p, 5);
+  a = pair_open (p, 0, "echo");
+  pair_run (p);
+  b = pair_other (p, 0, a);
+  while (written < total) {
+    gsize n = pair_write (p, 0, a, total - written);
+
+    g_assert_cmpuint (n, >, 0);
+    g_assert_cmpuint (n, <=, 20 * KIB);
+    written += n;
+    pair_pass (p, 10000);
+    largest = MAX (largest, b->promised - b->read);
+  }
+  g_assert_cmpuint (largest, ==, 20 * KIB);
+  pair_assert_received (p, 1, 0, total);
+}
+
+/* Limits that are lowered take nothing back: what was promised and what is open stays, but there
+ * will be no more of it. */
+static void
+test_lowered_limits (void)
+{
+  g_autoptr (Pair) p = pair_new ();
+  g_autoptr (GError) error = NULL;
+  HyphaSessionLimits limits = p->limits[0];
+  HyphaSessionStream *streams[3], *theirs;
+  gsize written;
+
+  pair_link (p, 5);
+  for (guint i = 0; i < G_N_ELEMENTS (streams); i++)
+    streams[i] = pair_open (p, 0, "echo");
+  pair_run (p);
+  theirs = pair_other (p, 0, streams[0]);
+  written = pair_write (p, 0, streams[0], 8 * KIB);
+  pair_pass (p, 20000);
+  g_assert_cmpuint (theirs->promised - theirs->read, >, MIB);
+
+  limits.streams = 2;
+  limits.window_max = 20 * KIB;
+  hypha_session_set_limits (p->session[0], &limits);
+  hypha_session_set_limits (p->session[1], &limits);
+  hypha_session_check (p->session[0]);
+  hypha_session_check (p->session[1]);
+  g_assert_null (hypha_session_open (p->session[0], "echo", &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY);
+  g_assert_cmpuint (hypha_session_n_streams (p->session[1]), ==, 3);
+
+  written += pair_write (p, 0, streams[0], 16 * MIB);
+  g_assert_cmpuint (written, >, MIB);
+  pair_pass (p, 20000);
+  g_assert_cmpuint (theirs->promised - theirs->read, <=, 20 * KIB);
+  written += pair_write (p, 0, streams[0], 16 * MIB);
+  pair_pass (p, 20000);
+  pair_assert_received (p, 1, 0, written);
+}
+
 /* First the window stood in its way, then the pool: it is told when the pool has room. */
 static void
 test_waits_for_window_then_pool (void)
@@ -314,6 +384,8 @@ main (int argc, char **argv)
   ADD ("flow/pool-is-shared-and-bounded", test_pool);
   ADD ("flow/sending-pool-wakes-who-waits", test_sending_pool);
   ADD ("flow/shrinking-window-does-not-trickle", test_shrinking_window);
+  ADD ("flow/one-window-is-at-most-window-max", test_window_max);
+  ADD ("flow/lowered-limits-take-nothing-back", test_lowered_limits);
   ADD ("flow/waits-for-the-window-then-the-pool", test_waits_for_window_then_pool);
   ADD ("flow/small-messages-pass-bulk", test_fairness);
   ADD ("flow/acknowledgements-are-few", test_acks_are_few);

@@ -76,6 +76,25 @@ fail (const HyphaVerb *verb, const GError *error)
   return EXIT_USAGE;
 }
 
+/* GOption says of a word that is no text at most that there is one. */
+static gboolean
+check_text (char **argv, GError **error)
+{
+  const char *charset;
+
+  g_get_charset (&charset);
+  for (; *argv; argv++) {
+    g_autofree char *text = g_locale_to_utf8 (*argv, -1, NULL, NULL, NULL);
+
+    if (text)
+      continue;
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                 "the argument '%s' is not %s, the character set of this locale", *argv, charset);
+    return FALSE;
+  }
+  return TRUE;
+}
+
 static int
 run (HyphaCtl *ctl, char **argv)
 {
@@ -83,7 +102,7 @@ run (HyphaCtl *ctl, char **argv)
   g_autoptr (GError) error = NULL;
   const HyphaVerb *verb;
 
-  words = parse_common (ctl, argv, &error);
+  words = check_text (argv + 1, &error) ? parse_common (ctl, argv, &error) : NULL;
   if (words == NULL)
     return fail (NULL, error);
   if (words[0] == NULL) {

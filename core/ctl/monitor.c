@@ -88,6 +88,18 @@ on_object_removed (GDBusObjectManager *objects, GDBusObject *object, Monitor *se
   print_object (self, "removed", object);
 }
 
+/* A value for people: plain text, and of a cost that there is none. */
+static char *
+describe_value (const char *property, GVariant *value)
+{
+  if (g_variant_is_of_type (value, G_VARIANT_TYPE_STRING))
+    return g_variant_dup_string (value, NULL);
+  if (g_str_has_suffix (property, "Cost") && g_variant_is_of_type (value, G_VARIANT_TYPE_UINT32) &&
+      g_variant_get_uint32 (value) == G_MAXUINT32)
+    return g_strdup ("none");
+  return g_variant_print (value, FALSE);
+}
+
 static void
 print_properties (Monitor *self, const char *path, GVariant *changed)
 {
@@ -98,9 +110,7 @@ print_properties (Monitor *self, const char *path, GVariant *changed)
 
   g_variant_iter_init (&iter, changed);
   while (g_variant_iter_loop (&iter, "{&sv}", &property, &value)) {
-    g_autofree char *printed = g_variant_is_of_type (value, G_VARIANT_TYPE_STRING)
-                                   ? g_variant_dup_string (value, NULL)
-                                   : g_variant_print (value, FALSE);
+    g_autofree char *printed = describe_value (property, value);
     g_autofree char *text = g_strdup_printf ("%s: %s is %s", name, property, printed);
 
     print_event (self, "changed",

@@ -1,6 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl/verb.h"
 
+/* Whoever meant a whole id has lost a part of it. */
+static void
+tell_length (GError **error)
+{
+  g_autoptr (GError) unknown = NULL;
+
+  if (!g_error_matches (*error, HYPHA_ERROR, HYPHA_ERROR_NO_SUCH_PEER))
+    return;
+  unknown = g_steal_pointer (error);
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_NO_SUCH_PEER, "%s; a whole id has %d characters",
+               unknown->message, HYPHA_NODE_ID_CHARS);
+}
+
 /* The id of a peer that knocked may be given by its beginning; never by the name it gives itself.
  */
 static char *
@@ -16,8 +29,10 @@ complete_id (HyphaCtl *ctl, const char *text, GError **error)
   if (hypha_node_id_parse (text, &parsed, NULL))
     return g_strdup (text);
   peer = hypha_client_find_peer (client, text, error);
-  if (peer == NULL)
+  if (peer == NULL) {
+    tell_length (error);
     return NULL;
+  }
   id = hypha_peer_dup_id (HYPHA_PEER (peer));
   if (g_str_has_prefix (id, text))
     return g_steal_pointer (&id);

@@ -11,6 +11,32 @@ find (const HyphaCallOption *known, const char *name)
   return NULL;
 }
 
+static char *
+list (const HyphaCallOption *known)
+{
+  g_autoptr (GString) names = g_string_new (NULL);
+
+  for (; known->name; known++)
+    g_string_append_printf (names, "%s'%s'", names->len > 0 ? ", " : "", known->name);
+  return g_string_free (g_steal_pointer (&names), FALSE);
+}
+
+static void
+refuse (const HyphaCallOption *option, const HyphaCallOption *known, const char *name,
+        GVariant *value, GError **error)
+{
+  g_autofree char *shown = g_strescape (name, NULL);
+  g_autofree char *names = list (known);
+
+  if (option)
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+                 "the option '%s' is of the type %s, not %s", shown, option->type,
+                 g_variant_get_type_string (value));
+  else
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+                 "there is no option '%s' here, only: %s", shown, names);
+}
+
 /**
  * hypha_call_options_check:
  * @options: a{sv} from a caller
@@ -31,18 +57,10 @@ hypha_call_options_check (GVariant *options, const HyphaCallOption *known, GErro
   g_variant_iter_init (&iter, options);
   while (g_variant_iter_loop (&iter, "{&sv}", &name, &value)) {
     const HyphaCallOption *option = find (known, name);
-    g_autofree char *shown = NULL;
 
     if (option && g_variant_is_of_type (value, G_VARIANT_TYPE (option->type)))
       continue;
-    shown = g_strescape (name, NULL);
-    if (option)
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-                   "the option '%s' is of the type %s, not %s", shown, option->type,
-                   g_variant_get_type_string (value));
-    else
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT, "there is no option '%s' here",
-                   shown);
+    refuse (option, known, name, value, error);
     g_variant_unref (value);
     return FALSE;
   }

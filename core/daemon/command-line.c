@@ -36,6 +36,60 @@ check_port (const char *option, int port, GError **error)
   return FALSE;
 }
 
+static gboolean
+check_not_empty (const char *option, const char *word, GError **error)
+{
+  if (word == NULL || *word != '\0')
+    return TRUE;
+  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "what follows %s is empty", option);
+  return FALSE;
+}
+
+static gboolean
+check_none_empty (const char *option, char **words, GError **error)
+{
+  for (; words && *words; words++) {
+    if (!check_not_empty (option, *words, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+check_words (const HyphaCommandLine *self, const Raw *raw, GError **error)
+{
+  return check_not_empty ("--config", self->config, error) &&
+         check_not_empty ("--identity", self->identity, error) &&
+         check_not_empty ("--address", self->bus.address, error) &&
+         check_none_empty ("--listen", raw->listen, error) &&
+         check_none_empty ("--peer", raw->peer, error) &&
+         check_none_empty ("--peers", raw->peers, error) &&
+         check_none_empty ("--peers", raw->rest, error);
+}
+
+/* GOption says of a word that is no text at most that there is one, and never shows it safely. */
+static void
+name_what_is_no_text (char **argv, GError **error)
+{
+  const char *charset;
+
+  if ((*error)->domain != G_CONVERT_ERROR && g_utf8_validate ((*error)->message, -1, NULL))
+    return;
+  g_get_charset (&charset);
+  for (char **word = argv; *word; word++) {
+    g_autofree char *text = g_locale_to_utf8 (*word, -1, NULL, NULL, NULL);
+    g_autofree char *shown = NULL;
+
+    if (text)
+      continue;
+    shown = g_strescape (*word, NULL);
+    g_clear_error (error);
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                 "the argument '%s' is not %s, the character set of this locale", shown, charset);
+    return;
+  }
+}
+
 static void
 add_all (GStrvBuilder *builder, char **more)
 {
@@ -64,7 +118,7 @@ take (HyphaCommandLine *self, const Raw *raw, GError **error)
                  raw->rest[0]);
     return FALSE;
   }
-  if (!check_port ("--tcp-listen-port", raw->tcp_port, error) ||
+  if (!check_words (self, raw, error) || !check_port ("--tcp-listen-port", raw->tcp_port, error) ||
       !check_port ("--vsock-listen-port", raw->vsock_port, error))
     return FALSE;
   add_all (listen, raw->listen);
@@ -83,7 +137,7 @@ take (HyphaCommandLine *self, const Raw *raw, GError **error)
  * @self: filled in; to be cleared in any case
  * @argc: (inout): of main
  * @argv: (inout): of main
- * @error: return location for an error: %G_OPTION_ERROR or %HYPHA_ERROR_INVALID_ARGUMENT
+ * @error: return location for an error: %G_OPTION_ERROR
  *
  * Takes the command line apart. `--help` ends the process.
  *
@@ -116,12 +170,17 @@ hypha_command_line_parse (HyphaCommandLine *self, int *argc, char ***argv, GErro
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
   g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+  g_autoptr (GError) local_error = NULL;
 
   g_option_context_set_summary (context,
                                 "Keeps the links of this node and serves org.hypha.Node1.");
   g_option_context_add_main_entries (context, entries, NULL);
-  if (!g_option_context_parse (context, argc, argv, error) || !take (self, &raw, error) ||
-      !hypha_bus_check (&self->bus, error))
+  if (!g_option_context_parse (context, argc, argv, &local_error)) {
+    name_what_is_no_text (*argv, &local_error);
+    g_propagate_error (error, g_steal_pointer (&local_error));
+    return FALSE;
+  }
+  if (!take (self, &raw, error) || !hypha_bus_check (&self->bus, error))
     return FALSE;
   if (self->identity == NULL)
     self->identity =

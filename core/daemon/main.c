@@ -72,7 +72,7 @@ open_settings (const HyphaCommandLine *line, GError **error)
 }
 
 /* What is wrong with the settings is told and passed over; what is wrong on the command line was
- * typed just now. A transport may still come. */
+ * typed just now. A transport may still come: until then the node tells that it is missing. */
 static gboolean
 check_endpoints (HyphaLoader *loader, const char *option, char **endpoints, GError **error)
 {
@@ -84,10 +84,8 @@ check_endpoints (HyphaLoader *loader, const char *option, char **endpoints, GErr
     if (parsed)
       continue;
     if (g_error_matches (local_error, HYPHA_ERROR, HYPHA_ERROR_NO_TRANSPORT) ||
-        g_error_matches (local_error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE)) {
-      g_warning ("%s %s: %s", option, *endpoint, local_error->message);
+        g_error_matches (local_error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE))
       continue;
-    }
     g_propagate_prefixed_error (error, g_steal_pointer (&local_error), "%s %s: ", option,
                                 *endpoint);
     return FALSE;
@@ -169,6 +167,8 @@ static int
 fail (int status, const GError *error)
 {
   g_printerr ("hyphad: %s\n", error->message);
+  if (status == EXIT_USAGE)
+    g_printerr ("hyphad --help shows what it takes.\n");
   return status;
 }
 

@@ -133,6 +133,19 @@ handle_unlisten (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, cons
   return G_DBUS_METHOD_INVOCATION_HANDLED;
 }
 
+/* What is wrong with an id that is spelled well is told of "this" one. */
+static gboolean
+trust (HyphaNode *node, const char *id, const char *name, GError **error)
+{
+  HyphaNodeId parsed;
+
+  if (hypha_node_trust (node, id, name, error))
+    return TRUE;
+  if (hypha_node_id_parse (id, &parsed, NULL))
+    g_prefix_error (error, "%s: ", id);
+  return FALSE;
+}
+
 static gboolean
 handle_trust (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, const char *id,
               const char *name)
@@ -140,8 +153,7 @@ handle_trust (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, const c
   HyphaNode1 *self = HYPHA_NODE1 (object);
   g_autoptr (GError) error = NULL;
 
-  if (hypha_node_trust (self->node, id, name, &error) &&
-      hypha_settings_save_trusted (self->settings, &error))
+  if (trust (self->node, id, name, &error) && hypha_settings_save_trusted (self->settings, &error))
     hypha_dbus_node1_complete_trust (object, invocation);
   else
     hypha_dbus_return_error (invocation, error);

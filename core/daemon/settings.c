@@ -219,6 +219,15 @@ open_key_file (HyphaSettings *self, gboolean must_exist, GError **error)
 
   self->file =
       hypha_config_file_load (self->path, HYPHA_SETTINGS_GROUP, self->schema, &local_error);
+  if (must_exist && g_error_matches (local_error, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+    g_autofree char *quoted = g_shell_quote (self->path);
+
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                 "there is no key file %s: hyphad --print-config > %s makes one, and without "
+                 "--config hyphad takes its usual settings",
+                 self->path, quoted);
+    return FALSE;
+  }
   if (self->file == NULL &&
       (must_exist || !g_error_matches (local_error, G_FILE_ERROR, G_FILE_ERROR_NOENT))) {
     g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING, local_error->message);

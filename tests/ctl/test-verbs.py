@@ -79,6 +79,12 @@ class Usage(Case):
         self.assertNotIn("\x1b", done.stderr)
         self.assertIn(r"\u{1b}", done.stderr)
 
+    def test_argument_that_is_no_text_is_named_and_escaped(self):
+        place = self.place()
+        for words in ([b"\xff\x1b"], ["trust", b"\xff\x1b", "eve"], ["ping", "eve", "--count", b"\xff\x1b"],
+                      ["--address", b"\xff\x1b", "status"]):
+            self.assert_fails(run(*words, env=place.environment), 2, r"'\xff\u{1b}' is not UTF-8")
+
     def test_version(self):
         self.assertRegex(run("--version").stdout, r"^hyphactl \d+\.\d+\.\d+\n$")
 
@@ -160,6 +166,13 @@ class OneNode(Case):
         node.do("trust", "3awbtv", "adam")
         self.assertEqual([p["name"] for p in node.ask("peers")], ["adam"])
         self.assert_fails(node.ctl("trust", "4", "adam"), 1, "4")
+        node.stop()
+
+    def test_trust_in_what_is_no_id_says_what_is_wrong_with_which(self):
+        node = self.node()
+        self.assert_fails(node.ctl("trust", "abc", "adam"), 1, "'abc'", "52 characters")
+        self.assert_fails(node.ctl("trust", "a" * 52, "adam"), 1, "a" * 52 + ": ")
+        self.assertNotIn("52", node.ctl("forget", "abc").stderr)
         node.stop()
 
     def test_peer_that_is_not_there(self):

@@ -3,6 +3,7 @@
 """Settings: what is wrong is named, what was good stays, what changes takes effect."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,8 +61,14 @@ class Bad(Case):
 
     def test_missing_file(self):
         place = self.place()
-        self.assert_fails(place.hyphad("--address", place.address, "--config", str(place.private / "nowhere.conf")), 1,
-                          "nowhere.conf")
+        missing = place.private / "nowhere.conf"
+        done = place.hyphad("--address", place.address, "--config", str(missing))
+        self.assert_fails(done, 1, f"no key file {missing}", "without --config")
+        # What it tells to do helps.
+        command = re.search(r"hyphad (--print-config) > '(.*?)'", done.stderr)
+        self.assertEqual(command[2], str(missing))
+        missing.write_text(place.hyphad("--address", place.address, command[1]).stdout)
+        Node(place, "--config", str(missing)).stop()
 
     def test_huge_file(self):
         self.refused("#" * (2 << 20), "larger")

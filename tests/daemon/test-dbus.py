@@ -42,6 +42,10 @@ class Calls(Case):
     def test_options_that_are_not_known_or_of_the_wrong_type(self):
         endpoint = "tcp://127.0.0.1:1"
         self.assertIn("frob", self.own("InvalidArgument", ROOT, NODE + "Connect", endpoint, "{'frob': <1>}"))
+        # Who mistyped one is told what there is.
+        for method, option in (("Connect", "'timeout', 'expect-id', 'persist'"), ("Listen", "'persist'")):
+            self.assertIn(f"there is no option 'frob' here, only: {option}\n",
+                          self.own("InvalidArgument", ROOT, NODE + method, endpoint, "{'frob': <1>}"))
         self.assertIn("timeout", self.own("InvalidArgument", ROOT, NODE + "Connect", endpoint, "{'timeout': <'soon'>}"))
         self.assertIn("timeout", self.own("InvalidArgument", ROOT, NODE + "Listen", endpoint, "{'timeout': <uint32 1>}"))
         self.assertIn("persist", self.own("InvalidArgument", ROOT, NODE + "Listen", endpoint, "{'persist': <1>}"))
@@ -70,7 +74,8 @@ class Calls(Case):
         self.own("InvalidId", ROOT, NODE + "Trust", "", "eve")
         self.own("InvalidId", ROOT, NODE + "Trust", ID[:-1], "eve")
         self.own("InvalidId", ROOT, NODE + "Trust", ID.upper(), "eve")
-        self.own("InvalidArgument", ROOT, NODE + "Trust", self.alpha.id(), "me")
+        self.assertIn(self.alpha.id(), self.own("InvalidArgument", ROOT, NODE + "Trust", self.alpha.id(), "me"))
+        self.assertIn("a" * 52, self.own("InvalidId", ROOT, NODE + "Trust", "a" * 52, "eve"))
         for name in ("", "two words", "x" * 65, "\x1b[31m"):
             self.own("InvalidArgument", ROOT, NODE + "Trust", ID, name)
         self.assertEqual(self.alpha.ask("peers"), [])

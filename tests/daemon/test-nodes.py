@@ -130,6 +130,22 @@ class Links(Pair):
         monitor.terminate()
         self.assertEqual(monitor.wait(DEADLINE), 0)
 
+    def test_monitor_shows_people_that_there_is_no_cost_and_programs_the_number(self):
+        seen = {"people": [], "programs": []}
+        for reader, options in (("people", []), ("programs", ["--json"])):
+            monitor = self.beta.place.start_ctl("monitor", *options, stdout=subprocess.PIPE, text=True)
+            threading.Thread(target=seen[reader].extend, args=(monitor.stdout,), daemon=True).start()
+
+        def costs():
+            # Neither may be connected to the bus yet.
+            self.beta.do("disconnect", "alpha")
+            self.beta.do("connect", self.tcp)
+            details = [json.loads(line)["details"] for line in list(seen["programs"])]
+            return ([line for line in list(seen["people"]) if "LinkCost is none" in line],
+                    [d for d in details if d.get("property") == "LinkCost" and d["value"] == 4294967295])
+        wait_for(lambda: all(costs()), "a cost of none")
+        self.assertFalse([line for line in list(seen["people"]) if "4294967295" in line])
+
     def test_bus_that_goes_away_ends_its_clients_with_1(self):
         cat = self.beta.place.start_ctl("open", "alpha", "echo", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, bufsize=0)

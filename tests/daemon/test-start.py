@@ -3,6 +3,7 @@
 """Starting, stopping, and being refused a start."""
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -89,6 +90,13 @@ class Start(Case):
         node.wait_log("nosuch")
         self.assertEqual(len(node.ask("status")["listening"]), 1)
         node.stop()
+        # Once: the node's own words suffice.
+        self.assertEqual(len(re.findall("WARNING.*nosuch", node.log())), 1, node.log())
+
+    def test_peer_of_a_transport_that_is_not_here_is_told(self):
+        node = self.node("--peer", "nosuch://x:1")
+        node.wait_log("nosuch")
+        node.stop()
 
     def test_mycelium_spellings(self):
         place = self.place()
@@ -105,6 +113,31 @@ class Start(Case):
         self.assert_fails(place.hyphad("--tcp-listen-port", "65536"), 2, "--tcp-listen-port", "65536")
         self.assert_fails(place.hyphad("--tcp-listen-port", "x"), 2, "x")
         self.assert_fails(place.hyphad("--system", "--user"), 2, "--system", "--user")
+
+    def test_usage_errors_point_to_the_help(self):
+        self.assert_fails(self.place().hyphad("--bogus"), 2, "--bogus", "hyphad --help")
+
+    def test_empty_words_are_refused_by_name(self):
+        place = self.place()
+        for option in ("--config", "--identity", "--address", "--listen", "--peer", "--peers"):
+            self.assert_fails(place.hyphad(option, ""), 2, f"what follows {option} is empty")
+        self.assert_fails(place.hyphad("--peers", "tcp://192.0.2.1:9", ""), 2, "what follows --peers is empty")
+
+    def test_argument_that_is_no_text_is_named_and_escaped(self):
+        place = self.place()
+        for words in (["--listen", b"tcp://\xff\x1b:1"], [b"--\xff\x1b"], ["--tcp-listen-port", b"\xff\x1b"]):
+            done = place.hyphad(*words)
+            self.assert_fails(done, 2, "\\377\\033", "not UTF-8")
+            self.assertNotIn("\x1b", done.stderr)
+
+    def test_file_may_have_a_name_that_is_no_text(self):
+        place = self.place()
+        config = os.fsencode(place.private) + b"/\xff.conf"
+        with open(config, "w") as file:
+            file.write("[org/hypha/node]\nname='strange'\n")
+        done = place.hyphad("--config", config, "--print-config")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("name='strange'", done.stdout)
 
     def test_version(self):
         self.assertRegex(self.place().hyphad("--version").stdout, r"^hyphad \d+\.\d+\.\d+\n$")

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define RECORD_MAX 16384 /* of TLS 1.3 */
+#define PIECES 256       /* a system call */
 #define RECORDS 64       /* read at a time, however small: others have their turn */
 
 static HyphaLineResult
@@ -155,6 +156,26 @@ hypha_line_flush (HyphaLine *self, GError **error)
   }
 }
 
+HyphaLineResult
+hypha_line_send (HyphaLine *self, HyphaOutput *output, gsize *written, GError **error)
+{
+  HyphaLineResult result = HYPHA_LINE_DONE;
+  struct iovec pieces[PIECES];
+  gsize all = 0;
+  guint n;
+
+  while (result == HYPHA_LINE_DONE && (n = hypha_output_pieces (output, pieces, PIECES)) > 0) {
+    gsize now;
+
+    result = hypha_line_write (self, pieces, n, &now, error);
+    hypha_output_consume (output, now);
+    all += now;
+  }
+  if (written != NULL)
+    *written = all;
+  return result == HYPHA_LINE_DONE ? hypha_line_flush (self, error) : result;
+}
+
 guint64
 hypha_line_get_sent (const HyphaLine *self)
 {
@@ -162,10 +183,17 @@ hypha_line_get_sent (const HyphaLine *self)
 }
 
 void
+hypha_line_bye (HyphaLine *self)
+{
+  if (self->tls != NULL)
+    hypha_tls_bye (self->tls);
+}
+
+void
 hypha_line_close (HyphaLine *self, gboolean bye)
 {
-  if (self->tls != NULL && bye)
-    hypha_tls_bye (self->tls);
+  if (bye)
+    hypha_line_bye (self);
   g_clear_pointer (&self->tls, hypha_tls_free);
   g_clear_error (&self->ended);
   if (self->fd >= 0)

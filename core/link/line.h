@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sys/uio.h>
+#include "link/output.h"
 #include "link/tls.h"
 
 G_BEGIN_DECLS
@@ -32,9 +33,14 @@ HyphaLineResult hypha_line_read (HyphaLine *self, guint8 *buffer, gsize size, gs
 HyphaLineResult hypha_line_write (HyphaLine *self, const struct iovec *pieces, guint n_pieces,
                                   gsize *n, GError **error);
 HyphaLineResult hypha_line_flush (HyphaLine *self, GError **error);
+/* Both: as much of OUTPUT as the kernel takes; DONE: all of it. WRITTEN: bytes, above TLS. */
+HyphaLineResult hypha_line_send (HyphaLine *self, HyphaOutput *output, gsize *written,
+                                 GError **error);
 /* Bytes that the kernel has taken, all told. */
 guint64 hypha_line_get_sent (const HyphaLine *self);
-/* BYE: says farewell where TLS has one. */
+/* Where TLS has a farewell: it goes behind all that was written, as far as flush brings it. */
+void hypha_line_bye (HyphaLine *self);
+/* BYE: says that first. */
 void hypha_line_close (HyphaLine *self, gboolean bye);
 
 G_END_DECLS

@@ -123,6 +123,7 @@ take_frame (HyphaLink *self, const HyphaFrame *frame)
     update_status (self);
     return FALSE;
   case HYPHA_FRAME_GOAWAY:
+    self->away = (HyphaAway) frame->code;
     hypha_link_fail (self, away_error (self, frame->code));
     return FALSE;
   default:
@@ -147,8 +148,7 @@ hypha_link_take_frames (HyphaLink *self, const guint8 *data, gsize length)
     gssize size = hypha_frame_parse (data + at, length - at, &frame, &error);
 
     if (size < 0) {
-      hypha_link_send_goaway (self, HYPHA_AWAY_PROTOCOL);
-      hypha_link_write_out (self);
+      hypha_link_part (self, HYPHA_AWAY_PROTOCOL);
       hypha_link_fail (self, error);
     }
     if (size <= 0)

@@ -44,6 +44,7 @@ struct _HyphaLink {
   gboolean room_asked; /* and there was none: writable is owed */
   GByteArray *tail;    /* bytes read and not yet parsed; NULL: none */
   GError *broken;      /* why writing failed: told unless what can still be read tells more */
+  HyphaAway away;      /* the reason of the peer's GOAWAY; 0: none came */
   GError *ending;      /* CLOSING: what closed will be called with */
 
   HyphaHandshake *handshake;
@@ -67,6 +68,8 @@ struct _HyphaLink {
 /* link.c */
 void hypha_link_fail (HyphaLink *self,
                       GError *error); /* takes ERROR, adds who the other end is; closed follows */
+/* Says GOAWAY without the link, which has to be closed then. */
+void hypha_link_part (HyphaLink *self, HyphaAway away);
 void hypha_link_fail_later (HyphaLink *self, GError *error); /* once the output is gone */
 void hypha_link_read (HyphaLink *self);
 void hypha_link_write_out (HyphaLink *self);

@@ -2,14 +2,14 @@
 #include "link/link-private.h"
 
 #include <string.h>
-#include <poll.h>
 #include <sys/epoll.h>
+
+#include "link/farewell.h"
 
 #define OUTPUT_MAX (256 * 1024)  /* queued above the kernel: what a ping may have to wait for */
 #define OUTPUT_LOW (128 * 1024)  /* below which the owner is asked for more */
 #define READ_BUDGET (512 * 1024) /* a wake-up, then other links have their turn */
 #define READ_COST (16 * 1024)    /* at least, of a read: a small one takes its time too */
-#define PIECES 256               /* a system call */
 
 static void kicked (HyphaTimer *timer);
 
@@ -185,14 +185,27 @@ hypha_link_fail_later (HyphaLink *self, GError *error)
   self->stage = HYPHA_STAGE_CLOSING;
 }
 
+void
+hypha_link_part (HyphaLink *self, HyphaAway away)
+{
+  HyphaWorker *worker = self->worker;
+
+  if (self->stage != HYPHA_STAGE_FRAMES || self->broken != NULL)
+    return;
+  hypha_link_send_goaway (self, away);
+  detach (self);
+  hypha_farewell_start (worker, &self->line, &self->output);
+}
+
 /**
  * hypha_link_close: (skip)
  * @self: a link, on its worker or on none
- * @away: what the peer is told, if the descriptor takes it at once
+ * @away: what the peer of an established link is told
  * @code: of the error that the owner is told
  * @reason: likewise
  *
- * Closes at once; closed is called from within.
+ * Closes at once; closed is called from within. The peer is told what the session had to say (but
+ * for DATA that waits), then @away, while nobody waits here: see hypha_farewell_finish().
  */
 void
 hypha_link_close (HyphaLink *self, HyphaAway away, HyphaError code, const char *reason)
@@ -200,10 +213,7 @@ hypha_link_close (HyphaLink *self, HyphaAway away, HyphaError code, const char *
   g_autoptr (GError) error = g_error_new_literal (HYPHA_ERROR, (int) code, reason);
 
   enter (self);
-  if (self->stage == HYPHA_STAGE_FRAMES) {
-    hypha_link_send_goaway (self, away);
-    hypha_link_write_out (self);
-  }
+  hypha_link_part (self, away);
   finish (self, error);
   leave (self);
 }
@@ -239,23 +249,14 @@ void
 hypha_link_write_out (HyphaLink *self)
 {
   guint64 sent = hypha_line_get_sent (&self->line);
-  HyphaLineResult result = HYPHA_LINE_DONE;
-  struct iovec pieces[PIECES];
+  HyphaLineResult result;
   GError *error = NULL;
-  guint n;
+  gsize written;
 
   if (self->broken != NULL)
     return;
-  while (result == HYPHA_LINE_DONE &&
-         (n = hypha_output_pieces (&self->output, pieces, PIECES)) > 0) {
-    gsize written;
-
-    result = hypha_line_write (&self->line, pieces, n, &written, &error);
-    hypha_output_consume (&self->output, written);
-    atomic_fetch_add (&self->status.tx_bytes, written);
-  }
-  if (result == HYPHA_LINE_DONE)
-    result = hypha_line_flush (&self->line, &error);
+  result = hypha_line_send (&self->line, &self->output, &written, &error);
+  atomic_fetch_add (&self->status.tx_bytes, written);
   self->blocked = result == HYPHA_LINE_AGAIN;
   if (self->stage == HYPHA_STAGE_FRAMES)
     hypha_heartbeat_output (&self->heartbeat, self->blocked,
@@ -297,7 +298,8 @@ update_events (HyphaLink *self)
 gboolean
 hypha_link_has_room (HyphaLink *self)
 {
-  if (self->stage != HYPHA_STAGE_FRAMES)
+  /* What is sent after writing failed is thrown away, so there would be room for ever. */
+  if (self->stage != HYPHA_STAGE_FRAMES || self->broken != NULL)
     return FALSE;
   if (self->output.length < OUTPUT_MAX)
     return TRUE;
@@ -321,20 +323,6 @@ hypha_link_flush (HyphaLink *self)
     return;
   hypha_link_write_out (self);
   update_events (self);
-}
-
-void
-hypha_link_drain (HyphaLink *self, gint64 deadline)
-{
-  while (self->stage == HYPHA_STAGE_FRAMES && self->broken == NULL) {
-    struct pollfd poller = { .fd = self->line.fd, .events = POLLOUT };
-    gint64 left = deadline - g_get_monotonic_time ();
-
-    hypha_link_write_out (self);
-    if ((!self->blocked && self->output.length == 0) || left <= 0)
-      return;
-    poll (&poller, 1, (int) (left / 1000) + 1);
-  }
 }
 
 static void
@@ -672,6 +660,12 @@ hypha_link_get_rejected (HyphaLink *self, guint64 *highest)
   if (highest != NULL)
     *highest = self->rejected_highest;
   return self->rejected;
+}
+
+HyphaAway
+hypha_link_get_away (HyphaLink *self)
+{
+  return self->away;
 }
 
 guint32

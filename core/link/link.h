@@ -45,7 +45,7 @@ typedef struct {
   void (*writable) (HyphaLink *link, gpointer user_data);
   /* Cost, suspicion or RTT changed. */
   void (*changed) (HyphaLink *link, gpointer user_data);
-  /* Once, for whatever reason; the descriptor is closed. ERROR is never NULL. */
+  /* Once, for whatever reason; the link has its descriptor no more. ERROR is never NULL. */
   void (*closed) (HyphaLink *link, const GError *error, gpointer user_data);
 } HyphaLinkEvents;
 
@@ -79,11 +79,10 @@ void hypha_link_reject (HyphaLink *self, HyphaWorker *worker, HyphaRejectCode co
 gboolean hypha_link_has_room (HyphaLink *self);
 void hypha_link_send (HyphaLink *self, HyphaFrameOut *out); /* takes what is in OUT */
 void hypha_link_flush (HyphaLink *self);
-/* Waits until what was sent has gone, at most until DEADLINE: for a node that ends. */
-void hypha_link_drain (HyphaLink *self, gint64 deadline);
 void hypha_link_confirmed (HyphaLink *self); /* an ACK came for data that went over this link */
-/* Sends GOAWAY if it can at once, then closes; closed is called with an error of CODE and REASON.
- */
+/* Closes at once: closed is called with an error of CODE and REASON. The peer is told GOAWAY behind
+ * what was sent, DATA aside, which takes its time without the link: before the worker is freed,
+ * hypha_farewell_finish. */
 void hypha_link_close (HyphaLink *self, HyphaAway away, HyphaError code, const char *reason);
 void hypha_link_set_static_cost (HyphaLink *self, guint32 static_cost);
 void hypha_link_configure (HyphaLink *self, gint64 ping_interval, gint64 link_timeout);
@@ -102,6 +101,7 @@ guint hypha_link_get_digits (HyphaLink *self); /* pairing: 0 to 999999 */
 guint64 hypha_link_get_nonce_tick (
     HyphaLink *self); /* the node's nonce clock when our nonce went out */
 HyphaRejectCode hypha_link_get_rejected (HyphaLink *self, guint64 *highest);
+HyphaAway hypha_link_get_away (HyphaLink *self); /* the reason of the peer's GOAWAY; 0: none came */
 guint32 hypha_link_get_static_cost (HyphaLink *self);
 const HyphaLinkStatus *hypha_link_get_status (HyphaLink *self);
 

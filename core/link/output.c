@@ -164,3 +164,33 @@ hypha_output_consume (HyphaOutput *self, gsize written)
     self->begun = NULL;
   }
 }
+
+/* The frame that was begun has to be completed. */
+static void
+drop_data (HyphaOutput *self)
+{
+  HyphaOutputLane *lane = &self->others;
+  guint kept = lane->first + (self->begun == lane);
+
+  for (guint i = kept; i < lane->frames->len; i++) {
+    HyphaFrameOut *out = frame_at (lane, i);
+
+    if (out->head[0] != HYPHA_FRAME_DATA) {
+      *frame_at (lane, kept++) = *out;
+      continue;
+    }
+    self->length -= frame_size (out);
+    hypha_frame_out_clear (out);
+  }
+  g_array_set_size (lane->frames, kept);
+}
+
+void
+hypha_output_take_rest (HyphaOutput *self, HyphaOutput *from)
+{
+  *self = *from;
+  if (from->begun != NULL)
+    self->begun = from->begun == &from->urgent ? &self->urgent : &self->others;
+  hypha_output_init (from);
+  drop_data (self);
+}

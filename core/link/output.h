@@ -32,5 +32,8 @@ void hypha_output_append_bytes (HyphaOutput *self, const guint8 *data, gsize len
 /* What is to be written next; returns how many pieces. */
 guint hypha_output_pieces (HyphaOutput *self, struct iovec *pieces, guint n);
 void hypha_output_consume (HyphaOutput *self, gsize written);
+/* Makes SELF of what in FROM is still to be said when a link ends: all but DATA, unless a part of
+ * it is gone. FROM is left empty. */
+void hypha_output_take_rest (HyphaOutput *self, HyphaOutput *from);
 
 G_END_DECLS

@@ -8,9 +8,6 @@
 #include <glib/gstdio.h>
 #include <unistd.h>
 
-/* How long a peer may take to hear that this node ends the session. */
-#define LAST_WORD (250 * G_TIME_SPAN_MILLISECOND)
-
 typedef struct {
   HyphaEngine *engine;
   HyphaNodeLink *link;
@@ -152,28 +149,17 @@ hypha_engine_set_limits (HyphaEngine *self, const HyphaSessionLimits *limits, gi
   give (order, set_limits);
 }
 
-static void
-drain_links (HyphaEngine *self, gint64 deadline)
-{
-  for (guint i = 0; i < self->links->len; i++)
-    hypha_link_drain (((EngineLink *) self->links->pdata[i])->link, deadline);
-}
-
 /* The peer is told that the sessions are over, so that its streams need not wait for a timeout. */
 static void
 drop_all (Order *order)
 {
   HyphaEngine *self = order->engine;
   gint64 now = hypha_engine_now (self);
-  gint64 deadline = g_get_monotonic_time () + LAST_WORD;
 
-  /* In the midst of a transfer there is no room for a CLOSE. */
-  drain_links (self, deadline);
   for (guint i = 0; i < self->sessions->len; i++)
     hypha_session_drop (((EngineSession *) self->sessions->pdata[i])->session, order->away,
                         order->code, order->text, now);
   hypha_engine_work (self);
-  drain_links (self, deadline);
   while (self->links->len > 0) {
     EngineLink *el = self->links->pdata[self->links->len - 1];
 

@@ -244,7 +244,6 @@ on_link_event (HyphaEngine *self, EngineSession *es, const HyphaSessionEvent *ev
   }
   if (event->type == HYPHA_SESSION_LINK_DONE) {
     el->slink = NULL;
-    hypha_link_flush (el->link);
     hypha_link_close (el->link, event->away, es->over != NULL ? es->over->code : HYPHA_ERROR_FAILED,
                       es->over != NULL ? es->over->message : "the session ended");
     return;
@@ -303,6 +302,23 @@ on_stream_event (HyphaEngine *self, EngineSession *es, const HyphaSessionEvent *
   }
 }
 
+/* What a link that the session has left still owes is a CLOSE: in the midst of a transfer as well,
+ * when there is no room for more frames. */
+static void
+say_close (HyphaEngine *self, EngineSession *es)
+{
+  HyphaFrameOut out = { 0 };
+
+  for (guint i = 0; i < self->links->len; i++) {
+    EngineLink *el = self->links->pdata[i];
+
+    if (el->es == es && el->established && el->slink != NULL &&
+        !hypha_session_link_is_up (el->slink) &&
+        hypha_session_next_frame (es->session, el->slink, hypha_engine_now (self), &out))
+      hypha_link_send (el->link, &out);
+  }
+}
+
 static gboolean
 drain_events (HyphaEngine *self, EngineSession *es)
 {
@@ -322,6 +338,7 @@ drain_events (HyphaEngine *self, EngineSession *es)
       /* Every stream has said so already, its links are yet to. */
       g_clear_error (&es->over);
       es->over = end_of_stream (&event);
+      say_close (self, es);
       break;
     default:
       on_stream_event (self, es, &event);

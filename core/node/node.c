@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <sys/random.h>
 
+#include "link/farewell.h"
+
 #define MOST_WORKERS 4
 
 enum { PROP_0, PROP_NAME, PROP_LISTENING, PROP_TROUBLES, N_PROPS };
@@ -275,6 +277,7 @@ reap (gpointer data)
       hypha_door_close (self->doors->pdata[i - 1]);
       g_ptr_array_remove_index (self->doors, i - 1);
     }
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_TROUBLES]);
   return G_SOURCE_REMOVE;
 }
 
@@ -366,7 +369,10 @@ hypha_node_stop (HyphaNode *self)
 
     hypha_node_peer_stop (peer, HYPHA_AWAY_SHUTDOWN, HYPHA_ERROR_DISCONNECTED, "this node stops");
   }
-  /* A worker carries out its orders before it ends, and what it tells then lies in the mailbox. */
+  /* A worker carries out its orders before it ends, lets the last words of its links go out, and
+   * what it tells then lies in the mailbox. */
+  for (guint i = 0; i < self->workers->len; i++)
+    hypha_farewell_finish (self->workers->pdata[i]);
   g_ptr_array_set_size (self->workers, 0);
   g_clear_pointer (&self->mailbox, hypha_mailbox_free);
   g_clear_pointer (&self->admission, hypha_admission_free);

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "../gate.h"
+#include "link/farewell.h"
 #include "link/link.h"
 
 /* A link with an owner that does what a test wants, and counts. Gates tell the test's thread; what
@@ -261,6 +262,13 @@ new_worker (const char *name)
 
   g_assert_no_error (error);
   return worker;
+}
+
+static inline void
+free_worker (HyphaWorker *worker)
+{
+  hypha_farewell_finish (worker);
+  hypha_worker_free (worker);
 }
 
 static inline HyphaIdentity *

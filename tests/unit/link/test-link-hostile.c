@@ -53,7 +53,7 @@ teardown (Fixture *self, gconstpointer data)
   hypha_identity_unref (self->raw_identity);
   g_byte_array_unref (self->got);
   for (guint i = 0; i < 2; i++)
-    hypha_worker_free (self->workers[i]);
+    free_worker (self->workers[i]);
 }
 
 static void

@@ -45,7 +45,7 @@ teardown (Fixture *self, gconstpointer data)
     g_clear_pointer (&self->bindings[i], g_bytes_unref);
   }
   for (guint i = 0; i < 3; i++)
-    hypha_worker_free (self->workers[i]);
+    free_worker (self->workers[i]);
 }
 
 /* Makes both ends from the parameters; a test may change them before they go. */

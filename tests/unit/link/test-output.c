@@ -169,6 +169,40 @@ test_latest (void)
   hypha_output_clear (&output);
 }
 
+/* DATA and ACKs behind one another; the first frame was begun if BEGUN. */
+static void
+test_rest (gconstpointer data)
+{
+  gboolean begun = GPOINTER_TO_INT (data);
+  static const guint64 expected[] = { 9, 0, 1, 3, 5, 7 };
+  HyphaOutput output, rest;
+  g_autoptr (GByteArray) wire = g_byte_array_new ();
+  g_autoptr (GArray) frames = g_array_new (FALSE, FALSE, sizeof (HyphaFrame));
+  guint n = 0;
+
+  hypha_output_init (&output);
+  for (guint i = 0; i < 8; i++)
+    append (&output, i % 2 == 0 ? HYPHA_FRAME_DATA : HYPHA_FRAME_ACK, i, i % 2 == 0 ? 100 : 0);
+  if (begun)
+    drain (&output, 50, wire);
+  append (&output, HYPHA_FRAME_PING, 9, 0);
+  hypha_output_take_rest (&rest, &output);
+  g_assert_cmpuint (output.length, ==, 0);
+  g_assert_cmpuint (hypha_output_pieces (&output, &(struct iovec){ 0 }, 1), ==, 0);
+  hypha_output_clear (&output);
+  while (rest.length > 0)
+    drain (&rest, 33, wire);
+  hypha_output_clear (&rest);
+
+  g_assert_cmpuint (parse_all (wire, frames), ==, wire->len);
+  g_assert_cmpuint (frames->len, ==, begun ? 6 : 5);
+  if (begun) /* the begun one goes before what is urgent */
+    g_assert_cmpuint (g_array_index (frames, HyphaFrame, n++).value, ==, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (expected); i++)
+    if (expected[i] != 0)
+      g_assert_cmpuint (g_array_index (frames, HyphaFrame, n++).value, ==, expected[i]);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -177,5 +211,7 @@ main (int argc, char **argv)
   g_test_add_func ("/output/urgent-never-inside-a-frame", test_urgent);
   g_test_add_func ("/output/payload-by-reference", test_references);
   g_test_add_func ("/output/latest-replaces-what-waits", test_latest);
+  g_test_add_data_func ("/output/rest-is-all-but-data", GINT_TO_POINTER (FALSE), test_rest);
+  g_test_add_data_func ("/output/rest-completes-what-was-begun", GINT_TO_POINTER (TRUE), test_rest);
   return g_test_run ();
 }

@@ -402,6 +402,9 @@ on_link_closed (HyphaNodePeer *peer, HyphaNodeLink *link, const GError *error, g
     return;
   if (dialler != NULL) {
     twin = hypha_node_peer_find_twin (peer, link);
+    /* What are two places here may be one over there. */
+    if (twin == NULL && hypha_link_get_away (hypha_node_link_get_link (link)) == HYPHA_AWAY_TWIN)
+      twin = hypha_node_peer_find_live (peer);
     if (twin != NULL)
       hypha_dialler_rest (dialler, twin);
     else

@@ -35,6 +35,7 @@ void hypha_node_peer_drop (HyphaNodePeer *self, HyphaError error, const char *re
 void hypha_node_peer_stop (HyphaNodePeer *self, HyphaAway away, HyphaError code,
                            const char *reason);
 guint hypha_node_peer_n_links (HyphaNodePeer *self);
+HyphaNodeLink *hypha_node_peer_find_live (HyphaNodePeer *self); /* any; not owned */
 /* A live link to the same scheme and host, other than LINK; not owned. */
 HyphaNodeLink *hypha_node_peer_find_twin (HyphaNodePeer *self, HyphaNodeLink *link);
 

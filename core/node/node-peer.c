@@ -302,11 +302,13 @@ stream_ended (HyphaNodePeer *self, HyphaStreamInfo *info, const GError *error)
     hypha_stream_ended (stream, received, sent, error);
   if (ps->opening != NULL) {
     forget_sources (ps);
-    g_task_return_error (ps->opening,
-                         error != NULL
-                             ? g_error_copy (error)
-                             : g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_GONE,
-                                                    "the stream ended before it was answered"));
+    if (error != NULL)
+      g_task_return_new_error (ps->opening, error->domain, error->code, "%s, service '%s': %s",
+                               self->name, info->service, error->message);
+    else
+      g_task_return_new_error (ps->opening, HYPHA_ERROR, HYPHA_ERROR_GONE,
+                               "%s, service '%s': the stream ended before it was answered",
+                               self->name, info->service);
   }
   peer_stream_free (ps);
   g_signal_emit (self, signals[STREAM_CLOSED], 0, info->key, error != NULL ? error->message : "",
@@ -570,6 +572,15 @@ hypha_node_peer_find_twin (HyphaNodePeer *self, HyphaNodeLink *link)
     if (other != link && hypha_node_link_is_live (other) && hypha_node_link_is_twin (link, other))
       return other;
   }
+  return NULL;
+}
+
+HyphaNodeLink *
+hypha_node_peer_find_live (HyphaNodePeer *self)
+{
+  for (guint i = 0; i < self->links->len; i++)
+    if (hypha_node_link_is_live (self->links->pdata[i]))
+      return self->links->pdata[i];
   return NULL;
 }
 

@@ -479,6 +479,25 @@ test_scheme_without_plugin_is_named (NodePair *f, gconstpointer data)
   g_assert_nonnull (strstr (error->message, "carrier-pigeon"));
 }
 
+static void
+test_failed_attempts_leave_no_trouble (NodePair *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autofree char *nowhere = g_strdup_printf ("unix://%s/no/such/folder", f->dir);
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+
+  /* Whoever asked was told; nobody goes on trying. */
+  g_assert_null (dial (&f->a, bound, NULL, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_NOT_TRUSTED);
+  g_clear_error (&error);
+  hypha_node_listen_async (f->a.node, nowhere, NULL, keep_result, &result);
+  wait_until (result != NULL);
+  g_assert_null (hypha_node_listen_finish (f->a.node, result, &error));
+  g_assert_nonnull (error);
+  wait_until (n_troubles (&f->a) == 0);
+}
+
 #define ADD(path, func) \
   g_test_add (path, NodePair, NULL, node_pair_set_up, func, node_pair_tear_down)
 
@@ -511,6 +530,7 @@ main (int argc, char **argv)
   ADD ("/node/stream/disconnect-ends-it-at-both-ends", test_disconnect_ends_streams_at_both_ends);
   ADD ("/node/endpoint/wrong-ones-are-named-and-change-nothing",
        test_wrong_endpoints_are_named_and_change_nothing);
+  ADD ("/node/endpoint/failed-attempts-leave-no-trouble", test_failed_attempts_leave_no_trouble);
   ADD ("/node/endpoint/scheme-without-plugin-is-named", test_scheme_without_plugin_is_named);
   return g_test_run ();
 }

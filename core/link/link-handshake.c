@@ -92,6 +92,7 @@ hypha_link_look_at_first_byte (HyphaLink *self)
                                                 "It was closed before a byte came"));
     return;
   }
+  atomic_store (&self->spoken_to, TRUE);
   hypha_link_set_deadline (self, self->deadline);
   if (byte != TLS_CLIENT_HELLO)
     start_handshake (self);

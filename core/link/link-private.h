@@ -48,7 +48,8 @@ struct _HyphaLink {
   GError *ending;      /* CLOSING: what closed will be called with */
 
   HyphaHandshake *handshake;
-  _Atomic gboolean heard; /* responder: a HELLO was answered; read by anybody */
+  _Atomic gboolean spoken_to; /* responder: a byte came; read by anybody */
+  _Atomic gboolean heard;     /* responder: a HELLO was answered; read by anybody */
   gint64 asked, first_rtt;
   HyphaLinkClass link_class;
   guint8 binding[HYPHA_BINDING_BYTES];

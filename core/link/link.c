@@ -606,6 +606,12 @@ hypha_link_has_heard (HyphaLink *self)
   return atomic_load (&self->heard);
 }
 
+gboolean
+hypha_link_has_been_spoken_to (HyphaLink *self)
+{
+  return atomic_load (&self->spoken_to);
+}
+
 HyphaChannel *
 hypha_link_get_channel (HyphaLink *self)
 {

@@ -89,6 +89,8 @@ void hypha_link_configure (HyphaLink *self, gint64 ping_interval, gint64 link_ti
 
 /* From any thread, at any time. Responder: the other end has said HELLO, and was answered. */
 gboolean hypha_link_has_heard (HyphaLink *self);
+/* Likewise: at least one byte has come, be it of TLS, and be it only looked at. */
+gboolean hypha_link_has_been_spoken_to (HyphaLink *self);
 
 /* From any thread once decide was called. */
 HyphaChannel *hypha_link_get_channel (HyphaLink *self);

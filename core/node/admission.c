@@ -92,12 +92,6 @@ typedef struct {
   GError *error; /* NULL: decide */
 } Note;
 
-static gboolean
-has_spoken (HyphaCandidateLink *self)
-{
-  return atomic_load (&hypha_link_get_status (self->link)->rx_bytes) > 0;
-}
-
 /* Whoever says anything may be a node that somebody misses, or a program that was given the wrong
  * address; a connection without a byte is a look at whether the port is open. That a link begins
  * plain and has to come again with TLS is no failure. */
@@ -107,7 +101,7 @@ is_worth_telling (HyphaCandidateLink *self, const GError *error)
   if (self->dialler != NULL || self->judged ||
       g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_TLS_REQUIRED))
     return FALSE;
-  return self->evicted || has_spoken (self);
+  return self->evicted || hypha_link_has_been_spoken_to (self->link);
 }
 
 /* What helps against ERROR, where it does not say so: before its HELLO, whatever the other end does

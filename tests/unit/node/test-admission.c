@@ -350,6 +350,23 @@ test_one_byte_is_told (Fixture *f, gconstpointer data)
   assert_told (f, "closed", "; is a node of Hypha there?");
 }
 
+/* It begins as TLS does, so the link hands it to TLS, byte by byte. */
+static void
+test_broken_tls_is_told (Fixture *f, gconstpointer data)
+{
+  limit (f, 100, 100);
+  say (knock_silently (f, "192.0.2.1"), "\x16garbage");
+  assert_told (f, "TLS", "; is a node of Hypha there?");
+}
+
+static void
+test_one_byte_of_tls_is_told (Fixture *f, gconstpointer data)
+{
+  limit (f, 100, 100);
+  say (knock_within (f, "192.0.2.1", FALSE, 100 * G_TIME_SPAN_MILLISECOND), "\x16");
+  assert_told (f, "not done after", "; is a node of Hypha there?");
+}
+
 static void
 test_silence_is_told (Fixture *f, gconstpointer data)
 {
@@ -400,6 +417,8 @@ main (int argc, char **argv)
   ADD ("log/the-wordless-are-not-told", test_the_wordless_are_not_told, NULL);
   ADD ("log/garbage-is-told", test_garbage_is_told, NULL);
   ADD ("log/one-byte-is-told", test_one_byte_is_told, NULL);
+  ADD ("log/broken-tls-is-told", test_broken_tls_is_told, NULL);
+  ADD ("log/one-byte-of-tls-is-told", test_one_byte_of_tls_is_told, NULL);
   ADD ("log/silence-after-a-byte-is-told", test_silence_is_told, NULL);
   ADD ("log/garbage-is-told-within-bounds", test_garbage_is_bounded, NULL);
   ADD ("log/nodes-are-told-within-bounds", test_nodes_are_told, NULL);

@@ -55,7 +55,6 @@ typedef struct {
   gboolean reading; /* from the descriptor: not at its end yet */
   gboolean writing; /* to the descriptor: not shut down yet */
   gboolean blocked; /* the descriptor takes no more for now */
-  gboolean failed;  /* writing to it failed: nobody reads */
   gboolean is_unix; /* what its program wrote arrives, however it ended */
   gboolean cut;     /* elsewhere: a reset was told to a write, and an end-of-file follows */
   HyphaWatch watch;

@@ -32,7 +32,6 @@ hypha_engine_stream_new (HyphaEngine *engine, EngineSession *es, HyphaSessionStr
 static void
 stop_writing (EngineStream *self)
 {
-  self->failed = TRUE;
   self->writing = FALSE;
   self->blocked = FALSE;
   hypha_session_stream_stop (self->es->session, self->stream, HYPHA_CODE_APPLICATION);

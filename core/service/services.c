@@ -94,27 +94,6 @@ hypha_services_configure (HyphaServices *self, GVariant *services, GError **erro
   return TRUE;
 }
 
-GVariant *
-hypha_services_dup_list (HyphaServices *self)
-{
-  g_autoptr (GList) names =
-      g_list_sort (g_hash_table_get_keys (self->by_name), (GCompareFunc) g_strcmp0);
-  GVariantBuilder builder;
-
-  g_variant_builder_init (&builder, G_VARIANT_TYPE ("aa{sv}"));
-  for (GList *l = names; l != NULL; l = l->next) {
-    HyphaService *service = g_hash_table_lookup (self->by_name, l->data);
-    g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
-
-    g_variant_dict_insert (&dict, "name", "s", service->name);
-    g_variant_dict_insert (&dict, "target", "s", service->target);
-    if (service->peers != NULL)
-      g_variant_dict_insert (&dict, "peers", "^as", service->peers);
-    g_variant_builder_add_value (&builder, g_variant_dict_end (&dict));
-  }
-  return g_variant_ref_sink (g_variant_builder_end (&builder));
-}
-
 static void
 hypha_services_finalize (GObject *object)
 {

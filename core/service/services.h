@@ -17,7 +17,5 @@ HyphaServices *hypha_services_new (HyphaNode *node);
  * or ids; absent: every trusted peer). Checked whole: INVALID_SETTING names the service, the entry
  * and the reason, and nothing changes. Streams that are open stay. */
 gboolean hypha_services_configure (HyphaServices *self, GVariant *services, GError **error);
-/* aa{sv}: name s, target s, peers as. */
-GVariant *hypha_services_dup_list (HyphaServices *self);
 
 G_END_DECLS

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hypha-channel.h"
 
+#include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
@@ -156,8 +157,8 @@ hypha_channel_new_pumped (GIOStream *stream, HyphaEndpoint *local, HyphaEndpoint
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0) {
     int code = errno;
 
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, "cannot make a channel of a stream: %s",
-                 g_strerror (code));
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
+                 _ ("cannot make a channel of a stream: %s"), g_strerror (code));
     return NULL;
   }
   self = hypha_channel_new (fds[0], local, remote, HYPHA_CHANNEL_NONE);
@@ -412,13 +413,13 @@ find_breach_of_descriptor (int fd)
   int status = fd >= 0 ? fcntl (fd, F_GETFL) : -1;
 
   if (status < 0)
-    return "a channel without an open descriptor";
+    return _ ("a channel without an open descriptor");
   if (getsockopt (fd, SOL_SOCKET, SO_TYPE, &value, &length) != 0 || value != SOCK_STREAM)
-    return "a channel whose descriptor is not a stream socket";
+    return _ ("a channel whose descriptor is not a stream socket");
   if (getsockopt (fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) == 0 && value != 0)
-    return "a channel whose descriptor is a listening socket";
+    return _ ("a channel whose descriptor is a listening socket");
   if ((status & O_NONBLOCK) == 0)
-    return "a channel whose descriptor blocks";
+    return _ ("a channel whose descriptor blocks");
   return NULL;
 }
 
@@ -433,11 +434,11 @@ static const char *
 find_breach (HyphaChannel *channel, const char *scheme)
 {
   if (!HYPHA_IS_CHANNEL (channel))
-    return "something that is not a channel";
+    return _ ("something that is not a channel");
   if (!has_scheme (channel->local, scheme))
-    return "a channel whose local endpoint has another scheme";
+    return _ ("a channel whose local endpoint has another scheme");
   if (!has_scheme (channel->remote, scheme))
-    return "a channel whose remote endpoint has another scheme";
+    return _ ("a channel whose remote endpoint has another scheme");
   return find_breach_of_descriptor (channel->fd);
 }
 
@@ -448,9 +449,10 @@ hypha_channel_check (HyphaChannel *channel, const char *scheme, GError **error)
 
   if (breach == NULL)
     return TRUE;
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
-               "the transport '%s' broke its contract: it handed over %s; report it to the author "
-               "of the plug-in",
-               scheme != NULL ? scheme : "(without a scheme)", breach);
+  g_set_error (
+      error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
+      _ ("the transport '%s' broke its contract: it handed over %s; report it to the author "
+         "of the plug-in"),
+      scheme != NULL ? scheme : _ ("(without a scheme)"), breach);
   return FALSE;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hypha-endpoint.h"
 
+#include <glib/gi18n-lib.h>
 #include <arpa/inet.h>
 #include <string.h>
 
@@ -73,7 +74,7 @@ check_tls (const char *value)
   if (g_str_equal (value, "always") || g_str_equal (value, "never"))
     return NULL;
   quoted = hypha_text_quote (value);
-  return g_strdup_printf ("%s is neither 'always' nor 'never'", quoted);
+  return g_strdup_printf (_ ("%s is neither 'always' nor 'never'"), quoted);
 }
 
 /* Returns the index of the option, or -1 with WHY if nobody knows it. */
@@ -87,7 +88,7 @@ find_option (const char *name, char **why)
       return (gint) i;
 
   quoted = hypha_text_quote (name);
-  *why = g_strdup_printf ("there is no option %s; the options are cost, id and tls", quoted);
+  *why = g_strdup_printf (_ ("there is no option %s; the options are cost, id and tls"), quoted);
   return -1;
 }
 
@@ -98,7 +99,7 @@ check_option (gint index, const char *value, char **why)
 
   if (reason == NULL)
     return TRUE;
-  *why = g_strdup_printf ("option '%s': %s", known_options[index].name, reason);
+  *why = g_strdup_printf (_ ("option '%s': %s"), known_options[index].name, reason);
   return FALSE;
 }
 
@@ -177,11 +178,11 @@ parse_scheme (const char *uri, char **why)
   gunichar stray;
 
   if (uri[length] == '\0') {
-    *why = g_strdup ("the scheme is missing; write SCHEME:ADDRESS");
+    *why = g_strdup (_ ("the scheme is missing; write SCHEME:ADDRESS"));
     return NULL;
   }
   if (length == 0) {
-    *why = g_strdup ("the scheme before ':' is empty");
+    *why = g_strdup (_ ("the scheme before ':' is empty"));
     return NULL;
   }
   for (const char *p = uri; p < uri + length; p++) {
@@ -189,13 +190,13 @@ parse_scheme (const char *uri, char **why)
       continue;
     stray = g_utf8_get_char (p);
     if (p == uri && g_ascii_isdigit (*p)) {
-      *why = g_strdup ("the scheme begins with a digit; write SCHEME:ADDRESS");
+      *why = g_strdup (_ ("the scheme begins with a digit; write SCHEME:ADDRESS"));
     } else {
       char character[7] = { 0 };
 
       g_unichar_to_utf8 (stray, character);
       quoted = hypha_text_quote (character);
-      *why = g_strdup_printf ("stray character %s in the scheme", quoted);
+      *why = g_strdup_printf (_ ("stray character %s in the scheme"), quoted);
     }
     return NULL;
   }
@@ -210,11 +211,11 @@ decode_escape (const char *p, char *byte, char **why)
   int low = high < 0 ? -1 : g_ascii_xdigit_value (p[2]);
 
   if (low < 0) {
-    *why = g_strdup ("'%' in the address is not followed by two hexadecimal digits");
+    *why = g_strdup (_ ("'%' in the address is not followed by two hexadecimal digits"));
     return FALSE;
   }
   if (high == 0 && low == 0) {
-    *why = g_strdup ("the address contains %00");
+    *why = g_strdup (_ ("the address contains %00"));
     return FALSE;
   }
   *byte = (char) (high << 4 | low);
@@ -243,7 +244,7 @@ parse_rest (const char *encoded, char **why)
       g_autoptr (GString) encoding = g_string_new (NULL);
 
       append_encoded (encoding, p, end);
-      *why = g_strdup_printf ("stray character %s in the address; write it as %s", quoted,
+      *why = g_strdup_printf (_ ("stray character %s in the address; write it as %s"), quoted,
                               encoding->str);
       return NULL;
     }
@@ -251,11 +252,11 @@ parse_rest (const char *encoded, char **why)
     p = end;
   }
   if (rest->len == 0) {
-    *why = g_strdup ("the address after the scheme is empty");
+    *why = g_strdup (_ ("the address after the scheme is empty"));
     return NULL;
   }
   if (!g_utf8_validate (rest->str, (gssize) rest->len, NULL)) {
-    *why = g_strdup ("the address is not UTF-8 once its %XX are decoded");
+    *why = g_strdup (_ ("the address is not UTF-8 once its %XX are decoded"));
     return NULL;
   }
   return g_strdup (rest->str);
@@ -267,7 +268,7 @@ parse_options (const char *text, char **options, char **why)
   g_auto (GStrv) parts = g_strsplit (text, "&", -1);
 
   if (*text == '\0') {
-    *why = g_strdup ("the options after '?' are empty");
+    *why = g_strdup (_ ("the options after '?' are empty"));
     return FALSE;
   }
   for (char **part = parts; *part != NULL; part++) {
@@ -275,7 +276,7 @@ parse_options (const char *text, char **options, char **why)
     gint index;
 
     if (**part == '\0') {
-      *why = g_strdup ("there is an empty option beside '&'");
+      *why = g_strdup (_ ("there is an empty option beside '&'"));
       return FALSE;
     }
     if (value != NULL)
@@ -284,11 +285,11 @@ parse_options (const char *text, char **options, char **why)
     if (index < 0)
       return FALSE;
     if (value == NULL) {
-      *why = g_strdup_printf ("option '%s' has no value; write %s=VALUE", *part, *part);
+      *why = g_strdup_printf (_ ("option '%s' has no value; write %s=VALUE"), *part, *part);
       return FALSE;
     }
     if (options[index] != NULL) {
-      *why = g_strdup_printf ("option '%s' is given twice", *part);
+      *why = g_strdup_printf (_ ("option '%s' is given twice"), *part);
       return FALSE;
     }
     if (!check_option (index, value, why))
@@ -309,15 +310,15 @@ parse (const char *uri, char **why)
   HyphaEndpoint *endpoint = NULL;
 
   if (*uri == '\0') {
-    *why = g_strdup ("it is empty; write SCHEME:ADDRESS");
+    *why = g_strdup (_ ("it is empty; write SCHEME:ADDRESS"));
     return NULL;
   }
   if (strlen (uri) > MAX_LENGTH) {
-    *why = g_strdup_printf ("it is longer than %d bytes", MAX_LENGTH);
+    *why = g_strdup_printf (_ ("it is longer than %d bytes"), MAX_LENGTH);
     return NULL;
   }
   if (!g_utf8_validate (uri, -1, NULL)) {
-    *why = g_strdup ("it is not UTF-8");
+    *why = g_strdup (_ ("it is not UTF-8"));
     return NULL;
   }
   scheme = parse_scheme (uri, why);
@@ -341,7 +342,7 @@ set_error (GError **error, const char *uri, const char *why)
 {
   g_autofree char *quoted = hypha_text_quote (uri);
 
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT, "%s is not an endpoint: %s",
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT, _ ("%s is not an endpoint: %s"),
                quoted, why);
 }
 
@@ -527,7 +528,7 @@ hypha_endpoint_with_option (HyphaEndpoint *self, const char *name, const char *v
   options[index] = copy = g_strdup (value);
   changed = endpoint_new (self->scheme, self->rest, options);
   if (strlen (changed->text) > MAX_LENGTH) {
-    why = g_strdup_printf ("with option '%s' it is longer than %d bytes", name, MAX_LENGTH);
+    why = g_strdup_printf (_ ("with option '%s' it is longer than %d bytes"), name, MAX_LENGTH);
     set_error (error, self->text, why);
     return NULL;
   }
@@ -630,17 +631,17 @@ split_bracketed (const char *text, const char **end, char **why)
   g_autofree char *quoted = NULL;
 
   if (bracket == NULL) {
-    *why = g_strdup ("the host has '[' without ']'");
+    *why = g_strdup (_ ("the host has '[' without ']'"));
     return NULL;
   }
   host = g_strndup (text + 1, (gsize) (bracket - text - 1));
   if (*host == '\0') {
-    *why = g_strdup ("the host is empty");
+    *why = g_strdup (_ ("the host is empty"));
     return NULL;
   }
   if (!is_ipv6 (host)) {
     quoted = hypha_text_quote (host);
-    *why = g_strdup_printf ("the host %s in brackets is not an IPv6 address", quoted);
+    *why = g_strdup_printf (_ ("the host %s in brackets is not an IPv6 address"), quoted);
     return NULL;
   }
   *end = bracket + 1;
@@ -655,11 +656,11 @@ split_bare (const char *text, const char **end, char **why)
   g_autofree char *quoted = hypha_text_quote (host);
 
   if (text[length] == ':' && strchr (text + length + 1, ':') != NULL) {
-    *why = g_strdup ("the host has more than one ':'; write an IPv6 address in brackets");
+    *why = g_strdup (_ ("the host has more than one ':'; write an IPv6 address in brackets"));
     return NULL;
   }
   if (length == 0) {
-    *why = g_strdup ("the host is empty");
+    *why = g_strdup (_ ("the host is empty"));
     return NULL;
   }
   for (const char *p = host; *p != '\0'; p = g_utf8_next_char (p)) {
@@ -667,7 +668,7 @@ split_bare (const char *text, const char **end, char **why)
 
     if (c == '/' || c == '@' || c == '[' || c == ']' || c == '%' || g_unichar_isspace (c) ||
         g_unichar_iscntrl (c)) {
-      *why = g_strdup_printf ("stray character in the host %s", quoted);
+      *why = g_strdup_printf (_ ("stray character in the host %s"), quoted);
       return NULL;
     }
   }
@@ -683,7 +684,7 @@ split_host_port (const char *rest, guint32 max_port, guint32 *port, char **why)
   const char *end = NULL;
 
   if (!g_str_has_prefix (rest, "//")) {
-    *why = g_strdup ("after the scheme's ':' there must be //HOST:PORT");
+    *why = g_strdup (_ ("after the scheme's ':' there must be //HOST:PORT"));
     return NULL;
   }
   rest += 2;
@@ -691,17 +692,17 @@ split_host_port (const char *rest, guint32 max_port, guint32 *port, char **why)
   if (host == NULL)
     return NULL;
   if (*end == '\0') {
-    *why = g_strdup ("the port is missing; write //HOST:PORT");
+    *why = g_strdup (_ ("the port is missing; write //HOST:PORT"));
     return NULL;
   }
   if (*end != ':') {
-    *why = g_strdup ("stray character between the host and the port");
+    *why = g_strdup (_ ("stray character between the host and the port"));
     return NULL;
   }
   if (g_str_equal (end + 1, "any")) {
     *port = 0;
   } else if (!hypha_text_parse_u32 (end + 1, max_port, port, &reason)) {
-    *why = g_strdup_printf ("the port %s", reason);
+    *why = g_strdup_printf (_ ("the port %s"), reason);
     return NULL;
   }
   return g_steal_pointer (&host);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hypha-node-id.h"
 
+#include <glib/gi18n-lib.h>
 #include <string.h>
 
 #include "hypha-error.h"
@@ -26,7 +27,7 @@ fail (const char *text, const char *why, GError **error)
   g_autofree char *quoted = hypha_text_quote (text);
 
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ID,
-               "%s is not a node id: %s; `hyphactl id` on the other node prints its id", quoted,
+               _ ("%s is not a node id: %s; `hyphactl id` on the other node prints its id"), quoted,
                why);
   return FALSE;
 }
@@ -58,8 +59,8 @@ hypha_node_id_parse (const char *text, HyphaNodeId *id, GError **error)
 
   length = strlen (text);
   if (length != HYPHA_NODE_ID_CHARS) {
-    g_autofree char *why = g_strdup_printf ("it has %" G_GSIZE_FORMAT " characters instead of %d",
-                                            length, HYPHA_NODE_ID_CHARS);
+    g_autofree char *why =
+        g_strdup_printf (_ ("it has %zu characters instead of %d"), length, HYPHA_NODE_ID_CHARS);
     return fail (text, why, error);
   }
   for (gsize i = 0; i < length; i++) {
@@ -67,7 +68,7 @@ hypha_node_id_parse (const char *text, HyphaNodeId *id, GError **error)
 
     if (digit == NULL) {
       g_autofree char *why =
-          g_strdup_printf ("character %" G_GSIZE_FORMAT " is not one of a to z and 2 to 7", i + 1);
+          g_strdup_printf (_ ("character %zu is not one of a to z and 2 to 7"), i + 1);
       return fail (text, why, error);
     }
     bits = (bits << 5) | (guint32) (digit - alphabet);
@@ -80,7 +81,7 @@ hypha_node_id_parse (const char *text, HyphaNodeId *id, GError **error)
   }
   g_assert (filled == HYPHA_NODE_ID_BYTES && bit_count == UNUSED_BITS);
   if (bits != 0)
-    return fail (text, "its last character says more than an id holds", error);
+    return fail (text, _ ("its last character says more than an id holds"), error);
 
   *id = parsed;
   return TRUE;

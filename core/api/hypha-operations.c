@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hypha-operations.h"
 
+#include <glib/gi18n-lib.h>
+
 #include "hypha-source-private.h"
 
 struct _HyphaOperations {
@@ -110,7 +112,7 @@ hypha_operations_begin (HyphaOperations *self, GTask *task, HyphaEndpoint *endpo
     return NULL;
   if (self->stopped) {
     g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CANCELLED,
-                             "%s: the transport has been stopped",
+                             _ ("%s: the transport has been stopped"),
                              hypha_endpoint_to_string (endpoint));
     return NULL;
   }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hypha-pump.h"
 
+#include <glib/gi18n-lib.h>
 #include <glib/gstdio.h>
 
 #include "hypha-error.h"
@@ -56,7 +57,7 @@ on_deadline (gpointer data)
   HyphaPump *self = data;
   g_autoptr (GError) error = g_error_new (
       HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
-      "the other end of the channel did not take the rest within %d ms of its end", DRAIN_MS);
+      _ ("the other end of the channel did not take the rest within %d ms of its end"), DRAIN_MS);
 
   if (!self->up.done)
     keep_error (self, error);
@@ -268,7 +269,7 @@ hypha_pump_start (int fd, GIOStream *stream, GError **error)
   thread = g_thread_try_new ("hypha-pump", run, hypha_pump_ref (self), error);
   if (thread == NULL) {
     hypha_pump_unref (self);
-    g_prefix_error (error, "cannot make a channel of a stream: ");
+    g_prefix_error (error, _ ("cannot make a channel of a stream: "));
     return NULL;
   }
   g_thread_unref (thread);

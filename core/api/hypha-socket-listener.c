@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hypha-socket.h"
 
+#include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
@@ -109,7 +110,7 @@ fail (HyphaSocketListener *self, int code)
 {
   HyphaEndpoint *bound = hypha_listener_get_bound (HYPHA_LISTENER (self));
   g_autoptr (GError) error =
-      g_error_new (HYPHA_ERROR, HYPHA_ERROR_FAILED, "cannot accept on %s any more: %s",
+      g_error_new (HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("cannot accept on %s any more: %s"),
                    hypha_endpoint_to_string (bound), g_strerror (code));
 
   hypha_listener_failed (HYPHA_LISTENER (self), error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hypha-socket.h"
 
+#include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <glib-unix.h>
 #include <glib/gstdio.h>
@@ -57,23 +58,24 @@ get_advice (int code)
   switch (code) {
   case ECONNREFUSED:
   case ECONNRESET:
-    return "nobody listens there; is the other node running, and is this where it listens?";
+    return _ ("nobody listens there; is the other node running, and is this where it listens?");
   case ENOENT:
-    return "there is no such socket; is the other node running?";
+    return _ ("there is no such socket; is the other node running?");
   case EACCES:
   case EPERM:
-    return "this user may not connect there";
+    return _ ("this user may not connect there");
   case ENETUNREACH:
   case EHOSTUNREACH:
-    return "there is no way to it; check the address and the network";
+    return _ ("there is no way to it; check the address and the network");
   case EAFNOSUPPORT:
   case ENODEV:
   case EADDRNOTAVAIL:
-    return "this machine has no such kind of address; `hyphactl transports` says what works here";
+    return _ (
+        "this machine has no such kind of address; `hyphactl transports` says what works here");
   case EAGAIN:
-    return "its queue of connections is full";
+    return _ ("its queue of connections is full");
   case ETIMEDOUT:
-    return "nobody answered; is the other machine up?";
+    return _ ("nobody answered; is the other machine up?");
   default:
     return NULL;
   }
@@ -85,7 +87,7 @@ new_connect_error (const char *display, int code)
   const char *advice = get_advice (code);
 
   return g_error_new (HYPHA_ERROR, code == ETIMEDOUT ? HYPHA_ERROR_TIMED_OUT : HYPHA_ERROR_CONNECT,
-                      "cannot connect to %s: %s%s%s", display, g_strerror (code),
+                      _ ("cannot connect to %s: %s%s%s"), display, g_strerror (code),
                       advice != NULL ? "; " : "", advice != NULL ? advice : "");
 }
 
@@ -115,7 +117,7 @@ on_deadline (gpointer data)
 
   finish (task,
           g_error_new (HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
-                       "cannot connect to %s: no answer within %u ms; is the other machine up?",
+                       _ ("cannot connect to %s: no answer within %u ms; is the other machine up?"),
                        attempt->display, attempt->timeout_ms));
   return G_SOURCE_REMOVE;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hypha-text.h"
 
+#include <glib/gi18n-lib.h>
+
 /* Long enough for any node id or host name, short enough for one line of a log. */
 #define MAX_QUOTED_CHARS 120
 
@@ -34,22 +36,22 @@ hypha_text_parse_u32 (const char *text, guint32 max, guint32 *value, char **why)
   guint64 number = 0;
 
   if (*text == '\0') {
-    *why = g_strdup ("is empty");
+    *why = g_strdup (_ ("is empty"));
     return FALSE;
   }
   for (const char *p = text; *p != '\0'; p++) {
     if (!g_ascii_isdigit (*p)) {
-      *why = g_strdup_printf ("%s is not a decimal number", quoted);
+      *why = g_strdup_printf (_ ("%s is not a decimal number"), quoted);
       return FALSE;
     }
     number = number * 10 + (guint64) (*p - '0');
     if (number > max) {
-      *why = g_strdup_printf ("%s is above %" G_GUINT32_FORMAT, quoted, max);
+      *why = g_strdup_printf (_ ("%s is above %u"), quoted, max);
       return FALSE;
     }
   }
   if (text[0] == '0' && text[1] != '\0') {
-    *why = g_strdup_printf ("%s begins with a zero", quoted);
+    *why = g_strdup_printf (_ ("%s begins with a zero"), quoted);
     return FALSE;
   }
   *value = (guint32) number;

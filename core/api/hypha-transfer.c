@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hypha-source-private.h"
+
+#include <glib/gi18n-lib.h>
 #include "hypha-stream-private.h"
 
 /* A transfer that waits, as the data of its task. Its sources hold the task until they are
@@ -19,8 +21,9 @@ get_condition (const HyphaTransfer *self)
 static GError *
 new_timeout (const HyphaTransfer *self)
 {
-  return g_error_new (G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "the stream %s for %u ms",
-                      self->into != NULL ? "brought nothing" : "took nothing", self->timeout_ms);
+  return g_error_new (G_IO_ERROR, G_IO_ERROR_TIMED_OUT, _ ("the stream %s for %u ms"),
+                      self->into != NULL ? _ ("brought nothing") : _ ("took nothing"),
+                      self->timeout_ms);
 }
 
 /* Reads or writes what can be at once; G_IO_ERROR_WOULD_BLOCK. */

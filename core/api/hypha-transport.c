@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hypha-transport.h"
 
+#include <glib/gi18n-lib.h>
+
 #include "hypha-channel-private.h"
 #include "hypha-error.h"
 
@@ -38,9 +40,10 @@ get_name (HyphaTransport *self)
 static void
 set_breach (GError **error, HyphaTransport *self, const char *breach)
 {
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
-               "the transport '%s' broke its contract: %s; report it to the author of the plug-in",
-               get_name (self), breach);
+  g_set_error (
+      error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
+      _ ("the transport '%s' broke its contract: %s; report it to the author of the plug-in"),
+      get_name (self), breach);
 }
 
 /* A success has no error and a failure has one. Takes FROM_PLUGIN. */
@@ -56,8 +59,9 @@ check_outcome (HyphaTransport *self, const char *verb, gboolean success, GError 
     g_propagate_error (error, from_plugin);
     return FALSE;
   }
-  breach = success ? g_strdup_printf ("%s succeeded with an error (%s)", verb, from_plugin->message)
-                   : g_strdup_printf ("%s failed without an error", verb);
+  breach = success
+               ? g_strdup_printf (_ ("%s succeeded with an error (%s)"), verb, from_plugin->message)
+               : g_strdup_printf (_ ("%s failed without an error"), verb);
   g_clear_error (&from_plugin);
   set_breach (error, self, breach);
   return FALSE;
@@ -66,7 +70,7 @@ check_outcome (HyphaTransport *self, const char *verb, gboolean success, GError 
 static void
 set_missing (GError **error, HyphaTransport *self, const char *function)
 {
-  g_autofree char *breach = g_strdup_printf ("it has no function %s", function);
+  g_autofree char *breach = g_strdup_printf (_ ("it has no function %s"), function);
 
   set_breach (error, self, breach);
 }
@@ -160,11 +164,12 @@ check_canonical (HyphaTransport *self, HyphaEndpoint *endpoint, const char *what
   if (split != NULL && hypha_endpoint_equal (split, endpoint))
     again = call_parse (self, split, &reason);
   if (reason != NULL)
-    breach = g_strdup_printf ("%s '%s', which does not parse (%s)", what, text, reason->message);
+    breach =
+        g_strdup_printf (_ ("%s '%s', which does not parse (%s)"), what, text, reason->message);
   else if (!g_str_equal (hypha_endpoint_get_scheme (endpoint), get_name (self)))
-    breach = g_strdup_printf ("%s '%s', which has another scheme", what, text);
+    breach = g_strdup_printf (_ ("%s '%s', which has another scheme"), what, text);
   else if (again == NULL || !hypha_endpoint_equal (again, endpoint))
-    breach = g_strdup_printf ("%s '%s', which parses as '%s'", what, text,
+    breach = g_strdup_printf (_ ("%s '%s', which parses as '%s'"), what, text,
                               hypha_endpoint_to_string (again != NULL ? again : split));
   if (breach != NULL)
     set_breach (error, self, breach);
@@ -196,10 +201,10 @@ hypha_transport_parse (HyphaTransport *self, HyphaEndpoint *endpoint, GError **e
   if (parsed == NULL)
     return NULL;
   if (!same_options (parsed, endpoint)) {
-    set_breach (error, self, "parse changed the options of an endpoint");
+    set_breach (error, self, _ ("parse changed the options of an endpoint"));
     return NULL;
   }
-  if (!check_canonical (self, parsed, "parse gave", error))
+  if (!check_canonical (self, parsed, _ ("parse gave"), error))
     return NULL;
   return g_steal_pointer (&parsed);
 }
@@ -238,7 +243,7 @@ hypha_transport_configure (HyphaTransport *self, GVariant *options, GError **err
     return TRUE;
   if (iface->configure == NULL) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 "the transport '%s' has no options; take its entry out of transport-options",
+                 _ ("the transport '%s' has no options; take its entry out of transport-options"),
                  get_name (self));
     return FALSE;
   }
@@ -326,7 +331,7 @@ on_call_overdue (gpointer data)
   g_autoptr (GTask) task = call_take_task (data);
   GError *error = NULL;
 
-  set_breach (&error, g_task_get_source_object (task), "it did not answer within its deadline");
+  set_breach (&error, g_task_get_source_object (task), _ ("it did not answer within its deadline"));
   g_task_return_error (task, error);
   return G_SOURCE_REMOVE;
 }
@@ -448,15 +453,15 @@ check_listener (HyphaTransport *self, HyphaListener *listener, GError **error)
   HyphaEndpoint *bound;
 
   if (!HYPHA_IS_LISTENER (listener)) {
-    set_breach (error, self, "listen gave something that is not a listener");
+    set_breach (error, self, _ ("listen gave something that is not a listener"));
     return FALSE;
   }
   bound = hypha_listener_get_bound (listener);
   if (bound == NULL) {
-    set_breach (error, self, "listen gave a listener that does not say where it is bound");
+    set_breach (error, self, _ ("listen gave a listener that does not say where it is bound"));
     return FALSE;
   }
-  return check_canonical (self, bound, "listen gave a listener bound to", error);
+  return check_canonical (self, bound, _ ("listen gave a listener bound to"), error);
 }
 
 static void

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "client/client-peer.h"
 
+#include <glib/gi18n-lib.h>
 #include <gio/gunixfdlist.h>
 
 #include "client/client.h"
@@ -104,7 +105,7 @@ take_stream (HyphaClientPeer *self, GUnixFDList *fds, GVariant *handle, guint64 
   stream = fd >= 0 ? hypha_stream_new (fd, id, service) : NULL;
   if (stream == NULL) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL,
-                 "the node did not send a stream along: is it a hyphad?");
+                 _ ("the node did not send a stream along: is it a hyphad?"));
     return NULL;
   }
   opened = g_new0 (Opened, 1);
@@ -261,8 +262,8 @@ on_object_removed (GDBusObjectManager *objects, GDBusObject *object, HyphaClient
   if (!g_str_equal (g_dbus_object_get_object_path (object),
                     g_dbus_proxy_get_object_path (G_DBUS_PROXY (self->proxy))))
     return;
-  error = owner ? g_error_new (HYPHA_ERROR, HYPHA_ERROR_GONE, "the node has forgotten the peer")
-                : g_error_new (HYPHA_ERROR, HYPHA_ERROR_RESTARTED, "the node has ended");
+  error = owner ? g_error_new (HYPHA_ERROR, HYPHA_ERROR_GONE, _ ("the node has forgotten the peer"))
+                : g_error_new (HYPHA_ERROR, HYPHA_ERROR_RESTARTED, _ ("the node has ended"));
   end_all (self, error);
 }
 
@@ -270,8 +271,8 @@ static void
 on_bus_closed (GDBusConnection *connection, gboolean remote_vanished, GError *reason,
                HyphaClientPeer *self)
 {
-  g_autoptr (GError) error =
-      g_error_new (HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE, "the bus is gone, and the node with it");
+  g_autoptr (GError) error = g_error_new (HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+                                          _ ("the bus is gone, and the node with it"));
 
   end_all (self, error);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "client/client.h"
 
+#include <glib/gi18n-lib.h>
+
 #include "dbus/errors.h"
 
 struct _HyphaClient {
@@ -75,11 +77,12 @@ hypha_client_find_peer (HyphaClient *self, const char *text, GError **error)
   }
   if (several)
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_AMBIGUOUS_PEER,
-                 "several peers have an id that begins with '%s': give more of it", text);
+                 _ ("several peers have an id that begins with '%s': give more of it"), text);
   else if (found == NULL)
     g_set_error (
         error, HYPHA_ERROR, HYPHA_ERROR_NO_SUCH_PEER,
-        "no peer is called '%s' or has an id that begins so: hyphactl peers shows them all", text);
+        _ ("no peer is called '%s' or has an id that begins so: hyphactl peers shows them all"),
+        text);
   return several ? NULL : g_steal_pointer (&found);
 }
 
@@ -110,8 +113,8 @@ find_objects (HyphaClient *self, const HyphaBus *bus, GDBusConnection *connectio
       g_dbus_object_manager_client_get_name_owner (G_DBUS_OBJECT_MANAGER_CLIENT (self->objects));
   if (owner == NULL)
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-                 "there is no node on %s: start one with %s, or look elsewhere with --system, "
-                 "--user or --address ADDRESS",
+                 _ ("there is no node on %s: start one with %s, or look elsewhere with --system, "
+                    "--user or --address ADDRESS"),
                  hypha_bus_describe (bus), how_to_start (bus));
   return owner != NULL;
 }
@@ -128,7 +131,7 @@ find_node (HyphaClient *self, const HyphaBus *bus, GDBusConnection *connection,
   }
   if (hypha_dbus_node1_get_id (self->node) == NULL) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL,
-                 "whoever holds the name " HYPHA_DBUS_NAME " on %s does not answer like a node",
+                 _ ("whoever holds the name org.hypha.Node1 on %s does not answer like a node"),
                  hypha_bus_describe (bus));
     return FALSE;
   }

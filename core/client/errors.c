@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "client/client.h"
 
+#include <glib/gi18n-lib.h>
+
 /* What the bus itself says, where no node had the chance to. */
 static const struct {
   int from;
@@ -53,7 +55,7 @@ hypha_client_clean_error (GError **error)
   (*error)->domain = HYPHA_ERROR;
   (*error)->code = code;
   if (code == HYPHA_ERROR_RESTARTED)
-    g_prefix_error (error, "the node has ended: ");
+    g_prefix_error (error, _ ("the node has ended: "));
   else if (code == HYPHA_ERROR_UNAVAILABLE)
-    g_prefix_error (error, "there is no node on this bus, start hyphad: ");
+    g_prefix_error (error, _ ("there is no node on this bus, start hyphad: "));
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <glib/gi18n-lib.h>
 #include <stdio.h>
 
 #include "ctl/output.h"
@@ -16,7 +17,7 @@ print (HyphaCtl *ctl, const char *path)
     hypha_ctl_print_json (
         g_variant_new_parsed ("{'id': <%s>, 'name': <%s>, 'path': <%s>}", id, name, path));
   else
-    printf ("connected to %s (%s)\n", safe, id);
+    printf (_ ("connected to %s (%s)\n"), safe, id);
 }
 
 /* The answer is a path; the peer's object may be told a moment later. */
@@ -42,9 +43,9 @@ hypha_verb_connect (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **
   gboolean persist = FALSE;
   const GOptionEntry options[] = {
     { "expect-id", 0, 0, G_OPTION_ARG_STRING, &expect_id,
-      "Fail unless the node with this id answers", "ID" },
-    { "timeout", 0, 0, G_OPTION_ARG_INT, &timeout, "Milliseconds it may take", "MS" },
-    { "persist", 0, 0, G_OPTION_ARG_NONE, &persist, "Dial it after restarts, too", NULL },
+      N_ ("Fail unless the node with this id answers"), "ID" },
+    { "timeout", 0, 0, G_OPTION_ARG_INT, &timeout, N_ ("Milliseconds it may take"), "MS" },
+    { "persist", 0, 0, G_OPTION_ARG_NONE, &persist, N_ ("Dial it after restarts, too"), NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
   g_auto (GStrv) words = hypha_verb_parse (verb, ctl, options, argv, error);

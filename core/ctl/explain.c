@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl/output.h"
+
+#include <glib/gi18n-lib.h>
 #include "ctl/table.h"
 #include "ctl/verb.h"
 
@@ -81,8 +83,8 @@ hypha_verb_explain (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **
   g_autoptr (HyphaClientPeer) peer = words ? hypha_ctl_find_peer (ctl, words[0], error) : NULL;
   g_autoptr (GVariant) candidates = NULL;
   g_autoptr (HyphaTable) table =
-      hypha_table_new ("", "ENDPOINT", "TRANSPORT", "STATE", ">COST", ">STATIC", ">ROUND TRIP",
-                       ">PENALTY", "REASON", NULL);
+      hypha_table_new ("", _ ("ENDPOINT"), _ ("TRANSPORT"), _ ("STATE"), _ (">COST"), _ (">STATIC"),
+                       _ (">ROUND TRIP"), _ (">PENALTY"), _ ("REASON"), NULL);
   g_autoptr (GVariantBuilder) all = g_variant_builder_new (G_VARIANT_TYPE ("aa{sv}"));
   g_autofree char *id = NULL;
 

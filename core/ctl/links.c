@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl/output.h"
+
+#include <glib/gi18n-lib.h>
 #include "ctl/table.h"
 #include "ctl/verb.h"
 
@@ -46,9 +48,9 @@ hypha_verb_links (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **er
   g_autoptr (GPtrArray) objects = words ? hypha_ctl_list (ctl, HYPHA_DBUS_LINK, error) : NULL;
   g_autoptr (HyphaClientPeer) peer = NULL;
   const char *wanted = NULL;
-  g_autoptr (HyphaTable) table =
-      hypha_table_new ("PEER", "TRANSPORT", "STATE", "ACTIVE", ">COST", ">ROUND TRIP", "ENCRYPTED",
-                       ">RECEIVED", ">SENT", "LOCAL", "REMOTE", NULL);
+  g_autoptr (HyphaTable) table = hypha_table_new (
+      _ ("PEER"), _ ("TRANSPORT"), _ ("STATE"), _ ("ACTIVE"), _ (">COST"), _ (">ROUND TRIP"),
+      _ ("ENCRYPTED"), _ (">RECEIVED"), _ (">SENT"), _ ("LOCAL"), _ ("REMOTE"), NULL);
   g_autoptr (GVariantBuilder) all = g_variant_builder_new (G_VARIANT_TYPE ("aa{sv}"));
 
   if (objects == NULL)

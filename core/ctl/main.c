@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <locale.h>
 #include <signal.h>
@@ -17,15 +18,16 @@ list_verbs (FILE *to)
   for (const HyphaVerb *verb = hypha_verbs; verb->name; verb++) {
     g_autofree char *usage = g_strdup_printf ("%s %s", verb->name, verb->arguments);
 
-    fprintf (to, "  %-20s %s\n", usage, verb->summary);
+    fprintf (to, "  %-20s %s\n", usage, _ (verb->summary));
   }
-  fputs ("\nhyphactl VERB --help shows what a verb takes.\n", to);
+  fputs (_ ("\nhyphactl VERB --help shows what a verb takes.\n"), to);
 }
 
 static gboolean
 on_help (const char *option, const char *value, gpointer data, GError **error)
 {
-  fputs ("Usage: hyphactl [--json] [--system | --user | --address ADDRESS] VERB ...\n\n", stdout);
+  fputs (_ ("Usage: hyphactl [--json] [--system | --user | --address ADDRESS] VERB ...\n\n"),
+         stdout);
   list_verbs (stdout);
   exit (EXIT_SUCCESS);
 }
@@ -53,7 +55,7 @@ parse_common (HyphaCtl *ctl, char **argv, GError **error)
 
   g_option_context_set_help_enabled (context, FALSE);
   g_option_context_set_strict_posix (context, TRUE);
-  g_option_context_add_main_entries (context, entries, NULL);
+  g_option_context_add_main_entries (context, entries, GETTEXT_PACKAGE);
   if (!g_option_context_parse_strv (context, &words, error))
     return NULL;
   return g_strdupv (words + 1);
@@ -70,7 +72,7 @@ fail (const HyphaVerb *verb, const GError *error)
   }
   fprintf (stderr, "hyphactl%s%s: %s\n", verb ? " " : "", verb ? verb->name : "", safe);
   if (verb)
-    fprintf (stderr, "Usage: hyphactl %s [OPTION...] %s\n", verb->name, verb->arguments);
+    fprintf (stderr, _ ("Usage: hyphactl %s [OPTION...] %s\n"), verb->name, verb->arguments);
   else
     list_verbs (stderr);
   return EXIT_USAGE;
@@ -89,7 +91,8 @@ check_text (char **argv, GError **error)
     if (text)
       continue;
     g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                 "the argument '%s' is not %s, the character set of this locale", *argv, charset);
+                 _ ("the argument '%s' is not %s, the character set of this locale"), *argv,
+                 charset);
     return FALSE;
   }
   return TRUE;
@@ -106,19 +109,20 @@ run (HyphaCtl *ctl, char **argv)
   if (words == NULL)
     return fail (NULL, error);
   if (words[0] == NULL) {
-    g_set_error (&error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "a verb is missing");
+    g_set_error (&error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("a verb is missing"));
     return fail (NULL, error);
   }
   verb = hypha_verb_find (words[0]);
   if (verb == NULL) {
-    g_set_error (&error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "there is no verb '%s'", words[0]);
+    g_set_error (&error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("there is no verb '%s'"),
+                 words[0]);
     return fail (NULL, error);
   }
   if (!verb->run (verb, ctl, words + 1, &error))
     return fail (verb, error);
   /* A full disk is a failure, too. */
   if (fflush (stdout) != 0 || ferror (stdout)) {
-    fprintf (stderr, "hyphactl: cannot write to standard output: %s\n", g_strerror (errno));
+    fprintf (stderr, _ ("hyphactl: cannot write to standard output: %s\n"), g_strerror (errno));
     return EXIT_FAILURE;
   }
   return EXIT_SUCCESS;

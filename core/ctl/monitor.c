@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <glib/gi18n-lib.h>
+#include <inttypes.h>
 #include <glib-unix.h>
 #include <signal.h>
 #include <stdio.h>
@@ -45,7 +47,7 @@ describe_path (Monitor *self, const char *path)
   if (g_str_has_prefix (path, HYPHA_DBUS_ROOT "/" HYPHA_DBUS_PEER "/")) {
     g_autofree char *name = hypha_ctl_dup_peer_name (self->ctl, path);
 
-    return g_strconcat ("peer ", name, NULL);
+    return g_strconcat (_ ("peer "), name, NULL);
   }
   if (g_str_equal (path, HYPHA_DBUS_ROOT))
     return g_strdup ("node");
@@ -111,7 +113,7 @@ print_properties (Monitor *self, const char *path, GVariant *changed)
   g_variant_iter_init (&iter, changed);
   while (g_variant_iter_loop (&iter, "{&sv}", &property, &value)) {
     g_autofree char *printed = describe_value (property, value);
-    g_autofree char *text = g_strdup_printf ("%s: %s is %s", name, property, printed);
+    g_autofree char *text = g_strdup_printf (_ ("%s: %s is %s"), name, property, printed);
 
     print_event (self, "changed",
                  g_variant_new_parsed ("{'path': <%o>, 'property': <%s>, 'value': %v}", path,
@@ -132,7 +134,7 @@ print_link_changed (Monitor *self, const char *path, GVariant *parameters)
   g_variant_get (parameters, "(&o&o&s)", &from, &to, &reason);
   from_name = describe_path (self, from);
   to_name = describe_path (self, to);
-  text = g_strdup_printf ("%s: from %s to %s: %s", name, from_name, to_name, reason);
+  text = g_strdup_printf (_ ("%s: from %s to %s: %s"), name, from_name, to_name, reason);
   print_event (self, "link-changed",
                g_variant_new_parsed ("{'path': <%o>, 'from': <%o>, 'to': <%o>, 'reason': <%s>}",
                                      path, from, to, reason),
@@ -148,9 +150,9 @@ print_stream_closed (Monitor *self, const char *path, GVariant *parameters)
   g_autofree char *text = NULL;
 
   g_variant_get (parameters, "(t&stt)", &id, &stream_error, &received, &sent);
-  text = g_strdup_printf ("%s: stream %" G_GUINT64_FORMAT " closed (%s), %" G_GUINT64_FORMAT
-                          " bytes received, %" G_GUINT64_FORMAT " sent",
-                          name, id, *stream_error ? stream_error : "finished", received, sent);
+  text = g_strdup_printf (
+      _ ("%s: stream %" PRIu64 " closed (%s), %" PRIu64 " bytes received, %" PRIu64 " sent"), name,
+      id, *stream_error ? stream_error : "finished", received, sent);
   print_event (self, "stream-closed",
                g_variant_new_parsed (
                    "{'path': <%o>, 'id': <%t>, 'error': <%s>, 'received': <%t>, 'sent': <%t>}",
@@ -165,7 +167,8 @@ print_pending (Monitor *self, GVariant *parameters)
   g_autofree char *text = NULL;
 
   g_variant_get (parameters, "(&s&s)", &id, &from);
-  text = g_strdup_printf ("%s knocked from %s: hyphactl trust %s NAME lets it in", id, from, id);
+  text =
+      g_strdup_printf (_ ("%s knocked from %s: hyphactl trust %s NAME lets it in"), id, from, id);
   print_event (self, "peer-pending", g_variant_new_parsed ("{'id': <%s>, 'from': <%s>}", id, from),
                text);
 }
@@ -220,7 +223,7 @@ on_owner (GDBusObjectManagerClient *objects, GParamSpec *property, Monitor *self
   g_autofree char *owner = g_dbus_object_manager_client_get_name_owner (objects);
 
   print_event (self, owner ? "node-here" : "node-gone", g_variant_new_parsed ("@a{sv} {}"),
-               owner ? "the node is here" : "the node is gone");
+               owner ? _ ("the node is here") : _ ("the node is gone"));
 }
 
 static void
@@ -273,7 +276,7 @@ hypha_verb_monitor (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **
   g_signal_handlers_disconnect_by_data (connection, &self);
   if (self.bus_gone) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-                 "the bus is gone, and the node with it");
+                 _ ("the bus is gone, and the node with it"));
     return FALSE;
   }
   return TRUE;

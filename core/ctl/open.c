@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <glib/gi18n-lib.h>
 #include <glib-unix.h>
 #include <signal.h>
 #include <unistd.h>
@@ -69,7 +70,7 @@ hypha_verb_open (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **err
   int timeout = 10000;
   const GOptionEntry options[] = {
     { "timeout", 't', 0, G_OPTION_ARG_INT, &timeout,
-      "Milliseconds to wait for the peer to take the stream (10000)", "MS" },
+      N_ ("Milliseconds to wait for the peer to take the stream (10000)"), "MS" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
   g_auto (GStrv) words = hypha_verb_parse (verb, ctl, options, argv, error);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl/output.h"
 
+#include <glib/gi18n-lib.h>
+#include <inttypes.h>
 #include <json-glib/json-glib.h>
 #include <stdio.h>
 
@@ -76,7 +78,7 @@ hypha_ctl_format_bytes (guint64 bytes)
 char *
 hypha_ctl_format_ms (guint64 microseconds)
 {
-  return g_strdup_printf ("%" G_GUINT64_FORMAT ".%03u ms", microseconds / 1000,
+  return g_strdup_printf (_ ("%" PRIu64 ".%03u ms"), microseconds / 1000,
                           (guint) (microseconds % 1000));
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -77,13 +78,13 @@ probe (Ping *ping, int number, guint64 *rtt, GError **error)
     if (memcmp (out, in, PROBE_BYTES) == 0)
       return TRUE;
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL,
-                 "the answer to probe %d is not what was sent: is echo an echo?", number);
+                 _ ("the answer to probe %d is not what was sent: is echo an echo?"), number);
   } else if (errno == ETIMEDOUT) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT, "no answer to probe %d within %d ms",
-                 number, ping->timeout);
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
+                 _ ("no answer to probe %d within %d ms"), number, ping->timeout);
   } else if (hypha_ctl_wait_end (ping->stream, error)) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_GONE,
-                 "the peer ended the stream before probe %d was answered", number);
+                 _ ("the peer ended the stream before probe %d was answered"), number);
   }
   return FALSE;
 }
@@ -164,13 +165,13 @@ print_people (Ping *ping, const char *name)
   g_autofree char *average = hypha_ctl_format_ms (ping->sum / (guint64) ping->count);
   g_autofree char *max = hypha_ctl_format_ms (ping->max);
 
-  printf ("%s: %d probes of %d bytes, minimum %s, average %s, maximum %s\n", safe, ping->count,
+  printf (_ ("%s: %d probes of %d bytes, minimum %s, average %s, maximum %s\n"), safe, ping->count,
           PROBE_BYTES, min, average, max);
   if (ping->link_transport) {
     g_autofree char *transport = hypha_ctl_escape (ping->link_transport);
     g_autofree char *rtt = hypha_ctl_format_ms (ping->link_rtt);
 
-    printf ("link: %s, round trip %s\n", transport, rtt);
+    printf (_ ("link: %s, round trip %s\n"), transport, rtt);
   }
 }
 
@@ -191,11 +192,11 @@ hypha_verb_ping (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **err
 {
   Ping ping = { .ctl = ctl, .count = 4, .interval = 1000, .timeout = 5000 };
   const GOptionEntry options[] = {
-    { "count", 'c', 0, G_OPTION_ARG_INT, &ping.count, "How many probes (4)", "N" },
-    { "interval", 'i', 0, G_OPTION_ARG_INT, &ping.interval, "Milliseconds between them (1000)",
+    { "count", 'c', 0, G_OPTION_ARG_INT, &ping.count, N_ ("How many probes (4)"), "N" },
+    { "interval", 'i', 0, G_OPTION_ARG_INT, &ping.interval, N_ ("Milliseconds between them (1000)"),
       "MS" },
     { "timeout", 't', 0, G_OPTION_ARG_INT, &ping.timeout,
-      "Milliseconds to wait for an answer (5000)", "MS" },
+      N_ ("Milliseconds to wait for an answer (5000)"), "MS" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
   g_auto (GStrv) words = hypha_verb_parse (verb, ctl, options, argv, error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl/relay.h"
 
+#include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -149,7 +150,7 @@ hypha_relay_is_drained (HyphaRelay *self, GError **error)
   State state = atomic_load (&self->down.state);
 
   if (state == WRITE_FAILED)
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, "cannot write to standard output: %s",
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("cannot write to standard output: %s"),
                  g_strerror (self->down.error));
   return state != RUNNING;
 }
@@ -166,7 +167,7 @@ hypha_relay_has_failed (HyphaRelay *self, GError **error)
 {
   if (atomic_load (&self->up.state) != READ_FAILED)
     return FALSE;
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, "cannot read standard input: %s",
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("cannot read standard input: %s"),
                g_strerror (self->up.error));
   return TRUE;
 }

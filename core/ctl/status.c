@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <glib/gi18n-lib.h>
 #include <stdio.h>
 
 #include "ctl/output.h"
@@ -78,16 +79,16 @@ print_people (HyphaDBusNode1 *node, const Counts *counts)
 {
   const char *const *listening = hypha_dbus_node1_get_listening (node);
 
-  print_line ("Name", hypha_dbus_node1_get_name (node));
-  print_line ("Id", hypha_dbus_node1_get_id (node));
-  print_line ("Version", hypha_dbus_node1_get_version (node));
+  print_line (_ ("Name"), hypha_dbus_node1_get_name (node));
+  print_line (_ ("Id"), hypha_dbus_node1_get_id (node));
+  print_line (_ ("Version"), hypha_dbus_node1_get_version (node));
   if (*listening == NULL)
-    print_line ("Listening", "nowhere");
+    print_line (_ ("Listening"), "nowhere");
   for (guint i = 0; listening[i]; i++)
-    print_line (i == 0 ? "Listening" : "", listening[i]);
+    print_line (i == 0 ? _ ("Listening") : "", listening[i]);
   print_troubles (hypha_dbus_node1_get_troubles (node));
-  printf ("%-11s%u online, %u not online, %u pending\n", "Peers", counts->online, counts->others,
-          counts->pending);
+  printf (_ ("%-11s%u online, %u not online, %u pending\n"), "Peers", counts->online,
+          counts->others, counts->pending);
   printf ("%-11s%u\n", "Links", counts->links);
 }
 

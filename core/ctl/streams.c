@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl/output.h"
+
+#include <glib/gi18n-lib.h>
 #include "ctl/table.h"
 #include "ctl/verb.h"
 
@@ -47,10 +49,10 @@ add_peer (HyphaClientPeer *peer, HyphaTable *table, GVariantBuilder *all, GError
     g_auto (Stream) stream = { 0 };
 
     stream_read (&stream, value);
-    hypha_table_add (table, g_strdup (name), g_strdup_printf ("%" G_GUINT64_FORMAT, stream.id),
-                     g_strdup (stream.service), g_strdup (stream.mine ? "this node" : "the peer"),
-                     hypha_ctl_format_bytes (stream.received),
-                     hypha_ctl_format_bytes (stream.sent));
+    hypha_table_add (
+        table, g_strdup (name), g_strdup_printf ("%" G_GUINT64_FORMAT, stream.id),
+        g_strdup (stream.service), g_strdup (stream.mine ? _ ("this node") : _ ("the peer")),
+        hypha_ctl_format_bytes (stream.received), hypha_ctl_format_bytes (stream.sent));
     g_variant_builder_add_parsed (
         all,
         "{'peer': <%s>, 'id': <%t>, 'service': <%s>, 'mine': <%b>, 'received': <%t>, 'sent': <%t>}",
@@ -66,8 +68,8 @@ hypha_verb_streams (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **
   g_auto (GStrv) words = hypha_verb_parse (verb, ctl, NULL, argv, error);
   HyphaClient *client = words ? hypha_ctl_get_client (ctl, error) : NULL;
   g_autoptr (HyphaClientPeer) wanted = NULL;
-  g_autoptr (HyphaTable) table =
-      hypha_table_new ("PEER", ">ID", "SERVICE", "OPENED BY", ">RECEIVED", ">SENT", NULL);
+  g_autoptr (HyphaTable) table = hypha_table_new (
+      _ ("PEER"), _ (">ID"), _ ("SERVICE"), _ ("OPENED BY"), _ (">RECEIVED"), _ (">SENT"), NULL);
   g_autoptr (GVariantBuilder) all = g_variant_builder_new (G_VARIANT_TYPE ("aa{sv}"));
 
   if (client == NULL)

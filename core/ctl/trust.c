@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl/verb.h"
 
+#include <glib/gi18n-lib.h>
+
 /* Whoever meant a whole id has lost a part of it. */
 static void
 tell_length (GError **error)
@@ -10,7 +12,7 @@ tell_length (GError **error)
   if (!g_error_matches (*error, HYPHA_ERROR, HYPHA_ERROR_NO_SUCH_PEER))
     return;
   unknown = g_steal_pointer (error);
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_NO_SUCH_PEER, "%s; a whole id has %d characters",
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_NO_SUCH_PEER, _ ("%s; a whole id has %d characters"),
                unknown->message, HYPHA_NODE_ID_CHARS);
 }
 
@@ -36,10 +38,10 @@ complete_id (HyphaCtl *ctl, const char *text, GError **error)
   id = hypha_peer_dup_id (HYPHA_PEER (peer));
   if (g_str_has_prefix (id, text))
     return g_steal_pointer (&id);
-  g_set_error (
-      error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ID,
-      "'%s' is a name: trust goes to an id, or to the beginning of one that hyphactl peers shows",
-      text);
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ID,
+               _ ("'%s' is a name: trust goes to an id, or to the beginning of one that hyphactl "
+                  "peers shows"),
+               text);
   return NULL;
 }
 

@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl/verb.h"
 
+#include <glib/gi18n-lib.h>
+
 const HyphaVerb hypha_verbs[] = {
-  { "status", "", "Show the node and how it is", hypha_verb_status },
-  { "id", "", "Show the node's id, for others to trust", hypha_verb_id },
-  { "transports", "", "List what links can be made of", hypha_verb_transports },
-  { "plugins", "", "List the plug-ins found, and why one is not used", hypha_verb_plugins },
-  { "peers", "", "List the other nodes", hypha_verb_peers },
-  { "trust", "ID NAME", "Let a node in, under a name", hypha_verb_trust },
-  { "forget", "PEER", "Take the trust back, and end its links", hypha_verb_forget },
-  { "links", "[PEER]", "List links", hypha_verb_links },
-  { "connect", "ENDPOINT", "Dial, and wait until the link is up", hypha_verb_connect },
-  { "disconnect", "PEER", "End the session with a peer", hypha_verb_disconnect },
-  { "explain", "PEER", "Show every way to a peer, its cost, and why one is taken",
+  { "status", "", N_ ("Show the node and how it is"), hypha_verb_status },
+  { "id", "", N_ ("Show the node's id, for others to trust"), hypha_verb_id },
+  { "transports", "", N_ ("List what links can be made of"), hypha_verb_transports },
+  { "plugins", "", N_ ("List the plug-ins found, and why one is not used"), hypha_verb_plugins },
+  { "peers", "", N_ ("List the other nodes"), hypha_verb_peers },
+  { "trust", "ID NAME", N_ ("Let a node in, under a name"), hypha_verb_trust },
+  { "forget", "PEER", N_ ("Take the trust back, and end its links"), hypha_verb_forget },
+  { "links", "[PEER]", N_ ("List links"), hypha_verb_links },
+  { "connect", "ENDPOINT", N_ ("Dial, and wait until the link is up"), hypha_verb_connect },
+  { "disconnect", "PEER", N_ ("End the session with a peer"), hypha_verb_disconnect },
+  { "explain", "PEER", N_ ("Show every way to a peer, its cost, and why one is taken"),
     hypha_verb_explain },
-  { "monitor", "", "Print what happens, as it happens", hypha_verb_monitor },
-  { "ping", "PEER", "Time a peer's answers", hypha_verb_ping },
-  { "streams", "[PEER]", "List open streams", hypha_verb_streams },
-  { "open", "PEER SERVICE", "Join standard input and output to a service", hypha_verb_open },
+  { "monitor", "", N_ ("Print what happens, as it happens"), hypha_verb_monitor },
+  { "ping", "PEER", N_ ("Time a peer's answers"), hypha_verb_ping },
+  { "streams", "[PEER]", N_ ("List open streams"), hypha_verb_streams },
+  { "open", "PEER SERVICE", N_ ("Join standard input and output to a service"), hypha_verb_open },
   { NULL, NULL, NULL, NULL },
 };
 
@@ -47,17 +49,17 @@ check_words (const HyphaVerb *verb, char **words, GError **error)
   for (guint i = n; i < n_wanted; i++) {
     if (*wanted[i] == '[')
       continue;
-    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "%s is missing", wanted[i]);
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("%s is missing"), wanted[i]);
     return FALSE;
   }
   if (n > n_wanted) {
-    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "there is no place for '%s'",
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("there is no place for '%s'"),
                  words[n_wanted]);
     return FALSE;
   }
   for (guint i = 0; i < n; i++) {
     if (*words[i] == '\0') {
-      g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "%s is empty", wanted[i]);
+      g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("%s is empty"), wanted[i]);
       return FALSE;
     }
   }
@@ -86,7 +88,7 @@ hypha_verb_parse (const HyphaVerb *verb, HyphaCtl *ctl, const GOptionEntry *opti
   g_auto (GStrv) words = NULL;
   g_autofree char *usage = g_strdup_printf ("%s %s", verb->name, verb->arguments);
   const GOptionEntry common[] = {
-    { "json", 0, 0, G_OPTION_ARG_NONE, &ctl->json, "Print JSON", NULL },
+    { "json", 0, 0, G_OPTION_ARG_NONE, &ctl->json, N_ ("Print JSON"), NULL },
     HYPHA_BUS_OPTIONS (&ctl->bus),
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
@@ -96,10 +98,10 @@ hypha_verb_parse (const HyphaVerb *verb, HyphaCtl *ctl, const GOptionEntry *opti
   };
 
   context = g_option_context_new (usage);
-  g_option_context_set_summary (context, verb->summary);
+  g_option_context_set_summary (context, _ (verb->summary));
   if (options)
-    g_option_context_add_main_entries (context, options, NULL);
-  g_option_context_add_main_entries (context, common, NULL);
+    g_option_context_add_main_entries (context, options, GETTEXT_PACKAGE);
+  g_option_context_add_main_entries (context, common, GETTEXT_PACKAGE);
   g_option_context_add_main_entries (context, rest, NULL);
   g_strv_builder_add (builder, "hyphactl");
   g_strv_builder_addv (builder, (const char **) argv);
@@ -126,7 +128,7 @@ hypha_verb_check_range (const char *option, int value, int min, int max, GError 
 {
   if (value >= min && value <= max)
     return TRUE;
-  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s %d: it is from %d to %d",
+  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, _ ("%s %d: it is from %d to %d"),
                option, value, min, max);
   return FALSE;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/authority.h"
 
+#include <glib/gi18n-lib.h>
 #include <unistd.h>
 
 #include "dbus/errors.h"
@@ -80,11 +81,11 @@ decide (const Call *call, const guint32 *uid, const GError *why)
   if (uid)
     g_set_error (
         &error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED,
-        "user %u may not call %s here: only root and the user that hyphad runs as (%u) may", *uid,
-        method, geteuid ());
+        _ ("user %u may not call %s here: only root and the user that hyphad runs as (%u) may"),
+        *uid, method, geteuid ());
   else
     g_set_error (&error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED,
-                 "the bus does not say who calls %s: %s", method, why->message);
+                 _ ("the bus does not say who calls %s: %s"), method, why->message);
   hypha_dbus_return_error (call->invocation, error);
 }
 

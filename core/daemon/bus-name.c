@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/bus-name.h"
 
+#include <glib/gi18n-lib.h>
+
 #include "dbus/paths.h"
 
 #define TIMEOUT_MS 10000
@@ -27,13 +29,13 @@ describe_holder (GDBusConnection *connection)
   guint32 pid;
 
   if (reply == NULL)
-    return g_strdup ("another process");
+    return g_strdup (_ ("another process"));
   g_variant_get (reply, "(u)", &pid);
   path = g_strdup_printf ("/proc/%u/comm", pid);
   if (!g_file_get_contents (path, &command, NULL, NULL))
-    return g_strdup_printf ("process %u", pid);
+    return g_strdup_printf (_ ("process %u"), pid);
   shown = g_strescape (g_strchomp (command), NULL);
-  return g_strdup_printf ("process %u (%s)", pid, shown);
+  return g_strdup_printf (_ ("process %u (%s)"), pid, shown);
 }
 
 static void
@@ -42,9 +44,9 @@ set_held (GDBusConnection *connection, GError **error)
   g_autofree char *holder = describe_holder (connection);
 
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
-               "the bus name " HYPHA_DBUS_NAME
-               " is held by %s: there is one hyphad on a bus; stop that one, or "
-               "choose another bus with --system, --user or --address",
+               _ ("the bus name org.hypha.Node1 is held by %s: there is one hyphad on a bus; stop "
+                  "that one, or "
+                  "choose another bus with --system, --user or --address"),
                holder);
 }
 
@@ -90,7 +92,7 @@ hypha_bus_name_take (GDBusConnection *connection, GError **error)
   guint32 answer;
 
   if (reply == NULL) {
-    g_prefix_error (error, "the bus does not give the name " HYPHA_DBUS_NAME ": ");
+    g_prefix_error (error, _ ("the bus does not give the name org.hypha.Node1: "));
     return FALSE;
   }
   g_variant_get (reply, "(u)", &answer);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/call-options.h"
 
+#include <glib/gi18n-lib.h>
+
 static const HyphaCallOption *
 find (const HyphaCallOption *known, const char *name)
 {
@@ -30,11 +32,11 @@ refuse (const HyphaCallOption *option, const HyphaCallOption *known, const char 
 
   if (option)
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-                 "the option '%s' is of the type %s, not %s", shown, option->type,
+                 _ ("the option '%s' is of the type %s, not %s"), shown, option->type,
                  g_variant_get_type_string (value));
   else
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-                 "there is no option '%s' here, only: %s", shown, names);
+                 _ ("there is no option '%s' here, only: %s"), shown, names);
 }
 
 /**

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/command-line.h"
 
+#include <glib/gi18n-lib.h>
+
 #define SYSTEM_IDENTITY "/var/lib/hypha/identity.pem"
 
 /* For people who know them from Mycelium, where transports are fixed. */
@@ -31,8 +33,8 @@ check_port (const char *option, int port, GError **error)
 {
   if (port == NO_PORT || (port >= 0 && port <= G_MAXUINT16))
     return TRUE;
-  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s %d: a port is 0 to %d", option,
-               port, G_MAXUINT16);
+  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, _ ("%s %d: a port is 0 to %d"),
+               option, port, G_MAXUINT16);
   return FALSE;
 }
 
@@ -41,7 +43,8 @@ check_not_empty (const char *option, const char *word, GError **error)
 {
   if (word == NULL || *word != '\0')
     return TRUE;
-  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "what follows %s is empty", option);
+  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, _ ("what follows %s is empty"),
+               option);
   return FALSE;
 }
 
@@ -85,7 +88,8 @@ name_what_is_no_text (char **argv, GError **error)
     shown = g_strescape (*word, NULL);
     g_clear_error (error);
     g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                 "the argument '%s' is not %s, the character set of this locale", shown, charset);
+                 _ ("the argument '%s' is not %s, the character set of this locale"), shown,
+                 charset);
     return;
   }
 }
@@ -114,7 +118,7 @@ take (HyphaCommandLine *self, const Raw *raw, GError **error)
 
   if (raw->rest && raw->peers == NULL) {
     g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
-                 "hyphad takes no argument '%s'; endpoints follow --listen, --peer or --peers",
+                 _ ("hyphad takes no argument '%s'; endpoints follow --listen, --peer or --peers"),
                  raw->rest[0]);
     return FALSE;
   }
@@ -149,23 +153,23 @@ hypha_command_line_parse (HyphaCommandLine *self, int *argc, char ***argv, GErro
   g_auto (Raw) raw = { .tcp_port = NO_PORT, .vsock_port = NO_PORT };
   const GOptionEntry entries[] = {
     { "config", 'c', 0, G_OPTION_ARG_FILENAME, &self->config,
-      "Take the settings from the key file FILE, not from GSettings", "FILE" },
+      N_ ("Take the settings from the key file FILE, not from GSettings"), "FILE" },
     { "listen", 'l', 0, G_OPTION_ARG_STRING_ARRAY, &raw.listen,
-      "Listen on ENDPOINT, too; may be repeated", "ENDPOINT" },
-    { "peer", 'p', 0, G_OPTION_ARG_STRING_ARRAY, &raw.peer, "Dial ENDPOINT, too; may be repeated",
-      "ENDPOINT" },
+      N_ ("Listen on ENDPOINT, too; may be repeated"), "ENDPOINT" },
+    { "peer", 'p', 0, G_OPTION_ARG_STRING_ARRAY, &raw.peer,
+      N_ ("Dial ENDPOINT, too; may be repeated"), "ENDPOINT" },
     { "identity", 'i', 0, G_OPTION_ARG_FILENAME, &self->identity,
-      "The private key; made if it is not there", "FILE" },
+      N_ ("The private key; made if it is not there"), "FILE" },
     { "print-config", 0, 0, G_OPTION_ARG_NONE, &self->print_config,
-      "Check the settings, print them as a key file, and end", NULL },
+      N_ ("Check the settings, print them as a key file, and end"), NULL },
     { "tcp-listen-port", 0, 0, G_OPTION_ARG_INT, &raw.tcp_port,
-      "The same as --listen " TCP_LISTEN "PORT", "PORT" },
+      N_ ("The same as --listen tcp://[::]:PORT"), "PORT" },
     { "vsock-listen-port", 0, 0, G_OPTION_ARG_INT, &raw.vsock_port,
-      "The same as --listen " VSOCK_LISTEN "PORT", "PORT" },
-    { "peers", 0, 0, G_OPTION_ARG_STRING_ARRAY, &raw.peers, "The same as --peer for each of them",
-      "ENDPOINT..." },
+      N_ ("The same as --listen vsock://any:PORT"), "PORT" },
+    { "peers", 0, 0, G_OPTION_ARG_STRING_ARRAY, &raw.peers,
+      N_ ("The same as --peer for each of them"), "ENDPOINT..." },
     HYPHA_BUS_OPTIONS (&self->bus),
-    { "version", 0, 0, G_OPTION_ARG_NONE, &self->version, "Print the version, and end", NULL },
+    { "version", 0, 0, G_OPTION_ARG_NONE, &self->version, N_ ("Print the version, and end"), NULL },
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &raw.rest, NULL, NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
@@ -173,8 +177,8 @@ hypha_command_line_parse (HyphaCommandLine *self, int *argc, char ***argv, GErro
   g_autoptr (GError) local_error = NULL;
 
   g_option_context_set_summary (context,
-                                "Keeps the links of this node and serves org.hypha.Node1.");
-  g_option_context_add_main_entries (context, entries, NULL);
+                                _ ("Keeps the links of this node and serves org.hypha.Node1."));
+  g_option_context_add_main_entries (context, entries, GETTEXT_PACKAGE);
   if (!g_option_context_parse (context, argc, argv, &local_error)) {
     name_what_is_no_text (*argv, &local_error);
     g_propagate_error (error, g_steal_pointer (&local_error));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/config-file.h"
 
+#include <glib/gi18n-lib.h>
 #include <string.h>
 #include <hypha.h>
 
@@ -89,7 +90,7 @@ check_value (HyphaConfigFile *self, guint line, const char *key, const char *tex
   if (value == NULL) {
     g_autofree char *name = g_variant_type_dup_string (type);
 
-    add_fault (self, line, key, text, "it is not of the type %s: %s", name, error->message);
+    add_fault (self, line, key, text, _ ("it is not of the type %s: %s"), name, error->message);
     return NULL;
   }
   if (!g_settings_schema_key_range_check (schema_key, value)) {
@@ -99,7 +100,7 @@ check_value (HyphaConfigFile *self, guint line, const char *key, const char *tex
 
     g_variant_get (range, "(&sv)", NULL, &limits);
     printed = g_variant_print (limits, FALSE);
-    add_fault (self, line, key, text, "it is not within %s", printed);
+    add_fault (self, line, key, text, _ ("it is not within %s"), printed);
     return NULL;
   }
   return g_steal_pointer (&value);
@@ -112,12 +113,12 @@ read_pair (HyphaConfigFile *self, guint line, const char *key, const char *text)
   const Entry *earlier;
 
   if (!g_settings_schema_has_key (self->schema, key)) {
-    add_fault (self, line, key, text, "there is no such key");
+    add_fault (self, line, key, text, _ ("there is no such key"));
     return;
   }
   earlier = g_hash_table_lookup (self->entries, key);
   if (earlier) {
-    add_fault (self, line, key, text, "the key is on line %u already", earlier->line);
+    add_fault (self, line, key, text, _ ("the key is on line %u already"), earlier->line);
     return;
   }
   entry = g_new0 (Entry, 1);
@@ -140,12 +141,12 @@ read_line (HyphaConfigFile *self, guint line, char *text)
     self->in_group = text[length - 1] == ']' && length == strlen (self->group) + 2 &&
                      strncmp (text + 1, self->group, length - 2) == 0;
     if (!self->in_group)
-      add_fault (self, line, NULL, text, "the only group is [%s]", self->group);
+      add_fault (self, line, NULL, text, _ ("the only group is [%s]"), self->group);
     return;
   }
   equals = strchr (text, '=');
   if (equals == NULL || equals == text) {
-    add_fault (self, line, NULL, text, "it is not of the form KEY=VALUE");
+    add_fault (self, line, NULL, text, _ ("it is not of the form KEY=VALUE"));
     return;
   }
   *equals = '\0';
@@ -153,7 +154,7 @@ read_line (HyphaConfigFile *self, guint line, char *text)
   if (self->in_group)
     read_pair (self, line, text, g_strchug (equals + 1));
   else
-    add_fault (self, line, text, g_strchug (equals + 1), "it is not in the group [%s]",
+    add_fault (self, line, text, g_strchug (equals + 1), _ ("it is not in the group [%s]"),
                self->group);
 }
 
@@ -185,7 +186,7 @@ hypha_config_file_parse (const char *text, gsize length, const char *group, GSet
 
     for (const char *c = text; c < end; c++)
       line += *c == '\n';
-    add_fault (self, line, NULL, "", "it is not UTF-8");
+    add_fault (self, line, NULL, "", _ ("it is not UTF-8"));
     self->unreadable = TRUE;
     length = 0;
   }
@@ -219,7 +220,7 @@ hypha_config_file_load (const char *path, const char *group, GSettingsSchema *sc
     return NULL;
   if (length > MAX_SIZE) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 "%s is larger than %d bytes: it is not a key file of hyphad", path, MAX_SIZE);
+                 _ ("%s is larger than %d bytes: it is not a key file of hyphad"), path, MAX_SIZE);
     return NULL;
   }
   return hypha_config_file_parse (text, length, group, schema);
@@ -317,8 +318,8 @@ hypha_config_file_fault_describe (const HyphaConfigFileFault *fault, const char 
     more = "...";
   }
   if (key == NULL)
-    return g_strdup_printf ("%s, line %u: %s%s: %s", path, fault->line, escaped, more,
+    return g_strdup_printf (_ ("%s, line %u: %s%s: %s"), path, fault->line, escaped, more,
                             fault->reason);
-  return g_strdup_printf ("%s, line %u: %s = %s%s: %s", path, fault->line, key, escaped, more,
+  return g_strdup_printf (_ ("%s, line %u: %s = %s%s: %s"), path, fault->line, key, escaped, more,
                           fault->reason);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <glib/gi18n-lib.h>
 #include <glib-unix.h>
 #include <locale.h>
 #include <signal.h>
@@ -168,7 +169,7 @@ fail (int status, const GError *error)
 {
   g_printerr ("hyphad: %s\n", error->message);
   if (status == EXIT_USAGE)
-    g_printerr ("hyphad --help shows what it takes.\n");
+    g_printerr (_ ("hyphad --help shows what it takes.\n"));
   return status;
 }
 

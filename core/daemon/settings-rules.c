@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/settings-private.h"
 
+#include <glib/gi18n-lib.h>
+#include <inttypes.h>
+
 /* What each key does. */
 
 /* Every stream is promised this much of the session's window, and both sides open streams. */
@@ -32,14 +35,14 @@ apply_limits (HyphaSettings *self, GVariant *value, GError **error)
   if (limits.link_timeout < limits.ping_interval) {
     g_set_error (
         error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-        "link-timeout (%u ms) is below ping-interval (%u ms): every link would be closed before "
-        "its first answer",
+        _ ("link-timeout (%u ms) is below ping-interval (%u ms): every link would be closed before "
+           "its first answer"),
         limits.link_timeout, limits.ping_interval);
     return FALSE;
   }
   if (limits.session_window < (guint64) limits.max_streams * WINDOW_PER_STREAM) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 "session-window (%" G_GUINT64_FORMAT ") is below max-streams (%u) times %d",
+                 _ ("session-window (%" PRIu64 ") is below max-streams (%u) times %d"),
                  limits.session_window, limits.max_streams, WINDOW_PER_STREAM);
     return FALSE;
   }

@@ -3,6 +3,7 @@
 
 /* The key file back-end is public, but its header wants to be asked. */
 #define G_SETTINGS_ENABLE_BACKEND
+#include <glib/gi18n-lib.h>
 #include <gio/gsettingsbackend.h>
 
 /* The back-end would write a warning, not an error, and it holds a copy of the file that may be
@@ -21,8 +22,8 @@ write_key_file (HyphaSettings *self, const char *key, GVariant *value, GError **
       !g_error_matches (local_error, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
     g_set_error (
         error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-        "%s cannot be saved to %s before that file is mended, and holds until hyphad ends: %s", key,
-        self->path, local_error->message);
+        _ ("%s cannot be saved to %s before that file is mended, and holds until hyphad ends: %s"),
+        key, self->path, local_error->message);
     return FALSE;
   }
   backend = g_keyfile_settings_backend_new (self->path, "/", NULL);
@@ -33,8 +34,8 @@ write_key_file (HyphaSettings *self, const char *key, GVariant *value, GError **
   written = after ? hypha_config_file_lookup (after, key) : NULL;
   if (written == NULL || !g_variant_equal (written, value)) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 "%s cannot be saved to %s and holds until hyphad ends: make the file and its "
-                 "folder writable for this user",
+                 _ ("%s cannot be saved to %s and holds until hyphad ends: make the file and its "
+                    "folder writable for this user"),
                  key, self->path);
     return FALSE;
   }
@@ -53,7 +54,7 @@ save (HyphaSettings *self, const char *key, GVariant *value, GError **error)
   if (!g_settings_set_value (self->gsettings, key, owned)) {
     g_set_error (
         error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-        "%s cannot be saved and holds until hyphad ends: the administrator has locked the key",
+        _ ("%s cannot be saved and holds until hyphad ends: the administrator has locked the key"),
         key);
     return FALSE;
   }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/settings-private.h"
 
+#include <glib/gi18n-lib.h>
+
 #define SCHEMA "org.hypha.node"
 
 G_DEFINE_FINAL_TYPE (HyphaSettings, hypha_settings, G_TYPE_OBJECT)
@@ -223,8 +225,8 @@ open_key_file (HyphaSettings *self, gboolean must_exist, GError **error)
     g_autofree char *quoted = g_shell_quote (self->path);
 
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 "there is no key file %s: hyphad --print-config > %s makes one, and without "
-                 "--config hyphad takes its usual settings",
+                 _ ("there is no key file %s: hyphad --print-config > %s makes one, and without "
+                    "--config hyphad takes its usual settings"),
                  self->path, quoted);
     return FALSE;
   }
@@ -264,21 +266,22 @@ find_schema (HyphaSettings *self, GError **error)
   if (self->schema == NULL) {
     const char *folder = g_getenv ("GSETTINGS_SCHEMA_DIR");
 
-    g_set_error (
-        error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-        "the settings schema " SCHEMA " is not installed: it was sought in %s%sglib-2.0/schemas "
-        "below each of $XDG_DATA_DIRS; install it and run glib-compile-schemas there, or name its "
-        "folder in GSETTINGS_SCHEMA_DIR",
-        folder ? folder : "", folder ? " and " : "");
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                 _ ("the settings schema org.hypha.node is not installed: it was sought in "
+                    "%s%sglib-2.0/schemas "
+                    "below each of $XDG_DATA_DIRS; install it and run "
+                    "glib-compile-schemas there, or name its "
+                    "folder in GSETTINGS_SCHEMA_DIR"),
+                 folder ? folder : "", folder ? _ (" and ") : "");
     return FALSE;
   }
   for (const HyphaSettingsRule *rule = hypha_settings_rules; rule->keys[0]; rule++) {
     for (guint i = 0; i < HYPHA_SETTINGS_MAX_KEYS && rule->keys[i]; i++) {
       if (!g_settings_schema_has_key (self->schema, rule->keys[i])) {
         g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                     "the settings schema " SCHEMA
-                     " that is installed has no key %s: it is of another "
-                     "version of Hypha; install the one that belongs to this hyphad",
+                     _ ("the settings schema org.hypha.node that is installed has no key %s: it is "
+                        "of another "
+                        "version of Hypha; install the one that belongs to this hyphad"),
                      rule->keys[i]);
         return FALSE;
       }

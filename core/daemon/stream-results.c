@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/stream-results.h"
 
+#include <glib/gi18n-lib.h>
+#include <inttypes.h>
+
 #include "dbus/errors.h"
 
 /* Clients that open streams and never ask: the oldest results are forgotten first. */
@@ -157,13 +160,13 @@ hypha_stream_results_ask (HyphaStreamResults *self, GDBusMethodInvocation *invoc
   if (entry == NULL ||
       !g_str_equal (entry->owner, g_dbus_method_invocation_get_sender (invocation))) {
     g_set_error (&error, HYPHA_ERROR, HYPHA_ERROR_GONE,
-                 "there is no result of a stream %" G_GUINT64_FORMAT
-                 " for this caller: it did not open the stream, or has been told already",
+                 _ ("there is no result of a stream %" PRIu64
+                    " for this caller: it did not open the stream, or has been told already"),
                  id);
     hypha_dbus_return_error (invocation, error);
   } else if (entry->waiting) {
     g_set_error (&error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
-                 "the result of stream %" G_GUINT64_FORMAT " is being waited for already", id);
+                 _ ("the result of stream %" PRIu64 " is being waited for already"), id);
     hypha_dbus_return_error (invocation, error);
   } else if (entry->error) {
     answer (entry, invocation);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "dbus/bus.h"
 
+#include <glib/gi18n-lib.h>
 #include <unistd.h>
 
 /**
@@ -15,7 +16,7 @@ hypha_bus_check (const HyphaBus *self, GError **error)
 {
   if ((self->system ? 1 : 0) + (self->user ? 1 : 0) + (self->address ? 1 : 0) > 1) {
     g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
-                 "--system, --user and --address exclude one another: give one of them");
+                 _ ("--system, --user and --address exclude one another: give one of them"));
     return FALSE;
   }
   return TRUE;
@@ -44,7 +45,7 @@ hypha_bus_describe (const HyphaBus *self)
 {
   if (self->address)
     return self->address;
-  return hypha_bus_is_system (self) ? "the system bus" : "the session bus";
+  return hypha_bus_is_system (self) ? _ ("the system bus") : _ ("the session bus");
 }
 
 /**
@@ -79,9 +80,10 @@ hypha_bus_connect (const HyphaBus *self, GCancellable *cancellable, GError **err
     if (g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
       g_propagate_error (error, g_steal_pointer (&local_error));
     else
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-                   "cannot reach %s: %s; choose another with --system, --user or --address ADDRESS",
-                   hypha_bus_describe (self), local_error->message);
+      g_set_error (
+          error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+          _ ("cannot reach %s: %s; choose another with --system, --user or --address ADDRESS"),
+          hypha_bus_describe (self), local_error->message);
     return NULL;
   }
   g_dbus_connection_set_exit_on_close (connection, FALSE);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <glib/gi18n-lib.h>
 #include <hypha.h>
 
 G_BEGIN_DECLS
@@ -14,11 +15,12 @@ typedef struct {
 } HyphaBus;
 
 /* For a table of GOptionEntry. */
-#define HYPHA_BUS_OPTIONS(bus)                                                                 \
-  { "system", 0, 0, G_OPTION_ARG_NONE, &(bus)->system, "Use the system bus", NULL },           \
-      { "user", 0, 0, G_OPTION_ARG_NONE, &(bus)->user, "Use the session bus", NULL },          \
-  {                                                                                            \
-    "address", 0, 0, G_OPTION_ARG_STRING, &(bus)->address, "Use the bus at ADDRESS", "ADDRESS" \
+#define HYPHA_BUS_OPTIONS(bus)                                                             \
+  { "system", 0, 0, G_OPTION_ARG_NONE, &(bus)->system, N_ ("Use the system bus"), NULL },  \
+      { "user", 0, 0, G_OPTION_ARG_NONE, &(bus)->user, N_ ("Use the session bus"), NULL }, \
+  {                                                                                        \
+    "address", 0, 0, G_OPTION_ARG_STRING, &(bus)->address, N_ ("Use the bus at ADDRESS"),  \
+        N_ ("ADDRESS")                                                                     \
   }
 
 gboolean hypha_bus_check (const HyphaBus *self, GError **error);

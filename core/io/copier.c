@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "io/copier.h"
 
+#include <glib/gi18n-lib.h>
+#include <inttypes.h>
 #include <errno.h>
 #include <hypha.h>
 #include <string.h>
@@ -63,10 +65,9 @@ finish (HyphaCopier *self, const GError *error)
 static void
 fail (HyphaCopier *self, const char *what, int number)
 {
-  g_autoptr (GError) error =
-      g_error_new (HYPHA_ERROR, HYPHA_ERROR_RESET,
-                   "Copying stopped after %" G_GUINT64_FORMAT " bytes, while %s: %s", self->bytes,
-                   what, g_strerror (number));
+  g_autoptr (GError) error = g_error_new (
+      HYPHA_ERROR, HYPHA_ERROR_RESET, _ ("Copying stopped after %" PRIu64 " bytes, while %s: %s"),
+      self->bytes, what, g_strerror (number));
 
   finish (self, error);
 }
@@ -134,7 +135,7 @@ pump (HyphaCopier *self)
   guint8 *buffer = hypha_worker_scratch (self->worker, &size);
 
   if (self->held != NULL && !write_held (self)) {
-    fail (self, "writing", errno);
+    fail (self, _ ("writing"), errno);
     return;
   }
   for (guint round = 0; self->held == NULL && round < ROUNDS; round++) {
@@ -144,7 +145,7 @@ pump (HyphaCopier *self)
     if (n < 0 && would_block (errno))
       break;
     if (n < 0) {
-      fail (self, "reading", errno);
+      fail (self, _ ("reading"), errno);
       return;
     }
     if (n == 0) {
@@ -152,7 +153,7 @@ pump (HyphaCopier *self)
       return;
     }
     if (!write_some (self, buffer, (gsize) n, &written)) {
-      fail (self, "writing", errno);
+      fail (self, _ ("writing"), errno);
       return;
     }
     if (written < (gsize) n) {
@@ -194,7 +195,7 @@ to_ready (HyphaWatch *watch, guint32 events)
     socklen_t length = sizeof number;
 
     getsockopt (self->to_fd, SOL_SOCKET, SO_ERROR, &number, &length);
-    fail (self, "writing", number != 0 ? number : EPIPE);
+    fail (self, _ ("writing"), number != 0 ? number : EPIPE);
     return;
   }
   if (self->from.worker == NULL && !watch_from (self, from_ready, &error)) {

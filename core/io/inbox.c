@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "io/inbox.h"
 
+#include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <hypha.h>
 #include <sys/eventfd.h>
@@ -19,7 +20,7 @@ hypha_inbox_init (HyphaInbox *self, GError **error)
   if (self->fd < 0) {
     int saved = errno;
 
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, "Cannot make an eventfd: %s",
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("Cannot make an eventfd: %s"),
                  g_strerror (saved));
     return FALSE;
   }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "io/worker.h"
 
+#include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <hypha.h>
 #include <signal.h>
@@ -170,7 +171,7 @@ hypha_watch_start (HyphaWatch *watch, HyphaWorker *worker, int fd, guint32 event
   if (epoll_ctl (worker->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
     int saved = errno;
 
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, "Cannot watch descriptor %d: %s", fd,
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("Cannot watch descriptor %d: %s"), fd,
                  g_strerror (saved));
     return FALSE;
   }
@@ -320,16 +321,16 @@ worker_open (HyphaWorker *self, GError **error)
   if (self->epoll < 0 || epoll_ctl (self->epoll, EPOLL_CTL_ADD, self->inbox.fd, &event) < 0) {
     int saved = errno;
 
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, "Cannot set up epoll for worker %s: %s",
-                 self->name, g_strerror (saved));
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
+                 _ ("Cannot set up epoll for worker %s: %s"), self->name, g_strerror (saved));
     return FALSE;
   }
   block_signals (&before);
   failed = pthread_create (&self->thread, NULL, worker_main, self);
   pthread_sigmask (SIG_SETMASK, &before, NULL);
   if (failed != 0) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, "Cannot start the thread of worker %s: %s",
-                 self->name, g_strerror (failed));
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
+                 _ ("Cannot start the thread of worker %s: %s"), self->name, g_strerror (failed));
     return FALSE;
   }
   return TRUE;

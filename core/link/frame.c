@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "link/frame.h"
+
+#include <glib/gi18n-lib.h>
 #include "link/wire.h"
 
 #define RESUME_HEAD 8
@@ -58,11 +60,11 @@ static gboolean
 check_resume_length (guint flags, gsize length, GError **error)
 {
   if (flags & HYPHA_FRAME_ASK)
-    return length == 0 || refuse (error, "The peer sent a RESUME that asks and has a body");
+    return length == 0 || refuse (error, _ ("The peer sent a RESUME that asks and has a body"));
   if (length < RESUME_HEAD || (length - RESUME_HEAD) % RESUME_ENTRY != 0)
     return refuse (error,
-                   "The peer sent a RESUME of %" G_GSIZE_FORMAT " bytes, which is no "
-                   "whole number of entries",
+                   _ ("The peer sent a RESUME of %zu bytes, which is no "
+                      "whole number of entries"),
                    length);
   return TRUE;
 }
@@ -76,35 +78,37 @@ check_header (guint type, guint flags, guint reserved, guint32 stream, gsize len
   gsize fixed;
 
   if (type == 0 || type >= G_N_ELEMENTS (layouts))
-    return refuse (error, "The peer sent a frame of the unknown type %u", type);
+    return refuse (error, _ ("The peer sent a frame of the unknown type %u"), type);
   layout = &layouts[type];
   fixed = fixed_size (layout);
   if (flags & ~(guint) layout->flags)
-    return refuse (error, "The peer sent a frame %s with the unknown flags 0x%02x", layout->name,
-                   flags & ~(guint) layout->flags);
+    return refuse (error, _ ("The peer sent a frame %s with the unknown flags 0x%02x"),
+                   layout->name, flags & ~(guint) layout->flags);
   if (reserved != 0)
-    return refuse (error, "The peer sent a frame %s whose reserved bits are 0x%04x instead of 0",
+    return refuse (error,
+                   _ ("The peer sent a frame %s whose reserved bits are 0x%04x instead of 0"),
                    layout->name, reserved);
   if (!layout->of_stream && stream != 0)
-    return refuse (error, "The peer sent a frame %s for stream %u, but it is for the whole link",
+    return refuse (error,
+                   _ ("The peer sent a frame %s for stream %u, but it is for the whole link"),
                    layout->name, stream);
   if (layout->of_stream && stream == NO_STREAM)
-    return refuse (error, "The peer sent a frame %s for stream %u, which cannot be", layout->name,
-                   stream);
+    return refuse (error, _ ("The peer sent a frame %s for stream %u, which cannot be"),
+                   layout->name, stream);
   if (length < fixed + layout->payload_min || length > fixed + layout->payload_max)
     return refuse (error,
-                   "The peer sent a frame %s of %" G_GSIZE_FORMAT " bytes; it has %" G_GSIZE_FORMAT
-                   " to %" G_GSIZE_FORMAT,
+                   _ ("The peer sent a frame %s of %zu bytes; it has %zu to %"
+                      "zu"),
                    layout->name, length, fixed + layout->payload_min, fixed + layout->payload_max);
 
   switch (type) {
   case HYPHA_FRAME_DATA:
     if (length == fixed && !(flags & HYPHA_FRAME_FIN))
-      return refuse (error, "The peer sent a frame DATA with neither bytes nor FIN");
+      return refuse (error, _ ("The peer sent a frame DATA with neither bytes nor FIN"));
     return TRUE;
   case HYPHA_FRAME_ACK:
     if (flags == (HYPHA_FRAME_FIN | HYPHA_FRAME_RESET_TAKEN))
-      return refuse (error, "The peer sent a frame ACK of both FIN and RESET");
+      return refuse (error, _ ("The peer sent a frame ACK of both FIN and RESET"));
     return TRUE;
   case HYPHA_FRAME_RESUME:
     return check_resume_length (flags, length, error);
@@ -121,9 +125,10 @@ check_body (const HyphaFrame *frame, GError **error)
   if (frame->type == HYPHA_FRAME_OPEN)
     wrong = hypha_wire_judge_name (frame->data, frame->length);
   if (wrong != NULL)
-    return refuse (error, "The peer opened a stream to a service whose name %s", wrong);
+    return refuse (error, _ ("The peer opened a stream to a service whose name %s"), wrong);
   if (frame->type == HYPHA_FRAME_DATA && frame->value > G_MAXUINT64 - frame->length)
-    return refuse (error, "The peer sent a frame DATA that goes beyond the last offset there is");
+    return refuse (error,
+                   _ ("The peer sent a frame DATA that goes beyond the last offset there is"));
   return TRUE;
 }
 
@@ -244,19 +249,19 @@ check_resume_entry (const HyphaResumeEntry *entry, const HyphaResume *resume, GE
   const char *wrong = NULL;
 
   if ((gint64) entry->stream > MAX (resume->opened, resume->seen))
-    wrong = "is above the highest id";
+    wrong = _ ("is above the highest id");
   else if (entry->flags & ~(guint) (HYPHA_RESUME_ACCEPTED | ends))
-    wrong = "has unknown flags";
+    wrong = _ ("has unknown flags");
   else if ((entry->flags & ends) == ends)
-    wrong = "took both FIN and RESET";
+    wrong = _ ("took both FIN and RESET");
   else if (!(entry->flags & ends) && entry->final_size != 0)
-    wrong = "has a final size, but no end";
+    wrong = _ ("has a final size, but no end");
   else if ((entry->flags & HYPHA_RESUME_FIN) && entry->next != entry->final_size)
-    wrong = "took FIN, but not all that was before it";
+    wrong = _ ("took FIN, but not all that was before it");
   else if ((entry->flags & HYPHA_RESUME_RESET) && entry->next > entry->final_size)
-    wrong = "took more than its final size";
+    wrong = _ ("took more than its final size");
   return wrong == NULL ||
-         refuse (error, "The peer sent a RESUME whose stream %u %s", entry->stream, wrong);
+         refuse (error, _ ("The peer sent a RESUME whose stream %u %s"), entry->stream, wrong);
 }
 
 /**
@@ -276,7 +281,7 @@ hypha_resume_parse (const HyphaFrame *frame, HyphaResume *resume, GError **error
   gint64 last = -1;
 
   if (frame->flags & HYPHA_FRAME_ASK)
-    return refuse (error, "The peer asked for a RESUME where it had to send one");
+    return refuse (error, _ ("The peer asked for a RESUME where it had to send one"));
   if (!check_resume_length (frame->flags, frame->length, error))
     return FALSE;
 
@@ -290,9 +295,10 @@ hypha_resume_parse (const HyphaFrame *frame, HyphaResume *resume, GError **error
 
     hypha_resume_get (resume, i, &entry);
     if ((gint64) entry.stream <= last)
-      return refuse (error, "The peer sent a RESUME whose stream %u is out of order", entry.stream);
+      return refuse (error, _ ("The peer sent a RESUME whose stream %u is out of order"),
+                     entry.stream);
     if (reserved[0] != 0 || reserved[1] != 0 || reserved[2] != 0)
-      return refuse (error, "The peer sent a RESUME whose stream %u has reserved bits set",
+      return refuse (error, _ ("The peer sent a RESUME whose stream %u has reserved bits set"),
                      entry.stream);
     if (!check_resume_entry (&entry, resume, error))
       return FALSE;

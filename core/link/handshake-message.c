@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "link/handshake-message.h"
+
+#include <glib/gi18n-lib.h>
 #include "link/wire.h"
 
 static const char magic[] = "HYPHA/1"; /* its first byte is not that of a TLS record */
@@ -29,18 +31,18 @@ hypha_message_judge (const guint8 *data, gsize length, guint expected, const cha
   guint type;
   gsize size;
 
-  *why = "something else than a handshake: is there a node of Hypha at all?";
+  *why = _ ("something else than a handshake: is there a node of Hypha at all?");
   if (memcmp (data, magic, MIN (length, MAGIC)) != 0)
     return -1;
   if (length <= MAGIC)
     return 0;
-  *why = "a message of the handshake that does not belong there";
+  *why = _ ("a message of the handshake that does not belong there");
   type = data[MAGIC];
   if (type >= G_N_ELEMENTS (sizes) || !(expected & 1u << type))
     return -1;
   if (length < HYPHA_MESSAGE_HEAD)
     return 0;
-  *why = "a message of the handshake of a wrong length";
+  *why = _ ("a message of the handshake of a wrong length");
   size = hypha_wire_get_u16 (data + MAGIC + 1);
   if (size < sizes[type].fixed || size > (gsize) sizes[type].fixed + sizes[type].more)
     return -1;
@@ -59,7 +61,7 @@ take (Reader *reader, gsize n)
   const guint8 *p = reader->p;
 
   if (reader->wrong == NULL && (gsize) (reader->end - p) < n)
-    reader->wrong = "a message of the handshake that ends too early";
+    reader->wrong = _ ("a message of the handshake that ends too early");
   if (reader->wrong != NULL)
     return NULL;
   reader->p += n;
@@ -105,7 +107,7 @@ take_class (Reader *reader)
   const guint8 *p = take (reader, 1);
 
   if (p != NULL && *p != HYPHA_LINK_PLAIN && *p != HYPHA_LINK_TLS)
-    reader->wrong = "a class of link that does not exist";
+    reader->wrong = _ ("a class of link that does not exist");
   return p != NULL ? *p : 0;
 }
 
@@ -120,10 +122,10 @@ skip_limits (Reader *reader)
   if (p == NULL)
     return;
   if (length > LIMITS_MAX || length % 8 != 0)
-    reader->wrong = "a list of limits of a wrong length";
+    reader->wrong = _ ("a list of limits of a wrong length");
   for (gsize i = 8; i + 8 <= length; i += 8)
     if (hypha_wire_get_u32 (p + i) <= hypha_wire_get_u32 (p + i - 8))
-      reader->wrong = "a list of limits out of order";
+      reader->wrong = _ ("a list of limits out of order");
 }
 
 static void
@@ -140,7 +142,7 @@ take_numbers (Reader *reader, HyphaHandshakeNumbers *numbers)
   if (name == NULL)
     return;
   if (length > HYPHA_NAME_MAX || hypha_wire_judge_name (name, length) != NULL)
-    reader->wrong = "a name that is too long, not UTF-8, or holds control characters";
+    reader->wrong = _ ("a name that is too long, not UTF-8, or holds control characters");
   else
     memcpy (numbers->name, name, length);
 }
@@ -189,7 +191,7 @@ hypha_message_parse (const guint8 *data, gsize length, HyphaMessage *message)
     break;
   }
   if (reader.wrong == NULL && reader.p != reader.end)
-    reader.wrong = "a message of the handshake with bytes too many";
+    reader.wrong = _ ("a message of the handshake with bytes too many");
   return reader.wrong;
 }
 

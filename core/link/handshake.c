@@ -3,6 +3,7 @@
 #include "link/handshake-message.h"
 #include "link/wire.h"
 
+#include <glib/gi18n-lib.h>
 #include <gnutls/crypto.h>
 
 #define VERSION 1
@@ -181,8 +182,8 @@ verify_signed (HyphaHandshake *self, const HyphaNodeId *peer, const char *label)
   if (hypha_node_id_verify (peer, said->data, said->len, signature))
     return TRUE;
   fail (self, HYPHA_ERROR_HANDSHAKE,
-        "The other end's signature is wrong: it is not the node it says, or somebody sits in "
-        "between");
+        _ ("The other end's signature is wrong: it is not the node it says, or somebody sits in "
+           "between"));
   return FALSE;
 }
 
@@ -190,18 +191,20 @@ static const struct {
   HyphaError error;
   const char *why;
 } rejections[] = {
-  [HYPHA_REJECT_NOT_TRUSTED] = { HYPHA_ERROR_NOT_TRUSTED, "not trusted" },
+  [HYPHA_REJECT_NOT_TRUSTED] = { HYPHA_ERROR_NOT_TRUSTED, N_ ("not trusted") },
   [HYPHA_REJECT_TLS_REQUIRED] = { HYPHA_ERROR_TLS_REQUIRED,
-                                  "only TLS is taken on this link, not a plain one" },
-  [HYPHA_REJECT_WRONG_ID] = { HYPHA_ERROR_WRONG_ID, "another node was expected" },
-  [HYPHA_REJECT_ROLLED_BACK] = { HYPHA_ERROR_ROLLED_BACK, "its session went backwards, as after "
-                                                          "the restoring of a snapshot" },
+                                  N_ ("only TLS is taken on this link, not a plain one") },
+  [HYPHA_REJECT_WRONG_ID] = { HYPHA_ERROR_WRONG_ID, N_ ("another node was expected") },
+  [HYPHA_REJECT_ROLLED_BACK] = { HYPHA_ERROR_ROLLED_BACK,
+                                 N_ ("its session went backwards, as after "
+                                     "the restoring of a snapshot") },
   [HYPHA_REJECT_BUSY] = { HYPHA_ERROR_BUSY,
-                          "too many links or handshakes already; try again later" },
-  [HYPHA_REJECT_SELF] = { HYPHA_ERROR_HANDSHAKE, "the endpoint leads to the node that dials it" },
-  [HYPHA_REJECT_VERSION] = { HYPHA_ERROR_NOT_SUPPORTED, "no common version of the protocol" },
-  [HYPHA_REJECT_STALE] = { HYPHA_ERROR_HANDSHAKE,
-                           "its session number has been overtaken by another link; dial again" },
+                          N_ ("too many links or handshakes already; try again later") },
+  [HYPHA_REJECT_SELF] = { HYPHA_ERROR_HANDSHAKE,
+                          N_ ("the endpoint leads to the node that dials it") },
+  [HYPHA_REJECT_VERSION] = { HYPHA_ERROR_NOT_SUPPORTED, N_ ("no common version of the protocol") },
+  [HYPHA_REJECT_STALE] = { HYPHA_ERROR_HANDSHAKE, N_ ("its session number has been overtaken by "
+                                                      "another link; dial again") },
 };
 
 /* This end says no. */
@@ -211,12 +214,14 @@ fail_by_own_verdict (HyphaHandshake *self, HyphaRejectCode code)
   g_autofree char *peer = self->peer_proven ? hypha_node_id_to_string (&self->peer) : NULL;
 
   if (peer == NULL)
-    fail (self, rejections[code].error, "The other end was refused: %s", rejections[code].why);
+    fail (self, rejections[code].error, _ ("The other end was refused: %s"),
+          _ (rejections[code].why));
   else if (code == HYPHA_REJECT_NOT_TRUSTED)
-    fail (self, rejections[code].error, "Node %s was refused: not trusted: hyphactl trust %s NAME",
-          peer, peer);
+    fail (self, rejections[code].error,
+          _ ("Node %s was refused: not trusted: hyphactl trust %s NAME"), peer, peer);
   else
-    fail (self, rejections[code].error, "Node %s was refused: %s", peer, rejections[code].why);
+    fail (self, rejections[code].error, _ ("Node %s was refused: %s"), peer,
+          _ (rejections[code].why));
 }
 
 /* The responder says no, and tells. */
@@ -242,21 +247,23 @@ receive_reject (HyphaHandshake *self, const HyphaMessage *message)
   if (!known || (!self->peer_proven && !(early & 1u << message->code)) ||
       (message->code == HYPHA_REJECT_TLS_REQUIRED && self->mine.link_class == HYPHA_LINK_TLS)) {
     fail (self, HYPHA_ERROR_HANDSHAKE,
-          "The other end refused the link for a reason (%u) that makes no sense", message->code);
+          _ ("The other end refused the link for a reason (%u) that makes no sense"),
+          message->code);
     return;
   }
   self->rejected = (HyphaRejectCode) message->code;
   self->highest = message->highest;
-  peer = self->peer_proven ? hypha_node_id_to_string (&self->peer) : g_strdup ("at the other end");
+  peer =
+      self->peer_proven ? hypha_node_id_to_string (&self->peer) : g_strdup (_ ("at the other end"));
   if (message->code == HYPHA_REJECT_NOT_TRUSTED) {
     own = hypha_node_id_to_string (hypha_identity_get_id (self->mine.identity));
     fail (self, HYPHA_ERROR_NOT_TRUSTED,
-          "Node %s refused the link: this node is not trusted there: hyphactl trust %s NAME, on "
-          "that side",
+          _ ("Node %s refused the link: this node is not trusted there: hyphactl trust %s NAME, on "
+             "that side"),
           peer, own);
   } else {
-    fail (self, rejections[message->code].error, "The node %s refused the link: %s", peer,
-          rejections[message->code].why);
+    fail (self, rejections[message->code].error, _ ("The node %s refused the link: %s"), peer,
+          _ (rejections[message->code].why));
   }
 }
 
@@ -278,8 +285,8 @@ receive_hello (HyphaHandshake *self, const HyphaMessage *hello)
   }
   if (hello->link_class != self->mine.link_class) {
     fail (self, HYPHA_ERROR_HANDSHAKE,
-          "The other end takes this link for %s, but it is %s here: somebody "
-          "sits in between",
+          _ ("The other end takes this link for %s, but it is %s here: somebody "
+             "sits in between"),
           hello->link_class == HYPHA_LINK_TLS ? "TLS" : "plain",
           self->mine.link_class == HYPHA_LINK_TLS ? "TLS" : "plain");
     return;
@@ -312,11 +319,11 @@ receive_reply (HyphaHandshake *self, const HyphaMessage *reply)
   if (reply->version_max != VERSION || (reply->features & ~(guint64) FEATURES) != 0 ||
       reply->link_class != self->mine.link_class) {
     fail (self, HYPHA_ERROR_HANDSHAKE,
-          "The other end chose a version, a feature or a class of link that was not offered");
+          _ ("The other end chose a version, a feature or a class of link that was not offered"));
     return;
   }
   if (!hypha_node_id_is_usable (&reply->id)) {
-    fail (self, HYPHA_ERROR_HANDSHAKE, "The other end shows an id that anybody could sign for");
+    fail (self, HYPHA_ERROR_HANDSHAKE, _ ("The other end shows an id that anybody could sign for"));
     return;
   }
   if (hypha_node_id_equal (&reply->id, own) ||
@@ -335,7 +342,8 @@ receive_reply (HyphaHandshake *self, const HyphaMessage *reply)
     g_autofree char *wanted = hypha_node_id_to_string (&self->wanted);
     g_autofree char *peer = hypha_node_id_to_string (&self->peer);
 
-    fail (self, HYPHA_ERROR_WRONG_ID, "Node %s answered where node %s was expected", peer, wanted);
+    fail (self, HYPHA_ERROR_WRONG_ID, _ ("Node %s answered where node %s was expected"), peer,
+          wanted);
     return;
   }
   set_digits (self, self->mine.nonce, own);
@@ -351,12 +359,12 @@ receive_auth (HyphaHandshake *self, const HyphaMessage *auth)
   hash_commitment (auth->nonce, &auth->id, commitment);
   if (gnutls_memcmp (commitment, self->commitment, sizeof commitment) != 0) {
     fail (self, HYPHA_ERROR_HANDSHAKE,
-          "The other end did not keep to what it had committed itself to: somebody may sit in "
-          "between");
+          _ ("The other end did not keep to what it had committed itself to: somebody may sit in "
+             "between"));
     return;
   }
   if (!hypha_node_id_is_usable (&auth->id)) {
-    fail (self, HYPHA_ERROR_HANDSHAKE, "The other end shows an id that anybody could sign for");
+    fail (self, HYPHA_ERROR_HANDSHAKE, _ ("The other end shows an id that anybody could sign for"));
     return;
   }
   if (hypha_node_id_equal (&auth->id, own)) {
@@ -394,7 +402,7 @@ receive_message (HyphaHandshake *self)
   const char *wrong = hypha_message_parse (self->buffer, self->filled, &message);
 
   if (wrong != NULL) {
-    fail (self, HYPHA_ERROR_HANDSHAKE, "The other end sent %s", wrong);
+    fail (self, HYPHA_ERROR_HANDSHAKE, _ ("The other end sent %s"), wrong);
     return;
   }
   switch (message.type) {
@@ -453,13 +461,14 @@ hypha_handshake_new (gboolean initiator, const HyphaHandshakeParameters *paramet
 
   if (wanted != NULL && !hypha_node_id_is_usable (wanted)) {
     g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ID,
-                         "The wanted node id is no key that a node could have");
+                         _ ("The wanted node id is no key that a node could have"));
     return NULL;
   }
   if (wanted != NULL &&
       hypha_node_id_equal (wanted, hypha_identity_get_id (parameters->identity))) {
-    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ID,
-                         "The wanted node id is this node's own: a node does not talk to itself");
+    g_set_error_literal (
+        error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ID,
+        _ ("The wanted node id is this node's own: a node does not talk to itself"));
     return NULL;
   }
 
@@ -526,7 +535,7 @@ hypha_handshake_receive (HyphaHandshake *self, const guint8 *data, gsize length)
     taken += n;
     size = hypha_message_judge (self->buffer, self->filled, self->expected, &wrong);
     if (size < 0) {
-      fail (self, HYPHA_ERROR_HANDSHAKE, "The other end sent %s", wrong);
+      fail (self, HYPHA_ERROR_HANDSHAKE, _ ("The other end sent %s"), wrong);
     } else if ((gsize) size == self->filled) {
       receive_message (self);
       self->filled = 0;
@@ -599,10 +608,11 @@ hypha_handshake_proceed (HyphaHandshake *self, const HyphaHandshakeNumbers *mine
   if (hypha_wire_judge_name ((const guint8 *) mine->name,
                              strnlen (mine->name, sizeof mine->name)) != NULL ||
       strnlen (mine->name, sizeof mine->name) > HYPHA_NAME_MAX) {
-    fail (self, HYPHA_ERROR_INVALID_SETTING,
-          "This node's name is longer than %d bytes, not UTF-8, or holds control characters: set "
-          "another",
-          HYPHA_NAME_MAX);
+    fail (
+        self, HYPHA_ERROR_INVALID_SETTING,
+        _ ("This node's name is longer than %d bytes, not UTF-8, or holds control characters: set "
+           "another"),
+        HYPHA_NAME_MAX);
     return;
   }
   memcpy (message.nonce, self->mine.nonce, sizeof message.nonce);

@@ -2,6 +2,7 @@
 #include "link/identity.h"
 #include "link/key-file.h"
 
+#include <glib/gi18n-lib.h>
 #include <gnutls/abstract.h>
 #include <gnutls/x509.h>
 #include <stdatomic.h>
@@ -21,7 +22,7 @@ static gboolean
 check (int result, const char *doing, GError **error)
 {
   if (result < 0)
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_IDENTITY, "Cannot %s: %s", doing,
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_IDENTITY, _ ("Cannot %s: %s"), doing,
                  gnutls_strerror (result));
   return result >= 0;
 }
@@ -35,13 +36,14 @@ read_id (gnutls_x509_privkey_t key, HyphaNodeId *id, GError **error)
   gboolean good;
 
   if (!check (gnutls_x509_privkey_export_ecc_raw (key, &curve, &x, NULL, NULL),
-              "tell the public key", error))
+              _ ("tell the public key"), error))
     return FALSE;
   good = curve == GNUTLS_ECC_CURVE_ED25519 && x.size == sizeof id->bytes;
   if (good)
     memcpy (id->bytes, x.data, sizeof id->bytes);
   else
-    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_IDENTITY, "The key is not an Ed25519 key");
+    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_IDENTITY,
+                         _ ("The key is not an Ed25519 key"));
   gnutls_free (x.data);
   return good;
 }
@@ -54,9 +56,9 @@ identity_new (Key **key, HyphaKeyFile **file, GError **error)
 
   atomic_init (&self->ref_count, 1);
   if (!read_id (*key, &self->id, error) ||
-      !check (gnutls_privkey_init (&self->key), "hold the key", error) ||
+      !check (gnutls_privkey_init (&self->key), _ ("hold the key"), error) ||
       !check (gnutls_privkey_import_x509 (self->key, *key, GNUTLS_PRIVKEY_IMPORT_AUTO_RELEASE),
-              "hold the key", error))
+              _ ("hold the key"), error))
     return NULL;
   *key = NULL;
   if (file != NULL)
@@ -69,8 +71,8 @@ generate_key (GError **error)
 {
   g_autoptr (Key) key = NULL;
 
-  if (!check (gnutls_x509_privkey_init (&key), "make a key", error) ||
-      !check (gnutls_x509_privkey_generate (key, GNUTLS_PK_EDDSA_ED25519, 0, 0), "make a key",
+  if (!check (gnutls_x509_privkey_init (&key), _ ("make a key"), error) ||
+      !check (gnutls_x509_privkey_generate (key, GNUTLS_PK_EDDSA_ED25519, 0, 0), _ ("make a key"),
               error))
     return NULL;
   return g_steal_pointer (&key);
@@ -100,15 +102,15 @@ parse_key (HyphaKeyFile *file, char *text, gsize length, GError **error)
   g_autofree char *why = NULL;
   int result;
 
-  if (!check (gnutls_x509_privkey_init (&key), "read a key", error))
+  if (!check (gnutls_x509_privkey_init (&key), _ ("read a key"), error))
     return NULL;
   result =
       gnutls_x509_privkey_import_pkcs8 (key, &data, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN);
   if (result < 0)
-    why = g_strdup_printf ("holds no unencrypted key in PKCS#8 and PEM (%s)",
+    why = g_strdup_printf (_ ("holds no unencrypted key in PKCS#8 and PEM (%s)"),
                            gnutls_strerror (result));
   else if ((result = gnutls_x509_privkey_get_pk_algorithm (key)) != GNUTLS_PK_EDDSA_ED25519)
-    why = g_strdup_printf ("holds a key of type %s instead of Ed25519",
+    why = g_strdup_printf (_ ("holds a key of type %s instead of Ed25519"),
                            gnutls_pk_algorithm_get_name ((gnutls_pk_algorithm_t) result));
   if (why != NULL) {
     hypha_key_file_refuse (file, why, error);
@@ -126,7 +128,7 @@ create_key (HyphaKeyFile *file, GError **error)
 
   if (key == NULL || !check (gnutls_x509_privkey_export2_pkcs8 (key, GNUTLS_X509_FMT_PEM, NULL,
                                                                 GNUTLS_PKCS_PLAIN, &pem),
-                             "write the key down", error))
+                             _ ("write the key down"), error))
     return NULL;
   written = hypha_key_file_create (file, pem.data, pem.size, error);
   gnutls_memset (pem.data, 0, pem.size);
@@ -228,7 +230,7 @@ hypha_identity_sign (HyphaIdentity *self, const guint8 *data, gsize length,
 
   g_return_val_if_fail (length <= G_MAXUINT, FALSE);
   if (!check (gnutls_privkey_sign_data2 (self->key, GNUTLS_SIGN_EDDSA_ED25519, 0, &message, &made),
-              "sign with the node's key", error))
+              _ ("sign with the node's key"), error))
     return FALSE;
   g_assert (made.size == HYPHA_SIGNATURE_BYTES);
   memcpy (signature, made.data, HYPHA_SIGNATURE_BYTES);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "link/key-file.h"
 
+#include <glib/gi18n-lib.h>
+#include <inttypes.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <hypha.h>
@@ -37,14 +39,16 @@ check_private (const char *what, const char *path, int fd, mode_t mode, GError *
   struct stat info;
 
   if (fstat (fd, &info) < 0)
-    return fail (error, "Cannot check the %s %s: %s", what, path, g_strerror (errno));
+    return fail (error, _ ("Cannot check the %s %s: %s"), what, path, g_strerror (errno));
   if ((info.st_mode & S_IFMT) != (mode & S_IFMT))
-    return fail (error, "The %s %s is not a regular file: choose another place for it", what, path);
+    return fail (error, _ ("The %s %s is not a regular file: choose another place for it"), what,
+                 path);
   if (info.st_uid != geteuid ())
-    return fail (error, "The %s %s belongs to user %u, not to user %u who runs this: chown %u %s",
+    return fail (error,
+                 _ ("The %s %s belongs to user %u, not to user %u who runs this: chown %u %s"),
                  what, path, info.st_uid, geteuid (), geteuid (), quoted);
   if ((info.st_mode & 07777 & ~mode) != 0)
-    return fail (error, "The %s %s has mode %04o, looser than %04o: chmod %o %s", what, path,
+    return fail (error, _ ("The %s %s has mode %04o, looser than %04o: chmod %o %s"), what, path,
                  info.st_mode & 07777, mode & 07777, mode & 07777, quoted);
   return TRUE;
 }
@@ -55,13 +59,13 @@ static gboolean
 open_folder (HyphaKeyFile *self, GError **error)
 {
   if (g_mkdir_with_parents (self->folder, 0700) < 0)
-    return fail (error, "Cannot make the folder %s of the key file: %s", self->folder,
+    return fail (error, _ ("Cannot make the folder %s of the key file: %s"), self->folder,
                  g_strerror (errno));
   self->folder_fd = open (self->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (self->folder_fd < 0)
-    return fail (error, "Cannot open the folder %s of the key file: %s", self->folder,
+    return fail (error, _ ("Cannot open the folder %s of the key file: %s"), self->folder,
                  g_strerror (errno));
-  return check_private ("folder", self->folder, self->folder_fd, S_IFDIR | 0700, error);
+  return check_private (_ ("folder"), self->folder, self->folder_fd, S_IFDIR | 0700, error);
 }
 
 /* "4711 hyphad", as its holder wrote it; anything else is told as somebody. */
@@ -74,13 +78,13 @@ describe_holder (int fd)
   guint64 pid;
 
   if (pread (fd, text, sizeof text - 1, 0) <= 0)
-    return g_strdup ("another process");
+    return g_strdup (_ ("another process"));
   pid = g_ascii_strtoull (text, &program, 10);
   if (pid == 0 || *program != ' ')
-    return g_strdup ("another process");
+    return g_strdup (_ ("another process"));
   program[strcspn (program, "\n")] = '\0';
   valid = g_utf8_make_valid (program + 1, -1);
-  return g_strdup_printf ("process %" G_GUINT64_FORMAT " (%s)", pid, valid);
+  return g_strdup_printf (_ ("process %" PRIu64 " (%s)"), pid, valid);
 }
 
 /* The lock belongs to the open file, not to the process: a second one in the same process meets it
@@ -96,24 +100,25 @@ take_lock (HyphaKeyFile *self, GError **error)
   self->lock_fd =
       openat (self->folder_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
   if (self->lock_fd < 0)
-    return fail (error, "Cannot open the lock %s.lock: %s", self->path, g_strerror (errno));
-  if (!check_private ("lock", name, self->lock_fd, S_IFREG | 0600, error))
+    return fail (error, _ ("Cannot open the lock %s.lock: %s"), self->path, g_strerror (errno));
+  if (!check_private (_ ("lock"), name, self->lock_fd, S_IFREG | 0600, error))
     return FALSE;
   if (fcntl (self->lock_fd, F_OFD_SETLK, &lock) < 0) {
     g_autofree char *holder = NULL;
 
     if (errno != EAGAIN && errno != EACCES)
-      return fail (error, "Cannot lock %s.lock: %s", self->path, g_strerror (errno));
+      return fail (error, _ ("Cannot lock %s.lock: %s"), self->path, g_strerror (errno));
     holder = describe_holder (self->lock_fd);
     return fail (error,
-                 "The key file %s is held by %s: end that first, or give this one a key of its "
-                 "own with --identity FILE",
+                 _ ("The key file %s is held by %s: end that first, or give this one a key of its "
+                    "own with --identity FILE"),
                  self->path, holder);
   }
   owner = g_strdup_printf ("%ld %s\n", (long) getpid (), program_invocation_short_name);
   if (fchmod (self->lock_fd, 0600) < 0 || ftruncate (self->lock_fd, 0) < 0 ||
       pwrite (self->lock_fd, owner, strlen (owner), 0) != (gssize) strlen (owner))
-    return fail (error, "Cannot write into the lock %s.lock: %s", self->path, g_strerror (errno));
+    return fail (error, _ ("Cannot write into the lock %s.lock: %s"), self->path,
+                 g_strerror (errno));
   return TRUE;
 }
 
@@ -137,7 +142,7 @@ hypha_key_file_lock (const char *path, GError **error)
   self->name = g_path_get_basename (path);
   self->folder_fd = self->lock_fd = -1;
   if (*path == '\0' || g_str_has_suffix (path, "/")) {
-    fail (error, "\"%s\" is a folder, not a key file: name a file in it", path);
+    fail (error, _ ("\"%s\" is a folder, not a key file: name a file in it"), path);
     return NULL;
   }
   if (!open_folder (self, error) || !take_lock (self, error))
@@ -182,8 +187,8 @@ hypha_key_file_refuse (HyphaKeyFile *self, const char *why, GError **error)
   g_autofree char *to = g_shell_quote (old);
 
   return fail (error,
-               "The file %s %s: put the node's key there, or take it away and start with a new "
-               "one: mv %s %s",
+               _ ("The file %s %s: put the node's key there, or take it away and start with a new "
+                  "one: mv %s %s"),
                self->path, why, from, to);
 }
 
@@ -225,24 +230,24 @@ hypha_key_file_read (HyphaKeyFile *self, char buffer[HYPHA_KEY_FILE_MAX], GError
   if (fd < 0 && errno == ENOENT)
     return 0;
   if (fd < 0 && errno == ELOOP)
-    fail (
-        error,
-        "The key file %s is a symbolic link, which others may turn: name the file it leads to with "
-        "--identity FILE",
-        self->path);
+    fail (error,
+          _ ("The key file %s is a symbolic link, which others may turn: name the file it leads to "
+             "with "
+             "--identity FILE"),
+          self->path);
   else if (fd < 0)
-    fail (error, "Cannot open the key file %s: %s", self->path, g_strerror (errno));
+    fail (error, _ ("Cannot open the key file %s: %s"), self->path, g_strerror (errno));
   if (fd < 0)
     return -1;
 
-  if (check_private ("key file", self->path, fd, S_IFREG | 0600, error)) {
+  if (check_private (_ ("key file"), self->path, fd, S_IFREG | 0600, error)) {
     length = read_all (fd, buffer, HYPHA_KEY_FILE_MAX);
     if (length < 0)
-      fail (error, "Cannot read the key file %s: %s", self->path, g_strerror (errno));
+      fail (error, _ ("Cannot read the key file %s: %s"), self->path, g_strerror (errno));
     else if (length == 0)
-      hypha_key_file_refuse (self, "is empty", error);
+      hypha_key_file_refuse (self, _ ("is empty"), error);
     else if (length == HYPHA_KEY_FILE_MAX)
-      hypha_key_file_refuse (self, "is too large for a key", error);
+      hypha_key_file_refuse (self, _ ("is too large for a key"), error);
     if (length == 0 || length == HYPHA_KEY_FILE_MAX)
       length = -1;
   }
@@ -289,7 +294,7 @@ hypha_key_file_create (HyphaKeyFile *self, const void *data, gsize length, GErro
   fd = openat (self->folder_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                0600);
   if (fd < 0)
-    return fail (error, "Cannot make the key file %s: %s", self->path, g_strerror (errno));
+    return fail (error, _ ("Cannot make the key file %s: %s"), self->path, g_strerror (errno));
   written = fchmod (fd, 0600) == 0 && write_all (fd, data, length) && fsync (fd) == 0;
   saved = errno;
   close (fd);
@@ -300,7 +305,7 @@ hypha_key_file_create (HyphaKeyFile *self, const void *data, gsize length, GErro
   }
   if (!written) {
     unlinkat (self->folder_fd, temporary, 0);
-    return fail (error, "Cannot write the key file %s: %s", self->path, g_strerror (saved));
+    return fail (error, _ ("Cannot write the key file %s: %s"), self->path, g_strerror (saved));
   }
   return TRUE;
 }

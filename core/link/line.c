@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "link/line.h"
 
+#include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,7 +16,8 @@ from_errno (const char *what, int number, GError **error)
 {
   if (number == EAGAIN || number == EWOULDBLOCK || number == EINTR)
     return HYPHA_LINE_AGAIN;
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, "Cannot %s: %s", what, g_strerror (number));
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("Cannot %s: %s"), what,
+               g_strerror (number));
   return HYPHA_LINE_ERROR;
 }
 
@@ -25,7 +27,7 @@ read_plain (HyphaLine *self, guint8 *buffer, gsize size, gsize *n, GError **erro
   gssize got = recv (self->fd, buffer, size, 0);
 
   if (got < 0)
-    return from_errno ("read", errno, error);
+    return from_errno (_ ("read"), errno, error);
   *n = (gsize) got;
   return got == 0 ? HYPHA_LINE_EOF : HYPHA_LINE_DONE;
 }
@@ -71,7 +73,7 @@ write_plain (HyphaLine *self, const struct iovec *pieces, guint n_pieces, gsize 
   gssize sent = sendmsg (self->fd, &message, MSG_NOSIGNAL);
 
   if (sent < 0)
-    return from_errno ("write", errno, error);
+    return from_errno (_ ("write"), errno, error);
   *n = (gsize) sent;
   self->sent += (gsize) sent;
   return HYPHA_LINE_DONE;

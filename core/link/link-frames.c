@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "link/link-private.h"
 
+#include <glib/gi18n-lib.h>
+#include <inttypes.h>
+
 static const struct {
   HyphaError error;
   const char *why;
 } reasons[] = {
-  [HYPHA_AWAY_TWIN] = { HYPHA_ERROR_DISCONNECTED,
-                        "The peer closed it: there is another link of the same kind between the "
-                        "two nodes" },
-  [HYPHA_AWAY_SHUTDOWN] = { HYPHA_ERROR_OFFLINE, "The peer is shutting down" },
+  [HYPHA_AWAY_TWIN] = { HYPHA_ERROR_DISCONNECTED, N_ ("The peer closed it: there is another link "
+                                                      "of the same kind between the "
+                                                      "two nodes") },
+  [HYPHA_AWAY_SHUTDOWN] = { HYPHA_ERROR_OFFLINE, N_ ("The peer is shutting down") },
   [HYPHA_AWAY_DISCONNECTED] = { HYPHA_ERROR_DISCONNECTED,
-                                "Somebody on the peer's side ended the session" },
+                                N_ ("Somebody on the peer's side ended the session") },
   [HYPHA_AWAY_ROLLED_BACK] = { HYPHA_ERROR_ROLLED_BACK,
-                               "The peer found that the session went backwards, as after the "
-                               "restoring of a snapshot" },
-  [HYPHA_AWAY_PROTOCOL] = { HYPHA_ERROR_PROTOCOL,
-                            "The peer could make no sense of what this node sent; do both run the "
-                            "same version of Hypha?" },
+                               N_ ("The peer found that the session went backwards, as after the "
+                                   "restoring of a snapshot") },
+  [HYPHA_AWAY_PROTOCOL] = { HYPHA_ERROR_PROTOCOL, N_ ("The peer could make no sense of what this "
+                                                      "node sent; do both run the "
+                                                      "same version of Hypha?") },
   [HYPHA_AWAY_NOT_TRUSTED] = { HYPHA_ERROR_NOT_TRUSTED, NULL },
   [HYPHA_AWAY_REQUESTED] = { HYPHA_ERROR_DISCONNECTED,
-                             "Somebody on the peer's side closed this link" },
+                             N_ ("Somebody on the peer's side closed this link") },
 };
 
 static GError *
@@ -27,17 +30,17 @@ away_error (HyphaLink *self, guint32 code)
 {
   if (code == 0 || code >= G_N_ELEMENTS (reasons))
     return g_error_new (HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED,
-                        "The peer closed it for a reason (%u) that this version does not know",
+                        _ ("The peer closed it for a reason (%u) that this version does not know"),
                         code);
   if (code == HYPHA_AWAY_NOT_TRUSTED) {
     g_autofree char *own =
         hypha_node_id_to_string (hypha_identity_get_id (self->parameters.identity));
 
-    return g_error_new (HYPHA_ERROR, HYPHA_ERROR_NOT_TRUSTED,
-                        "The peer no longer trusts this node: hyphactl trust %s NAME, on that side",
-                        own);
+    return g_error_new (
+        HYPHA_ERROR, HYPHA_ERROR_NOT_TRUSTED,
+        _ ("The peer no longer trusts this node: hyphactl trust %s NAME, on that side"), own);
   }
-  return g_error_new_literal (HYPHA_ERROR, (int) reasons[code].error, reasons[code].why);
+  return g_error_new_literal (HYPHA_ERROR, (int) reasons[code].error, _ (reasons[code].why));
 }
 
 static void
@@ -171,8 +174,8 @@ timed_out (HyphaLink *self)
   gboolean stuck = hypha_heartbeat_is_stuck (&self->heartbeat, hypha_link_now (self));
 
   hypha_link_fail (self, g_error_new (HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
-                                      "The peer has %s for %" G_GINT64_FORMAT " ms",
-                                      stuck ? "taken nothing" : "not answered",
+                                      _ ("The peer has %s for %" PRId64 " ms"),
+                                      stuck ? _ ("taken nothing") : _ ("not answered"),
                                       self->parameters.limits.link_timeout / 1000));
 }
 

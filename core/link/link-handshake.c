@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "link/link-private.h"
 
+#include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,7 +16,7 @@ hypha_link_draw (HyphaLink *self, void *buffer, gsize size)
     return TRUE;
   hypha_link_fail (self,
                    g_error_new (HYPHA_ERROR, HYPHA_ERROR_FAILED,
-                                "The system gives no random numbers: %s", g_strerror (errno)));
+                                _ ("The system gives no random numbers: %s"), g_strerror (errno)));
   return FALSE;
 }
 
@@ -83,13 +84,13 @@ hypha_link_look_at_first_byte (HyphaLink *self)
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
     return;
   if (n < 0) {
-    hypha_link_fail (self, g_error_new (HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE, "Cannot read: %s",
+    hypha_link_fail (self, g_error_new (HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE, _ ("Cannot read: %s"),
                                         g_strerror (errno)));
     return;
   }
   if (n == 0) {
     hypha_link_fail (self, g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE,
-                                                "It was closed before a byte came"));
+                                                _ ("It was closed before a byte came")));
     return;
   }
   atomic_store (&self->spoken_to, TRUE);
@@ -99,9 +100,10 @@ hypha_link_look_at_first_byte (HyphaLink *self)
   else if (self->link_class == HYPHA_LINK_PLAIN)
     start_tls (self);
   else
-    hypha_link_fail (self, g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE,
-                                                "The other end began TLS inside of a channel that "
-                                                "is encrypted already"));
+    hypha_link_fail (self,
+                     g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE,
+                                          _ ("The other end began TLS inside of a channel that "
+                                             "is encrypted already")));
 }
 
 void

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "link/link-private.h"
 
+#include <glib/gi18n-lib.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -34,7 +36,7 @@ adopt_channel (HyphaLink *self, HyphaChannel *channel, GError **error)
   self->line.fd = hypha_channel_steal_fd (channel);
   if (self->line.fd < 0) {
     g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
-                         "The channel has no descriptor (any more)");
+                         _ ("The channel has no descriptor (any more)"));
     return FALSE;
   }
   self->channel = g_object_ref (channel);
@@ -155,8 +157,8 @@ describe_other_end (HyphaLink *self)
   if (remote != NULL)
     return g_strdup (hypha_endpoint_to_string (remote));
   if (local != NULL)
-    return g_strdup_printf ("a caller of %s", hypha_endpoint_to_string (local));
-  return g_strdup ("an unknown caller");
+    return g_strdup_printf (_ ("a caller of %s"), hypha_endpoint_to_string (local));
+  return g_strdup (_ ("an unknown caller"));
 }
 
 static void
@@ -164,8 +166,8 @@ add_context (HyphaLink *self, GError *error)
 {
   g_autofree char *other_end = describe_other_end (self);
 
-  g_prefix_error (&error, "%s with %s: ", self->stage == HYPHA_STAGE_FRAMES ? "Link" : "Handshake",
-                  other_end);
+  g_prefix_error (&error, _ ("%s with %s: "),
+                  self->stage == HYPHA_STAGE_FRAMES ? "Link" : "Handshake", other_end);
 }
 
 void
@@ -343,9 +345,9 @@ ended (HyphaLink *self, gboolean in_a_frame)
   gboolean frames = self->stage == HYPHA_STAGE_FRAMES;
   g_autoptr (GError) reason = hypha_channel_dup_error (self->channel);
   GError *error = g_error_new (HYPHA_ERROR, frames ? HYPHA_ERROR_FAILED : HYPHA_ERROR_HANDSHAKE,
-                               "The other end closed it%s%s%s",
-                               in_a_frame ? " in the middle of a frame"
-                               : frames   ? " without a word"
+                               _ ("The other end closed it%s%s%s"),
+                               in_a_frame ? _ (" in the middle of a frame")
+                               : frames   ? _ (" without a word")
                                           : "",
                                reason != NULL ? ": " : "", reason != NULL ? reason->message : "");
 
@@ -518,8 +520,8 @@ deadline_passed (HyphaLink *self)
   }
   hypha_link_fail (
       self, g_error_new (HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
-                         silent ? "The other end said nothing for %" G_GINT64_FORMAT " ms"
-                                : "It was not done after %" G_GINT64_FORMAT " ms",
+                         silent ? _ ("The other end said nothing for %" PRId64 " ms")
+                                : _ ("It was not done after %" PRId64 " ms"),
                          (silent ? limits->first_byte_timeout : limits->handshake_timeout) / 1000));
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "link/tls.h"
 
+#include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
@@ -140,10 +141,10 @@ set_error (HyphaTls *self, const char *what, int result, GError **error)
   HyphaError code = self->complete ? HYPHA_ERROR_FAILED : HYPHA_ERROR_HANDSHAKE;
 
   if (result == GNUTLS_E_FATAL_ALERT_RECEIVED) {
-    g_set_error (error, HYPHA_ERROR, code, "%s: the other end answered with the alert “%s”", what,
-                 gnutls_alert_get_name (gnutls_alert_get (self->session)));
+    g_set_error (error, HYPHA_ERROR, code, _ ("%s: the other end answered with the alert “%s”"),
+                 what, gnutls_alert_get_name (gnutls_alert_get (self->session)));
   } else if (result == GNUTLS_E_PREMATURE_TERMINATION) {
-    g_set_error (error, HYPHA_ERROR, code, "%s: the connection was cut without a close_notify",
+    g_set_error (error, HYPHA_ERROR, code, _ ("%s: the connection was cut without a close_notify"),
                  what);
   } else if ((result == GNUTLS_E_PULL_ERROR || result == GNUTLS_E_PUSH_ERROR) &&
              self->wire_errno != 0) {
@@ -200,9 +201,10 @@ hypha_tls_new (int fd, gboolean client, GError **error)
   self->fd = fd;
   result = set_up (self, client);
   if (result < 0) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
-                 "Cannot set up TLS 1.3: %s; is it switched off in the configuration of GnuTLS?",
-                 gnutls_strerror (result));
+    g_set_error (
+        error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
+        _ ("Cannot set up TLS 1.3: %s; is it switched off in the configuration of GnuTLS?"),
+        gnutls_strerror (result));
     return NULL;
   }
   return g_steal_pointer (&self);
@@ -239,7 +241,7 @@ hypha_tls_flush (HyphaTls *self, GError **error)
       return HYPHA_TLS_AGAIN_WRITE;
     if (n < 0) {
       self->wire_errno = errno;
-      set_error (self, "Cannot write", GNUTLS_E_PUSH_ERROR, error);
+      set_error (self, _ ("Cannot write"), GNUTLS_E_PUSH_ERROR, error);
       return HYPHA_TLS_ERROR;
     }
     self->out_at += (gsize) n;
@@ -265,14 +267,14 @@ check_agreement (HyphaTls *self, GError **error)
 
   if (gnutls_protocol_get_version (self->session) != GNUTLS_TLS1_3) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE,
-                 "TLS: the other end does not speak TLS 1.3");
+                 _ ("TLS: the other end does not speak TLS 1.3"));
     return FALSE;
   }
   /* That ALPN is mandatory binds a peer that sends it at all. */
   if (gnutls_alpn_get_selected_protocol (self->session, &chosen) < 0 ||
       chosen.size != sizeof ALPN - 1 || memcmp (chosen.data, ALPN, chosen.size) != 0) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE,
-                 "TLS: the other end does not speak %s: is it a Hypha node?", ALPN);
+                 _ ("TLS: the other end does not speak %s: is it a Hypha node?"), ALPN);
     return FALSE;
   }
   return TRUE;
@@ -302,7 +304,7 @@ hypha_tls_handshake (HyphaTls *self, GError **error)
     if (result < 0 && result != GNUTLS_E_AGAIN) {
       gnutls_alert_send_appropriate (self->session, result);
       hypha_tls_flush (self, NULL);
-      set_error (self, "TLS handshake", result, error);
+      set_error (self, _ ("TLS handshake"), result, error);
       return HYPHA_TLS_ERROR;
     }
     if (result >= 0 && !check_agreement (self, error))
@@ -360,7 +362,7 @@ hypha_tls_read (HyphaTls *self, void *buffer, gsize size, gsize *n, GError **err
   }
   if (result == 0)
     return HYPHA_TLS_EOF;
-  set_error (self, "Cannot read", (int) result, error);
+  set_error (self, _ ("Cannot read"), (int) result, error);
   return HYPHA_TLS_ERROR;
 }
 
@@ -381,7 +383,7 @@ hypha_tls_write (HyphaTls *self, const void *data, gsize size, gsize *n, GError 
     result = gnutls_record_send (self->session, data, size);
   while (is_passing ((int) result));
   if (result < 0) {
-    set_error (self, "Cannot write", (int) result, error);
+    set_error (self, _ ("Cannot write"), (int) result, error);
     return HYPHA_TLS_ERROR;
   }
   *n = (gsize) result;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <glib/gi18n-lib.h>
 #include <glib.h>
 #include <string.h>
 
@@ -62,10 +63,10 @@ hypha_wire_judge_name (const guint8 *data, gsize length)
   const char *text = (const char *) data, *end = text + length;
 
   if (!g_utf8_validate_len (text, length, NULL))
-    return "is not UTF-8";
+    return _ ("is not UTF-8");
   for (; text < end; text = g_utf8_next_char (text))
     if (g_unichar_iscntrl (g_utf8_get_char (text)))
-      return "holds a control character";
+      return _ ("holds a control character");
   return NULL;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "loader/elf-file.h"
 
+#include <glib/gi18n-lib.h>
 #include <link.h>
 #include <string.h>
 #include <gio/gio.h>
@@ -51,8 +52,8 @@ refuse (GError **error, const char *path, const char *what)
   g_autofree char *display = g_filename_display_name (path);
 
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
-               "%s is not a shared object that can be loaded (%s): build it with cc -shared, or "
-               "take it away: mv %s %s.other",
+               _ ("%s is not a shared object that can be loaded (%s): build it with cc -shared, or "
+                  "take it away: mv %s %s.other"),
                display, what, quoted, quoted);
   return FALSE;
 }
@@ -63,10 +64,11 @@ incomplete (GError **error, const char *path, const char *what)
   g_autofree char *quoted = hypha_inspect_quote (path);
   g_autofree char *display = g_filename_display_name (path);
 
-  g_set_error (error, G_IO_ERROR, G_IO_ERROR_PARTIAL_INPUT,
-               "%s is not whole (%s): it is loaded as soon as it is; if nobody is copying it, copy "
-               "it again: cp --remove-destination SOURCE %s",
-               display, what, quoted);
+  g_set_error (
+      error, G_IO_ERROR, G_IO_ERROR_PARTIAL_INPUT,
+      _ ("%s is not whole (%s): it is loaded as soon as it is; if nobody is copying it, copy "
+         "it again: cp --remove-destination SOURCE %s"),
+      display, what, quoted);
   return FALSE;
 }
 
@@ -76,29 +78,29 @@ check_header (Elf *elf, const char *path, GError **error)
   const guint8 *ident = elf->header.e_ident;
 
   if (memcmp (elf->data, ELFMAG, MIN (elf->size, SELFMAG)) != 0)
-    return refuse (error, path, "it is no ELF file");
+    return refuse (error, path, _ ("it is no ELF file"));
   if (elf->size < sizeof elf->header)
-    return incomplete (error, path, "it ends within its first header");
+    return incomplete (error, path, _ ("it ends within its first header"));
   memcpy (&elf->header, elf->data, sizeof elf->header);
   if (ident[EI_CLASS] != NATIVE_CLASS || ident[EI_DATA] != NATIVE_DATA ||
       elf->header.e_machine != __ehdr_start.e_machine) {
-    g_autofree char *what = g_strdup_printf ("it is for another machine: ELF class %u machine %u "
-                                             "instead of class %u machine %u",
-                                             ident[EI_CLASS], elf->header.e_machine, NATIVE_CLASS,
-                                             __ehdr_start.e_machine);
+    g_autofree char *what = g_strdup_printf (
+        _ ("it is for another machine: ELF class %u machine %u "
+           "instead of class %u machine %u"),
+        ident[EI_CLASS], elf->header.e_machine, NATIVE_CLASS, __ehdr_start.e_machine);
 
     return refuse (error, path, what);
   }
   if (elf->header.e_type != ET_DYN)
-    return refuse (error, path, "it is an ELF file of another kind");
+    return refuse (error, path, _ ("it is an ELF file of another kind"));
   if (ident[EI_VERSION] != EV_CURRENT || elf->header.e_phentsize != sizeof (ElfW (Phdr)) ||
       elf->header.e_shentsize != sizeof (ElfW (Shdr)) || elf->header.e_phnum == PN_XNUM)
-    return refuse (error, path, "its ELF header is unusual");
+    return refuse (error, path, _ ("its ELF header is unusual"));
   if (elf->header.e_phnum == 0 || elf->header.e_shnum == 0)
-    return refuse (error, path, "it lacks program or section headers");
+    return refuse (error, path, _ ("it lacks program or section headers"));
   if (!within (elf->header.e_phoff, elf->header.e_phnum * sizeof (ElfW (Phdr)), elf->size) ||
       !within (elf->header.e_shoff, elf->header.e_shnum * sizeof (ElfW (Shdr)), elf->size))
-    return incomplete (error, path, "it ends before its headers do");
+    return incomplete (error, path, _ ("it ends before its headers do"));
   return TRUE;
 }
 
@@ -111,13 +113,13 @@ check_segments (const Elf *elf, const char *path, GError **error)
     ElfW (Phdr) segment = program_header (elf, i);
 
     if (!within (segment.p_offset, segment.p_filesz, elf->size))
-      return incomplete (error, path, "it ends before its segments do");
+      return incomplete (error, path, _ ("it ends before its segments do"));
     if (segment.p_type == PT_LOAD && segment.p_filesz > segment.p_memsz)
-      return refuse (error, path, "a segment is larger in the file than in memory");
+      return refuse (error, path, _ ("a segment is larger in the file than in memory"));
     loadable |= segment.p_type == PT_LOAD;
     dynamic |= segment.p_type == PT_DYNAMIC;
   }
-  return (loadable && dynamic) || refuse (error, path, "it has nothing to load");
+  return (loadable && dynamic) || refuse (error, path, _ ("it has nothing to load"));
 }
 
 /* The linker puts the section headers last, so a file whose sections all lie within it is whole.
@@ -130,11 +132,11 @@ check_sections (const Elf *elf, const char *path, GError **error)
 
     if (section.sh_type != SHT_NULL && section.sh_type != SHT_NOBITS &&
         !within (section.sh_offset, section.sh_size, elf->size))
-      return incomplete (error, path, "it ends before its sections do");
+      return incomplete (error, path, _ ("it ends before its sections do"));
   }
   if (elf->header.e_shstrndx >= elf->header.e_shnum ||
       section_header (elf, elf->header.e_shstrndx).sh_type != SHT_STRTAB)
-    return incomplete (error, path, "its section headers are still empty");
+    return incomplete (error, path, _ ("its section headers are still empty"));
   return TRUE;
 }
 
@@ -152,7 +154,7 @@ hypha_elf_check (GBytes *file, const char *path, GError **error)
 
   elf.data = g_bytes_get_data (file, &elf.size);
   if (elf.size == 0)
-    return incomplete (error, path, "it is empty");
+    return incomplete (error, path, _ ("it is empty"));
   return check_header (&elf, path, error) && check_segments (&elf, path, error) &&
          check_sections (&elf, path, error);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "loader/inspect.h"
 
+#include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -91,8 +92,8 @@ judge (const struct stat *status, const char *path)
   g_autofree char *display = g_filename_display_name (path);
 
   if (!owner_is_trusted (status))
-    return g_strdup_printf ("%s belongs to uid %u, neither to root nor to the user of this "
-                            "program: chown root: %s",
+    return g_strdup_printf (_ ("%s belongs to uid %u, neither to root nor to the user of this "
+                               "program: chown root: %s"),
                             display, (guint) status->st_uid, quoted);
   /* A link has no mode of its own; in root's sticky directory nobody renames or removes what is not
    * his. */
@@ -100,12 +101,12 @@ judge (const struct stat *status, const char *path)
       (S_ISDIR (status->st_mode) && (status->st_mode & S_ISVTX) != 0 && status->st_uid == 0))
     return NULL;
   if (group && others)
-    return g_strdup_printf ("%s can be written by everybody: chmod go-w %s", display, quoted);
+    return g_strdup_printf (_ ("%s can be written by everybody: chmod go-w %s"), display, quoted);
   if (others)
-    return g_strdup_printf ("%s can be written by others than its owner: chmod o-w %s", display,
+    return g_strdup_printf (_ ("%s can be written by others than its owner: chmod o-w %s"), display,
                             quoted);
   if (group)
-    return g_strdup_printf ("%s can be written by its group (gid %u): chmod g-w %s", display,
+    return g_strdup_printf (_ ("%s can be written by its group (gid %u): chmod g-w %s"), display,
                             (guint) status->st_gid, quoted);
   return NULL;
 }
@@ -166,7 +167,7 @@ walk_root (Walk *walk, GError **error)
   g_string_assign (walk->path, "/");
   walk->fd = open ("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (walk->fd < 0 || fstat (walk->fd, &status) < 0)
-    return set_errno_error (error, errno, "Could not open", "/");
+    return set_errno_error (error, errno, _ ("Could not open"), "/");
   walk_judge (walk, &status, "/");
   return TRUE;
 }
@@ -178,9 +179,9 @@ walk_follow (Walk *walk, int link, const char *path, GError **error)
   ssize_t length = readlinkat (link, "", target, sizeof target - 1);
 
   if (length < 0)
-    return set_errno_error (error, errno, "Could not read the symbolic link", path);
+    return set_errno_error (error, errno, _ ("Could not read the symbolic link"), path);
   if (++walk->links > MAX_LINKS)
-    return set_errno_error (error, ELOOP, "Could not follow the symbolic link", path);
+    return set_errno_error (error, ELOOP, _ ("Could not follow the symbolic link"), path);
   target[length] = '\0';
   walk_push (walk, target);
   return *target != '/' || walk_root (walk, error);
@@ -195,12 +196,12 @@ walk_step (Walk *walk, const char *name, GError **error)
   struct stat status;
 
   if (next < 0 || fstat (next, &status) < 0)
-    return set_errno_error (error, errno, "Could not open", path);
+    return set_errno_error (error, errno, _ ("Could not open"), path);
   walk_judge (walk, &status, path);
   if (S_ISLNK (status.st_mode))
     return walk_follow (walk, next, path, error);
   if (!S_ISDIR (status.st_mode))
-    return set_errno_error (error, ENOTDIR, "Could not open", path);
+    return set_errno_error (error, ENOTDIR, _ ("Could not open"), path);
   hypha_fd_clear (&walk->fd);
   walk->fd = g_steal_fd (&next);
   g_string_assign (walk->path, path);
@@ -238,7 +239,7 @@ hypha_inspect_open_directory (const char *path, HyphaInspectVisit visit, gpointe
   }
   fd = openat (walk.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) {
-    set_errno_error (error, errno, "Could not read", path);
+    set_errno_error (error, errno, _ ("Could not read"), path);
     return -1;
   }
   *distrust = g_steal_pointer (&walk.distrust);
@@ -268,19 +269,19 @@ hypha_inspect_open_file (int directory, const char *name, const char *path, GErr
   if (fd < 0 && errno == ELOOP) {
     g_set_error (
         error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
-        "%s is a symbolic link; a plug-in must be the file itself: cp --remove-destination "
-        "\"$(readlink -f %s)\" %s",
+        _ ("%s is a symbolic link; a plug-in must be the file itself: cp --remove-destination "
+           "\"$(readlink -f %s)\" %s"),
         display, quoted, quoted);
     return -1;
   }
   if (fd < 0 || fstat (fd, &status) < 0) {
-    set_errno_error (error, errno, "Could not open", path);
+    set_errno_error (error, errno, _ ("Could not open"), path);
     return -1;
   }
   if (!S_ISREG (status.st_mode)) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
-                 "%s is not a regular file: put a shared object there, or take it away: mv %s "
-                 "%s.other",
+                 _ ("%s is not a regular file: put a shared object there, or take it away: mv %s "
+                    "%s.other"),
                  display, quoted, quoted);
     return -1;
   }
@@ -302,7 +303,7 @@ copy_bytes (int from, int to, const char *path, GError **error)
     ssize_t got = TEMP_FAILURE_RETRY (read (from, buffer, 128 * 1024));
 
     if (got < 0)
-      return set_errno_error (error, errno, "Could not read", path);
+      return set_errno_error (error, errno, _ ("Could not read"), path);
     if (got == 0)
       return TRUE;
     total += (guint64) got;
@@ -311,15 +312,15 @@ copy_bytes (int from, int to, const char *path, GError **error)
       g_autofree char *display = g_filename_display_name (path);
 
       g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
-                   "%s is larger than a plug-in may be (64 MiB): strip --strip-debug %s", display,
-                   quoted);
+                   _ ("%s is larger than a plug-in may be (64 MiB): strip --strip-debug %s"),
+                   display, quoted);
       return FALSE;
     }
     for (ssize_t done = 0; done < got;) {
       ssize_t put = TEMP_FAILURE_RETRY (write (to, buffer + done, (gsize) (got - done)));
 
       if (put < 0)
-        return set_errno_error (error, errno, "Could not copy", path);
+        return set_errno_error (error, errno, _ ("Could not copy"), path);
       done += put;
     }
   }
@@ -341,7 +342,7 @@ hypha_inspect_copy (int fd, const char *name, const char *path, GError **error)
   HyphaStamp before, after;
 
   if (copy < 0 || fstat (fd, &status) < 0) {
-    set_errno_error (error, errno, "Could not make a copy of", path);
+    set_errno_error (error, errno, _ ("Could not make a copy of"), path);
     return -1;
   }
   hypha_stamp_from_stat (&before, &status);
@@ -349,7 +350,7 @@ hypha_inspect_copy (int fd, const char *name, const char *path, GError **error)
     return -1;
   if (fstat (fd, &status) < 0 ||
       fcntl (copy, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-    set_errno_error (error, errno, "Could not make a copy of", path);
+    set_errno_error (error, errno, _ ("Could not make a copy of"), path);
     return -1;
   }
   hypha_stamp_from_stat (&after, &status);
@@ -357,7 +358,7 @@ hypha_inspect_copy (int fd, const char *name, const char *path, GError **error)
     g_autofree char *display = g_filename_display_name (path);
 
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_PARTIAL_INPUT,
-                 "%s is still being written; it is looked at again when it is whole", display);
+                 _ ("%s is still being written; it is looked at again when it is whole"), display);
     return -1;
   }
   return g_steal_fd (&copy);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "loader/loader.h"
 
+#include <glib/gi18n-lib.h>
 #include <string.h>
 #include "loader/module-private.h"
 #include "loader/scanner.h"
@@ -445,7 +446,7 @@ hypha_loader_set_options (HyphaLoader *self, GVariant *options, GError **error)
   g_return_val_if_fail (HYPHA_IS_LOADER (self), FALSE);
   if (!g_variant_is_of_type (owned, G_VARIANT_TYPE ("a{sa{sv}}"))) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-                 "transport-options must be of the type a{sa{sv}}, not %s",
+                 _ ("transport-options must be of the type a{sa{sv}}, not %s"),
                  g_variant_get_type_string (owned));
     return FALSE;
   }
@@ -464,8 +465,8 @@ hypha_loader_set_options (HyphaLoader *self, GVariant *options, GError **error)
   }
   if (wrong->len == 0)
     return TRUE;
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING, "Wrong transport-options for %s",
-               wrong->str);
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+               _ ("Wrong transport-options for %s"), wrong->str);
   return FALSE;
 }
 
@@ -501,7 +502,7 @@ set_no_transport_error (HyphaLoader *self, const char *scheme, GError **error)
 
     if (!hypha_module_is_active (module) && hypha_module_is_called (module, wanted)) {
       g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_NO_TRANSPORT,
-                   "There is no transport for \"%s\", since its plug-in is %s: %s", scheme,
+                   _ ("There is no transport for \"%s\", since its plug-in is %s: %s"), scheme,
                    hypha_module_state_to_string (hypha_module_get_state (module)),
                    hypha_module_get_reason (module));
       return;
@@ -510,8 +511,8 @@ set_no_transport_error (HyphaLoader *self, const char *scheme, GError **error)
   if (hypha_scanner_get_directories (self->scanner)[0] != NULL)
     directory = g_filename_display_name (hypha_scanner_get_directories (self->scanner)[0]);
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_NO_TRANSPORT,
-               "There is no transport for \"%s\" (there are: %s); put a plug-in for it into %s",
-               scheme, schemes, directory != NULL ? directory : "a directory of plug-ins");
+               _ ("There is no transport for \"%s\" (there are: %s); put a plug-in for it into %s"),
+               scheme, schemes, directory != NULL ? directory : _ ("a directory of plug-ins"));
 }
 
 static HyphaModule *
@@ -549,7 +550,7 @@ hypha_loader_lookup (HyphaLoader *self, const char *scheme, GError **error)
 
     settle_module (self, module);
     if (!available) {
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE, "%s cannot be used here: %s",
+      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE, _ ("%s cannot be used here: %s"),
                    scheme, failure->message);
       return NULL;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "loader/module-private.h"
 
+#include <glib/gi18n-lib.h>
 #include <string.h>
 #include <unistd.h>
 #include "loader/inspect.h"
@@ -168,15 +169,16 @@ load (HyphaModule *self, int directory, const char *file, const char *distrust, 
   int copy;
 
   if (!name_is_valid (name)) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
-                 "%s cannot be a plug-in's name (letters, digits, '-' and '_', at most %d): mv %s "
-                 "NAME.so",
-                 self->display, MAX_NAME, quoted);
+    g_set_error (
+        error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
+        _ ("%s cannot be a plug-in's name (letters, digits, '-' and '_', at most %d): mv %s "
+           "NAME.so"),
+        self->display, MAX_NAME, quoted);
     return NULL;
   }
   if (distrust != NULL) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN, "%s is not opened, for %s", self->display,
-                 distrust);
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN, _ ("%s is not opened, for %s"),
+                 self->display, distrust);
     return NULL;
   }
   fd = hypha_inspect_open_file (directory, file, self->path, error);
@@ -193,14 +195,14 @@ find_breach (HyphaTransport *transport)
   const HyphaTransportInterface *iface;
 
   if (!HYPHA_IS_TRANSPORT (transport))
-    return "what it created is no HyphaTransport";
+    return _ ("what it created is no HyphaTransport");
   iface = HYPHA_TRANSPORT_GET_IFACE (transport);
   if (iface->get_schemes == NULL || iface->parse == NULL || iface->get_link_cost == NULL ||
       iface->connect_async == NULL || iface->connect_finish == NULL ||
       iface->listen_async == NULL || iface->listen_finish == NULL)
-    return "its transport leaves out functions that are not optional";
+    return _ ("its transport leaves out functions that are not optional");
   if (hypha_transport_get_schemes (transport)[0] == NULL)
-    return "its transport has no valid list of schemes";
+    return _ ("its transport has no valid list of schemes");
   return NULL;
 }
 
@@ -216,14 +218,15 @@ create (const HyphaPlugin *plugin, GError **error)
     return NULL;
   }
   if (transport == NULL)
-    breach = "it failed without saying why";
+    breach = _ ("it failed without saying why");
   else if (failure != NULL)
-    breach = "it succeeded and failed at once";
+    breach = _ ("it succeeded and failed at once");
   else
     breach = find_breach (transport);
   if (breach == NULL)
     return g_steal_pointer (&transport);
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN, "%s, which its author has to mend", breach);
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN, _ ("%s, which its author has to mend"),
+               breach);
   return NULL;
 }
 
@@ -238,7 +241,7 @@ create_transport (HyphaModule *self)
   if (self->transport != NULL)
     return;
   message = g_utf8_make_valid (error->message, -1);
-  self->flaw = g_strdup_printf ("%s could not create its transport: %s; to try again: touch %s",
+  self->flaw = g_strdup_printf (_ ("%s could not create its transport: %s; to try again: touch %s"),
                                 self->display, message, quoted);
 }
 
@@ -430,8 +433,9 @@ disabled_reason (HyphaModule *self)
 {
   const char *const *schemes = hypha_module_get_schemes (self);
 
-  return g_strdup_printf ("%s is switched off: take \"%s\" out of the setting disabled-transports",
-                          self->display, schemes != NULL ? schemes[0] : self->name);
+  return g_strdup_printf (
+      _ ("%s is switched off: take \"%s\" out of the setting disabled-transports"), self->display,
+      schemes != NULL ? schemes[0] : self->name);
 }
 
 static char *
@@ -439,10 +443,11 @@ rival_reason (HyphaModule *self, HyphaModule *rival, const char *scheme)
 {
   g_autofree char *quoted = hypha_inspect_quote (rival->path);
 
-  return g_strdup_printf ("%s (priority %d) claims the scheme %s, which %s (priority %d) has; to "
-                          "use this one instead: mv %s %s.off",
-                          self->display, hypha_module_get_priority (self), scheme, rival->display,
-                          hypha_module_get_priority (rival), quoted, quoted);
+  return g_strdup_printf (
+      _ ("%s (priority %d) claims the scheme %s, which %s (priority %d) has; to "
+         "use this one instead: mv %s %s.off"),
+      self->display, hypha_module_get_priority (self), scheme, rival->display,
+      hypha_module_get_priority (rival), quoted, quoted);
 }
 
 static char *
@@ -451,23 +456,24 @@ gone_reason (HyphaModule *self)
   g_autofree char *quoted = hypha_inspect_quote (self->path);
 
   return g_strdup_printf (
-      "%s was taken away while it was loaded; to use it again, put it back: cp SOURCE %s",
+      _ ("%s was taken away while it was loaded; to use it again, put it back: cp SOURCE %s"),
       self->display, quoted);
 }
 
 static char *
 flaw_reason (HyphaModule *self)
 {
-  return g_strdup_printf ("%s has changed since it was loaded, and the old code works on: %s",
+  return g_strdup_printf (_ ("%s has changed since it was loaded, and the old code works on: %s"),
                           self->display, self->flaw);
 }
 
 static char *
 options_reason (HyphaModule *self)
 {
-  return g_strdup_printf ("%s does not take its entry in the setting transport-options and goes on "
-                          "with the options it had: %s",
-                          self->display, self->options_flaw);
+  return g_strdup_printf (
+      _ ("%s does not take its entry in the setting transport-options and goes on "
+         "with the options it had: %s"),
+      self->display, self->options_flaw);
 }
 
 /* hypha_module_settle:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "loader/resident.h"
 
+#include <glib/gi18n-lib.h>
 #include <dlfcn.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,7 +29,7 @@ program_name (void)
 
   if (slash != NULL)
     return slash + 1;
-  return name != NULL ? name : "this program";
+  return name != NULL ? name : _ ("this program");
 }
 
 /* Reads the plug-in's structure in the file: not even its constructors have run when it is judged.
@@ -42,34 +43,35 @@ check_abi (GBytes *copy, const char *symbol, const char *path, GError **error)
   gconstpointer found = hypha_elf_find_object (copy, symbol, &size);
 
   if (found == NULL) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
-                 "%s does not export the data symbol %s, so it is no plug-in of this name: define "
-                 "it by HYPHA_DEFINE_PLUGIN (%s, ...), or give the file its plug-in's name",
-                 display, symbol, symbol + strlen (HYPHA_PLUGIN_SYMBOL_PREFIX));
+    g_set_error (
+        error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
+        _ ("%s does not export the data symbol %s, so it is no plug-in of this name: define "
+           "it by HYPHA_DEFINE_PLUGIN (%s, ...), or give the file its plug-in's name"),
+        display, symbol, symbol + strlen (HYPHA_PLUGIN_SYMBOL_PREFIX));
     return FALSE;
   }
   memcpy (&plugin, found, MIN (size, sizeof plugin));
   if (plugin.magic != HYPHA_PLUGIN_MAGIC) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
-                 "%s has the wrong magic number in %s (0x%08x instead of 0x%08x): define it by "
-                 "HYPHA_DEFINE_PLUGIN and build it again",
+                 _ ("%s has the wrong magic number in %s (0x%08x instead of 0x%08x): define it by "
+                    "HYPHA_DEFINE_PLUGIN and build it again"),
                  display, symbol, plugin.magic, HYPHA_PLUGIN_MAGIC);
     return FALSE;
   }
   if (plugin.abi_major != HYPHA_PLUGIN_ABI_MAJOR || plugin.abi_minor > HYPHA_PLUGIN_ABI_MINOR) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
-                 "%s was built for plug-in ABI %u.%u, and %s has %u.%u: %s", display,
+                 _ ("%s was built for plug-in ABI %u.%u, and %s has %u.%u: %s"), display,
                  plugin.abi_major, plugin.abi_minor, program_name (), HYPHA_PLUGIN_ABI_MAJOR,
                  HYPHA_PLUGIN_ABI_MINOR,
                  plugin.abi_major < HYPHA_PLUGIN_ABI_MAJOR
-                     ? "install a plug-in built for this version"
-                     : "update hypha, or install a plug-in built for this version");
+                     ? _ ("install a plug-in built for this version")
+                     : _ ("update hypha, or install a plug-in built for this version"));
     return FALSE;
   }
   if (size < sizeof plugin || plugin.size < sizeof plugin || plugin.size > size) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
-                 "%s has a broken %s (%" G_GSIZE_FORMAT " bytes, says %u, needs %" G_GSIZE_FORMAT
-                 "): define it by HYPHA_DEFINE_PLUGIN and build it again",
+                 _ ("%s has a broken %s (%zu bytes, says %u, needs %zu): define it by "
+                    "HYPHA_DEFINE_PLUGIN and build it again"),
                  display, symbol, size, plugin.size, sizeof plugin);
     return FALSE;
   }
@@ -90,10 +92,11 @@ check_texts (const HyphaPlugin *plugin, const char *path, GError **error)
 
   if (text_is_fine (plugin->name) && text_is_fine (plugin->version) && plugin->create != NULL)
     return TRUE;
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
-               "%s lacks a name, a version (UTF-8, at most %d bytes) or a function to create its "
-               "transport: define it by HYPHA_DEFINE_PLUGIN and build it again",
-               display, MAX_TEXT);
+  g_set_error (
+      error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
+      _ ("%s lacks a name, a version (UTF-8, at most %d bytes) or a function to create its "
+         "transport: define it by HYPHA_DEFINE_PLUGIN and build it again"),
+      display, MAX_TEXT);
   return FALSE;
 }
 
@@ -104,13 +107,13 @@ set_dl_error (GError **error, const char *opened, const char *path)
   const char *reason = dlerror ();
   g_autofree char *display = g_filename_display_name (path);
   g_autofree char *quoted = hypha_inspect_quote (path);
-  g_autofree char *valid = g_utf8_make_valid (reason != NULL ? reason : "unknown error", -1);
+  g_autofree char *valid = g_utf8_make_valid (reason != NULL ? reason : _ ("unknown error"), -1);
   g_autoptr (GString) text = g_string_new (valid);
 
   g_string_replace (text, opened, display, 0);
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
-               "%s could not be loaded: %s; install what it needs, or build it against this "
-               "version: ldd -r %s",
+               _ ("%s could not be loaded: %s; install what it needs, or build it against this "
+                  "version: ldd -r %s"),
                display, text->str, quoted);
 }
 
@@ -127,7 +130,7 @@ open_code (int fd, const char *symbol, const char *path, GError **error)
     g_autofree char *display = g_filename_display_name (path);
 
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
-                 "%s cannot be loaded without /proc: mount -t proc proc /proc", display);
+                 _ ("%s cannot be loaded without /proc: mount -t proc proc /proc"), display);
     return NULL;
   }
   handle = dlopen (opened, RTLD_NOW | RTLD_LOCAL);
@@ -170,10 +173,11 @@ set_other_build_error (GError **error, const HyphaResident *resident, const char
   g_autofree char *display = g_filename_display_name (path);
   g_autofree char *other = g_filename_display_name (resident->path);
 
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
-               "%s is another build of the plug-in %s than the one in use (version %s, from %s): "
-               "restart %s to use this one",
-               display, resident->plugin->name, resident->plugin->version, other, program_name ());
+  g_set_error (
+      error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
+      _ ("%s is another build of the plug-in %s than the one in use (version %s, from %s): "
+         "restart %s to use this one"),
+      display, resident->plugin->name, resident->plugin->version, other, program_name ());
 }
 
 /* hypha_resident_load:

@@ -2,6 +2,7 @@
 
 #include "node/admission.h"
 
+#include <glib/gi18n-lib.h>
 #include <gio/gio.h>
 
 /* Failures that are logged where people see them, so that a flood does not fill the log. */
@@ -51,7 +52,7 @@ source_of (HyphaChannel *channel)
                             b[3], b[4], b[5], b[6], b[7]);
   }
   if (hypha_channel_get_uid (channel, &uid))
-    return g_strdup_printf ("%s uid %u", scheme, uid);
+    return g_strdup_printf (_ ("%s uid %u"), scheme, uid);
   return g_strdup_printf ("%s %s", scheme,
                           host != NULL    ? host
                           : local != NULL ? hypha_endpoint_get_rest (local)
@@ -114,7 +115,7 @@ remedy_for (HyphaCandidateLink *self, const GError *error)
 
   if (!strange || hypha_link_has_heard (self->link) || g_str_has_suffix (error->message, "?"))
     return "";
-  return "; is a node of Hypha there?";
+  return _ ("; is a node of Hypha there?");
 }
 
 static void
@@ -216,7 +217,7 @@ evict (gpointer data)
   HyphaCandidateLink *self = data;
 
   hypha_link_close (self->link, HYPHA_AWAY_REQUESTED, HYPHA_ERROR_BUSY,
-                    "too many handshakes at once");
+                    _ ("too many handshakes at once"));
   candidate_unref (self);
 }
 

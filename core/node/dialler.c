@@ -2,6 +2,8 @@
 
 #include "node/dialler.h"
 
+#include <glib/gi18n-lib.h>
+
 #define FIRST_WAIT 1000
 #define LONGEST_WAIT 60000
 #define CONNECT_TIMEOUT 10000
@@ -216,7 +218,8 @@ hypha_dialler_stop (HyphaDialler *self)
   if (self->cancellable != NULL)
     g_cancellable_cancel (self->cancellable);
   g_clear_object (&self->link);
-  error = g_error_new (HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED, "%s is no longer dialled", self->uri);
+  error =
+      g_error_new (HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED, _ ("%s is no longer dialled"), self->uri);
   answer_waiters (self, error);
 }
 

@@ -2,6 +2,8 @@
 
 #include "node/door.h"
 
+#include <glib/gi18n-lib.h>
+
 /* An address that is taken now is free when its holder has gone: seconds later, at a restart. */
 #define RETRY_MS 2000
 
@@ -187,8 +189,8 @@ hypha_door_close (HyphaDoor *self)
   if (self->opening != NULL)
     g_cancellable_cancel (self->opening);
   drop_listener (self);
-  error =
-      g_error_new (HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED, "%s is no longer listened on", self->uri);
+  error = g_error_new (HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED, _ ("%s is no longer listened on"),
+                       self->uri);
   answer_waiters (self, error);
 }
 
@@ -200,7 +202,7 @@ hypha_door_transport_gone (HyphaDoor *self, HyphaTransport *transport)
   if (self->transport != transport)
     return;
   error = g_error_new (HYPHA_ERROR, HYPHA_ERROR_NO_TRANSPORT,
-                       "the plug-in behind %s was taken away", self->uri);
+                       _ ("the plug-in behind %s was taken away"), self->uri);
   failed (self, error);
 }
 

@@ -2,6 +2,8 @@
 
 #include "node/engine-private.h"
 
+#include <glib/gi18n-lib.h>
+
 static void
 link_established (HyphaLink *link, gpointer user_data)
 {
@@ -17,15 +19,16 @@ link_established (HyphaLink *link, gpointer user_data)
                                     hypha_engine_now (el->engine), el, &el->slink, &highest);
   if (verdict == HYPHA_ATTACH_STALE) {
     hypha_link_close (link, HYPHA_AWAY_REQUESTED, HYPHA_ERROR_FAILED,
-                      "the session was renewed while the link came up");
+                      _ ("the session was renewed while the link came up"));
     return;
   }
   if (verdict == HYPHA_ATTACH_ROLLED_BACK) {
     /* The responder is not asked any more: without a new number of ours the two would never meet
      * again. */
     hypha_session_peer_rolled_back (el->es->session, hypha_engine_now (el->engine));
-    hypha_link_close (link, HYPHA_AWAY_ROLLED_BACK, HYPHA_ERROR_ROLLED_BACK,
-                      "the peer's state has gone backwards, as after the restoring of a snapshot");
+    hypha_link_close (
+        link, HYPHA_AWAY_ROLLED_BACK, HYPHA_ERROR_ROLLED_BACK,
+        _ ("the peer's state has gone backwards, as after the restoring of a snapshot"));
     return;
   }
   el->established = TRUE;

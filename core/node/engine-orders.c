@@ -4,6 +4,7 @@
 
 #include "node/engine-private.h"
 
+#include <glib/gi18n-lib.h>
 #include <glib-unix.h>
 #include <glib/gstdio.h>
 #include <unistd.h>
@@ -207,10 +208,10 @@ open_stream (gpointer data)
   EngineStream *st;
 
   if (es == NULL) {
-    refuse_open (
-        self, order->stream,
-        g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_OFFLINE,
-                             "there is no link to the peer: hyphactl connect ENDPOINT makes one"));
+    refuse_open (self, order->stream,
+                 g_error_new_literal (
+                     HYPHA_ERROR, HYPHA_ERROR_OFFLINE,
+                     _ ("there is no link to the peer: hyphactl connect ENDPOINT makes one")));
     return;
   }
   stream = hypha_session_open (es->session, order->stream->service, &error);

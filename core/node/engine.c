@@ -2,6 +2,8 @@
 
 #include "node/engine-private.h"
 
+#include <glib/gi18n-lib.h>
+
 /* ---- what both threads share ---- */
 
 HyphaStreamInfo *
@@ -198,7 +200,7 @@ end_superseded (HyphaEngine *self)
 
     if (es->superseded && !answers (self, es) && hypha_session_n_streams (es->session) > 0) {
       hypha_session_drop (es->session, HYPHA_AWAY_SHUTDOWN, HYPHA_ERROR_RESTARTED,
-                          "the peer has started anew", hypha_engine_now (self));
+                          _ ("the peer has started anew"), hypha_engine_now (self));
       self->again = TRUE;
     } else if ((es->superseded || !es->lived) && !has_links (self, es) &&
                hypha_session_n_streams (es->session) == 0) {
@@ -229,7 +231,7 @@ end_of_stream (const HyphaSessionEvent *event)
   if (event->error < 0)
     return NULL;
   return g_error_new_literal (HYPHA_ERROR, event->error,
-                              event->text != NULL ? event->text : "the stream was ended");
+                              event->text != NULL ? event->text : _ ("the stream was ended"));
 }
 
 static void
@@ -245,7 +247,7 @@ on_link_event (HyphaEngine *self, EngineSession *es, const HyphaSessionEvent *ev
   if (event->type == HYPHA_SESSION_LINK_DONE) {
     el->slink = NULL;
     hypha_link_close (el->link, event->away, es->over != NULL ? es->over->code : HYPHA_ERROR_FAILED,
-                      es->over != NULL ? es->over->message : "the session ended");
+                      es->over != NULL ? es->over->message : _ ("the session ended"));
     return;
   }
   if (event->type == HYPHA_SESSION_SWITCHED) {

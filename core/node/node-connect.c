@@ -2,13 +2,16 @@
 
 #include "node/node-private.h"
 
+#include <glib/gi18n-lib.h>
+
 #define DEFAULT_TIMEOUT_MS 15000
 
 static gboolean
 return_if_stopped (HyphaNode *self, GTask *task)
 {
   if (self->stopped)
-    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED, "this node has stopped");
+    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED,
+                             _ ("this node has stopped"));
   return self->stopped;
 }
 
@@ -51,7 +54,7 @@ awaited (GObject *source, GAsyncResult *result, gpointer user_data)
   if (peer != NULL && connecting->expects &&
       !hypha_node_id_equal (&connecting->expected, hypha_node_peer_get_id (peer)))
     g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_WRONG_ID,
-                             "%s leads to %s, and not to the node that was expected",
+                             _ ("%s leads to %s, and not to the node that was expected"),
                              hypha_dialler_get_uri (connecting->dialler),
                              hypha_node_peer_get_id_text (peer));
   else if (peer != NULL)
@@ -60,7 +63,7 @@ awaited (GObject *source, GAsyncResult *result, gpointer user_data)
     g_task_return_error (task, g_steal_pointer (&error));
   else
     g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_OFFLINE,
-                             "the peer was forgotten meanwhile");
+                             _ ("the peer was forgotten meanwhile"));
 }
 
 static gboolean
@@ -73,7 +76,7 @@ connect_timed_out (gpointer data)
   connecting->timer = 0;
   if (!g_task_get_completed (task))
     g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
-                             "no link over %s came up in time%s%s; it is still being dialled",
+                             _ ("no link over %s came up in time%s%s; it is still being dialled"),
                              hypha_dialler_get_uri (connecting->dialler),
                              trouble != NULL ? ": " : "", trouble != NULL ? trouble : "");
   return G_SOURCE_REMOVE;
@@ -114,10 +117,10 @@ read_options (GVariant *options, guint *timeout, HyphaNodeId *expected, gboolean
       if (!hypha_node_id_parse (g_variant_get_string (value, NULL), expected, error))
         return FALSE;
     } else {
-      g_set_error (
-          error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-          "option '%s' of type %s is not known: there are 'timeout' (u, ms) and 'expect-id' (s)",
-          key, g_variant_get_type_string (value));
+      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+                   _ ("option '%s' of type %s is not known: there are 'timeout' (u, ms) and "
+                      "'expect-id' (s)"),
+                   key, g_variant_get_type_string (value));
       return FALSE;
     }
   }
@@ -252,7 +255,8 @@ hypha_node_unlisten (HyphaNode *self, const char *endpoint, GError **error)
     return TRUE;
   }
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-               "this node does not listen on %s: hyphactl status shows where it does", endpoint);
+               _ ("this node does not listen on %s: hyphactl status shows where it does"),
+               endpoint);
   return FALSE;
 }
 
@@ -278,8 +282,9 @@ why_active (HyphaNodeLink *link, GPtrArray *links)
   for (guint i = 0; i < links->len; i++)
     if (hypha_node_link_is_live (links->pdata[i]) &&
         hypha_node_link_get_cost (links->pdata[i]) < hypha_node_link_get_cost (link))
-      return "in use until a cheaper one has proved itself";
-  return hypha_node_link_is_live (link) ? "the cheapest link that answers" : "no link answers";
+      return _ ("in use until a cheaper one has proved itself");
+  return hypha_node_link_is_live (link) ? _ ("the cheapest link that answers")
+                                        : _ ("no link answers");
 }
 
 static GVariant *
@@ -322,7 +327,7 @@ explain_dialler (HyphaDialler *dialler)
   g_variant_dict_insert (&dict, "state", "s", dialler_word (dialler));
   g_variant_dict_insert (&dict, "reason", "s",
                          hypha_dialler_get_state (dialler) == HYPHA_DIALLER_TWIN
-                             ? "another link to the same place lives"
+                             ? _ ("another link to the same place lives")
                          : trouble != NULL ? trouble
                                            : "");
   g_variant_dict_insert (&dict, "chosen", "b", FALSE);

@@ -2,6 +2,7 @@
 
 #include "node/node-private.h"
 
+#include <glib/gi18n-lib.h>
 #include <unistd.h>
 
 /* The first byte is awaited no longer than this when handshakes are many. */
@@ -129,8 +130,8 @@ hypha_node_close_forbidden_links (HyphaNode *self)
     if (peer != NULL && (!admitted || (hypha_link_get_class (link) == HYPHA_LINK_PLAIN &&
                                        !plain_is_fine (self, channel, id, dialled))))
       hypha_node_peer_close_link (peer, mirror, HYPHA_AWAY_REQUESTED, HYPHA_ERROR_NOT_TRUSTED,
-                                  admitted ? "the peer's 'tls' is 'always' now"
-                                           : "the peer is bound to other endpoints now");
+                                  admitted ? _ ("the peer's 'tls' is 'always' now")
+                                           : _ ("the peer is bound to other endpoints now"));
   }
 }
 
@@ -383,7 +384,7 @@ on_link_up (HyphaNodePeer *peer, HyphaNodeLink *link, gpointer user_data)
         hypha_node_link_get_serial (link) > hypha_node_link_get_serial (twin) ? link : twin;
 
     hypha_node_peer_close_link (peer, younger, HYPHA_AWAY_TWIN, HYPHA_ERROR_DISCONNECTED,
-                                "another link to the same place will do");
+                                _ ("another link to the same place will do"));
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include "node/node-peer-private.h"
 
+#include <glib/gi18n-lib.h>
+#include <inttypes.h>
 #include <errno.h>
 #include <glib-unix.h>
 #include <glib/gstdio.h>
@@ -175,7 +177,7 @@ open_timed_out (gpointer data)
   PeerStream *ps = data;
 
   give_up (ps, g_error_new (HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
-                            "%s did not answer the opening of '%s' in time", ps->peer->name,
+                            _ ("%s did not answer the opening of '%s' in time"), ps->peer->name,
                             ps->info->service));
   return G_SOURCE_REMOVE;
 }
@@ -184,7 +186,7 @@ static gboolean
 open_cancelled (GCancellable *cancellable, gpointer data)
 {
   give_up (data, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED,
-                                      "the opening of the stream was cancelled"));
+                                      _ ("the opening of the stream was cancelled")));
   return G_SOURCE_REMOVE;
 }
 
@@ -206,7 +208,7 @@ check_service (const char *service, GError **error)
     good = !g_unichar_iscntrl (g_utf8_get_char (p));
   if (!good)
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-                 "the name of a service has 1 to %d bytes of UTF-8 without control characters",
+                 _ ("the name of a service has 1 to %d bytes of UTF-8 without control characters"),
                  HYPHA_SERVICE_MAX);
   return good;
 }
@@ -218,12 +220,12 @@ may_open (HyphaNodePeer *self, const char *service, GError **error)
     return FALSE;
   if (!self->trusted) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_NOT_TRUSTED,
-                 "%s is not trusted: hyphactl trust %s NAME", self->name, self->id_text);
+                 _ ("%s is not trusted: hyphactl trust %s NAME"), self->name, self->id_text);
     return FALSE;
   }
   if (self->engine == NULL) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_OFFLINE,
-                 "there is no link to %s: hyphactl connect ENDPOINT makes one", self->name);
+                 _ ("there is no link to %s: hyphactl connect ENDPOINT makes one"), self->name);
     return FALSE;
   }
   return TRUE;
@@ -249,7 +251,7 @@ open_stream_async (HyphaPeer *peer, const char *service, guint timeout_ms,
   }
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0) {
     g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_BUSY,
-                             "no descriptors for another stream: %s", g_strerror (errno));
+                             _ ("no descriptors for another stream: %s"), g_strerror (errno));
     return;
   }
   self->last_key += 2;
@@ -303,11 +305,11 @@ stream_ended (HyphaNodePeer *self, HyphaStreamInfo *info, const GError *error)
   if (ps->opening != NULL) {
     forget_sources (ps);
     if (error != NULL)
-      g_task_return_new_error (ps->opening, error->domain, error->code, "%s, service '%s': %s",
+      g_task_return_new_error (ps->opening, error->domain, error->code, _ ("%s, service '%s': %s"),
                                self->name, info->service, error->message);
     else
       g_task_return_new_error (ps->opening, HYPHA_ERROR, HYPHA_ERROR_GONE,
-                               "%s, service '%s': the stream ended before it was answered",
+                               _ ("%s, service '%s': the stream ended before it was answered"),
                                self->name, info->service);
   }
   peer_stream_free (ps);
@@ -464,7 +466,7 @@ static void
 close_asked (HyphaNodeLink *link, gpointer user_data)
 {
   hypha_node_peer_close_link (user_data, link, HYPHA_AWAY_REQUESTED, HYPHA_ERROR_DISCONNECTED,
-                              "the link was closed on request");
+                              _ ("the link was closed on request"));
 }
 
 void
@@ -653,8 +655,8 @@ hypha_node_peer_close_stream (HyphaNodePeer *self, guint64 id, GError **error)
   PeerStream *ps = g_hash_table_lookup (self->streams, &id);
 
   if (ps == NULL || self->engine == NULL) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_GONE, "%s has no stream %" G_GUINT64_FORMAT,
-                 self->name, id);
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_GONE, _ ("%s has no stream %" PRIu64), self->name,
+                 id);
     return FALSE;
   }
   hypha_engine_reset (self->engine, ps->info);
@@ -669,7 +671,7 @@ disconnect_async (HyphaPeer *peer, GCancellable *cancellable, GAsyncReadyCallbac
 
   g_task_set_source_tag (task, disconnect_async);
   hypha_node_peer_drop (HYPHA_NODE_PEER (peer), HYPHA_ERROR_DISCONNECTED,
-                        "the session was ended on request");
+                        _ ("the session was ended on request"));
   g_task_return_boolean (task, TRUE);
 }
 

@@ -2,6 +2,8 @@
 
 #include "node/node-private.h"
 
+#include <glib/gi18n-lib.h>
+
 #define STAGGER_MS 250 /* between the endpoints that are dialled at once */
 
 gboolean
@@ -64,7 +66,7 @@ hypha_node_set_listen (HyphaNode *self, const char *const *endpoints, GError **e
       door =
           hypha_door_new (self->loader, endpoints[i], TRUE, &hypha_node_door_events, self, error);
     if (door == NULL) {
-      g_prefix_error (error, "listen, entry '%s': ", endpoints[i]);
+      g_prefix_error (error, _ ("listen, entry '%s': "), endpoints[i]);
       return FALSE;
     }
     if (g_ptr_array_find_with_equal_func (wanted, door, same_door, NULL))
@@ -108,7 +110,7 @@ hypha_node_set_peers (HyphaNode *self, const char *const *endpoints, GError **er
       dialler = hypha_dialler_new (self->loader, endpoints[i], TRUE, &hypha_node_dialler_events,
                                    self, error);
     if (dialler == NULL) {
-      g_prefix_error (error, "peers, entry '%s': ", endpoints[i]);
+      g_prefix_error (error, _ ("peers, entry '%s': "), endpoints[i]);
       return FALSE;
     }
     if (g_ptr_array_find_with_equal_func (wanted, dialler, same_dialler, NULL))
@@ -137,7 +139,8 @@ hypha_node_set_link_costs (HyphaNode *self, GVariant *costs, GError **error)
 {
   if (!g_variant_is_of_type (costs, G_VARIANT_TYPE ("a{su}"))) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 "link-costs has to be of type a{su}, not %s", g_variant_get_type_string (costs));
+                 _ ("link-costs has to be of type a{su}, not %s"),
+                 g_variant_get_type_string (costs));
     return FALSE;
   }
   g_clear_pointer (&self->link_costs, g_variant_unref);

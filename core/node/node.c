@@ -2,6 +2,7 @@
 
 #include "node/node-private.h"
 
+#include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <sys/random.h>
 
@@ -41,7 +42,7 @@ hypha_node_remove_peer (HyphaNode *self, HyphaNodePeer *peer)
 
   g_hash_table_remove (self->by_id, hypha_node_peer_get_id (peer));
   hypha_node_peer_stop (peer, HYPHA_AWAY_NOT_TRUSTED, HYPHA_ERROR_NOT_TRUSTED,
-                        "the peer is no longer trusted");
+                        _ ("the peer is no longer trusted"));
   if (g_list_store_find (self->peers, peer, &position))
     g_list_store_remove (self->peers, position);
 }
@@ -134,7 +135,7 @@ hypha_node_trust (HyphaNode *self, const char *id, const char *name, GError **er
     return FALSE;
   if (hypha_node_id_equal (&parsed, hypha_node_get_id (self))) {
     g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-                         "this is the node's own id: trust the other node's");
+                         _ ("this is the node's own id: trust the other node's"));
     return FALSE;
   }
   if (!hypha_trust_add (self->trust, &parsed, name, error))
@@ -191,12 +192,12 @@ hypha_node_lookup (HyphaNode *self, const char *text, GError **error)
   }
   if (n > 1) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_AMBIGUOUS_PEER,
-                 "'%s' fits several peers: give more of the id", text);
+                 _ ("'%s' fits several peers: give more of the id"), text);
     return NULL;
   }
   if (found == NULL)
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_NO_SUCH_PEER,
-                 "no peer is called '%s': hyphactl peers lists them", text);
+                 _ ("no peer is called '%s': hyphactl peers lists them"), text);
   return found;
 }
 
@@ -334,7 +335,7 @@ hypha_node_new (HyphaIdentity *identity, HyphaLoader *loader, guint workers, GEr
   self->loader = g_object_ref (loader);
   if (getrandom (self->instance.bytes, sizeof self->instance.bytes, 0) !=
       sizeof self->instance.bytes) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, "the kernel gives no random bytes: %s",
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("the kernel gives no random bytes: %s"),
                  g_strerror (errno));
     return NULL;
   }
@@ -367,7 +368,8 @@ hypha_node_stop (HyphaNode *self)
   for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->peers)); i++) {
     g_autoptr (HyphaNodePeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i);
 
-    hypha_node_peer_stop (peer, HYPHA_AWAY_SHUTDOWN, HYPHA_ERROR_DISCONNECTED, "this node stops");
+    hypha_node_peer_stop (peer, HYPHA_AWAY_SHUTDOWN, HYPHA_ERROR_DISCONNECTED,
+                          _ ("this node stops"));
   }
   /* A worker carries out its orders before it ends, lets the last words of its links go out, and
    * what it tells then lies in the mailbox. */

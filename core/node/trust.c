@@ -2,6 +2,8 @@
 
 #include "node/trust.h"
 
+#include <glib/gi18n-lib.h>
+
 #include "link/handshake.h"
 #include "link/identity.h"
 
@@ -56,16 +58,16 @@ hypha_trust_check_name (const char *name, GError **error)
 
   if (*name == '\0' || strlen (name) > HYPHA_NAME_MAX || !g_utf8_validate (name, -1, NULL)) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-                 "a name has 1 to %d bytes of UTF-8", HYPHA_NAME_MAX);
+                 _ ("a name has 1 to %d bytes of UTF-8"), HYPHA_NAME_MAX);
     return FALSE;
   }
   for (; *p != '\0'; p = g_utf8_next_char (p)) {
     gunichar c = g_utf8_get_char (p);
 
     if (!g_unichar_isgraph (c)) {
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-                   "a name holds neither spaces nor control characters, and this one has U+%04X",
-                   c);
+      g_set_error (
+          error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+          _ ("a name holds neither spaces nor control characters, and this one has U+%04X"), c);
       return FALSE;
     }
   }
@@ -79,7 +81,7 @@ read_endpoints (Entry *entry, GVariant *value, GError **error)
 
   if (!g_variant_is_of_type (value, G_VARIANT_TYPE_STRING_ARRAY)) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 "'endpoints' has to be a list of strings");
+                 _ ("'endpoints' has to be a list of strings"));
     return FALSE;
   }
   uris = g_variant_get_strv (value, NULL);
@@ -106,7 +108,7 @@ read_tls (Entry *entry, GVariant *value, GError **error)
     entry->tls = HYPHA_TRUST_TLS_ALWAYS;
   else {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 "'tls' has to be 'never' or 'always'");
+                 _ ("'tls' has to be 'never' or 'always'"));
     return FALSE;
   }
   return TRUE;
@@ -117,7 +119,8 @@ read_item (Entry *entry, const char *key, GVariant *value, GError **error)
 {
   if (g_str_equal (key, "name")) {
     if (!g_variant_is_of_type (value, G_VARIANT_TYPE_STRING)) {
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING, "'name' has to be a string");
+      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                   _ ("'name' has to be a string"));
       return FALSE;
     }
     entry->name = g_variant_dup_string (value, NULL);
@@ -128,7 +131,7 @@ read_item (Entry *entry, const char *key, GVariant *value, GError **error)
   if (g_str_equal (key, "tls"))
     return read_tls (entry, value, error);
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               "'%s' is none of name, endpoints, tls", key);
+               _ ("'%s' is none of name, endpoints, tls"), key);
   return FALSE;
 }
 
@@ -145,7 +148,7 @@ read_entry (const char *text, GVariant *items, GError **error)
     return NULL;
   if (!hypha_node_id_is_usable (&entry->id)) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ID,
-                 "this is the id of no key that anyone could hold");
+                 _ ("this is the id of no key that anyone could hold"));
     return NULL;
   }
   g_variant_iter_init (&iter, items);
@@ -171,7 +174,7 @@ hypha_trust_set (HyphaTrust *self, GVariant *trusted, GError **error)
 
   if (!g_variant_is_of_type (trusted, G_VARIANT_TYPE ("a{sa{sv}}"))) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 "trusted-peers has to be of type a{sa{sv}}, not %s",
+                 _ ("trusted-peers has to be of type a{sa{sv}}, not %s"),
                  g_variant_get_type_string (trusted));
     return FALSE;
   }
@@ -182,14 +185,14 @@ hypha_trust_set (HyphaTrust *self, GVariant *trusted, GError **error)
     Entry *entry = read_entry (text, items, &reason);
 
     if (entry == NULL) {
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING, "trusted-peers, entry '%s': %s",
-                   text, reason->message);
+      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                   _ ("trusted-peers, entry '%s': %s"), text, reason->message);
       return FALSE;
     }
     g_hash_table_replace (entries, &entry->id, entry);
     if (!g_hash_table_add (names, entry->name)) {
       g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                   "trusted-peers, entry '%s': the name '%s' belongs to another entry already",
+                   _ ("trusted-peers, entry '%s': the name '%s' belongs to another entry already"),
                    text, entry->name);
       return FALSE;
     }
@@ -246,7 +249,7 @@ hypha_trust_add (HyphaTrust *self, const HyphaNodeId *id, const char *name, GErr
     return FALSE;
   if (!hypha_node_id_is_usable (id)) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ID,
-                 "this is the id of no key that anyone could hold");
+                 _ ("this is the id of no key that anyone could hold"));
     return FALSE;
   }
   g_hash_table_iter_init (&iter, self->entries);
@@ -256,7 +259,7 @@ hypha_trust_add (HyphaTrust *self, const HyphaNodeId *id, const char *name, GErr
 
       g_set_error (
           error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-          "the name '%s' belongs to %s already: choose another, or hyphactl forget %.8s first",
+          _ ("the name '%s' belongs to %s already: choose another, or hyphactl forget %.8s first"),
           name, text, text);
       return FALSE;
     }

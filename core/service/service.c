@@ -2,6 +2,8 @@
 
 #include "service/service.h"
 
+#include <glib/gi18n-lib.h>
+
 #include "link/frame.h"
 
 void
@@ -24,7 +26,7 @@ check_name (const char *name, GError **error)
   if (length > 0 && length <= HYPHA_SERVICE_MAX)
     return TRUE;
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               "a service's name has 1 to %d bytes, without spaces", HYPHA_SERVICE_MAX);
+               _ ("a service's name has 1 to %d bytes, without spaces"), HYPHA_SERVICE_MAX);
   return FALSE;
 }
 
@@ -41,8 +43,8 @@ check_target (HyphaLoader *loader, const char *target, GError **error)
   if (endpoint != NULL)
     return TRUE;
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               "'target' is '%s', which is neither echo, discard, off nor an endpoint: %s", target,
-               reason->message);
+               _ ("'target' is '%s', which is neither echo, discard, off nor an endpoint: %s"),
+               target, reason->message);
   return FALSE;
 }
 
@@ -58,8 +60,8 @@ read_item (HyphaService *self, const char *key, GVariant *value, GError **error)
     return TRUE;
   }
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               "entry '%s' of type %s is not known: there are 'target' (s) and 'peers' (as)", key,
-               g_variant_get_type_string (value));
+               _ ("entry '%s' of type %s is not known: there are 'target' (s) and 'peers' (as)"),
+               key, g_variant_get_type_string (value));
   return FALSE;
 }
 
@@ -82,7 +84,7 @@ hypha_service_new (HyphaLoader *loader, const char *name, GVariant *items, GErro
       return NULL;
   }
   if (self->target == NULL) {
-    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING, "it has no 'target'");
+    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING, _ ("it has no 'target'"));
     return NULL;
   }
   if (!check_target (loader, self->target, error))

@@ -2,6 +2,8 @@
 
 #include "service/services.h"
 
+#include <glib/gi18n-lib.h>
+
 #include "service/builtin.h"
 #include "service/service.h"
 
@@ -71,7 +73,7 @@ hypha_services_configure (HyphaServices *self, GVariant *services, GError **erro
 
   if (!g_variant_is_of_type (services, G_VARIANT_TYPE ("a{sa{sv}}"))) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 "services has to be of type a{sa{sv}}, not %s",
+                 _ ("services has to be of type a{sa{sv}}, not %s"),
                  g_variant_get_type_string (services));
     return FALSE;
   }
@@ -83,7 +85,7 @@ hypha_services_configure (HyphaServices *self, GVariant *services, GError **erro
         hypha_service_new (hypha_node_get_loader (self->node), name, items, &reason);
 
     if (service == NULL) {
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING, "services, entry '%s': %s",
+      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING, _ ("services, entry '%s': %s"),
                    name, reason->message);
       return FALSE;
     }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "session/session-private.h"
 
+#include <glib/gi18n-lib.h>
+
 /* How far above our own counter an accusation may lift it at once: no peer can use it up. */
 #define LEAP_MAX (G_GUINT64_CONSTANT (1) << 32)
 
@@ -135,7 +137,7 @@ hypha_session_attach (HyphaSession *self, const HyphaSessionOffer *offer, guint6
     /* What was opened since our last number was drawn is unknown to any peer: it may stay. */
     if (self->paired)
       hypha_session_empty (self, HYPHA_ERROR_RESTARTED,
-                           "the peer lost the session: it started anew, or had ended it", FALSE,
+                           _ ("the peer lost the session: it started anew, or had ended it"), FALSE,
                            HYPHA_AWAY_DISCONNECTED);
     self->peer_number = peer_session;
     /* The link numbers of another session say nothing about those of this one. */
@@ -166,12 +168,13 @@ hypha_session_accused (HyphaSession *self, guint64 highest, gint64 now)
   lifted = lift_numbers (self, highest);
   if (!lifted)
     hypha_session_over (self, HYPHA_ERROR_PROTOCOL,
-                        "the peer claims a session number that this node cannot have drawn", TRUE,
-                        HYPHA_AWAY_PROTOCOL);
+                        _ ("the peer claims a session number that this node cannot have drawn"),
+                        TRUE, HYPHA_AWAY_PROTOCOL);
   else if (self->number <= highest)
-    hypha_session_over (self, HYPHA_ERROR_ROLLED_BACK,
-                        "the peer knows a later session of this node, whose state went backwards",
-                        TRUE, HYPHA_AWAY_ROLLED_BACK);
+    hypha_session_over (
+        self, HYPHA_ERROR_ROLLED_BACK,
+        _ ("the peer knows a later session of this node, whose state went backwards"), TRUE,
+        HYPHA_AWAY_ROLLED_BACK);
   HYPHA_SESSION_CHECK (self);
 }
 
@@ -189,9 +192,10 @@ void
 hypha_session_peer_rolled_back (HyphaSession *self, gint64 now)
 {
   self->now = now;
-  hypha_session_over (self, HYPHA_ERROR_ROLLED_BACK,
-                      "the peer offers numbers below those it had before: its state went backwards",
-                      FALSE, HYPHA_AWAY_ROLLED_BACK);
+  hypha_session_over (
+      self, HYPHA_ERROR_ROLLED_BACK,
+      _ ("the peer offers numbers below those it had before: its state went backwards"), FALSE,
+      HYPHA_AWAY_ROLLED_BACK);
   self->peer_number = 0;
   hypha_watermark_clear (&self->peer);
   HYPHA_SESSION_CHECK (self);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "session/session-private.h"
 
+#include <glib/gi18n-lib.h>
+
 /* The receiving half of a stream. Bytes go straight to whoever takes them; what is not taken at
  * once is held in the stream's queue. */
 
@@ -81,20 +83,21 @@ hypha_receiving_data (HyphaSession *self, HyphaSessionStream *stream, const Hyph
   guint64 end;
 
   if (!stream->answered)
-    return hypha_session_broken (self, "the peer sent data on a stream that was not accepted yet");
+    return hypha_session_broken (self,
+                                 _ ("the peer sent data on a stream that was not accepted yet"));
   if (frame->value > stream->promised || frame->length > stream->promised - frame->value)
-    return hypha_session_broken (self, "the peer sent data beyond the window of a stream");
+    return hypha_session_broken (self, _ ("the peer sent data beyond the window of a stream"));
   end = frame->value + frame->length;
   if (stream->receive_end != HYPHA_END_NONE) {
     if (end > stream->final)
-      return hypha_session_broken (self, "the peer sent data beyond the end of a stream");
+      return hypha_session_broken (self, _ ("the peer sent data beyond the end of a stream"));
     owe_ack_now (self, stream);
     return TRUE;
   }
   if (frame->value > stream->next)
-    return hypha_session_broken (self, "the peer left a gap in the data of a stream");
+    return hypha_session_broken (self, _ ("the peer left a gap in the data of a stream"));
   if ((frame->flags & HYPHA_FRAME_FIN) && end < stream->next)
-    return hypha_session_broken (self, "the peer ended a stream before what it had sent");
+    return hypha_session_broken (self, _ ("the peer ended a stream before what it had sent"));
 
   if (end > stream->next)
     take (self, stream, frame->data + (stream->next - frame->value), (gsize) (end - stream->next));
@@ -111,13 +114,13 @@ gboolean
 hypha_receiving_reset (HyphaSession *self, HyphaSessionStream *stream, guint64 final)
 {
   if (final > stream->promised)
-    return hypha_session_broken (self, "the peer reset a stream beyond its window");
+    return hypha_session_broken (self, _ ("the peer reset a stream beyond its window"));
   if (stream->receive_end != HYPHA_END_NONE) {
     owe_ack_now (self, stream);
     return TRUE;
   }
   if (final < stream->next)
-    return hypha_session_broken (self, "the peer reset a stream before what it had sent");
+    return hypha_session_broken (self, _ ("the peer reset a stream before what it had sent"));
   hypha_receiving_ends (self, stream, HYPHA_END_RESET, final);
   return TRUE;
 }
@@ -187,7 +190,7 @@ hypha_session_stream_stop (HyphaSession *self, HyphaSessionStream *stream, Hypha
   if (stream->receive_end == HYPHA_END_NONE)
     hypha_session_owe (self, stream, HYPHA_OWES_STOP);
   if (stream->mine && !stream->open_sent && stream->resetting)
-    hypha_session_end_stream (self, stream, HYPHA_ERROR_RESET, "it was reset here");
+    hypha_session_end_stream (self, stream, HYPHA_ERROR_RESET, _ ("it was reset here"));
   hypha_session_settle (self, stream);
   HYPHA_SESSION_CHECK (self);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "session/session-private.h"
 
+#include <glib/gi18n-lib.h>
+
 /* RESUME: what each side knows of the streams. It judges whether somebody's state went backwards,
  * it acknowledges everything at once, and it carries the sending over to another link. */
 
@@ -53,10 +55,11 @@ check_ids (HyphaSession *self, const HyphaResume *resume)
 {
   if ((resume->opened >= 0 && hypha_session_id_is_mine (self, (guint32) resume->opened)) ||
       (resume->seen >= 0 && !hypha_session_id_is_mine (self, (guint32) resume->seen)))
-    return hypha_session_broken (self, "the peer's RESUME takes one side's ids for the other's");
+    return hypha_session_broken (self,
+                                 _ ("the peer's RESUME takes one side's ids for the other's"));
   if (resume->seen > self->opened)
-    return hypha_session_rolled_back (self, "the peer has seen a stream that was never opened: "
-                                            "this node's state went backwards");
+    return hypha_session_rolled_back (self, _ ("the peer has seen a stream that was never opened: "
+                                               "this node's state went backwards"));
   return TRUE;
 }
 
@@ -84,8 +87,9 @@ check_backwards (HyphaSession *self, HyphaSessionLink *link, const HyphaResume *
                 (stage == 2 && !(entry.flags & (HYPHA_RESUME_FIN | HYPHA_RESUME_RESET)));
   }
   if (backwards)
-    return hypha_session_rolled_back (self, "the peer knows less than it had acknowledged before: "
-                                            "its state went backwards");
+    return hypha_session_rolled_back (self,
+                                      _ ("the peer knows less than it had acknowledged before: "
+                                         "its state went backwards"));
   return TRUE;
 }
 
@@ -96,12 +100,13 @@ take_entry (HyphaSession *self, const HyphaResume *resume, const HyphaResumeEntr
   gboolean mine = hypha_session_id_is_mine (self, entry->stream);
 
   if ((gint64) entry->stream > (mine ? resume->seen : resume->opened))
-    return hypha_session_broken (self, "the peer's RESUME lists a stream above its highest id");
+    return hypha_session_broken (self, _ ("the peer's RESUME lists a stream above its highest id"));
   if (stream == NULL)
     return TRUE;
   if (mine && !stream->open_sent)
-    return hypha_session_rolled_back (self, "the peer lists a stream that was not opened yet: this "
-                                            "node's state went backwards");
+    return hypha_session_rolled_back (self,
+                                      _ ("the peer lists a stream that was not opened yet: this "
+                                         "node's state went backwards"));
   stream->listed = TRUE;
   if (entry->flags & HYPHA_RESUME_ACCEPTED) {
     hypha_session_stream_answered (self, stream);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "session/session-private.h"
 
+#include <glib/gi18n-lib.h>
+
 /* The sending half of a stream. What was written lies in its queue, by reference in every frame
  * that carries it, until the peer has acknowledged it. */
 
@@ -144,7 +146,7 @@ static void
 forget_unsent (HyphaSession *self, HyphaSessionStream *stream)
 {
   if (!stream->ended && stream->mine && !stream->open_sent && stream->resetting && stream->stopping)
-    hypha_session_end_stream (self, stream, HYPHA_ERROR_RESET, "it was reset here");
+    hypha_session_end_stream (self, stream, HYPHA_ERROR_RESET, _ ("it was reset here"));
 }
 
 static void
@@ -238,13 +240,15 @@ hypha_sending_acked (HyphaSession *self, HyphaSessionStream *stream, guint64 nex
                      gboolean reset)
 {
   if (next > stream->sent)
-    return hypha_session_rolled_back (self, "the peer holds more of a stream than was ever sent: "
-                                            "this node's state went backwards");
+    return hypha_session_rolled_back (self,
+                                      _ ("the peer holds more of a stream than was ever sent: "
+                                         "this node's state went backwards"));
   if ((fin && !stream->fin_sent) || (reset && !stream->reset_sent))
-    return hypha_session_rolled_back (self, "the peer took the end of a stream that was not sent: "
-                                            "this node's state went backwards");
+    return hypha_session_rolled_back (self,
+                                      _ ("the peer took the end of a stream that was not sent: "
+                                         "this node's state went backwards"));
   if (fin && next != stream->written)
-    return hypha_session_broken (self, "the peer took FIN, but not all that was before it");
+    return hypha_session_broken (self, _ ("the peer took FIN, but not all that was before it"));
 
   if (next > stream->acked) {
     if (next > stream->fresh && self->chosen != NULL)

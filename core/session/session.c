@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "session/session-private.h"
 
+#include <glib/gi18n-lib.h>
 #include <string.h>
 
 typedef struct {
@@ -288,20 +289,20 @@ closed_by_peer (HyphaSession *self, guint32 code)
     HyphaError error;
     const char *text;
   } ends[] = {
-    { HYPHA_AWAY_SHUTDOWN, HYPHA_ERROR_RESTARTED, "the peer is shutting down" },
+    { HYPHA_AWAY_SHUTDOWN, HYPHA_ERROR_RESTARTED, N_ ("the peer is shutting down") },
     { HYPHA_AWAY_ROLLED_BACK, HYPHA_ERROR_ROLLED_BACK,
-      "the peer found that the state of one side had gone backwards" },
+      N_ ("the peer found that the state of one side had gone backwards") },
     { HYPHA_AWAY_PROTOCOL, HYPHA_ERROR_PROTOCOL,
-      "the peer says that this node broke the session protocol" },
-    { HYPHA_AWAY_NOT_TRUSTED, HYPHA_ERROR_NOT_TRUSTED, "the peer no longer trusts this node" },
+      N_ ("the peer says that this node broke the session protocol") },
+    { HYPHA_AWAY_NOT_TRUSTED, HYPHA_ERROR_NOT_TRUSTED, N_ ("the peer no longer trusts this node") },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (ends); i++)
     if (ends[i].away == code) {
-      hypha_session_over (self, ends[i].error, ends[i].text, FALSE, HYPHA_AWAY_REQUESTED);
+      hypha_session_over (self, ends[i].error, _ (ends[i].text), FALSE, HYPHA_AWAY_REQUESTED);
       return FALSE;
     }
-  hypha_session_over (self, HYPHA_ERROR_DISCONNECTED, "the peer ended the session", FALSE,
+  hypha_session_over (self, HYPHA_ERROR_DISCONNECTED, _ ("the peer ended the session"), FALSE,
                       HYPHA_AWAY_REQUESTED);
   return FALSE;
 }
@@ -354,7 +355,7 @@ hypha_session_refusal (HyphaSession *self, guint32 id, HyphaCode code)
     return TRUE;
   if (g_queue_get_length (&self->refusals) >= HYPHA_SESSION_REFUSALS_MAX) {
     g_hash_table_remove (self->refused, GUINT_TO_POINTER (id));
-    return hypha_session_broken (self, "the peer used too many streams that are not there");
+    return hypha_session_broken (self, _ ("the peer used too many streams that are not there"));
   }
   refusal = g_new (Refusal, 1);
   *refusal = (Refusal){ .id = id, .code = code };
@@ -371,11 +372,11 @@ receive_open (HyphaSession *self, const HyphaFrame *frame)
   g_autofree char *service = NULL;
 
   if (hypha_session_id_is_mine (self, frame->stream))
-    return hypha_session_broken (self, "the peer opened a stream whose id is ours to open");
+    return hypha_session_broken (self, _ ("the peer opened a stream whose id is ours to open"));
   service = g_strndup ((const char *) frame->data, frame->length);
   if (stream != NULL) {
     if (strcmp (stream->service, service) != 0)
-      return hypha_session_broken (self, "the peer opened a stream again for another service");
+      return hypha_session_broken (self, _ ("the peer opened a stream again for another service"));
     /* Sent again over another link: so the answer may have been lost with the first one. */
     if (stream->answered)
       hypha_session_owe (self, stream, HYPHA_OWES_WINDOW);
@@ -404,7 +405,7 @@ receive_for_none (HyphaSession *self, const HyphaFrame *frame)
     return TRUE;
   if ((gint64) frame->stream > (mine ? self->opened : self->seen)) {
     if (mine || !reset)
-      return hypha_session_broken (self, "the peer used a stream that was never opened");
+      return hypha_session_broken (self, _ ("the peer used a stream that was never opened"));
     self->seen = frame->stream;
     hypha_watermark_raise (&self->ids, (guint64) (self->seen + 1), 0, hypha_session_ticks (self));
     return hypha_session_refusal (self, frame->stream, HYPHA_CODE_GONE);
@@ -420,7 +421,7 @@ receive_for_stream (HyphaSession *self, const HyphaFrame *frame)
   HyphaSessionStream *stream;
 
   if (frame->stream > HYPHA_SESSION_ID_LAST)
-    return hypha_session_broken (self, "the peer used a stream id that cannot be");
+    return hypha_session_broken (self, _ ("the peer used a stream id that cannot be"));
   if (frame->type == HYPHA_FRAME_OPEN)
     return receive_open (self, frame);
   stream = hypha_session_find (self, frame->stream);
@@ -486,7 +487,7 @@ hypha_session_receive (HyphaSession *self, HyphaSessionLink *link, const HyphaFr
   case HYPHA_FRAME_RESET:
   case HYPHA_FRAME_STOP:
     if (!link->up)
-      hypha_session_broken (self, "the peer used a link before its RESUME");
+      hypha_session_broken (self, _ ("the peer used a link before its RESUME"));
     else if (frame->type != HYPHA_FRAME_EPOCH)
       receive_for_stream (self, frame);
     break;
@@ -694,7 +695,7 @@ hypha_session_tick (HyphaSession *self, gint64 now)
   hypha_receiving_acks_due (self);
   if (self->renew)
     hypha_session_over (self, HYPHA_ERROR_DISCONNECTED,
-                        "stream ids ran out; the session was renewed", TRUE,
+                        _ ("stream ids ran out; the session was renewed"), TRUE,
                         HYPHA_AWAY_DISCONNECTED);
   if (now >= self->choose_at)
     hypha_session_choose (self, NULL);
@@ -703,8 +704,8 @@ hypha_session_tick (HyphaSession *self, gint64 now)
       self->offline_since = now;
     else if (now >= expires_at (self))
       hypha_session_over (self, HYPHA_ERROR_EXPIRED,
-                          "there was no link to the peer for longer than session-timeout", FALSE,
-                          HYPHA_AWAY_DISCONNECTED);
+                          _ ("there was no link to the peer for longer than session-timeout"),
+                          FALSE, HYPHA_AWAY_DISCONNECTED);
   }
   HYPHA_SESSION_CHECK (self);
 }

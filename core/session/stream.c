@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "session/session-private.h"
 
+#include <glib/gi18n-lib.h>
+
 #include "link/wire.h"
 
 /* The life of a stream: opened, answered, ended, forgotten. */
@@ -39,14 +41,14 @@ is_service (const char *service, GError **error)
   const char *wrong = NULL;
 
   if (length == 0)
-    wrong = "is empty";
+    wrong = _ ("is empty");
   else if (length > HYPHA_SERVICE_MAX)
-    wrong = "is longer than 255 bytes";
+    wrong = _ ("is longer than 255 bytes");
   else
     wrong = hypha_wire_judge_name ((const guint8 *) service, length);
   if (wrong != NULL)
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-                 "Cannot open a stream: the name of the service %s", wrong);
+                 _ ("Cannot open a stream: the name of the service %s"), wrong);
   return wrong == NULL;
 }
 
@@ -72,15 +74,15 @@ hypha_session_open (HyphaSession *self, const char *service, GError **error)
     return NULL;
   if (g_queue_get_length (&self->mine) >= self->limits.streams) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
-                 "Cannot open a stream to “%s”: %u streams to this peer are open already, which "
-                 "is the limit; close some of them first",
+                 _ ("Cannot open a stream to “%s”: %u streams to this peer are open already, which "
+                    "is the limit; close some of them first"),
                  service, self->limits.streams);
     return NULL;
   }
   if (self->next_id > HYPHA_SESSION_ID_LAST) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_OFFLINE,
-                 "Cannot open a stream to “%s”: this session has used up its stream ids; it is "
-                 "renewed when its last stream has ended, try again then",
+                 _ ("Cannot open a stream to “%s”: this session has used up its stream ids; it is "
+                    "renewed when its last stream has ended, try again then"),
                  service);
     self->renew = g_hash_table_size (self->streams) == 0;
     return NULL;
@@ -149,19 +151,19 @@ error_of_code (HyphaCode code, const char **text)
 {
   switch (code) {
   case HYPHA_CODE_NO_SUCH_SERVICE:
-    *text = "the peer has no such service";
+    *text = _ ("the peer has no such service");
     return HYPHA_ERROR_NO_SUCH_SERVICE;
   case HYPHA_CODE_NOT_ALLOWED:
-    *text = "the peer does not give this service to this node";
+    *text = _ ("the peer does not give this service to this node");
     return HYPHA_ERROR_PERMISSION_DENIED;
   case HYPHA_CODE_BUSY:
-    *text = "the peer has as many streams as it takes";
+    *text = _ ("the peer has as many streams as it takes");
     return HYPHA_ERROR_BUSY;
   case HYPHA_CODE_GONE:
-    *text = "the peer no longer knows the stream";
+    *text = _ ("the peer no longer knows the stream");
     return HYPHA_ERROR_GONE;
   default:
-    *text = "the peer refused the stream; its log says why";
+    *text = _ ("the peer refused the stream; its log says why");
     return HYPHA_ERROR_REFUSED;
   }
 }
@@ -187,7 +189,7 @@ hypha_session_refuse (HyphaSession *self, HyphaSessionStream *stream, HyphaCode 
     hypha_session_stream_stop (self, stream, HYPHA_CODE_APPLICATION);
     return;
   }
-  hypha_session_end_stream (self, stream, HYPHA_ERROR_REFUSED, "refused here");
+  hypha_session_end_stream (self, stream, HYPHA_ERROR_REFUSED, _ ("refused here"));
   hypha_session_refusal (self, id, code);
   HYPHA_SESSION_CHECK (self);
 }
@@ -209,19 +211,20 @@ hypha_session_stream_gone (HyphaSession *self, HyphaSessionStream *stream, Hypha
   }
   if (stream->mine && !stream->answered) {
     if (!stream->open_sent)
-      return hypha_session_rolled_back (self, "the peer answers a stream that was not opened yet: "
-                                              "this node's state went backwards");
+      return hypha_session_rolled_back (self,
+                                        _ ("the peer answers a stream that was not opened yet: "
+                                           "this node's state went backwards"));
     hypha_session_seen_by_peer (self, stream->id);
     hypha_session_end_stream (self, stream, (int) error, text);
     return TRUE;
   }
   if (code != HYPHA_CODE_GONE)
-    return hypha_session_broken (self, "the peer refused a stream that it had taken or opened");
+    return hypha_session_broken (self, _ ("the peer refused a stream that it had taken or opened"));
   /* A side forgets a stream when both directions have ended, not before. */
   if (!(stream->fin_sent || stream->reset_sent) || stream->receive_end == HYPHA_END_NONE)
     return hypha_session_rolled_back (self,
-                                      "the peer has forgotten a stream that is open here: one "
-                                      "side's state went backwards");
+                                      _ ("the peer has forgotten a stream that is open here: one "
+                                         "side's state went backwards"));
   stream->owes = 0;
   hypha_place_leave (&self->control, &stream->in_control);
   hypha_sending_ends (self, stream, stream->reset_sent ? HYPHA_END_RESET : HYPHA_END_FIN);
@@ -256,11 +259,11 @@ result (HyphaSessionStream *stream, const char **text)
 {
   *text = NULL;
   if (stream->send_end == HYPHA_END_RESET) {
-    *text = stream->stopped ? "the other program stopped reading" : "it was reset here";
+    *text = stream->stopped ? _ ("the other program stopped reading") : _ ("it was reset here");
     return HYPHA_ERROR_RESET;
   }
   if (stream->receive_end == HYPHA_END_RESET && !stream->stopping) {
-    *text = "the other program ended the stream early";
+    *text = _ ("the other program ended the stream early");
     return HYPHA_ERROR_RESET;
   }
   return -1;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "quic-stub.h"
 
+#include <glib/gi18n-lib.h>
 #include <string.h>
 
 #define COST_IPV6 7
@@ -122,7 +123,7 @@ quic_stub_transport_parse (HyphaTransport *transport, HyphaEndpoint *endpoint, G
   if (canonical == NULL)
     canonical = normalize_name (host);
   if (canonical == NULL)
-    return refuse (endpoint, error, "the host '%s' is neither an IP address nor a name", host);
+    return refuse (endpoint, error, _ ("the host '%s' is neither an IP address nor a name"), host);
   brackets = strchr (canonical, ':') != NULL;
   rest = g_strdup_printf ("//%s%s%s:%u", brackets ? "[" : "", canonical, brackets ? "]" : "", port);
   return hypha_endpoint_new ("quic", rest, endpoint);
@@ -154,8 +155,9 @@ quic_stub_transport_connect_async (HyphaTransport *transport, HyphaEndpoint *end
 
   g_task_set_source_tag (task, quic_stub_transport_connect_async);
   g_task_set_name (task, "quic-stub-connect");
-  g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE, "cannot connect to %s: %s",
-                           hypha_endpoint_to_string (endpoint), REASON);
+  g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+                           _ ("cannot connect to %s: %s"), hypha_endpoint_to_string (endpoint),
+                           REASON);
 }
 
 static HyphaChannel *
@@ -173,8 +175,9 @@ quic_stub_transport_listen_async (HyphaTransport *transport, HyphaEndpoint *endp
 
   g_task_set_source_tag (task, quic_stub_transport_listen_async);
   g_task_set_name (task, "quic-stub-listen");
-  g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE, "cannot listen on %s: %s",
-                           hypha_endpoint_to_string (endpoint), REASON);
+  g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+                           _ ("cannot listen on %s: %s"), hypha_endpoint_to_string (endpoint),
+                           REASON);
 }
 
 static HyphaListener *

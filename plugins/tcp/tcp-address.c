@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tcp-address.h"
 
+#include <glib/gi18n-lib.h>
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <string.h>
@@ -47,19 +48,19 @@ parse_scope (TcpAddress *self, const char *scope, HyphaEndpoint *endpoint, GErro
 {
   if (!g_inet_address_get_is_link_local (self->numeric) &&
       !g_inet_address_get_is_mc_link_local (self->numeric)) {
-    refuse (endpoint, error, "the scope '%%%s' has no meaning: only a link-local address has one",
-            scope);
+    refuse (endpoint, error,
+            _ ("the scope '%%%s' has no meaning: only a link-local address has one"), scope);
     return FALSE;
   }
   if (*scope == '\0' || strlen (scope) >= IF_NAMESIZE) {
     refuse (endpoint, error,
-            "the scope behind '%%' is the name of a network interface, 1 to %d characters",
+            _ ("the scope behind '%%' is the name of a network interface, 1 to %d characters"),
             IF_NAMESIZE - 1);
     return FALSE;
   }
   for (const char *c = scope; *c != '\0'; c++) {
     if (!g_ascii_isalnum (*c) && strchr ("._-", *c) == NULL) {
-      refuse (endpoint, error, "the scope '%s' has a character that no interface's name has",
+      refuse (endpoint, error, _ ("the scope '%s' has a character that no interface's name has"),
               scope);
       return FALSE;
     }
@@ -76,7 +77,7 @@ parse_ipv6 (TcpAddress *self, const char *host, HyphaEndpoint *endpoint, GError 
   guint8 bytes[16];
 
   if (inet_pton (AF_INET6, parts[0], bytes) != 1) {
-    refuse (endpoint, error, "the host '[%s]' is not an IPv6 address", host);
+    refuse (endpoint, error, _ ("the host '[%s]' is not an IPv6 address"), host);
     return FALSE;
   }
   self->numeric = unmap (g_inet_address_new_from_bytes (bytes, G_SOCKET_FAMILY_IPV6));
@@ -119,13 +120,14 @@ parse_name (TcpAddress *self, const char *host, HyphaEndpoint *endpoint, GError 
 
   if (lower == NULL || strlen (lower) > NAME_MAX_CHARS) {
     refuse (endpoint, error,
-            "the host '%s' is no host name: it is too long, or has characters that none has", host);
+            _ ("the host '%s' is no host name: it is too long, or has characters that none has"),
+            host);
     return FALSE;
   }
   if (ends_in_number (lower)) {
     refuse (endpoint, error,
-            "the host '%s' is not an IPv4 address: that is four numbers up to 255, without "
-            "leading zeros, and a name does not end in a number",
+            _ ("the host '%s' is not an IPv4 address: that is four numbers up to 255, without "
+               "leading zeros, and a name does not end in a number"),
             host);
     return FALSE;
   }
@@ -135,7 +137,7 @@ parse_name (TcpAddress *self, const char *host, HyphaEndpoint *endpoint, GError 
 
     if (!root && !label_is_valid (labels[i])) {
       refuse (endpoint, error,
-              "the part '%s' of the host '%s' is not 1 to %d letters, digits, '-' and '_'",
+              _ ("the part '%s' of the host '%s' is not 1 to %d letters, digits, '-' and '_'"),
               labels[i], host, LABEL_MAX_CHARS);
       return FALSE;
     }
@@ -225,7 +227,8 @@ scope_to_index (const char *scope, guint32 *index, GError **error)
     return TRUE;
   }
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
-               "this machine has no network interface '%s': `ip link` lists those it has", scope);
+               _ ("this machine has no network interface '%s': `ip link` lists those it has"),
+               scope);
   return FALSE;
 }
 

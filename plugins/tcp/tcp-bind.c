@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tcp-bind.h"
 
+#include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <unistd.h>
 
@@ -14,28 +15,30 @@ explain (const TcpSockaddr *address, const char *display, int reason, GError **e
   switch (reason) {
   case EADDRINUSE:
     holder = tcp_holder_describe (address);
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_ADDRESS_IN_USE,
-                 "cannot listen on %s: %s listens there already; end it, or choose another port",
-                 display, holder == NULL ? "somebody" : holder);
+    g_set_error (
+        error, HYPHA_ERROR, HYPHA_ERROR_ADDRESS_IN_USE,
+        _ ("cannot listen on %s: %s listens there already; end it, or choose another port"),
+        display, holder == NULL ? "somebody" : holder);
     break;
   case EACCES:
   case EPERM:
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED,
-                 "cannot listen on %s: a port this low takes a privilege (CAP_NET_BIND_SERVICE); "
-                 "choose one from "
-                 "1024 on",
-                 display);
+    g_set_error (
+        error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED,
+        _ ("cannot listen on %s: a port this low takes a privilege (CAP_NET_BIND_SERVICE); "
+           "choose one from "
+           "1024 on"),
+        display);
     break;
   case EADDRNOTAVAIL:
   case EAFNOSUPPORT:
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-                 "cannot listen on %s: no interface of this machine has that address; listen on "
-                 "tcp://any:PORT, or on "
-                 "one that `ip address` lists",
+                 _ ("cannot listen on %s: no interface of this machine has that address; listen on "
+                    "tcp://any:PORT, or on "
+                    "one that `ip address` lists"),
                  display);
     break;
   default:
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, "cannot listen on %s: %s", display,
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("cannot listen on %s: %s"), display,
                  g_strerror (reason));
   }
 }
@@ -68,8 +71,8 @@ tcp_bind (const TcpAddress *address, GInetAddress *numeric, const char *display,
   int fd, reason;
 
   if (!tcp_address_to_sockaddr (address, numeric, bound, &local)) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE, "cannot listen on %s: %s", display,
-                 local->message);
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE, _ ("cannot listen on %s: %s"),
+                 display, local->message);
     return -1;
   }
   fd = socket (bound->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

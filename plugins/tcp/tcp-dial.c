@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tcp-dial.h"
 
+#include <glib/gi18n-lib.h>
 #include <unistd.h>
 
 /* A name may have any number of addresses, and each costs a descriptor. */
@@ -121,13 +122,15 @@ on_deadline (gpointer user_data)
   Dial *self = g_task_get_task_data (task);
   const char *why =
       self->addresses->len == 0
-          ? "its name was not resolved in time: check the name, and whether the DNS server answers"
-          : "check whether something listens there, and whether a firewall drops what comes";
+          ? _ ("its name was not resolved in time: check the name, and whether the DNS server "
+               "answers")
+          : _ ("check whether something listens there, and whether a firewall drops what comes");
 
   settle (task, -1,
-          g_error_new (HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT, "%s: no connection within %u ms: %s%s%s",
-                       self->display, self->timeout_ms, why,
-                       self->n_failures > 0 ? "; before that: " : "", self->failures->str));
+          g_error_new (HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
+                       _ ("%s: no connection within %u ms: %s%s%s"), self->display,
+                       self->timeout_ms, why, self->n_failures > 0 ? _ ("; before that: ") : "",
+                       self->failures->str));
   release (task);
   return G_SOURCE_REMOVE;
 }
@@ -139,7 +142,7 @@ on_cancelled (GCancellable *cancellable, gpointer user_data)
   Dial *self = g_task_get_task_data (task);
 
   settle (task, -1,
-          g_error_new (G_IO_ERROR, G_IO_ERROR_CANCELLED, "%s: connecting was cancelled",
+          g_error_new (G_IO_ERROR, G_IO_ERROR_CANCELLED, _ ("%s: connecting was cancelled"),
                        self->display));
   release (task);
   return G_SOURCE_REMOVE;
@@ -153,7 +156,7 @@ settle_failed (GTask *task, GError *last)
   if (self->addresses->len > 1) {
     g_error_free (last);
     last = g_error_new (HYPHA_ERROR, HYPHA_ERROR_CONNECT,
-                        "%s: none of its %u addresses could be connected to: %s", self->display,
+                        _ ("%s: none of its %u addresses could be connected to: %s"), self->display,
                         self->addresses->len, self->failures->str);
   }
   settle (task, -1, last);
@@ -267,8 +270,9 @@ on_resolved (GObject *source, GAsyncResult *result, gpointer user_data)
   g_list_free_full (addresses, g_object_unref);
   if (self->addresses->len == 0)
     settle (task, -1,
-            g_error_new (HYPHA_ERROR, HYPHA_ERROR_CONNECT, "%s: the name cannot be resolved: %s",
-                         self->display, error == NULL ? "it has no address" : error->message));
+            g_error_new (HYPHA_ERROR, HYPHA_ERROR_CONNECT,
+                         _ ("%s: the name cannot be resolved: %s"), self->display,
+                         error == NULL ? _ ("it has no address") : error->message));
   else if (!self->settled)
     start_next (task);
   release (task);

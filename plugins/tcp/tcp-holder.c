@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tcp-holder.h"
 
+#include <glib/gi18n-lib.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -91,10 +92,10 @@ describe_process (const char *pid)
   g_autofree char *escaped = NULL;
 
   if (!g_file_get_contents (path, &name, NULL, NULL))
-    return g_strdup_printf ("process %s", pid);
+    return g_strdup_printf (_ ("process %s"), pid);
   /* A process chooses its own name. */
   escaped = g_strescape (g_strchomp (name), NULL);
-  return g_strdup_printf ("process %s (%s)", pid, escaped);
+  return g_strdup_printf (_ ("process %s (%s)"), pid, escaped);
 }
 
 char *
@@ -113,12 +114,12 @@ tcp_holder_describe (const TcpSockaddr *address)
   wanted = g_strdup_printf ("socket:[%lu]", inode);
   /* The likeliest first: the same endpoint, listed twice. */
   if (process_holds ("self", wanted, G_MAXINT64))
-    return g_strdup_printf ("this very process (%d)", (int) getpid ());
+    return g_strdup_printf (_ ("this very process (%d)"), (int) getpid ());
   patience = g_get_monotonic_time () + PATIENCE_MS * G_TIME_SPAN_MILLISECOND;
   processes = g_dir_open ("/proc", 0, NULL);
   while (processes != NULL && (pid = g_dir_read_name (processes)) != NULL &&
          g_get_monotonic_time () < patience)
     if (g_ascii_isdigit (*pid) && process_holds (pid, wanted, patience))
       return describe_process (pid);
-  return g_strdup_printf ("a process of user %u", uid);
+  return g_strdup_printf (_ ("a process of user %u"), uid);
 }

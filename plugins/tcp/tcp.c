@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tcp.h"
 
+#include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
@@ -133,7 +134,7 @@ on_dialled (GObject *source, GAsyncResult *result, gpointer user_data)
   }
   if (getpeername (fd, (struct sockaddr *) &peer.storage, &peer.length) < 0) {
     g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_CONNECT,
-                             "%s: the connection was lost at once: %s",
+                             _ ("%s: the connection was lost at once: %s"),
                              hypha_endpoint_to_string (operation->endpoint), g_strerror (errno));
     close (fd);
     return;
@@ -161,7 +162,7 @@ tcp_transport_connect_async (HyphaTransport *transport, HyphaEndpoint *endpoint,
   display = hypha_endpoint_to_string (operation->endpoint);
   if (tcp_address_is_any (operation->address) || operation->address->port == 0) {
     g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-                             "%s is for listening only: to connect, name one host and its port",
+                             _ ("%s is for listening only: to connect, name one host and its port"),
                              display);
     return;
   }
@@ -207,9 +208,9 @@ on_name_resolved (GObject *source, GAsyncResult *result, gpointer user_data)
     g_autoptr (GError) reason = g_steal_pointer (&error);
 
     error = g_error_new (HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-                         "cannot listen on %s: the name cannot be resolved: %s",
+                         _ ("cannot listen on %s: the name cannot be resolved: %s"),
                          hypha_endpoint_to_string (operation->endpoint),
-                         reason == NULL ? "it has no address" : reason->message);
+                         reason == NULL ? _ ("it has no address") : reason->message);
   }
   /* The first of its addresses that this machine has. */
   for (GList *l = addresses; l != NULL && listener == NULL; l = l->next) {
@@ -297,15 +298,15 @@ read_option (const char *key, GVariant *value, gboolean *nodelay, guint32 *notse
     if (*notsent_lowat == 0 ||
         (*notsent_lowat >= MIN_NOTSENT_LOWAT && *notsent_lowat <= MAX_NOTSENT_LOWAT))
       return TRUE;
-    g_set_error (
-        error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-        "option 'notsent-lowat' of the transport tcp is %u: it is 0 (no bound) or %u to %u bytes",
-        *notsent_lowat, MIN_NOTSENT_LOWAT, MAX_NOTSENT_LOWAT);
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                 _ ("option 'notsent-lowat' of the transport tcp is %u: it is 0 (no bound) or %u "
+                    "to %u bytes"),
+                 *notsent_lowat, MIN_NOTSENT_LOWAT, MAX_NOTSENT_LOWAT);
     return FALSE;
   }
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               "the transport tcp has no option '%s' of type '%s': it has 'nodelay' (b) and "
-               "'notsent-lowat' (u)",
+               _ ("the transport tcp has no option '%s' of type '%s': it has 'nodelay' (b) and "
+                  "'notsent-lowat' (u)"),
                key, g_variant_get_type_string (value));
   return FALSE;
 }
@@ -355,8 +356,8 @@ tcp_transport_probe (HyphaTransport *transport, GVariantDict *details, GError **
     return TRUE;
   g_set_error_literal (
       error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-      "this process can open neither IPv4 nor IPv6 sockets: a kernel without them, or a sandbox "
-      "(RestrictAddressFamilies= in the service's unit)");
+      _ ("this process can open neither IPv4 nor IPv6 sockets: a kernel without them, or a sandbox "
+         "(RestrictAddressFamilies= in the service's unit)"));
   return FALSE;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "unix-address.h"
 
+#include <glib/gi18n-lib.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -25,12 +26,13 @@ static gboolean
 check_characters (HyphaEndpoint *endpoint, const char *what, const char *name, GError **error)
 {
   if (strlen (name) > UNIX_NAME_MAX)
-    return refuse (endpoint, error, "the %s has %zu bytes, and the kernel takes at most %zu", what,
-                   strlen (name), UNIX_NAME_MAX);
+    return refuse (endpoint, error, _ ("the %s has %zu bytes, and the kernel takes at most %zu"),
+                   what, strlen (name), UNIX_NAME_MAX);
   for (const char *c = name; *c != '\0'; c = g_utf8_next_char (c))
     if (!g_unichar_isprint (g_utf8_get_char (c)))
-      return refuse (endpoint, error, "the %s has a character that cannot be printed, at byte %zu",
-                     what, (gsize) (c - name) + 1);
+      return refuse (endpoint, error,
+                     _ ("the %s has a character that cannot be printed, at byte %zu"), what,
+                     (gsize) (c - name) + 1);
   return TRUE;
 }
 
@@ -44,10 +46,10 @@ check_path (HyphaEndpoint *endpoint, const char *path, GError **error)
     return FALSE;
   for (guint i = 1; parts[i] != NULL; i++) {
     if (*parts[i] == '\0')
-      return refuse (endpoint, error, "part %u of the path is empty", i);
+      return refuse (endpoint, error, _ ("part %u of the path is empty"), i);
     if (g_str_equal (parts[i], ".") || g_str_equal (parts[i], ".."))
-      return refuse (endpoint, error, "part %u of the path is '%s': write the path without it", i,
-                     parts[i]);
+      return refuse (endpoint, error, _ ("part %u of the path is '%s': write the path without it"),
+                     i, parts[i]);
   }
   return TRUE;
 }
@@ -62,8 +64,8 @@ unix_address_parse (HyphaEndpoint *endpoint, UnixAddress *self, GError **error)
     self->abstract = TRUE;
     rest++;
     if (*rest == '\0')
-      return refuse (endpoint, error, "the abstract name behind '@' is empty");
-    if (!check_characters (endpoint, "abstract name", rest, error))
+      return refuse (endpoint, error, _ ("the abstract name behind '@' is empty"));
+    if (!check_characters (endpoint, _ ("abstract name"), rest, error))
       return FALSE;
   } else {
     if (g_str_has_prefix (rest, "//")) {
@@ -71,11 +73,11 @@ unix_address_parse (HyphaEndpoint *endpoint, UnixAddress *self, GError **error)
       if (*rest != '/')
         return refuse (
             endpoint, error,
-            "a Unix socket has no host: a path stands behind three slashes, unix:///PATH");
+            _ ("a Unix socket has no host: a path stands behind three slashes, unix:///PATH"));
     }
     if (*rest != '/')
       return refuse (endpoint, error,
-                     "the path is not absolute: write unix:///PATH, or unix:@NAME");
+                     _ ("the path is not absolute: write unix:///PATH, or unix:@NAME"));
     if (!check_path (endpoint, rest, error))
       return FALSE;
   }

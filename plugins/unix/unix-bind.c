@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "unix-bind.h"
 
+#include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -18,12 +19,12 @@ describe_process (const struct ucred *credentials)
 
   /* A process of another pid namespace has the number 0 here. */
   if (credentials->pid <= 0)
-    return g_strdup_printf ("a process of user %u", credentials->uid);
+    return g_strdup_printf (_ ("a process of user %u"), credentials->uid);
   if (!g_file_get_contents (path, &name, NULL, NULL))
-    return g_strdup_printf ("process %d", (int) credentials->pid);
+    return g_strdup_printf (_ ("process %d"), (int) credentials->pid);
   /* A process chooses its own name. */
   escaped = g_strescape (g_strchomp (name), NULL);
-  return g_strdup_printf ("process %d (%s)", (int) credentials->pid, escaped);
+  return g_strdup_printf (_ ("process %d (%s)"), (int) credentials->pid, escaped);
 }
 
 /* Connects to ADDRESS for a moment. 0: somebody listens, HOLDER says who, if the kernel tells; or
@@ -53,7 +54,7 @@ static void
 set_in_use (const char *display, const char *holder, const char *mend, GError **error)
 {
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_ADDRESS_IN_USE,
-               "cannot listen on %s: %s listens there already; %s", display,
+               _ ("cannot listen on %s: %s listens there already; %s"), display,
                holder == NULL ? "somebody" : holder, mend);
 }
 
@@ -64,7 +65,7 @@ set_failed (const char *display, int reason, const char *doing, GError **error)
                         ? HYPHA_ERROR_PERMISSION_DENIED
                         : HYPHA_ERROR_FAILED;
 
-  g_set_error (error, HYPHA_ERROR, code, "cannot listen on %s: %s: %s", display, doing,
+  g_set_error (error, HYPHA_ERROR, code, _ ("cannot listen on %s: %s: %s"), display, doing,
                g_strerror (reason));
 }
 
@@ -86,7 +87,7 @@ new_socket (const char *display, GError **error)
   int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
   if (fd < 0)
-    set_failed (display, errno, "making a socket", error);
+    set_failed (display, errno, _ ("making a socket"), error);
   return fd;
 }
 
@@ -107,9 +108,9 @@ bind_abstract (const UnixAddress *address, const char *display, GError **error)
   close (fd);
   if (reason == EADDRINUSE) {
     knock (address, &holder);
-    set_in_use (display, holder, "end it, or choose another name", error);
+    set_in_use (display, holder, _ ("end it, or choose another name"), error);
   } else
-    set_failed (display, reason, "binding the name", error);
+    set_failed (display, reason, _ ("binding the name"), error);
   return -1;
 }
 
@@ -126,10 +127,10 @@ lock_directory (const UnixAddress *address, const char *display, GError **error)
     reason = errno;
     if (reason == ENOENT)
       g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
-                   "cannot listen on %s: the directory is not there; make it: mkdir -p '%s'",
+                   _ ("cannot listen on %s: the directory is not there; make it: mkdir -p '%s'"),
                    display, directory);
     else
-      set_failed (display, reason, "opening the directory", error);
+      set_failed (display, reason, _ ("opening the directory"), error);
     return -1;
   }
   if (flock (fd, LOCK_EX | LOCK_NB) == 0)
@@ -137,12 +138,13 @@ lock_directory (const UnixAddress *address, const char *display, GError **error)
   reason = errno;
   close (fd);
   if (reason == EWOULDBLOCK)
-    g_set_error (error, G_IO_ERROR, G_IO_ERROR_BUSY,
-                 "cannot listen on %s: another process holds a lock on the directory '%s'; `fuser "
-                 "-v` on it shows who",
-                 display, directory);
+    g_set_error (
+        error, G_IO_ERROR, G_IO_ERROR_BUSY,
+        _ ("cannot listen on %s: another process holds a lock on the directory '%s'; `fuser "
+           "-v` on it shows who"),
+        display, directory);
   else
-    set_failed (display, reason, "locking the directory", error);
+    set_failed (display, reason, _ ("locking the directory"), error);
   return -1;
 }
 
@@ -150,12 +152,12 @@ static const char *
 describe_type (mode_t mode)
 {
   if (S_ISREG (mode))
-    return "a file";
+    return _ ("a file");
   if (S_ISDIR (mode))
-    return "a directory";
+    return _ ("a directory");
   if (S_ISLNK (mode))
-    return "a symbolic link";
-  return "something that is no socket";
+    return _ ("a symbolic link");
+  return _ ("something that is no socket");
 }
 
 /* Makes way for a new socket file, if what lies there is one that nobody listens on any longer.
@@ -170,35 +172,36 @@ clear_stale (const UnixAddress *address, const char *display, GError **error)
   if (lstat (address->name, &before) < 0) {
     if (errno == ENOENT)
       return TRUE;
-    set_failed (display, errno, "looking at what is there", error);
+    set_failed (display, errno, _ ("looking at what is there"), error);
     return FALSE;
   }
   if (!S_ISSOCK (before.st_mode)) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_ADDRESS_IN_USE,
-                 "cannot listen on %s: %s is there, which is left alone; move it away, or choose "
-                 "another path",
-                 display, describe_type (before.st_mode));
+    g_set_error (
+        error, HYPHA_ERROR, HYPHA_ERROR_ADDRESS_IN_USE,
+        _ ("cannot listen on %s: %s is there, which is left alone; move it away, or choose "
+           "another path"),
+        display, describe_type (before.st_mode));
     return FALSE;
   }
   reason = knock (address, &holder);
   if (reason == 0) {
-    set_in_use (display, holder, "end it, or choose another path", error);
+    set_in_use (display, holder, _ ("end it, or choose another path"), error);
     return FALSE;
   }
   if (reason == ENOENT)
     return TRUE;
   if (reason != ECONNREFUSED) {
-    set_failed (display, reason, "asking whether anybody listens on the socket that is there",
+    set_failed (display, reason, _ ("asking whether anybody listens on the socket that is there"),
                 error);
     return FALSE;
   }
   if (lstat (address->name, &after) == 0 &&
       (after.st_ino != before.st_ino || after.st_dev != before.st_dev)) {
-    set_in_use (display, NULL, "somebody has just replaced the socket", error);
+    set_in_use (display, NULL, _ ("somebody has just replaced the socket"), error);
     return FALSE;
   }
   if (unlink (address->name) < 0 && errno != ENOENT) {
-    set_failed (display, errno, "removing the socket that a dead process left there", error);
+    set_failed (display, errno, _ ("removing the socket that a dead process left there"), error);
     return FALSE;
   }
   return TRUE;
@@ -214,22 +217,22 @@ make_file (int fd, const UnixAddress *address, const char *display, mode_t mode,
   int reason = bind_socket (fd, address);
 
   if (reason == EADDRINUSE) {
-    set_in_use (display, NULL, "it came just now; end it, or choose another path", error);
+    set_in_use (display, NULL, _ ("it came just now; end it, or choose another path"), error);
     return FALSE;
   }
   if (reason != 0) {
-    set_failed (display, reason, "making the socket's file", error);
+    set_failed (display, reason, _ ("making the socket's file"), error);
     return FALSE;
   }
   if (lstat (address->name, &made) < 0 || !S_ISSOCK (made.st_mode)) {
-    set_failed (display, ENOENT, "somebody took the socket's file away at once", error);
+    set_failed (display, ENOENT, _ ("somebody took the socket's file away at once"), error);
     return FALSE;
   }
   *file = (UnixFile){ made.st_dev, made.st_ino };
   if (fchmodat (AT_FDCWD, address->name, mode, AT_SYMLINK_NOFOLLOW) < 0)
-    set_failed (display, errno, "setting the mode of the socket's file", error);
+    set_failed (display, errno, _ ("setting the mode of the socket's file"), error);
   else if (listen (fd, SOMAXCONN) < 0)
-    set_failed (display, errno, "listening", error);
+    set_failed (display, errno, _ ("listening"), error);
   else
     return TRUE;
   unix_unlink (address, file);

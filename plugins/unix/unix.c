@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "unix.h"
 
+#include <glib/gi18n-lib.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
@@ -179,7 +180,7 @@ listen_on (UnixTransport *self, Operation *operation, GError **error)
   acceptor->address = operation->address;
   acceptor->keep = fcntl (fd, F_DUPFD_CLOEXEC, 0);
   if (acceptor->keep < 0) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, "cannot listen on %s: %s", display,
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("cannot listen on %s: %s"), display,
                  g_strerror (errno));
     if (!acceptor->address.abstract)
       unix_unlink (&acceptor->address, &acceptor->file);
@@ -203,7 +204,7 @@ try_to_listen (gpointer user_data)
 
   if (g_cancellable_is_cancelled (operation->cancellable)) {
     g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CANCELLED,
-                             "%s: listening was cancelled, or the transport was stopped",
+                             _ ("%s: listening was cancelled, or the transport was stopped"),
                              hypha_endpoint_to_string (operation->endpoint));
     return G_SOURCE_REMOVE;
   }
@@ -300,17 +301,17 @@ unix_transport_configure (HyphaTransport *transport, GVariant *options, GError *
 
     if (!g_str_equal (key, "mode") || !g_variant_is_of_type (owned, G_VARIANT_TYPE_STRING)) {
       g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                   "the transport unix has no option '%s' of type '%s': it has 'mode' (s), the "
-                   "mode of socket "
-                   "files in octal",
+                   _ ("the transport unix has no option '%s' of type '%s': it has 'mode' (s), the "
+                      "mode of socket "
+                      "files in octal"),
                    key, g_variant_get_type_string (owned));
       return FALSE;
     }
     if (!parse_mode (g_variant_get_string (owned, NULL), &mode)) {
-      g_set_error (
-          error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-          "option 'mode' of the transport unix is '%s': it is three octal digits, such as '660'",
-          g_variant_get_string (owned, NULL));
+      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                   _ ("option 'mode' of the transport unix is '%s': it is three octal digits, such "
+                      "as '660'"),
+                   g_variant_get_string (owned, NULL));
       return FALSE;
     }
   }
@@ -328,9 +329,9 @@ unix_transport_probe (HyphaTransport *transport, GVariantDict *details, GError *
     return TRUE;
   }
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-               "this process cannot open Unix sockets: %s; look for a sandbox "
-               "(RestrictAddressFamilies= in the "
-               "service's unit)",
+               _ ("this process cannot open Unix sockets: %s; look for a sandbox "
+                  "(RestrictAddressFamilies= in the "
+                  "service's unit)"),
                g_strerror (errno));
   return FALSE;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vsock-address.h"
 
+#include <glib/gi18n-lib.h>
 #include <string.h>
 
 /* Ports from here on are for everybody. */
@@ -45,15 +46,15 @@ parse_number (HyphaEndpoint *endpoint, const char *what, const char *text, const
   guint64 number;
 
   if (*text == '\0')
-    return refuse (endpoint, error, "the %s is empty", what);
+    return refuse (endpoint, error, _ ("the %s is empty"), what);
   if (!g_ascii_string_to_unsigned (text, 10, 0, G_MAXUINT32, &number, &local)) {
     if (g_error_matches (local, G_NUMBER_PARSER_ERROR, G_NUMBER_PARSER_ERROR_OUT_OF_BOUNDS))
-      return refuse (endpoint, error, "the %s '%s' is above %u", what, text, G_MAXUINT32);
-    return refuse (endpoint, error, "the %s '%s' is neither a decimal number nor %s", what, text,
-                   instead);
+      return refuse (endpoint, error, _ ("the %s '%s' is above %u"), what, text, G_MAXUINT32);
+    return refuse (endpoint, error, _ ("the %s '%s' is neither a decimal number nor %s"), what,
+                   text, instead);
   }
   if (text[0] == '0' && text[1] != '\0')
-    return refuse (endpoint, error, "the %s '%s' begins with a zero", what, text);
+    return refuse (endpoint, error, _ ("the %s '%s' begins with a zero"), what, text);
   *value = (guint32) number;
   return TRUE;
 }
@@ -67,7 +68,8 @@ parse_cid (HyphaEndpoint *endpoint, const char *text, guint32 *cid, GError **err
       return TRUE;
     }
   }
-  return parse_number (endpoint, "CID", text, "one of any, hypervisor, local, host", cid, error);
+  return parse_number (endpoint, "CID", text, _ ("one of any, hypervisor, local, host"), cid,
+                       error);
 }
 
 static gboolean
@@ -100,7 +102,7 @@ vsock_address_parse (HyphaEndpoint *endpoint, VsockAddress *self, GError **error
     rest += 2;
   colon = strchr (rest, ':');
   if (colon == NULL)
-    return refuse (endpoint, error, "the port is missing: write vsock://CID:PORT");
+    return refuse (endpoint, error, _ ("the port is missing: write vsock://CID:PORT"));
   cid = g_strndup (rest, (gsize) (colon - rest));
   return parse_cid (endpoint, cid, &self->cid, error) &&
          parse_port (endpoint, colon + 1, &self->port, error);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vsock-probe.h"
 
+#include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define LOAD_A_CARRIER                                                            \
-  "in a virtual machine: sudo modprobe vmw_vsock_virtio_transport (and give the " \
-  "machine a vsock device); on a host of virtual machines: sudo modprobe vhost_vsock"
+static const char *const load_a_carrier =
+    N_ ("in a virtual machine: sudo modprobe vmw_vsock_virtio_transport (and give the machine a "
+        "vsock device); on a host of virtual machines: sudo modprobe vhost_vsock");
 
 char *
 vsock_explain_family (int code, const char *module)
@@ -16,15 +17,16 @@ vsock_explain_family (int code, const char *module)
   switch (code) {
   case EAFNOSUPPORT:
     if (!g_file_test (module, G_FILE_TEST_EXISTS))
-      return g_strdup ("this kernel has no vsock; " LOAD_A_CARRIER);
-    return g_strdup ("the kernel has vsock, but this process may not use it: add AF_VSOCK to "
-                     "RestrictAddressFamilies= by `systemctl edit` of the service");
+      return g_strdup_printf (_ ("this kernel has no vsock; %s"), _ (load_a_carrier));
+    return g_strdup (_ ("the kernel has vsock, but this process may not use it: add AF_VSOCK to "
+                        "RestrictAddressFamilies= by `systemctl edit` of the service"));
   case EACCES:
   case EPERM:
-    return g_strdup ("this process may not open vsock sockets: look for a sandbox that filters "
-                     "system calls (of a container: podman run --security-opt seccomp=PROFILE)");
+    return g_strdup (
+        _ ("this process may not open vsock sockets: look for a sandbox that filters "
+           "system calls (of a container: podman run --security-opt seccomp=PROFILE)"));
   default:
-    return g_strdup_printf ("a vsock socket cannot be opened: %s", g_strerror (code));
+    return g_strdup_printf (_ ("a vsock socket cannot be opened: %s"), g_strerror (code));
   }
 }
 
@@ -35,18 +37,20 @@ vsock_explain_device (int code, const char *device)
   case ENOENT:
   case ENXIO:
   case ENODEV:
-    return g_strdup_printf ("there is no %s; try: sudo modprobe vsock (in a container, hand it in: "
-                            "podman run --device %s)",
-                            device, device);
+    return g_strdup_printf (
+        _ ("there is no %s; try: sudo modprobe vsock (in a container, hand it in: "
+           "podman run --device %s)"),
+        device, device);
   case EACCES:
   case EPERM:
-    return g_strdup_printf ("this user may not open %s; try: sudo chmod a+r %s", device, device);
+    return g_strdup_printf (_ ("this user may not open %s; try: sudo chmod a+r %s"), device,
+                            device);
   case ENOTTY:
-    return g_strdup_printf ("%s is not the vsock device; put it aside, then: sudo mknod %s c 10 "
-                            "$(awk '$2 == \"vsock\" { print $1 }' /proc/misc)",
+    return g_strdup_printf (_ ("%s is not the vsock device; put it aside, then: sudo mknod %s c 10 "
+                               "$(awk '$2 == \"vsock\" { print $1 }' /proc/misc)"),
                             device, device);
   default:
-    return g_strdup_printf ("%s cannot be asked: %s", device, g_strerror (code));
+    return g_strdup_printf (_ ("%s cannot be asked: %s"), device, g_strerror (code));
   }
 }
 
@@ -119,14 +123,15 @@ vsock_probe (const char *device, const char *module, GVariantDict *details, GErr
     g_variant_dict_insert (details, "local-cid", "u", cid);
   else {
     why = code != 0 ? vsock_explain_device (code, device)
-                    : g_strdup ("no hypervisor gave this machine a CID");
+                    : g_strdup (_ ("no hypervisor gave this machine a CID"));
     g_variant_dict_insert (details, "local-cid-unknown", "s", why);
   }
   /* Sockets could be opened and listened on, but nobody would ever come. */
   if (code == 0 && cid == VMADDR_CID_ANY && !loopback && !guests) {
-    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-                         "this kernel has vsock, but nothing that carries it; " LOAD_A_CARRIER
-                         "; within one machine: sudo modprobe vsock_loopback");
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+                 _ ("this kernel has vsock, but nothing that carries it; %s; within one machine: "
+                    "sudo modprobe vsock_loopback"),
+                 _ (load_a_carrier));
     return FALSE;
   }
   return TRUE;

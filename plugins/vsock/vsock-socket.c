@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vsock-socket.h"
 
+#include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <sys/time.h>
@@ -36,7 +37,7 @@ new_socket (const char *verb, const char *display, GError **error)
   reason = vsock_explain_family (code, VSOCK_MODULE_PATH);
   g_set_error (error, HYPHA_ERROR,
                code == EMFILE || code == ENFILE ? HYPHA_ERROR_FAILED : HYPHA_ERROR_UNAVAILABLE,
-               "cannot %s %s: %s", verb, display, reason);
+               _ ("cannot %s %s: %s"), verb, display, reason);
   return -1;
 }
 
@@ -67,8 +68,8 @@ bind_to_loopback (int fd, const char *display, GError **error)
     return TRUE;
   g_set_error (
       error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-      "cannot connect to %s: CID 1 is this machine's vsock loopback, and it has none (%s); "
-      "try: sudo modprobe vsock_loopback",
+      _ ("cannot connect to %s: CID 1 is this machine's vsock loopback, and it has none (%s); "
+         "try: sudo modprobe vsock_loopback"),
       display, g_strerror (errno));
   return FALSE;
 }
@@ -77,7 +78,7 @@ int
 vsock_socket_for_dialling (const VsockAddress *address, const char *display, guint timeout_ms,
                            const VsockBuffers *buffers, GError **error)
 {
-  int fd = new_socket ("connect to", display, error);
+  int fd = new_socket (_ ("connect to"), display, error);
 
   if (fd < 0)
     return -1;
@@ -99,28 +100,29 @@ explain_listen (const VsockAddress *address, const char *display, int code, GErr
   case EADDRINUSE:
     g_set_error (
         error, HYPHA_ERROR, HYPHA_ERROR_ADDRESS_IN_USE,
-        "cannot listen on %s: somebody listens there already (`sudo ss --vsock --listening "
-        "--processes` says who); end it, or choose another port",
+        _ ("cannot listen on %s: somebody listens there already (`sudo ss --vsock --listening "
+           "--processes` says who); end it, or choose another port"),
         display);
     break;
   case EACCES:
   case EPERM:
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED,
-                 "cannot listen on %s: a port below 1024 takes a privilege "
-                 "(CAP_NET_BIND_SERVICE); choose one from 1024 on",
+                 _ ("cannot listen on %s: a port below 1024 takes a privilege "
+                    "(CAP_NET_BIND_SERVICE); choose one from 1024 on"),
                  display);
     break;
   case EADDRNOTAVAIL:
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-                 "cannot listen on %s: CID %u is not this machine's%s; listen on vsock://any:%u",
-                 display, address->cid,
-                 address->cid == VMADDR_CID_LOCAL
-                     ? " until it has a loopback (sudo modprobe vsock_loopback)"
-                     : "",
-                 address->port);
+    g_set_error (
+        error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+        _ ("cannot listen on %s: CID %u is not this machine's%s; listen on vsock://any:%u"),
+        display, address->cid,
+        address->cid == VMADDR_CID_LOCAL
+            ? _ (" until it has a loopback (sudo modprobe vsock_loopback)")
+            : "",
+        address->port);
     break;
   default:
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, "cannot listen on %s: %s", display,
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("cannot listen on %s: %s"), display,
                  g_strerror (code));
   }
 }
@@ -144,7 +146,7 @@ int
 vsock_socket_listen (const VsockAddress *address, const char *display, const VsockBuffers *buffers,
                      VsockAddress *bound, GError **error)
 {
-  int fd = new_socket ("listen on", display, error);
+  int fd = new_socket (_ ("listen on"), display, error);
   int code;
 
   if (fd < 0)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vsock.h"
 
+#include <glib/gi18n-lib.h>
+#include <inttypes.h>
 #include <errno.h>
 #include <unistd.h>
 
@@ -162,7 +164,7 @@ vsock_transport_connect_async (HyphaTransport *transport, HyphaEndpoint *endpoin
   display = hypha_endpoint_to_string (operation->endpoint);
   if (operation->address.cid == VMADDR_CID_ANY || operation->address.port == 0) {
     g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-                             "%s is for listening only: to connect, name one CID and its port",
+                             _ ("%s is for listening only: to connect, name one CID and its port"),
                              display);
     return;
   }
@@ -280,8 +282,8 @@ read_option (const char *key, GVariant *value, guint64 *size, guint64 *max, GErr
 
   if (bytes == NULL || !(large || g_variant_is_of_type (value, G_VARIANT_TYPE_UINT32))) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 "the transport vsock has no option '%s' of type '%s': it has 'buffer-size' and "
-                 "'buffer-max' (t or u), in bytes",
+                 _ ("the transport vsock has no option '%s' of type '%s': it has 'buffer-size' and "
+                    "'buffer-max' (t or u), in bytes"),
                  key, g_variant_get_type_string (value));
     return FALSE;
   }
@@ -289,8 +291,8 @@ read_option (const char *key, GVariant *value, guint64 *size, guint64 *max, GErr
   if (*bytes >= MIN_BUFFER && *bytes <= MAX_BUFFER)
     return TRUE;
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               "option '%s' of the transport vsock is %" G_GUINT64_FORMAT ": it is %d to %d bytes",
-               key, *bytes, MIN_BUFFER, MAX_BUFFER);
+               _ ("option '%s' of the transport vsock is %" PRIu64 ": it is %d to %d bytes"), key,
+               *bytes, MIN_BUFFER, MAX_BUFFER);
   return FALSE;
 }
 
@@ -312,9 +314,9 @@ vsock_transport_configure (HyphaTransport *transport, GVariant *options, GError 
   }
   if (max > 0 && size > max) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 "option 'buffer-size' of the transport vsock is %" G_GUINT64_FORMAT
-                 ", which is above its 'buffer-max' of %" G_GUINT64_FORMAT
-                 ": lower the one, or raise the other",
+                 _ ("option 'buffer-size' of the transport vsock is %" PRIu64
+                    ", which is above its 'buffer-max' of %" PRIu64
+                    ": lower the one, or raise the other"),
                  size, max);
     return FALSE;
   }

@@ -23,6 +23,7 @@ struct _HyphaWorker {
   gboolean stopping;
   gint64 now;
   GPtrArray *timers; /* a binary heap of HyphaTimer, borrowed: the next one due is first */
+  GPtrArray *due;    /* likewise: those whose turn it is in this round */
   guint n_watches;
   guint8 *scratch;
   struct epoll_event
@@ -82,6 +83,29 @@ heap_down (GPtrArray *heap, HyphaTimer *timer)
   heap_place (heap, index, timer);
 }
 
+static void
+heap_add (GPtrArray *heap, HyphaTimer *timer)
+{
+  timer->heap = heap;
+  timer->index = heap->len;
+  g_ptr_array_add (heap, timer);
+  heap_up (heap, timer);
+}
+
+static void
+heap_remove (HyphaTimer *timer)
+{
+  GPtrArray *heap = g_steal_pointer (&timer->heap);
+  HyphaTimer *last = g_ptr_array_index (heap, heap->len - 1);
+
+  g_ptr_array_set_size (heap, (gint) heap->len - 1);
+  if (last == timer)
+    return;
+  heap_place (heap, timer->index, last);
+  heap_up (heap, last);
+  heap_down (heap, last);
+}
+
 /**
  * hypha_timer_set: (skip)
  * @timer: a timer, set or not
@@ -95,16 +119,12 @@ hypha_timer_set (HyphaTimer *timer, HyphaWorker *worker, gint64 due, HyphaTimerF
                  gpointer user_data)
 {
   g_assert (timer->worker == NULL || timer->worker == worker);
-  if (timer->worker == NULL) {
-    timer->worker = worker;
-    timer->index = worker->timers->len;
-    g_ptr_array_add (worker->timers, timer);
-  }
+  hypha_timer_cancel (timer);
+  timer->worker = worker;
   timer->due = due;
   timer->func = func;
   timer->user_data = user_data;
-  heap_up (worker->timers, timer);
-  heap_down (worker->timers, timer);
+  heap_add (worker->timers, timer);
 }
 
 /**
@@ -116,32 +136,28 @@ hypha_timer_set (HyphaTimer *timer, HyphaWorker *worker, gint64 due, HyphaTimerF
 void
 hypha_timer_cancel (HyphaTimer *timer)
 {
-  GPtrArray *heap;
-  HyphaTimer *last;
-
   if (timer->worker == NULL)
     return;
-  heap = timer->worker->timers;
-  last = g_ptr_array_index (heap, heap->len - 1);
-  g_ptr_array_set_size (heap, (gint) heap->len - 1);
-  if (last != timer) {
-    heap_place (heap, timer->index, last);
-    heap_up (heap, last);
-    heap_down (heap, last);
-  }
+  heap_remove (timer);
   timer->worker = NULL;
 }
 
 static void
 run_timers (HyphaWorker *self)
 {
-  /* As many as there are now: one that sets itself to the past comes again, but after the
-   * descriptors. */
-  for (guint left = self->timers->len; left > 0 && self->timers->len > 0; left--) {
+  /* Those that are due now, and each of them once: one that sets itself to the past from within
+   * comes again, but after the descriptors. */
+  while (self->timers->len > 0) {
     HyphaTimer *timer = g_ptr_array_index (self->timers, 0);
 
     if (timer->due > self->now)
-      return;
+      break;
+    heap_remove (timer);
+    heap_add (self->due, timer);
+  }
+  while (self->due->len > 0) {
+    HyphaTimer *timer = g_ptr_array_index (self->due, 0);
+
     hypha_timer_cancel (timer);
     timer->func (timer);
     self->now = g_get_monotonic_time ();
@@ -303,6 +319,7 @@ worker_destroy (HyphaWorker *self)
   if (self->epoll >= 0)
     close (self->epoll);
   g_ptr_array_unref (self->timers);
+  g_ptr_array_unref (self->due);
   g_free (self->scratch);
   g_free (self->name);
   g_free (self);
@@ -355,6 +372,7 @@ hypha_worker_new (const char *name, GError **error)
   self->epoll = -1;
   self->inbox.fd = -1;
   self->timers = g_ptr_array_new ();
+  self->due = g_ptr_array_new ();
   self->scratch = g_malloc (SCRATCH_SIZE);
   self->now = g_get_monotonic_time ();
   if (!worker_open (self, error)) {

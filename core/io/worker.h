@@ -52,11 +52,13 @@ typedef void (*HyphaTimerFunc) (HyphaTimer *timer);
 struct _HyphaTimer {
   HyphaWorker *worker; /* NULL: not set */
   gint64 due;          /* us, monotonic */
-  guint index;         /* in the worker's heap */
+  GPtrArray *heap;     /* of the worker's */
+  guint index;         /* in it */
   HyphaTimerFunc func;
   gpointer user_data;
 };
-/* Set again: moves it. A DUE in the past fires in this round of the loop, after the descriptors. */
+/* Set again: moves it. A DUE in the past fires in this round of the loop, after the descriptors;
+ * set from a timer's own call, in the next round. */
 void hypha_timer_set (HyphaTimer *timer, HyphaWorker *worker, gint64 due, HyphaTimerFunc func,
                       gpointer user_data);
 void hypha_timer_cancel (HyphaTimer *timer);

@@ -234,6 +234,119 @@ test_timer_in_the_past_starves_nobody (void)
   close (self.fds[1]);
 }
 
+typedef struct {
+  HyphaWorker *worker;
+  HyphaTimer greedy, others[8];
+  HyphaWatch watch;
+  int fds[2];
+  guint rounds, fired, in_round;
+  Gate gate;
+} Rounds;
+
+static void
+never_fired (HyphaTimer *timer)
+{
+  g_assert_not_reached ();
+}
+
+static void
+fired_in_round (HyphaTimer *timer)
+{
+  Rounds *self = timer->user_data;
+
+  self->fired++;
+  g_assert_cmpuint (++self->in_round, ==, 1);
+  hypha_timer_set (timer, self->worker, 0, fired_in_round, self);
+}
+
+static void
+round_begins (HyphaWatch *watch, guint32 events)
+{
+  Rounds *self = watch->user_data;
+
+  self->in_round = 0;
+  if (++self->rounds < 20)
+    return;
+  hypha_watch_stop (watch);
+  hypha_timer_cancel (&self->greedy);
+  for (guint i = 0; i < G_N_ELEMENTS (self->others); i++)
+    hypha_timer_cancel (&self->others[i]);
+  gate_open (&self->gate);
+}
+
+static void
+rounds_start (gpointer data)
+{
+  Rounds *self = data;
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (self->others); i++)
+    hypha_timer_set (&self->others[i], self->worker, G_MAXINT64, never_fired, self);
+  hypha_timer_set (&self->greedy, self->worker, 0, fired_in_round, self);
+  /* Always writable: it is called in every round, before the timers. */
+  hypha_watch_start (&self->watch, self->worker, self->fds[0], EPOLLOUT, round_begins, self,
+                     &error);
+  g_assert_no_error (error);
+}
+
+static void
+test_timer_in_the_past_fires_once_a_round (void)
+{
+  Rounds self = { .worker = new_worker (), .gate = GATE_INIT };
+
+  make_pair (self.fds);
+  hypha_worker_post (self.worker, rounds_start, &self);
+  gate_wait (&self.gate, 1);
+  hypha_worker_free (self.worker);
+  g_assert_cmpuint (self.fired, >=, self.rounds - 1);
+  close (self.fds[0]);
+  close (self.fds[1]);
+}
+
+typedef struct {
+  HyphaWorker *worker;
+  HyphaTimer timers[3];
+  guint fired;
+  Gate gate;
+} Group;
+
+/* The first to fire cancels one whose turn it was, and puts the other off. */
+static void
+group_fired (HyphaTimer *timer)
+{
+  Group *self = timer->user_data;
+
+  self->fired++;
+  if (timer == &self->timers[2]) {
+    gate_open (&self->gate);
+    return;
+  }
+  g_assert_true (timer == &self->timers[0]);
+  hypha_timer_cancel (&self->timers[1]);
+  hypha_timer_set (&self->timers[2], self->worker, hypha_worker_now (self->worker) + 1000,
+                   group_fired, self);
+}
+
+static void
+group_start (gpointer data)
+{
+  Group *self = data;
+
+  for (guint i = 0; i < G_N_ELEMENTS (self->timers); i++)
+    hypha_timer_set (&self->timers[i], self->worker, i, group_fired, self);
+}
+
+static void
+test_timer_cancels_and_moves_what_is_due_too (void)
+{
+  Group self = { .worker = new_worker (), .gate = GATE_INIT };
+
+  hypha_worker_post (self.worker, group_start, &self);
+  gate_wait (&self.gate, 1);
+  hypha_worker_free (self.worker);
+  g_assert_cmpuint (self.fired, ==, 2);
+}
+
 /* Watches */
 
 typedef struct {
@@ -400,6 +513,10 @@ main (int argc, char **argv)
   g_test_add_func ("/worker/timer/in-order-moved-cancelled", test_timers_in_order);
   g_test_add_func ("/worker/timer/in-the-past-starves-nobody",
                    test_timer_in_the_past_starves_nobody);
+  g_test_add_func ("/worker/timer/in-the-past-fires-once-a-round",
+                   test_timer_in_the_past_fires_once_a_round);
+  g_test_add_func ("/worker/timer/cancels-and-moves-what-is-due-too",
+                   test_timer_cancels_and_moves_what_is_due_too);
   g_test_add_func ("/worker/watch/stopped-in-same-batch-is-not-called",
                    test_stopped_watch_is_not_called);
   g_test_add_func ("/worker/watch/events-change", test_events_change);

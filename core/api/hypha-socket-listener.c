@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <glib-unix.h>
 #include <glib/gstdio.h>
+#include <string.h>
 
 #include "hypha-error.h"
 
@@ -221,4 +222,51 @@ hypha_socket_listener_new (int fd, HyphaEndpoint *bound, HyphaSocketAdopt adopt_
   fcntl (fd, F_SETFD, FD_CLOEXEC);
   watch (self);
   return HYPHA_LISTENER (self);
+}
+
+static gboolean
+set_no_listener (int fd, const char *reason, GError **error)
+{
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+               _ ("descriptor %d is not a listening stream socket: %s"), fd, reason);
+  return FALSE;
+}
+
+/**
+ * hypha_socket_get_listening: (skip)
+ * @fd: a descriptor, borrowed
+ * @address: (out): what it is bound to; the rest is zero
+ * @length: (out): how many bytes of @address the kernel filled in
+ * @error: return location for an error
+ *
+ * For transports: tells where a socket listens that somebody else has made. The family in
+ * @address says whose it is.
+ *
+ * Returns: %FALSE with `HYPHA_ERROR_INVALID_ARGUMENT` if @fd is not a stream socket that listens
+ */
+gboolean
+hypha_socket_get_listening (int fd, struct sockaddr_storage *address, socklen_t *length,
+                            GError **error)
+{
+  int type = 0, listening = 0;
+  socklen_t size = sizeof type;
+
+  g_return_val_if_fail (address != NULL, FALSE);
+  g_return_val_if_fail (length != NULL, FALSE);
+
+  memset (address, 0, sizeof *address);
+  *length = sizeof *address;
+  if (getsockopt (fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
+    return set_no_listener (fd, g_strerror (errno), error);
+  if (type != SOCK_STREAM)
+    return set_no_listener (fd, _ ("it is a socket of another type"), error);
+  size = sizeof listening;
+  if (getsockopt (fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0)
+    return set_no_listener (fd, g_strerror (errno), error);
+  if (!listening)
+    return set_no_listener (fd, _ ("nobody has called listen on it"), error);
+  if (getsockname (fd, (struct sockaddr *) address, length) < 0)
+    return set_no_listener (fd, g_strerror (errno), error);
+  *length = MIN (*length, (socklen_t) sizeof *address);
+  return TRUE;
 }

@@ -47,4 +47,10 @@ HYPHA_EXTERN
 HyphaListener *hypha_socket_listener_new (int fd, HyphaEndpoint *bound, HyphaSocketAdopt adopt_func,
                                           gpointer user_data, GDestroyNotify closed);
 
+/* For adopt: the address that the listening stream socket FD is bound to, whatever its family.
+ * INVALID_ARGUMENT: FD is something else. */
+HYPHA_EXTERN
+gboolean hypha_socket_get_listening (int fd, struct sockaddr_storage *address, socklen_t *length,
+                                     GError **error);
+
 G_END_DECLS

@@ -2,6 +2,8 @@
 #include "hypha-transport.h"
 
 #include <glib/gi18n-lib.h>
+#include <errno.h>
+#include <fcntl.h>
 
 #include "hypha-channel-private.h"
 #include "hypha-error.h"
@@ -448,20 +450,26 @@ hypha_transport_connect_finish (HyphaTransport *self, GAsyncResult *result, GErr
 /* Listening */
 
 static gboolean
-check_listener (HyphaTransport *self, HyphaListener *listener, GError **error)
+check_listener (HyphaTransport *self, const char *verb, HyphaListener *listener, GError **error)
 {
+  g_autofree char *breach = NULL;
+  g_autofree char *what = NULL;
   HyphaEndpoint *bound;
 
   if (!HYPHA_IS_LISTENER (listener)) {
-    set_breach (error, self, _ ("listen gave something that is not a listener"));
+    breach = g_strdup_printf (_ ("%s gave something that is not a listener"), verb);
+    set_breach (error, self, breach);
     return FALSE;
   }
   bound = hypha_listener_get_bound (listener);
   if (bound == NULL) {
-    set_breach (error, self, _ ("listen gave a listener that does not say where it is bound"));
+    breach =
+        g_strdup_printf (_ ("%s gave a listener that does not say where it is bound"), verb);
+    set_breach (error, self, breach);
     return FALSE;
   }
-  return check_canonical (self, bound, _ ("listen gave a listener bound to"), error);
+  what = g_strdup_printf (_ ("%s gave a listener bound to"), verb);
+  return check_canonical (self, bound, what, error);
 }
 
 static void
@@ -474,7 +482,7 @@ on_listening (GObject *source, GAsyncResult *result, gpointer data)
 
   listener = HYPHA_TRANSPORT_GET_IFACE (self)->listen_finish (self, result, &local);
   if (!check_outcome (self, "listen", listener != NULL, local, &error) ||
-      !check_listener (self, listener, &error))
+      !check_listener (self, "listen", listener, &error))
     g_clear_object (&listener);
   call_finish (call, g_steal_pointer (&listener), error);
 }
@@ -535,6 +543,53 @@ hypha_transport_listen_finish (HyphaTransport *self, GAsyncResult *result, GErro
   g_return_val_if_fail (g_async_result_is_tagged (result, hypha_transport_listen_async), NULL);
 
   return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+/**
+ * hypha_transport_adopt:
+ * @self: a transport
+ * @fd: a listening socket; borrowed, the listener works on a duplicate
+ * @error: return location for an error
+ *
+ * Listens on a socket that somebody else has bound: a service manager, say. Whoever made it keeps
+ * what belongs to it, such as a socket's file, and may hand it over again after the listener was
+ * closed.
+ *
+ * The error is `G_IO_ERROR_NOT_SUPPORTED` if the socket is not of the kind of this transport, or
+ * the transport takes none; or it comes from the plug-in, or is `HYPHA_ERROR_PLUGIN` for a breach.
+ *
+ * Returns: (transfer full): the listener, or %NULL with @error set
+ */
+HyphaListener *
+hypha_transport_adopt (HyphaTransport *self, int fd, GError **error)
+{
+  HyphaTransportInterface *iface;
+  g_autoptr (HyphaListener) listener = NULL;
+  GError *local = NULL;
+  int copy;
+
+  g_return_val_if_fail (HYPHA_IS_TRANSPORT (self), NULL);
+  g_return_val_if_fail (fd >= 0, NULL);
+
+  iface = HYPHA_TRANSPORT_GET_IFACE (self);
+  if (iface->adopt == NULL) {
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                 _ ("the transport '%s' takes no sockets from others"), get_name (self));
+    return NULL;
+  }
+  copy = fcntl (fd, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) {
+    int code = errno;
+
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
+                 _ ("cannot take over descriptor %d: %s"), fd, g_strerror (code));
+    return NULL;
+  }
+  listener = iface->adopt (self, copy, &local);
+  if (!check_outcome (self, "adopt", listener != NULL, local, error) ||
+      !check_listener (self, "adopt", listener, error))
+    return NULL;
+  return g_steal_pointer (&listener);
 }
 
 /**

@@ -27,6 +27,9 @@ G_DECLARE_INTERFACE (HyphaTransport, hypha_transport, HYPHA, TRANSPORT, GObject)
  * @listen_async: listens on a canonical endpoint
  * @listen_finish: gives the listener that @listen_async made, or its error
  * @stop: ends what still goes on; the transport is not used again. Optional
+ * @adopt: makes a listener upon a listening socket that somebody else has made, and takes it, also
+ *   on failure; `G_IO_ERROR_NOT_SUPPORTED` says that it is not of this transport's kind. What the
+ *   socket is bound to stays there when the listener closes. Optional
  *
  * What a plug-in fills in. The core calls the functions of [iface@Hypha.Transport], never this
  * table: they check what a plug-in answers (an error where it failed, none where it did not, a live
@@ -48,9 +51,10 @@ struct _HyphaTransportInterface {
                         GAsyncReadyCallback callback, gpointer user_data);
   HyphaListener *(*listen_finish) (HyphaTransport *self, GAsyncResult *result, GError **error);
   void (*stop) (HyphaTransport *self);
+  HyphaListener *(*adopt) (HyphaTransport *self, int fd, GError **error);
 
   /* <private> */
-  gpointer padding[16];
+  gpointer padding[15];
 };
 
 HYPHA_EXTERN
@@ -78,6 +82,8 @@ void hypha_transport_listen_async (HyphaTransport *self, HyphaEndpoint *endpoint
 HYPHA_EXTERN
 HyphaListener *hypha_transport_listen_finish (HyphaTransport *self, GAsyncResult *result,
                                               GError **error);
+HYPHA_EXTERN
+HyphaListener *hypha_transport_adopt (HyphaTransport *self, int fd, GError **error);
 HYPHA_EXTERN
 void hypha_transport_stop (HyphaTransport *self);
 

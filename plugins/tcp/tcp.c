@@ -178,11 +178,21 @@ tcp_transport_connect_finish (HyphaTransport *transport, GAsyncResult *result, G
 
 /* ---- listening ---- */
 
+/* Takes FD, which listens on ENDPOINT. */
+static HyphaListener *
+make_listener (TcpTransport *self, int fd, HyphaEndpoint *endpoint)
+{
+  HyphaListener *listener =
+      hypha_socket_listener_new (fd, endpoint, adopt, g_object_ref (self), g_object_unref);
+
+  hypha_operations_add_listener (self->operations, listener);
+  return listener;
+}
+
 static HyphaListener *
 listen_on (TcpTransport *self, Operation *operation, GInetAddress *numeric, GError **error)
 {
   g_autoptr (HyphaEndpoint) endpoint = NULL;
-  HyphaListener *listener;
   TcpSockaddr bound;
   int fd = tcp_bind (operation->address, numeric, hypha_endpoint_to_string (operation->endpoint),
                      &bound, error);
@@ -190,9 +200,41 @@ listen_on (TcpTransport *self, Operation *operation, GInetAddress *numeric, GErr
   if (fd < 0)
     return NULL;
   endpoint = tcp_sockaddr_to_endpoint ((const struct sockaddr *) &bound.storage);
-  listener = hypha_socket_listener_new (fd, endpoint, adopt, g_object_ref (self), g_object_unref);
-  hypha_operations_add_listener (self->operations, listener);
-  return listener;
+  return make_listener (self, fd, endpoint);
+}
+
+/* NULL: it is not a listening socket of TCP. */
+static HyphaEndpoint *
+get_listening (int fd, GError **error)
+{
+  TcpSockaddr bound;
+  int protocol = 0;
+  socklen_t size = sizeof protocol;
+  HyphaEndpoint *endpoint;
+
+  if (!hypha_socket_get_listening (fd, &bound.storage, &bound.length, error))
+    return NULL;
+  endpoint = tcp_sockaddr_to_endpoint ((const struct sockaddr *) &bound.storage);
+  /* The families have other stream protocols, too; the multipath one is TCP to those who know no
+   * better. */
+  if (endpoint == NULL || getsockopt (fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) < 0 ||
+      (protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP)) {
+    g_clear_pointer (&endpoint, hypha_endpoint_unref);
+    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                         _ ("this is not a socket of TCP"));
+  }
+  return endpoint;
+}
+
+static HyphaListener *
+tcp_transport_adopt (HyphaTransport *transport, int fd, GError **error)
+{
+  g_autoptr (HyphaEndpoint) endpoint = get_listening (fd, error);
+
+  if (endpoint != NULL)
+    return make_listener (TCP_TRANSPORT (transport), fd, endpoint);
+  close (fd);
+  return NULL;
 }
 
 static void
@@ -405,6 +447,7 @@ tcp_transport_iface_init (HyphaTransportInterface *iface)
   iface->listen_async = tcp_transport_listen_async;
   iface->listen_finish = tcp_transport_listen_finish;
   iface->stop = tcp_transport_stop;
+  iface->adopt = tcp_transport_adopt;
 }
 
 static HyphaTransport *

@@ -103,3 +103,29 @@ unix_address_to_sockaddr (const UnixAddress *self, struct sockaddr_un *out)
    * abstract name. */
   return (socklen_t) (offsetof (struct sockaddr_un, sun_path) + strlen (self->name) + 1);
 }
+
+gboolean
+unix_address_from_sockaddr (UnixAddress *self, const struct sockaddr_un *sockaddr, socklen_t length)
+{
+  const char *name = sockaddr->sun_path;
+  gsize size = length > offsetof (struct sockaddr_un, sun_path)
+                   ? length - offsetof (struct sockaddr_un, sun_path)
+                   : 0;
+
+  memset (self, 0, sizeof *self);
+  if (size == 0 || size > sizeof sockaddr->sun_path + 1)
+    return FALSE;
+  self->abstract = *name == '\0';
+  if (self->abstract) {
+    name++;
+    size--;
+    if (memchr (name, '\0', size) != NULL)
+      return FALSE;
+  } else {
+    size = strnlen (name, size);
+  }
+  if (size == 0 || size > UNIX_NAME_MAX || !g_utf8_validate (name, (gssize) size, NULL))
+    return FALSE;
+  memcpy (self->name, name, size);
+  return self->abstract || *self->name == '/';
+}

@@ -18,5 +18,8 @@ typedef struct {
 gboolean unix_address_parse (HyphaEndpoint *endpoint, UnixAddress *self, GError **error);
 HyphaEndpoint *unix_address_to_endpoint (const UnixAddress *self, HyphaEndpoint *options_of);
 socklen_t unix_address_to_sockaddr (const UnixAddress *self, struct sockaddr_un *out);
+/* FALSE: it has no name, or one that no endpoint can write. */
+gboolean unix_address_from_sockaddr (UnixAddress *self, const struct sockaddr_un *sockaddr,
+                                     socklen_t length);
 
 G_END_DECLS

@@ -45,7 +45,8 @@ typedef struct {
   HyphaEndpoint *bound;
   UnixAddress address;
   UnixFile file;
-  int keep; /* the listening socket once more: it outlives its file by a moment */
+  int keep; /* the listening socket once more: it outlives its file by a moment. -1: the file is
+               somebody else's */
 } Acceptor;
 
 /* ---- channels ---- */
@@ -160,9 +161,11 @@ on_listener_closed (gpointer user_data)
 {
   Acceptor *acceptor = user_data;
 
-  if (!acceptor->address.abstract)
-    unix_unlink (&acceptor->address, &acceptor->file);
-  close (acceptor->keep);
+  if (acceptor->keep >= 0) {
+    if (!acceptor->address.abstract)
+      unix_unlink (&acceptor->address, &acceptor->file);
+    close (acceptor->keep);
+  }
   hypha_endpoint_unref (acceptor->bound);
   g_free (acceptor);
 }
@@ -190,6 +193,53 @@ listen_on (UnixTransport *self, Operation *operation, GError **error)
   acceptor->bound = hypha_endpoint_ref (operation->endpoint);
   listener = hypha_socket_listener_new (fd, acceptor->bound, adopt, acceptor, on_listener_closed);
   acceptor = NULL; /* the listener's */
+  hypha_operations_add_listener (self->operations, listener);
+  return listener;
+}
+
+/* NULL: it is not a listening Unix socket, or not one that an endpoint can name. */
+static HyphaEndpoint *
+get_listening (int fd, GError **error)
+{
+  struct sockaddr_storage address;
+  g_autoptr (HyphaEndpoint) endpoint = NULL;
+  socklen_t length;
+  UnixAddress bound;
+
+  if (!hypha_socket_get_listening (fd, &address, &length, error))
+    return NULL;
+  if (address.ss_family != AF_UNIX) {
+    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                         _ ("this is not a Unix socket"));
+    return NULL;
+  }
+  if (!unix_address_from_sockaddr (&bound, (const struct sockaddr_un *) (const void *) &address,
+                                   length)) {
+    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+                         _ ("the Unix socket has no name that can be written: bind it to an "
+                            "absolute path, or to an abstract name of printable characters"));
+    return NULL;
+  }
+  endpoint = unix_address_to_endpoint (&bound, NULL);
+  return unix_address_parse (endpoint, &bound, error) ? g_steal_pointer (&endpoint) : NULL;
+}
+
+static HyphaListener *
+unix_transport_adopt (HyphaTransport *transport, int fd, GError **error)
+{
+  UnixTransport *self = UNIX_TRANSPORT (transport);
+  g_autoptr (HyphaEndpoint) endpoint = get_listening (fd, error);
+  HyphaListener *listener;
+  Acceptor *acceptor;
+
+  if (endpoint == NULL) {
+    close (fd);
+    return NULL;
+  }
+  acceptor = g_new0 (Acceptor, 1);
+  acceptor->bound = g_steal_pointer (&endpoint);
+  acceptor->keep = -1;
+  listener = hypha_socket_listener_new (fd, acceptor->bound, adopt, acceptor, on_listener_closed);
   hypha_operations_add_listener (self->operations, listener);
   return listener;
 }
@@ -377,6 +427,7 @@ unix_transport_iface_init (HyphaTransportInterface *iface)
   iface->listen_async = unix_transport_listen_async;
   iface->listen_finish = unix_transport_listen_finish;
   iface->stop = unix_transport_stop;
+  iface->adopt = unix_transport_adopt;
 }
 
 static HyphaTransport *

@@ -196,25 +196,60 @@ on_listener_closed (gpointer user_data)
   g_free (acceptor);
 }
 
+/* Takes FD, which listens on BOUND. */
+static HyphaListener *
+make_listener (VsockTransport *self, int fd, const VsockAddress *bound)
+{
+  g_autoptr (HyphaEndpoint) endpoint = vsock_address_to_endpoint (bound, NULL);
+  Acceptor *acceptor = g_new0 (Acceptor, 1);
+  HyphaListener *listener;
+
+  acceptor->transport = g_object_ref (self);
+  acceptor->privileged = vsock_address_is_privileged (bound);
+  listener = hypha_socket_listener_new (fd, endpoint, adopt, acceptor, on_listener_closed);
+  hypha_operations_add_listener (self->operations, listener);
+  return listener;
+}
+
 static HyphaListener *
 listen_on (VsockTransport *self, Operation *operation, GError **error)
 {
   const char *display = hypha_endpoint_to_string (operation->endpoint);
-  g_autoptr (HyphaEndpoint) endpoint = NULL;
-  HyphaListener *listener;
   VsockAddress bound;
-  Acceptor *acceptor;
   int fd = vsock_socket_listen (&operation->address, display, &self->buffers, &bound, error);
 
-  if (fd < 0)
+  return fd < 0 ? NULL : make_listener (self, fd, &bound);
+}
+
+static gboolean
+get_listening (int fd, VsockAddress *bound, GError **error)
+{
+  struct sockaddr_storage address;
+  socklen_t length;
+
+  if (!hypha_socket_get_listening (fd, &address, &length, error))
+    return FALSE;
+  if (address.ss_family != AF_VSOCK) {
+    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                         _ ("this is not a vsock socket"));
+    return FALSE;
+  }
+  vsock_address_from_sockaddr (bound, (const struct sockaddr_vm *) (const void *) &address);
+  return TRUE;
+}
+
+static HyphaListener *
+vsock_transport_adopt (HyphaTransport *transport, int fd, GError **error)
+{
+  VsockTransport *self = VSOCK_TRANSPORT (transport);
+  VsockAddress bound;
+
+  if (!get_listening (fd, &bound, error)) {
+    close (fd);
     return NULL;
-  endpoint = vsock_address_to_endpoint (&bound, NULL);
-  acceptor = g_new0 (Acceptor, 1);
-  acceptor->transport = g_object_ref (self);
-  acceptor->privileged = vsock_address_is_privileged (&bound);
-  listener = hypha_socket_listener_new (fd, endpoint, adopt, acceptor, on_listener_closed);
-  hypha_operations_add_listener (self->operations, listener);
-  return listener;
+  }
+  vsock_socket_set_buffers (fd, &self->buffers);
+  return make_listener (self, fd, &bound);
 }
 
 static void
@@ -373,6 +408,7 @@ vsock_transport_iface_init (HyphaTransportInterface *iface)
   iface->listen_async = vsock_transport_listen_async;
   iface->listen_finish = vsock_transport_listen_finish;
   iface->stop = vsock_transport_stop;
+  iface->adopt = vsock_transport_adopt;
 }
 
 static HyphaTransport *

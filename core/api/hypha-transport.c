@@ -463,8 +463,7 @@ check_listener (HyphaTransport *self, const char *verb, HyphaListener *listener,
   }
   bound = hypha_listener_get_bound (listener);
   if (bound == NULL) {
-    breach =
-        g_strdup_printf (_ ("%s gave a listener that does not say where it is bound"), verb);
+    breach = g_strdup_printf (_ ("%s gave a listener that does not say where it is bound"), verb);
     set_breach (error, self, breach);
     return FALSE;
   }
@@ -581,8 +580,8 @@ hypha_transport_adopt (HyphaTransport *self, int fd, GError **error)
   if (copy < 0) {
     int code = errno;
 
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
-                 _ ("cannot take over descriptor %d: %s"), fd, g_strerror (code));
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("cannot take over descriptor %d: %s"),
+                 fd, g_strerror (code));
     return NULL;
   }
   listener = iface->adopt (self, copy, &local);

@@ -3,6 +3,7 @@
 #include "node/door.h"
 
 #include <glib/gi18n-lib.h>
+#include <unistd.h>
 
 /* An address that is taken now is free when its holder has gone: seconds later, at a restart. */
 #define RETRY_MS 2000
@@ -11,6 +12,7 @@ struct _HyphaDoor {
   grefcount ref_count;
   HyphaLoader *loader;
   char *uri;
+  int adopted; /* a listening socket that was handed over; -1: this door makes its own */
   gboolean permanent, closed, failed;
   gboolean was_open; /* at least once: then whoever asked for it was told that it is */
   HyphaDoorEvents events;
@@ -23,6 +25,21 @@ struct _HyphaDoor {
   GPtrArray *waiters; /* of GTask */
 };
 
+static HyphaDoor *
+door_new (HyphaLoader *loader, const char *uri, const HyphaDoorEvents *events, gpointer user_data)
+{
+  HyphaDoor *self = g_new0 (HyphaDoor, 1);
+
+  g_ref_count_init (&self->ref_count);
+  self->loader = g_object_ref (loader);
+  self->uri = g_strdup (uri);
+  self->adopted = -1;
+  self->events = *events;
+  self->user_data = user_data;
+  self->waiters = g_ptr_array_new_with_free_func (g_object_unref);
+  return self;
+}
+
 HyphaDoor *
 hypha_door_new (HyphaLoader *loader, const char *uri, gboolean permanent,
                 const HyphaDoorEvents *events, gpointer user_data, GError **error)
@@ -32,14 +49,18 @@ hypha_door_new (HyphaLoader *loader, const char *uri, gboolean permanent,
 
   if (endpoint == NULL)
     return NULL;
-  self = g_new0 (HyphaDoor, 1);
-  g_ref_count_init (&self->ref_count);
-  self->loader = g_object_ref (loader);
-  self->uri = g_strdup (uri);
+  self = door_new (loader, uri, events, user_data);
   self->permanent = permanent;
-  self->events = *events;
-  self->user_data = user_data;
-  self->waiters = g_ptr_array_new_with_free_func (g_object_unref);
+  return self;
+}
+
+HyphaDoor *
+hypha_door_new_adopted (HyphaLoader *loader, int fd, const char *name,
+                        const HyphaDoorEvents *events, gpointer user_data)
+{
+  HyphaDoor *self = door_new (loader, name, events, user_data);
+
+  self->adopted = fd;
   return self;
 }
 
@@ -60,14 +81,17 @@ hypha_door_unref (HyphaDoor *self)
   g_clear_object (&self->listener);
   g_clear_object (&self->transport);
   g_object_unref (self->loader);
+  if (self->adopted >= 0)
+    close (self->adopted);
   g_ptr_array_unref (self->waiters);
   g_free (self->uri);
   g_free (self->trouble);
   g_free (self);
 }
 
+/* With BOUND, or with ERROR. */
 static void
-answer_waiters (HyphaDoor *self, const GError *error)
+answer_waiters (HyphaDoor *self, const char *bound, const GError *error)
 {
   g_autoptr (GPtrArray) waiters = g_steal_pointer (&self->waiters);
 
@@ -76,7 +100,7 @@ answer_waiters (HyphaDoor *self, const GError *error)
     if (error != NULL)
       g_task_return_error (waiters->pdata[i], g_error_copy (error));
     else
-      g_task_return_pointer (waiters->pdata[i], g_strdup (hypha_door_get_bound (self)), g_free);
+      g_task_return_pointer (waiters->pdata[i], g_strdup (bound), g_free);
   }
 }
 
@@ -110,8 +134,9 @@ failed (HyphaDoor *self, const GError *error)
   g_free (self->trouble);
   self->trouble = g_strdup (error->message);
   self->failed = TRUE;
-  answer_waiters (self, error);
-  if ((self->permanent || self->was_open) && !self->closed && self->timer == 0)
+  answer_waiters (self, NULL, error);
+  /* A socket that was handed over does not become another by waiting: a transport has to come. */
+  if ((self->permanent || self->was_open) && self->adopted < 0 && !self->closed && self->timer == 0)
     self->timer = g_timeout_add (RETRY_MS, timer_fired, self);
   self->events.changed (self, self->user_data);
 }
@@ -126,6 +151,28 @@ static void
 on_failed (HyphaListener *listener, const GError *error, HyphaDoor *self)
 {
   failed (self, error);
+}
+
+/* Nothing is wrong any more: people and tools may connect to BOUND. */
+static void
+works (HyphaDoor *self, const char *bound)
+{
+  self->failed = FALSE;
+  g_clear_pointer (&self->trouble, g_free);
+  answer_waiters (self, bound, NULL);
+  self->events.changed (self, self->user_data);
+}
+
+/* Takes LISTENER. */
+static void
+take_listener (HyphaDoor *self, HyphaTransport *transport, HyphaListener *listener)
+{
+  self->transport = g_object_ref (transport);
+  self->listener = listener;
+  self->was_open = TRUE;
+  g_signal_connect (self->listener, "accepted", G_CALLBACK (on_accepted), self);
+  g_signal_connect (self->listener, "failed", G_CALLBACK (on_failed), self);
+  works (self, hypha_door_get_bound (self));
 }
 
 static void
@@ -146,15 +193,36 @@ listen_done (GObject *source, GAsyncResult *result, gpointer user_data)
     failed (self, error);
     return;
   }
-  self->transport = g_object_ref (HYPHA_TRANSPORT (source));
-  self->listener = g_steal_pointer (&listener);
-  self->failed = FALSE;
-  self->was_open = TRUE;
-  g_clear_pointer (&self->trouble, g_free);
-  g_signal_connect (self->listener, "accepted", G_CALLBACK (on_accepted), self);
-  g_signal_connect (self->listener, "failed", G_CALLBACK (on_failed), self);
-  answer_waiters (self, NULL);
-  self->events.changed (self, self->user_data);
+  take_listener (self, HYPHA_TRANSPORT (source), g_steal_pointer (&listener));
+}
+
+/* Asks every transport; a socket that none takes waits for the next that comes. */
+static void
+open_adopted (HyphaDoor *self)
+{
+  g_autoptr (GError) trouble = NULL;
+
+  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->loader)); i++) {
+    g_autoptr (HyphaModule) module = g_list_model_get_item (G_LIST_MODEL (self->loader), i);
+    HyphaTransport *transport = hypha_module_get_transport (module);
+    g_autoptr (GError) error = NULL;
+    HyphaListener *listener =
+        transport != NULL ? hypha_transport_adopt (transport, self->adopted, &error) : NULL;
+
+    if (listener != NULL) {
+      take_listener (self, transport, listener);
+      return;
+    }
+    if (error != NULL && trouble == NULL &&
+        !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED))
+      trouble = g_error_new (error->domain, error->code, "%s: %s", self->uri, error->message);
+  }
+  if (trouble == NULL)
+    trouble = g_error_new (HYPHA_ERROR, HYPHA_ERROR_NO_TRANSPORT,
+                           _ ("%s: no transport that is here takes this socket; it waits for one "
+                              "(hyphactl plugins shows what was found)"),
+                           self->uri);
+  failed (self, trouble);
 }
 
 void
@@ -163,13 +231,23 @@ hypha_door_open (HyphaDoor *self)
   g_autoptr (GError) error = NULL;
   g_autoptr (HyphaEndpoint) endpoint = NULL;
   HyphaTransport *transport = NULL;
+  const char *held;
 
   if (self->closed || self->listener != NULL || self->opening != NULL)
     return;
   g_clear_handle_id (&self->timer, g_source_remove);
+  if (self->adopted >= 0) {
+    open_adopted (self);
+    return;
+  }
   endpoint = hypha_loader_parse_endpoint (self->loader, self->uri, &transport, &error);
   if (endpoint == NULL) {
     failed (self, error);
+    return;
+  }
+  held = self->events.held (self, endpoint, self->user_data);
+  if (held != NULL) {
+    works (self, held);
     return;
   }
   self->opening = g_cancellable_new ();
@@ -191,7 +269,7 @@ hypha_door_close (HyphaDoor *self)
   drop_listener (self);
   error = g_error_new (HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED, _ ("%s is no longer listened on"),
                        self->uri);
-  answer_waiters (self, error);
+  answer_waiters (self, NULL, error);
 }
 
 void
@@ -238,6 +316,12 @@ hypha_door_get_trouble (HyphaDoor *self)
 }
 
 gboolean
+hypha_door_is_adopted (HyphaDoor *self)
+{
+  return self->adopted >= 0;
+}
+
+gboolean
 hypha_door_is_permanent (HyphaDoor *self)
 {
   return self->permanent;
@@ -252,5 +336,5 @@ hypha_door_set_permanent (HyphaDoor *self, gboolean permanent)
 gboolean
 hypha_door_is_spent (HyphaDoor *self)
 {
-  return !self->permanent && self->failed && !self->was_open;
+  return !self->permanent && self->adopted < 0 && self->failed && !self->was_open;
 }

@@ -13,10 +13,17 @@ typedef struct _HyphaDoor HyphaDoor;
 typedef struct {
   void (*knocked) (HyphaDoor *door, HyphaChannel *channel, gpointer user_data);
   void (*changed) (HyphaDoor *door, gpointer user_data); /* open, or not */
+  /* Where the node listens already by a socket that was handed over, if that is ENDPOINT: then this
+   * door has nothing to do. NULL: it does not. */
+  const char *(*held) (HyphaDoor *door, HyphaEndpoint *endpoint, gpointer user_data);
 } HyphaDoorEvents;
 
 HyphaDoor *hypha_door_new (HyphaLoader *loader, const char *uri, gboolean permanent,
                            const HyphaDoorEvents *events, gpointer user_data, GError **error);
+/* Listens on FD (taken), which somebody else has bound, by whatever transport takes it. NAME is
+ * what people call it until one did; it is the URI of this door. */
+HyphaDoor *hypha_door_new_adopted (HyphaLoader *loader, int fd, const char *name,
+                                   const HyphaDoorEvents *events, gpointer user_data);
 HyphaDoor *hypha_door_ref (HyphaDoor *self);
 void hypha_door_unref (HyphaDoor *self);
 void hypha_door_open (HyphaDoor *self);  /* now; does nothing while it is open or opening */
@@ -29,6 +36,7 @@ void hypha_door_await (HyphaDoor *self, GTask *task);
 const char *hypha_door_get_uri (HyphaDoor *self);
 const char *hypha_door_get_bound (HyphaDoor *self);   /* NULL: not open */
 const char *hypha_door_get_trouble (HyphaDoor *self); /* NULL: none */
+gboolean hypha_door_is_adopted (HyphaDoor *self);
 gboolean hypha_door_is_permanent (HyphaDoor *self);
 void hypha_door_set_permanent (HyphaDoor *self, gboolean permanent);
 gboolean hypha_door_is_spent (HyphaDoor *self); /* not permanent, and failed */

@@ -3,16 +3,18 @@
 #include "node/node-private.h"
 
 #include <glib/gi18n-lib.h>
+#include <unistd.h>
 
 #define DEFAULT_TIMEOUT_MS 15000
 
 static gboolean
 return_if_stopped (HyphaNode *self, GTask *task)
 {
-  if (self->stopped)
-    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED,
-                             _ ("this node has stopped"));
-  return self->stopped;
+  if (!self->stopped && self->drain == NULL)
+    return FALSE;
+  g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED, "%s",
+                           self->stopped ? _ ("this node has stopped") : _ ("this node stops"));
+  return TRUE;
 }
 
 /* ---- connect ---- */
@@ -240,19 +242,51 @@ hypha_node_listen_finish (HyphaNode *self, GAsyncResult *result, GError **error)
 }
 
 gboolean
+hypha_node_adopt (HyphaNode *self, int fd, const char *name, GError **error)
+{
+  struct sockaddr_storage address;
+  socklen_t length;
+  HyphaDoor *door;
+
+  if (!hypha_socket_get_listening (fd, &address, &length, error)) {
+    g_prefix_error (error, "%s: ", name);
+    close (fd);
+    return FALSE;
+  }
+  door = hypha_door_new_adopted (self->loader, fd, name, &hypha_node_door_events, self);
+  /* Before the others: what they find taken must not be taken by one of them. */
+  g_ptr_array_insert (self->doors, 0, door);
+  hypha_door_open (door);
+  return TRUE;
+}
+
+gboolean
 hypha_node_unlisten (HyphaNode *self, const char *endpoint, GError **error)
 {
+  gboolean adopted = FALSE;
+
   for (guint i = 0; i < self->doors->len; i++) {
     HyphaDoor *door = self->doors->pdata[i];
 
     if (g_strcmp0 (hypha_door_get_bound (door), endpoint) != 0 &&
         !g_str_equal (hypha_door_get_uri (door), endpoint))
       continue;
+    /* Whoever bound it would go on listening, and nobody would be served. */
+    adopted = adopted || hypha_door_is_adopted (door);
+    if (hypha_door_is_adopted (door))
+      continue;
     hypha_door_close (door);
     g_ptr_array_remove_index (self->doors, i);
     g_object_notify (G_OBJECT (self), "listening");
     g_object_notify (G_OBJECT (self), "troubles");
     return TRUE;
+  }
+  if (adopted) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+                 _ ("the socket on %s was handed over at the start: stop the socket unit, or "
+                    "whatever else holds it"),
+                 endpoint);
+    return FALSE;
   }
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
                _ ("this node does not listen on %s: hyphactl status shows where it does"),

@@ -192,8 +192,24 @@ on_door_changed (HyphaDoor *door, gpointer user_data)
   g_object_notify (G_OBJECT (self), "troubles");
 }
 
+/* The options of an endpoint are no part of where that is. */
+static const char *
+find_held (HyphaDoor *door, HyphaEndpoint *endpoint, gpointer user_data)
+{
+  HyphaNode *self = user_data;
+  g_autoptr (HyphaEndpoint) plain = hypha_endpoint_without_options (endpoint);
+
+  for (guint i = 0; i < self->doors->len; i++)
+    if (hypha_door_is_adopted (self->doors->pdata[i]) &&
+        g_strcmp0 (hypha_door_get_bound (self->doors->pdata[i]),
+                   hypha_endpoint_to_string (plain)) == 0)
+      return hypha_door_get_bound (self->doors->pdata[i]);
+  return NULL;
+}
+
 const HyphaDoorEvents hypha_node_door_events = { .knocked = on_knocked,
-                                                 .changed = on_door_changed };
+                                                 .changed = on_door_changed,
+                                                 .held = find_held };
 
 static void
 on_connected (HyphaDialler *dialler, HyphaChannel *channel, const HyphaNodeId *wanted, gboolean tls,
@@ -426,7 +442,9 @@ on_incoming (HyphaNodePeer *peer, HyphaIncoming *incoming, gpointer user_data)
 {
   HyphaNode *self = user_data;
 
-  if (self->accept != NULL)
+  if (self->drain != NULL)
+    hypha_incoming_refuse (incoming, HYPHA_ERROR_REFUSED);
+  else if (self->accept != NULL)
     self->accept (self, incoming, self->accept_data);
   else
     hypha_incoming_refuse (incoming, HYPHA_ERROR_NO_SUCH_SERVICE);

@@ -34,6 +34,9 @@ void hypha_node_peer_set_link_cost (HyphaNodePeer *self, HyphaNodeLink *link, gu
 void hypha_node_peer_drop (HyphaNodePeer *self, HyphaError error, const char *reason);
 void hypha_node_peer_stop (HyphaNodePeer *self, HyphaAway away, HyphaError code,
                            const char *reason);
+/* Opens no streams from now on. */
+void hypha_node_peer_drain (HyphaNodePeer *self);
+guint hypha_node_peer_n_streams (HyphaNodePeer *self);
 guint hypha_node_peer_n_links (HyphaNodePeer *self);
 HyphaNodeLink *hypha_node_peer_find_live (HyphaNodePeer *self); /* any; not owned */
 /* A live link to the same scheme and host, other than LINK; not owned. */

@@ -17,6 +17,7 @@ struct _HyphaNodePeer {
   char *name;
   gboolean trusted;
   gboolean dialling;
+  gboolean draining;
   HyphaPeerState state; /* as last notified */
   guint link_cost;      /* likewise */
   HyphaNodePeerEvents events;
@@ -221,6 +222,11 @@ may_open (HyphaNodePeer *self, const char *service, GError **error)
   if (!self->trusted) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_NOT_TRUSTED,
                  _ ("%s is not trusted: hyphactl trust %s NAME"), self->name, self->id_text);
+    return FALSE;
+  }
+  if (self->draining) {
+    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED,
+                         _ ("this node stops, and opens no more streams"));
     return FALSE;
   }
   if (self->engine == NULL) {
@@ -647,6 +653,18 @@ hypha_node_peer_dup_streams (HyphaNodePeer *self)
     g_variant_builder_add_value (&builder, g_variant_dict_end (&dict));
   }
   return g_variant_ref_sink (g_variant_builder_end (&builder));
+}
+
+void
+hypha_node_peer_drain (HyphaNodePeer *self)
+{
+  self->draining = TRUE;
+}
+
+guint
+hypha_node_peer_n_streams (HyphaNodePeer *self)
+{
+  return g_hash_table_size (self->streams);
 }
 
 gboolean

@@ -14,6 +14,8 @@ G_BEGIN_DECLS
 /* Twins aside, nobody needs more: each is a transport and a host. */
 #define HYPHA_NODE_MAX_LINKS_PER_PEER 16
 
+typedef struct _HyphaNodeDrain HyphaNodeDrain;
+
 struct _HyphaNode {
   GObject parent_instance;
   HyphaIdentity *identity;
@@ -33,7 +35,8 @@ struct _HyphaNode {
   GPtrArray *diallers; /* of HyphaDialler */
   GPtrArray *doors;    /* of HyphaDoor */
   GVariant *link_costs;
-  guint reaper; /* idle source: drops what is spent */
+  guint reaper;          /* idle source: drops what is spent */
+  HyphaNodeDrain *drain; /* NULL: not yet */
   guint64 last_link;
   guint engines; /* not gone yet */
   gboolean stopped;
@@ -65,6 +68,9 @@ void hypha_node_hurry_diallers (HyphaNode *self);
 void hypha_node_refresh_dialling (HyphaNode *self);
 void hypha_node_drop_dialler (HyphaNode *self, guint index);
 
-/* node-settings.c and node-connect.c implement the rest of node.h */
+/* node-drain.c */
+void hypha_node_drain_free (HyphaNodeDrain *self);
+
+/* node-settings.c, node-connect.c and node-pulse.c implement the rest of node.h */
 
 G_END_DECLS

@@ -56,11 +56,14 @@ hypha_node_set_listen (HyphaNode *self, const char *const *endpoints, GError **e
 {
   g_autoptr (GPtrArray) wanted = g_ptr_array_new_with_free_func ((GDestroyNotify) hypha_door_unref);
 
+  if (self->drain != NULL)
+    return TRUE; /* it stops */
   for (guint i = 0; endpoints[i] != NULL; i++) {
     HyphaDoor *door = NULL;
 
     for (guint j = 0; j < self->doors->len && door == NULL; j++)
-      if (g_str_equal (hypha_door_get_uri (self->doors->pdata[j]), endpoints[i]))
+      if (!hypha_door_is_adopted (self->doors->pdata[j]) &&
+          g_str_equal (hypha_door_get_uri (self->doors->pdata[j]), endpoints[i]))
         door = hypha_door_ref (self->doors->pdata[j]);
     if (door == NULL)
       door =

@@ -356,6 +356,7 @@ hypha_node_stop (HyphaNode *self)
     return;
   self->stopped = TRUE;
   g_clear_handle_id (&self->reaper, g_source_remove);
+  g_clear_pointer (&self->drain, hypha_node_drain_free);
   if (self->loader != NULL)
     g_signal_handlers_disconnect_by_data (self->loader, self);
   for (guint i = 0; i < self->doors->len; i++)

@@ -32,8 +32,17 @@ void hypha_node_limits_init (HyphaNodeLimits *limits);
 /* LOADER must have been started. WORKERS 0: as many as fit the machine. */
 HyphaNode *hypha_node_new (HyphaIdentity *identity, HyphaLoader *loader, guint workers,
                            GError **error);
+/* The first part of a clean stop: nobody comes in any more and no stream is opened; calls FUNC when
+ * the streams that are open have ended, after GRACE_MS at the latest, and never within this call.
+ * The links stay until hypha_node_stop(). Once. */
+typedef void (*HyphaNodeFunc) (HyphaNode *self, gpointer user_data);
+void hypha_node_drain (HyphaNode *self, guint grace_ms, HyphaNodeFunc func, gpointer user_data);
 /* Says GOAWAY on every link and ends everything; before the last reference goes. */
 void hypha_node_stop (HyphaNode *self);
+
+/* Calls FUNC on the main thread when every worker has answered, and not at all when one hangs, or
+ * the node has stopped meanwhile. */
+void hypha_node_take_pulse (HyphaNode *self, HyphaNodeFunc func, gpointer user_data);
 
 const HyphaNodeId *hypha_node_get_id (HyphaNode *self);
 const char *hypha_node_get_name (HyphaNode *self);
@@ -71,6 +80,11 @@ void hypha_node_listen_async (HyphaNode *self, const char *endpoint, GCancellabl
                               GAsyncReadyCallback callback, gpointer user_data);
 char *hypha_node_listen_finish (HyphaNode *self, GAsyncResult *result, GError **error);
 gboolean hypha_node_unlisten (HyphaNode *self, const char *endpoint, GError **error);
+/* Listens on a socket that somebody else has bound (taken, also on failure), for as long as the
+ * node lives, whatever the settings say; what they say about the same endpoint is done thereby.
+ * NAME is what people know it by. INVALID_ARGUMENT: it is not a listening stream socket. One that
+ * no transport takes waits for one. */
+gboolean hypha_node_adopt (HyphaNode *self, int fd, const char *name, GError **error);
 
 gboolean hypha_node_trust (HyphaNode *self, const char *id, const char *name, GError **error);
 /* Ends its links, too. */

@@ -6,15 +6,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "daemon/activation.h"
 #include "daemon/bus-name.h"
 #include "daemon/command-line.h"
-#include "daemon/notify.h"
+#include "daemon/manager.h"
 #include "daemon/objects.h"
 #include "daemon/settings.h"
 #include "dbus/errors.h"
 
 #define SYSTEM_CONFIG "/etc/hypha/node.conf"
 #define EXIT_USAGE 2
+#define GRACE_MS 5000 /* for open streams, when the daemon is asked to end */
 
 typedef struct {
   GMainLoop *loop;
@@ -25,15 +27,33 @@ typedef struct {
   HyphaNode *node;
   HyphaServices *services;
   HyphaObjects *objects;
+  HyphaActivation *activation;
+  HyphaManager *manager; /* while running */
+  gboolean ending;
   gboolean failed; /* while running */
 } Daemon;
 
+static void
+on_drained (HyphaNode *node, gpointer user_data)
+{
+  Daemon *daemon = user_data;
+
+  g_main_loop_quit (daemon->loop);
+}
+
+/* Who asks twice does not want to wait. */
 static gboolean
 on_end (gpointer user_data)
 {
   Daemon *daemon = user_data;
 
-  g_main_loop_quit (daemon->loop);
+  if (daemon->ending) {
+    g_main_loop_quit (daemon->loop);
+    return G_SOURCE_CONTINUE;
+  }
+  daemon->ending = TRUE;
+  hypha_manager_stopping (daemon->manager);
+  hypha_node_drain (daemon->node, GRACE_MS, on_drained, daemon);
   return G_SOURCE_CONTINUE;
 }
 
@@ -42,7 +62,9 @@ on_hangup (gpointer user_data)
 {
   Daemon *daemon = user_data;
 
+  hypha_manager_reloading (daemon->manager);
   hypha_settings_reload (daemon->settings);
+  hypha_manager_reloaded (daemon->manager);
   return G_SOURCE_CONTINUE;
 }
 
@@ -114,6 +136,7 @@ daemon_start (Daemon *daemon, const HyphaCommandLine *line, GError **error)
   daemon->node = hypha_node_new (daemon->identity, daemon->loader, 0, error);
   if (daemon->node == NULL)
     return FALSE;
+  hypha_activation_hand_over (daemon->activation, daemon->node);
   daemon->services = hypha_services_new (daemon->node);
   hypha_settings_feed (daemon->settings, daemon->node, daemon->services);
   daemon->objects = hypha_objects_new (daemon->node, daemon->settings);
@@ -140,6 +163,7 @@ daemon_stop (Daemon *daemon)
   if (daemon->connection)
     g_dbus_connection_flush_sync (daemon->connection, NULL, NULL);
   g_clear_object (&daemon->connection);
+  g_clear_pointer (&daemon->activation, hypha_activation_free);
 }
 
 static int
@@ -155,9 +179,11 @@ daemon_run (Daemon *daemon, const HyphaCommandLine *line)
   id = hypha_node_id_to_string (hypha_node_get_id (daemon->node));
   g_message ("node %s (%s) is on %s", id, hypha_node_get_name (daemon->node),
              hypha_bus_describe (&line->bus));
-  hypha_notify ("READY=1");
+  daemon->manager = hypha_manager_new (daemon->node);
   g_main_loop_run (daemon->loop);
-  hypha_notify ("STOPPING=1");
+  if (!daemon->ending)
+    hypha_manager_stopping (daemon->manager);
+  g_clear_pointer (&daemon->manager, hypha_manager_free);
   for (gsize i = 0; i < G_N_ELEMENTS (sources); i++)
     g_source_remove (sources[i]);
   g_clear_pointer (&daemon->loop, g_main_loop_unref);
@@ -183,6 +209,7 @@ main (int argc, char **argv)
 
   setlocale (LC_ALL, "");
   signal (SIGPIPE, SIG_IGN);
+  daemon.activation = hypha_activation_take ();
   g_log_writer_default_set_use_stderr (TRUE);
   hypha_dbus_errors_register ();
   if (!hypha_command_line_parse (&line, &argc, &argv, &error))

@@ -316,6 +316,12 @@ hypha_door_get_trouble (HyphaDoor *self)
 }
 
 gboolean
+hypha_door_is_opening (HyphaDoor *self)
+{
+  return self->opening != NULL && !self->was_open && !self->failed;
+}
+
+gboolean
 hypha_door_is_adopted (HyphaDoor *self)
 {
   return self->adopted >= 0;

@@ -36,6 +36,7 @@ void hypha_door_await (HyphaDoor *self, GTask *task);
 const char *hypha_door_get_uri (HyphaDoor *self);
 const char *hypha_door_get_bound (HyphaDoor *self);   /* NULL: not open */
 const char *hypha_door_get_trouble (HyphaDoor *self); /* NULL: none */
+gboolean hypha_door_is_opening (HyphaDoor *self);     /* for the first time */
 gboolean hypha_door_is_adopted (HyphaDoor *self);
 gboolean hypha_door_is_permanent (HyphaDoor *self);
 void hypha_door_set_permanent (HyphaDoor *self, gboolean permanent);

@@ -163,6 +163,15 @@ hypha_node_dup_listening (HyphaNode *self)
   return g_strv_builder_end (builder);
 }
 
+gboolean
+hypha_node_is_settled (HyphaNode *self)
+{
+  for (guint i = 0; i < self->doors->len; i++)
+    if (hypha_door_is_opening (self->doors->pdata[i]))
+      return FALSE;
+  return TRUE;
+}
+
 GVariant *
 hypha_node_dup_troubles (HyphaNode *self)
 {

@@ -62,6 +62,9 @@ gboolean hypha_node_set_link_costs (HyphaNode *self, GVariant *costs,
 GListModel *hypha_node_get_peers (HyphaNode *self); /* HyphaNodePeer, pending ones too */
 GListModel *hypha_node_get_links (HyphaNode *self); /* HyphaNodeLink */
 char **hypha_node_dup_listening (HyphaNode *self);
+/* Whether every endpoint of set_listen is open, or has failed at least once; changes with
+ * "listening". */
+gboolean hypha_node_is_settled (HyphaNode *self);
 /* Why an endpoint of set_listen or set_peers does not work now: a{ss}, endpoint to reason. */
 GVariant *hypha_node_dup_troubles (HyphaNode *self);
 

@@ -347,7 +347,7 @@ class Node:
 
 def is_ready(notify):
     with contextlib.suppress(BlockingIOError):
-        return notify.recv(64) == b"READY=1"
+        return b"READY=1" in notify.recv(4096).split(b"\n")
     return False
 
 

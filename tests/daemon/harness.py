@@ -137,10 +137,14 @@ class Node:
     def is_ready(self):
         if self.process.poll() is not None:
             raise AssertionError(f"hyphad ended with {self.process.returncode}:\n{self.log()}")
+        return "READY=1" in self.told()
+
+    def told(self):
+        """The lines of the next message to the service manager; none if there is none."""
         try:
-            return self.notify.recv(64) == b"READY=1"
+            return self.notify.recv(4096).decode().split("\n")
         except BlockingIOError:
-            return False
+            return []
 
     def log(self):
         return self.log_path.read_text(errors="replace")

@@ -12,11 +12,13 @@
 #include "daemon/manager.h"
 #include "daemon/objects.h"
 #include "daemon/settings.h"
+#include "daemon/stream-results.h"
 #include "dbus/errors.h"
 
 #define SYSTEM_CONFIG "/etc/hypha/node.conf"
 #define EXIT_USAGE 2
-#define GRACE_MS 5000 /* for open streams, when the daemon is asked to end */
+#define GRACE_MS 5000  /* for open streams, when the daemon is asked to end */
+#define ASKING_MS 1000 /* for the programs that opened them, to ask how they ended */
 
 typedef struct {
   GMainLoop *loop;
@@ -30,15 +32,35 @@ typedef struct {
   HyphaActivation *activation;
   HyphaManager *manager; /* while running */
   gboolean ending;
+  guint asking; /* timer, while somebody may still ask how his stream ended */
+  gint64 patience;
   gboolean failed; /* while running */
 } Daemon;
+
+/* The streams have ended; those who opened them may still have to read that. */
+static gboolean
+on_asking (gpointer user_data)
+{
+  Daemon *daemon = user_data;
+
+  if (hypha_stream_results_count_unasked () > 0 && g_get_monotonic_time () < daemon->patience)
+    return G_SOURCE_CONTINUE;
+  daemon->asking = 0;
+  g_main_loop_quit (daemon->loop);
+  return G_SOURCE_REMOVE;
+}
 
 static void
 on_drained (HyphaNode *node, gpointer user_data)
 {
   Daemon *daemon = user_data;
 
-  g_main_loop_quit (daemon->loop);
+  if (hypha_stream_results_count_unasked () == 0) {
+    g_main_loop_quit (daemon->loop);
+    return;
+  }
+  daemon->patience = g_get_monotonic_time () + ASKING_MS * G_TIME_SPAN_MILLISECOND;
+  daemon->asking = g_timeout_add (10, on_asking, daemon);
 }
 
 /* Who asks twice does not want to wait. */
@@ -184,6 +206,7 @@ daemon_run (Daemon *daemon, const HyphaCommandLine *line)
   if (!daemon->ending)
     hypha_manager_stopping (daemon->manager);
   g_clear_pointer (&daemon->manager, hypha_manager_free);
+  g_clear_handle_id (&daemon->asking, g_source_remove);
   for (gsize i = 0; i < G_N_ELEMENTS (sources); i++)
     g_source_remove (sources[i]);
   g_clear_pointer (&daemon->loop, g_main_loop_unref);

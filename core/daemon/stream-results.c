@@ -14,6 +14,8 @@ struct _HyphaStreamResults {
   GQueue ended;        /* Entry that nobody asked for yet, oldest first */
 };
 
+static guint unasked; /* in all queues together */
+
 /* Held by the table, and by the stream's end while that is waited for. */
 typedef struct {
   HyphaStreamResults *results; /* NULL: out of the table */
@@ -49,7 +51,8 @@ entry_leave (gpointer data)
 static void
 forget (Entry *entry)
 {
-  g_queue_remove (&entry->results->ended, entry);
+  if (g_queue_remove (&entry->results->ended, entry))
+    unasked--;
   g_hash_table_remove (entry->results->entries, &entry->id);
 }
 
@@ -77,6 +80,7 @@ on_ended (GObject *source, GAsyncResult *result, gpointer user_data)
     GQueue *ended = &entry->results->ended;
 
     g_queue_push_tail (ended, entry);
+    unasked++;
     if (g_queue_get_length (ended) > MAX_ENDED)
       forget (g_queue_peek_head (ended));
   }
@@ -114,6 +118,7 @@ hypha_stream_results_new (void)
 void
 hypha_stream_results_free (HyphaStreamResults *self)
 {
+  unasked -= g_queue_get_length (&self->ended);
   g_queue_clear (&self->ended);
   g_hash_table_unref (self->entries);
   g_free (self);
@@ -141,6 +146,19 @@ hypha_stream_results_add (HyphaStreamResults *self, GDBusMethodInvocation *invoc
       G_BUS_NAME_WATCHER_FLAGS_NONE, NULL, on_vanished, entry, NULL);
   g_hash_table_insert (self->entries, &entry->id, entry);
   hypha_stream_wait_end_async (stream, NULL, on_ended, g_rc_box_acquire (entry));
+}
+
+/**
+ * hypha_stream_results_count_unasked:
+ *
+ * Tells how many results still wait for their owners: a daemon that ends may let them ask first.
+ *
+ * Returns: how many
+ */
+guint
+hypha_stream_results_count_unasked (void)
+{
+  return unasked;
 }
 
 /**

@@ -18,6 +18,9 @@ void hypha_stream_results_add (HyphaStreamResults *self, GDBusMethodInvocation *
  * not the caller's stream. */
 void hypha_stream_results_ask (HyphaStreamResults *self, GDBusMethodInvocation *invocation,
                                guint64 id);
+/* How many streams, of whatever peer, have ended and whoever opened them is there and has not asked
+ * yet. */
+guint hypha_stream_results_count_unasked (void);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaStreamResults, hypha_stream_results_free)
 

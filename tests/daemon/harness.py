@@ -114,11 +114,12 @@ class Place:
 class Node:
     """A hyphad in a place of its own, that is ready."""
 
-    def __init__(self, place, *arguments, config=None, ready=True):
+    def __init__(self, place, *arguments, config=None, ready=True, runner=(), **popen):
+        """RUNNER: words that go before hyphad's, of a program that becomes hyphad."""
         self.place = place
         place.nodes.append(self)
         self.log_path = place.path / f"log-{len(place.nodes)}"
-        command = [HYPHAD, "--address", place.address, *arguments]
+        command = [*runner, HYPHAD, "--address", place.address, *arguments]
         if config is not None:
             self.config = place.private / "node.conf"
             if not self.config.exists() or config:
@@ -130,7 +131,7 @@ class Node:
         self.notify.setblocking(False)
         with open(self.log_path, "w") as log:
             self.process = subprocess.Popen(command, env=dict(place.environment, NOTIFY_SOCKET=str(notify)), stderr=log,
-                                            stdout=log, stdin=subprocess.DEVNULL)
+                                            stdout=log, stdin=subprocess.DEVNULL, **popen)
         if ready:
             wait_for(self.is_ready, f"READY of {command}:\n{self.log()}")
 

@@ -9,6 +9,8 @@
 #include <glib/gstdio.h>
 #include <unistd.h>
 
+#include "io/hard-close.h"
+
 typedef struct {
   HyphaEngine *engine;
   HyphaNodeLink *link;
@@ -27,7 +29,9 @@ order_free (Order *order)
 {
   g_clear_object (&order->link);
   g_clear_pointer (&order->stream, hypha_stream_info_unref);
-  if (order->fd >= 0)
+  if (order->fd >= 0 && order->target)
+    hypha_hard_close (order->fd);
+  else if (order->fd >= 0)
     close (order->fd);
   g_free (order->text);
   g_free (order);
@@ -220,16 +224,17 @@ open_stream (gpointer data)
     return;
   }
   st = hypha_engine_stream_new (self, es, stream, order->stream);
-  hypha_engine_stream_attach (st, g_steal_fd (&order->fd), FALSE);
+  hypha_engine_stream_attach (st, g_steal_fd (&order->fd), order->target);
   hypha_engine_work (self);
 }
 
 void
-hypha_engine_open (HyphaEngine *self, HyphaStreamInfo *stream, int fd)
+hypha_engine_open (HyphaEngine *self, HyphaStreamInfo *stream, int fd, gboolean target)
 {
   Order *order = order_new (self, NULL, stream);
 
   order->fd = fd;
+  order->target = target;
   give (order, open_stream);
 }
 
@@ -286,6 +291,11 @@ reset_stream (gpointer data)
     st->reading = st->writing = FALSE;
     hypha_session_stream_reset (st->es->session, st->stream, HYPHA_CODE_APPLICATION);
     hypha_session_stream_stop (st->es->session, st->stream, HYPHA_CODE_APPLICATION);
+    /* The peer may take its time to acknowledge; the program here need not wait for that. */
+    if (st->target && st->fd >= 0) {
+      hypha_watch_stop (&st->watch);
+      hypha_hard_close (g_steal_fd (&st->fd));
+    }
     hypha_engine_stream_update (st);
   }
   hypha_engine_work (order->engine);

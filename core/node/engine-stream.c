@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "io/hard-close.h"
+
 /* One wake-up moves at most this much from one program, so that no stream starves the others of its
  * worker: a whole chunk, which leaves in full frames. */
 #define READ_AT_ONCE HYPHA_CHUNK_LARGE
@@ -202,15 +204,6 @@ hypha_engine_stream_attach (EngineStream *self, int fd, gboolean target)
   hypha_engine_stream_update (self);
 }
 
-/* Towards a program that does not know Hypha, a reset has to be one of its own kind. */
-static void
-close_hard (int fd)
-{
-  struct linger linger = { .l_onoff = 1, .l_linger = 0 };
-
-  setsockopt (fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
-}
-
 void
 hypha_engine_stream_peer_reset (EngineStream *self)
 {
@@ -218,7 +211,7 @@ hypha_engine_stream_peer_reset (EngineStream *self)
     return;
   self->writing = self->blocked = FALSE;
   if (self->target) {
-    close_hard (self->fd);
+    hypha_hard_close_later (self->fd);
     if (self->reading)
       hypha_session_stream_reset (self->es->session, self->stream, HYPHA_CODE_APPLICATION);
     self->reading = FALSE;
@@ -249,8 +242,9 @@ hypha_engine_stream_ended (EngineStream *self, GError *error)
   hypha_watch_stop (&self->watch);
   if (self->fd >= 0) {
     if (error != NULL && self->target)
-      close_hard (self->fd);
-    close (self->fd);
+      hypha_hard_close (self->fd);
+    else
+      close (self->fd);
   }
   g_hash_table_remove (self->engine->streams, &self->info->key);
   hypha_engine_tell (self->engine, &news);

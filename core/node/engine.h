@@ -74,10 +74,10 @@ void hypha_engine_set_limits (HyphaEngine *self, const HyphaSessionLimits *limit
 /* Ends all sessions with ERROR and closes the links. */
 void hypha_engine_drop (HyphaEngine *self, HyphaError error, const char *reason);
 
-/* Opens STREAM, which moves to and from FD (taken). STREAM_ACCEPTED or STREAM_ENDED follows. */
-void hypha_engine_open (HyphaEngine *self, HyphaStreamInfo *stream, int fd);
-/* Answers STREAM_INCOMING. TARGET: FD leads to a program that does not know Hypha, so a reset has
- * to be a reset of FD. */
+/* Opens STREAM, which moves to and from FD (taken). STREAM_ACCEPTED or STREAM_ENDED follows.
+ * TARGET: FD leads to a program that does not know Hypha, so a reset has to be a reset of FD. */
+void hypha_engine_open (HyphaEngine *self, HyphaStreamInfo *stream, int fd, gboolean target);
+/* Answers STREAM_INCOMING. */
 void hypha_engine_accept (HyphaEngine *self, HyphaStreamInfo *stream, int fd, gboolean target);
 void hypha_engine_refuse (HyphaEngine *self, HyphaStreamInfo *stream, HyphaCode code);
 void hypha_engine_reset (HyphaEngine *self,

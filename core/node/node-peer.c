@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "io/hard-close.h"
+
 struct _HyphaNodePeer {
   GObject parent_instance;
   HyphaNodeId id;
@@ -37,7 +39,8 @@ struct _HyphaNodePeer {
 typedef struct {
   HyphaNodePeer *peer;
   HyphaStreamInfo *info;
-  GTask *opening; /* until the peer has answered */
+  GTask *opening; /* until the peer has answered; of a join, until the end */
+  gboolean joins;
   GSource *deadline, *cancelled;
   int fd;          /* the program's end, until then */
   GWeakRef stream; /* the program's; it may let it go at any time */
@@ -47,7 +50,13 @@ typedef struct {
 struct _HyphaIncoming {
   HyphaNodePeer *peer;
   HyphaStreamInfo *info;
+  int fd; /* the other end of what was made for the program; else -1 */
 };
+
+/* What went over a stream that was joined. */
+typedef struct {
+  guint64 received, sent;
+} Joined;
 
 enum { PROP_0, PROP_ID, PROP_NAME, PROP_TRUSTED, PROP_STATE, PROP_LINK_COST, N_PROPS };
 enum { STREAM_CLOSED, N_SIGNALS };
@@ -237,13 +246,41 @@ may_open (HyphaNodePeer *self, const char *service, GError **error)
   return TRUE;
 }
 
+static gboolean
+make_pair (int fds[2], GError **error)
+{
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0)
+    return TRUE;
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY, _ ("no descriptors for another stream: %s"),
+               g_strerror (errno));
+  return FALSE;
+}
+
+/* TASK and FD are taken: the engine moves what goes over FD. */
+static PeerStream *
+begin_stream (HyphaNodePeer *self, const char *service, guint timeout_ms, GTask *task, int fd,
+              gboolean joins)
+{
+  g_autoptr (HyphaStreamInfo) info = NULL;
+  PeerStream *ps;
+
+  self->last_key += 2;
+  info = hypha_stream_info_new (self->last_key, TRUE, service);
+  ps = peer_stream_new (self, info);
+  ps->opening = task;
+  ps->joins = joins;
+  if (timeout_ms > 0)
+    ps->deadline = attach_source (g_timeout_source_new (timeout_ms), open_timed_out, ps);
+  hypha_engine_open (self->engine, info, fd, joins);
+  return ps;
+}
+
 static void
 open_stream_async (HyphaPeer *peer, const char *service, guint timeout_ms,
                    GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
 {
   HyphaNodePeer *self = HYPHA_NODE_PEER (peer);
   g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
-  g_autoptr (HyphaStreamInfo) info = NULL;
   g_autoptr (GError) error = NULL;
   PeerStream *ps;
   int fds[2];
@@ -251,32 +288,52 @@ open_stream_async (HyphaPeer *peer, const char *service, guint timeout_ms,
   g_task_set_source_tag (task, open_stream_async);
   if (g_task_return_error_if_cancelled (task))
     return;
-  if (!may_open (self, service, &error)) {
+  if (!may_open (self, service, &error) || !make_pair (fds, &error)) {
     g_task_return_error (task, g_steal_pointer (&error));
     return;
   }
-  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0) {
-    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_BUSY,
-                             _ ("no descriptors for another stream: %s"), g_strerror (errno));
-    return;
-  }
-  self->last_key += 2;
-  info = hypha_stream_info_new (self->last_key, TRUE, service);
-  ps = peer_stream_new (self, info);
+  ps = begin_stream (self, service, timeout_ms, g_steal_pointer (&task), fds[1], FALSE);
   ps->fd = fds[0];
-  ps->opening = g_steal_pointer (&task);
-  if (timeout_ms > 0)
-    ps->deadline = attach_source (g_timeout_source_new (timeout_ms), open_timed_out, ps);
   if (cancellable != NULL)
     ps->cancelled =
         attach_source (g_cancellable_source_new (cancellable), G_SOURCE_FUNC (open_cancelled), ps);
-  hypha_engine_open (self->engine, info, fds[1]);
 }
 
 static HyphaStream *
 open_stream_finish (HyphaPeer *peer, GAsyncResult *result, GError **error)
 {
   return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+void
+hypha_node_peer_join_async (HyphaNodePeer *self, const char *service, int fd, GObject *keep,
+                            guint timeout_ms, GAsyncReadyCallback callback, gpointer user_data)
+{
+  g_autoptr (GTask) task = g_task_new (self, NULL, callback, user_data);
+  g_autoptr (GError) error = NULL;
+  PeerStream *ps;
+
+  g_task_set_source_tag (task, hypha_node_peer_join_async);
+  if (!may_open (self, service, &error)) {
+    hypha_hard_close (fd);
+    g_task_return_error (task, g_steal_pointer (&error));
+    return;
+  }
+  ps = begin_stream (self, service, timeout_ms, g_steal_pointer (&task), fd, TRUE);
+  g_set_object (&ps->keep, keep);
+}
+
+gboolean
+hypha_node_peer_join_finish (HyphaNodePeer *self, GAsyncResult *result, guint64 *received,
+                             guint64 *sent, GError **error)
+{
+  const Joined *joined = g_task_get_task_data (G_TASK (result));
+
+  if (received != NULL)
+    *received = joined != NULL ? joined->received : 0;
+  if (sent != NULL)
+    *sent = joined != NULL ? joined->sent : 0;
+  return g_task_propagate_boolean (G_TASK (result), error);
 }
 
 static void
@@ -289,6 +346,8 @@ stream_accepted (HyphaNodePeer *self, HyphaStreamInfo *info)
   if (ps == NULL || ps->opening == NULL)
     return;
   forget_sources (ps);
+  if (ps->joins)
+    return;
   task = g_steal_pointer (&ps->opening);
   stream = hypha_stream_new (g_steal_fd (&ps->fd), info->key, info->service);
   g_weak_ref_set (&ps->stream, stream);
@@ -310,7 +369,14 @@ stream_ended (HyphaNodePeer *self, HyphaStreamInfo *info, const GError *error)
     hypha_stream_ended (stream, received, sent, error);
   if (ps->opening != NULL) {
     forget_sources (ps);
-    if (error != NULL)
+    if (ps->joins) {
+      Joined joined = { received, sent };
+
+      g_task_set_task_data (ps->opening, g_memdup2 (&joined, sizeof joined), g_free);
+    }
+    if (error == NULL && ps->joins)
+      g_task_return_boolean (ps->opening, TRUE);
+    else if (error != NULL)
       g_task_return_new_error (ps->opening, error->domain, error->code, _ ("%s, service '%s': %s"),
                                self->name, info->service, error->message);
     else
@@ -337,9 +403,42 @@ hypha_incoming_get_service (HyphaIncoming *self)
   return self->info->service;
 }
 
+guint64
+hypha_incoming_get_id (HyphaIncoming *self)
+{
+  return self->info->key;
+}
+
+HyphaStream *
+hypha_incoming_make_stream (HyphaIncoming *self, GError **error)
+{
+  PeerStream *ps = g_hash_table_lookup (self->peer->streams, &self->info->key);
+  HyphaStream *stream;
+  int fds[2];
+
+  if (ps == NULL) {
+    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_GONE, _ ("the stream has ended"));
+    return NULL;
+  }
+  if (!make_pair (fds, error))
+    return NULL;
+  self->fd = fds[0];
+  stream = hypha_stream_new (fds[1], self->info->key, self->info->service);
+  g_weak_ref_set (&ps->stream, stream);
+  return stream;
+}
+
+void
+hypha_incoming_accept_made (HyphaIncoming *self)
+{
+  hypha_incoming_accept (self, g_steal_fd (&self->fd), NULL);
+}
+
 static void
 incoming_free (HyphaIncoming *self)
 {
+  if (self->fd >= 0)
+    close (self->fd);
   self->peer->n_incoming--;
   g_object_unref (self->peer);
   hypha_stream_info_unref (self->info);
@@ -391,6 +490,7 @@ stream_incoming (HyphaNodePeer *self, HyphaStreamInfo *info)
   peer_stream_new (self, info);
   incoming->peer = g_object_ref (self);
   incoming->info = hypha_stream_info_ref (info);
+  incoming->fd = -1;
   /* The peer may end its streams and open others, but not so the waiting for what they led to. */
   if (++self->n_incoming > self->max_incoming)
     hypha_incoming_refuse (incoming, HYPHA_ERROR_BUSY);

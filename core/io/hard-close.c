@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "io/hard-close.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+/**
+ * hypha_hard_close_later: (skip)
+ * @fd: a descriptor
+ *
+ * From now on, closing @fd is a reset for whoever is at the other end, if it is a socket of a kind
+ * that knows one.
+ */
+void
+hypha_hard_close_later (int fd)
+{
+  struct linger linger = { .l_onoff = 1, .l_linger = 0 };
+
+  setsockopt (fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
+/**
+ * hypha_hard_close: (skip)
+ * @fd: (transfer full): a descriptor
+ *
+ * Closes @fd as hypha_hard_close_later() says.
+ */
+void
+hypha_hard_close (int fd)
+{
+  hypha_hard_close_later (fd);
+  close (fd);
+}

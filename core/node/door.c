@@ -138,7 +138,9 @@ failed (HyphaDoor *self, const GError *error)
   /* A socket that was handed over does not become another by waiting: a transport has to come. */
   if ((self->permanent || self->was_open) && self->adopted < 0 && !self->closed && self->timer == 0)
     self->timer = g_timeout_add (RETRY_MS, timer_fired, self);
-  self->events.changed (self, self->user_data);
+  /* One of the waiters may have closed it. */
+  if (!self->closed)
+    self->events.changed (self, self->user_data);
 }
 
 static void

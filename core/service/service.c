@@ -15,8 +15,14 @@ hypha_service_free (HyphaService *self)
   g_free (self);
 }
 
-static gboolean
-check_name (const char *name, GError **error)
+gboolean
+hypha_service_is_handler (HyphaService *self)
+{
+  return g_str_equal (self->target, "handler");
+}
+
+gboolean
+hypha_service_check_name (const char *name, HyphaError code, GError **error)
 {
   gsize length = strlen (name);
 
@@ -25,7 +31,7 @@ check_name (const char *name, GError **error)
       length = 0;
   if (length > 0 && length <= HYPHA_SERVICE_MAX)
     return TRUE;
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+  g_set_error (error, HYPHA_ERROR, (gint) code,
                _ ("a service's name has 1 to %d bytes, without spaces"), HYPHA_SERVICE_MAX);
   return FALSE;
 }
@@ -37,13 +43,14 @@ check_target (HyphaLoader *loader, const char *target, GError **error)
   g_autoptr (HyphaEndpoint) endpoint = NULL;
 
   if (g_str_equal (target, "echo") || g_str_equal (target, "discard") ||
-      g_str_equal (target, "off"))
+      g_str_equal (target, "off") || g_str_equal (target, "handler"))
     return TRUE;
   endpoint = hypha_loader_check_endpoint (loader, target, &reason);
   if (endpoint != NULL)
     return TRUE;
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               _ ("'target' is '%s', which is neither echo, discard, off nor an endpoint: %s"),
+               _ ("'target' is '%s', which is neither echo, discard, off, handler nor an "
+                  "endpoint: %s"),
                target, reason->message);
   return FALSE;
 }
@@ -74,7 +81,7 @@ hypha_service_new (HyphaLoader *loader, const char *name, GVariant *items, GErro
   GVariant *value;
 
   self->name = g_strdup (name);
-  if (!check_name (name, error))
+  if (!hypha_service_check_name (name, HYPHA_ERROR_INVALID_SETTING, error))
     return NULL;
   g_variant_iter_init (&iter, items);
   while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
@@ -83,10 +90,9 @@ hypha_service_new (HyphaLoader *loader, const char *name, GVariant *items, GErro
     if (!read_item (self, key, value, error))
       return NULL;
   }
-  if (self->target == NULL) {
-    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING, _ ("it has no 'target'"));
-    return NULL;
-  }
+  /* Then it only says who may use what a program registers. */
+  if (self->target == NULL)
+    self->target = g_strdup ("handler");
   if (!check_target (loader, self->target, error))
     return NULL;
   return g_steal_pointer (&self);

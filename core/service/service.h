@@ -8,7 +8,7 @@ G_BEGIN_DECLS
 /* One service: its name, its target, and who may use it. */
 typedef struct {
   char *name;
-  char *target; /* an endpoint, "echo", "discard" or "off" */
+  char *target; /* an endpoint, "echo", "discard", "off" or "handler" */
   char **peers; /* names and ids; NULL: every trusted peer */
 } HyphaService;
 
@@ -16,6 +16,10 @@ typedef struct {
 HyphaService *hypha_service_new (HyphaLoader *loader, const char *name, GVariant *items,
                                  GError **error);
 void hypha_service_free (HyphaService *self);
+/* Its streams go to a program that registers for them. */
+gboolean hypha_service_is_handler (HyphaService *self);
+/* CODE: of the error. */
+gboolean hypha_service_check_name (const char *name, HyphaError code, GError **error);
 gboolean hypha_service_admits (HyphaService *self, HyphaNodePeer *peer);
 
 /* Answers INCOMING with a channel to TARGET, or refuses when there is none. */

@@ -11,22 +11,48 @@ struct _HyphaServices {
   GObject parent_instance;
   HyphaNode *node;
   HyphaBuiltins *builtins;
-  GHashTable *by_name; /* of HyphaService */
+  GHashTable *by_name;    /* of HyphaService: of the settings, and the built-in ones */
+  GHashTable *registered; /* name to Registered */
 };
 
+/* What a program has registered. */
+typedef struct {
+  char *owner;
+  HyphaServicesFunc func;
+  gpointer user_data;
+} Registered;
+
+enum { CHANGED, N_SIGNALS };
+static guint signals[N_SIGNALS];
+
 G_DEFINE_FINAL_TYPE (HyphaServices, hypha_services, G_TYPE_OBJECT)
+
+static void
+registered_free (gpointer data)
+{
+  Registered *registered = data;
+
+  g_free (registered->owner);
+  g_free (registered);
+}
 
 static void
 answer (HyphaNode *node, HyphaIncoming *incoming, gpointer user_data)
 {
   HyphaServices *self = user_data;
-  HyphaService *service =
-      g_hash_table_lookup (self->by_name, hypha_incoming_get_service (incoming));
+  const char *name = hypha_incoming_get_service (incoming);
+  HyphaService *service = g_hash_table_lookup (self->by_name, name);
+  Registered *registered = service == NULL || hypha_service_is_handler (service)
+                               ? g_hash_table_lookup (self->registered, name)
+                               : NULL;
 
-  if (service == NULL || g_str_equal (service->target, "off"))
+  if (registered == NULL && (service == NULL || g_str_equal (service->target, "off") ||
+                             hypha_service_is_handler (service)))
     hypha_incoming_refuse (incoming, HYPHA_ERROR_NO_SUCH_SERVICE);
-  else if (!hypha_service_admits (service, hypha_incoming_get_peer (incoming)))
+  else if (service != NULL && !hypha_service_admits (service, hypha_incoming_get_peer (incoming)))
     hypha_incoming_refuse (incoming, HYPHA_ERROR_PERMISSION_DENIED);
+  else if (registered != NULL)
+    registered->func (incoming, registered->user_data);
   else if (g_str_equal (service->target, "echo"))
     hypha_builtins_echo (self->builtins, incoming);
   else if (g_str_equal (service->target, "discard"))
@@ -63,6 +89,25 @@ hypha_services_new (HyphaNode *node)
   return self;
 }
 
+/* Whoever registered one of these names is not asked any more while the settings have it. */
+static void
+tell_shadowed (HyphaServices *self)
+{
+  GHashTableIter iter;
+  gpointer name, registered;
+
+  g_hash_table_iter_init (&iter, self->registered);
+  while (g_hash_table_iter_next (&iter, &name, &registered)) {
+    HyphaService *service = g_hash_table_lookup (self->by_name, name);
+
+    if (service != NULL && !hypha_service_is_handler (service))
+      g_message (
+          "service '%s': the settings give it the target '%s'; %s, who registered it, is not "
+          "asked",
+          (char *) name, service->target, ((Registered *) registered)->owner);
+  }
+}
+
 gboolean
 hypha_services_configure (HyphaServices *self, GVariant *services, GError **error)
 {
@@ -93,7 +138,110 @@ hypha_services_configure (HyphaServices *self, GVariant *services, GError **erro
   }
   g_hash_table_unref (self->by_name);
   self->by_name = g_steal_pointer (&table);
+  tell_shadowed (self);
+  g_signal_emit (self, signals[CHANGED], 0);
   return TRUE;
+}
+
+/* ---- what programs register ---- */
+
+static gboolean
+may_register (HyphaServices *self, const char *name, GError **error)
+{
+  HyphaService *service = g_hash_table_lookup (self->by_name, name);
+  Registered *registered = g_hash_table_lookup (self->registered, name);
+
+  if (!hypha_service_check_name (name, HYPHA_ERROR_INVALID_ARGUMENT, error))
+    return FALSE;
+  if (service != NULL && !hypha_service_is_handler (service)) {
+    g_set_error (
+        error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
+        _ ("the service '%s' has the target '%s': take another name, or give it the target "
+           "'handler' in the setting services"),
+        name, service->target);
+    return FALSE;
+  }
+  if (registered != NULL) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
+                 _ ("the service '%s' is registered by %s already"), name, registered->owner);
+    return FALSE;
+  }
+  if (g_hash_table_size (self->registered) >= HYPHA_SERVICES_MAX_REGISTERED) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
+                 _ ("there are %d registered services, and no more may be: unregister one"),
+                 HYPHA_SERVICES_MAX_REGISTERED);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+hypha_services_register (HyphaServices *self, const char *name, const char *owner,
+                         HyphaServicesFunc func, gpointer user_data, GError **error)
+{
+  Registered *registered;
+
+  if (!may_register (self, name, error))
+    return FALSE;
+  registered = g_new0 (Registered, 1);
+  registered->owner = g_strdup (owner);
+  registered->func = func;
+  registered->user_data = user_data;
+  g_hash_table_insert (self->registered, g_strdup (name), registered);
+  g_signal_emit (self, signals[CHANGED], 0);
+  return TRUE;
+}
+
+void
+hypha_services_unregister (HyphaServices *self, const char *name)
+{
+  if (g_hash_table_remove (self->registered, name))
+    g_signal_emit (self, signals[CHANGED], 0);
+}
+
+/* ---- what there is ---- */
+
+static void
+add_entry (GVariantBuilder *builder, const char *name, HyphaService *service,
+           Registered *registered)
+{
+  g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
+
+  g_variant_dict_insert (&dict, "target", "s", service != NULL ? service->target : "handler");
+  if (service != NULL && service->peers != NULL)
+    g_variant_dict_insert (&dict, "peers", "^as", service->peers);
+  if (registered != NULL)
+    g_variant_dict_insert (&dict, "owner", "s", registered->owner);
+  g_variant_builder_add (builder, "{s@a{sv}}", name, g_variant_dict_end (&dict));
+}
+
+/* Sorted by name, so that two answers can be compared. */
+GVariant *
+hypha_services_dup (HyphaServices *self)
+{
+  GVariantBuilder builder;
+  g_autoptr (GHashTable) all = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autoptr (GList) names = NULL;
+  GHashTableIter iter;
+  gpointer name;
+
+  g_hash_table_iter_init (&iter, self->by_name);
+  while (g_hash_table_iter_next (&iter, &name, NULL))
+    g_hash_table_add (all, name);
+  g_hash_table_iter_init (&iter, self->registered);
+  while (g_hash_table_iter_next (&iter, &name, NULL))
+    g_hash_table_add (all, name);
+  names = g_list_sort (g_hash_table_get_keys (all), (GCompareFunc) strcmp);
+  g_variant_builder_init (&builder, G_VARIANT_TYPE ("a{sa{sv}}"));
+  for (GList *n = names; n != NULL; n = n->next) {
+    HyphaService *service = g_hash_table_lookup (self->by_name, n->data);
+    gboolean handler = service == NULL || hypha_service_is_handler (service);
+
+    if (handler || !g_str_equal (service->target, "off"))
+      add_entry (&builder, n->data, service,
+                 handler ? g_hash_table_lookup (self->registered, n->data) : NULL);
+  }
+  return g_variant_ref_sink (g_variant_builder_end (&builder));
 }
 
 static void
@@ -105,6 +253,7 @@ hypha_services_finalize (GObject *object)
   g_object_unref (self->node);
   hypha_builtins_free (self->builtins);
   g_hash_table_unref (self->by_name);
+  g_hash_table_unref (self->registered);
   G_OBJECT_CLASS (hypha_services_parent_class)->finalize (object);
 }
 
@@ -112,10 +261,13 @@ static void
 hypha_services_class_init (HyphaServicesClass *klass)
 {
   G_OBJECT_CLASS (klass)->finalize = hypha_services_finalize;
+  signals[CHANGED] = g_signal_new ("changed", HYPHA_TYPE_SERVICES, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                   NULL, G_TYPE_NONE, 0);
 }
 
 static void
 hypha_services_init (HyphaServices *self)
 {
   self->by_name = defaults ();
+  self->registered = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, registered_free);
 }

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "service/forward.h"
+
+#include <glib/gi18n-lib.h>
+
+#include "io/hard-close.h"
+#include "node/door.h"
+#include "service/joint.h"
+#include "service/service.h"
+
+/* What a peer is called by: a name has at most so many bytes, an id has less. */
+#define PEER_MAX 64
+
+struct _HyphaForward {
+  GObject parent_instance;
+  HyphaNode *node;
+  guint64 serial;
+  char *peer, *target;
+  HyphaDoor *door;
+  GHashTable *joints; /* set of HyphaJoint */
+  char *reason;       /* of the last connection; nullable */
+  guint64 rx_bytes, tx_bytes;
+};
+
+enum { CHANGED, N_SIGNALS };
+static guint signals[N_SIGNALS];
+
+G_DEFINE_FINAL_TYPE (HyphaForward, hypha_forward, G_TYPE_OBJECT)
+
+static void
+tell (HyphaForward *self)
+{
+  g_signal_emit (self, signals[CHANGED], 0);
+}
+
+/* Whoever connects again and again must not fill the log: a reason is logged once. */
+static void
+set_reason (HyphaForward *self, const char *reason)
+{
+  if (g_strcmp0 (self->reason, reason) == 0)
+    return;
+  if (reason != NULL)
+    g_message ("forward %s: %s", hypha_forward_get_local (self), reason);
+  g_free (self->reason);
+  self->reason = g_strdup (reason);
+  tell (self);
+}
+
+static void
+on_ended (HyphaJoint *joint, guint64 received, guint64 sent, const GError *error,
+          gpointer user_data)
+{
+  HyphaForward *self = user_data;
+
+  g_hash_table_remove (self->joints, joint);
+  self->rx_bytes += received;
+  self->tx_bytes += sent;
+  set_reason (self, error != NULL ? error->message : NULL);
+}
+
+static void
+on_knocked (HyphaDoor *door, HyphaChannel *channel, gpointer user_data)
+{
+  HyphaForward *self = user_data;
+  HyphaJoint *joint;
+
+  if (g_hash_table_size (self->joints) >= HYPHA_FORWARD_MAX_CONNECTIONS) {
+    g_autofree char *reason = g_strdup_printf (
+        _ ("there are %d connections, and no more may be at once"), HYPHA_FORWARD_MAX_CONNECTIONS);
+
+    hypha_hard_close (hypha_channel_steal_fd (channel));
+    set_reason (self, reason);
+    return;
+  }
+  joint = hypha_joint_new (self->node, self->peer, self->target, channel, on_ended, self);
+  g_hash_table_add (self->joints, joint);
+  hypha_joint_start (joint);
+}
+
+static void
+on_door_changed (HyphaDoor *door, gpointer user_data)
+{
+  tell (user_data);
+}
+
+static const HyphaDoorEvents door_events = { on_knocked, on_door_changed };
+
+static gboolean
+check_peer (const char *peer, GError **error)
+{
+  gsize length = strlen (peer);
+  gboolean good = length > 0 && length <= PEER_MAX && g_utf8_validate (peer, -1, NULL);
+
+  for (const char *p = peer; good && *p != '\0'; p = g_utf8_next_char (p))
+    good = g_unichar_isgraph (g_utf8_get_char (p));
+  if (!good)
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+                 _ ("a peer is a name, an id or the beginning of an id: 1 to %d bytes without "
+                    "spaces"),
+                 PEER_MAX);
+  return good;
+}
+
+HyphaForward *
+hypha_forward_new (HyphaNode *node, guint64 serial, const char *local, const char *peer,
+                   const char *target, gboolean permanent, GError **error)
+{
+  g_autoptr (HyphaForward) self = NULL;
+
+  if (!check_peer (peer, error) ||
+      !hypha_service_check_name (target, HYPHA_ERROR_INVALID_ARGUMENT, error))
+    return NULL;
+  self = g_object_new (HYPHA_TYPE_FORWARD, NULL);
+  self->node = g_object_ref (node);
+  self->serial = serial;
+  self->peer = g_strdup (peer);
+  self->target = g_strdup (target);
+  self->door =
+      hypha_door_new (hypha_node_get_loader (node), local, permanent, &door_events, self, error);
+  return self->door != NULL ? g_steal_pointer (&self) : NULL;
+}
+
+void
+hypha_forward_open (HyphaForward *self)
+{
+  hypha_door_open (self->door);
+}
+
+void
+hypha_forward_await (HyphaForward *self, GTask *task)
+{
+  hypha_door_await (self->door, task);
+}
+
+void
+hypha_forward_transport_gone (HyphaForward *self, HyphaTransport *transport)
+{
+  hypha_door_transport_gone (self->door, transport);
+}
+
+void
+hypha_forward_close (HyphaForward *self)
+{
+  GHashTableIter iter;
+  gpointer joint;
+
+  if (self->door != NULL)
+    hypha_door_close (self->door);
+  g_hash_table_iter_init (&iter, self->joints);
+  while (g_hash_table_iter_next (&iter, &joint, NULL))
+    hypha_joint_abandon (joint);
+  g_hash_table_remove_all (self->joints);
+}
+
+gboolean
+hypha_forward_is (HyphaForward *self, const char *local, const char *peer, const char *target)
+{
+  return g_str_equal (hypha_door_get_uri (self->door), local) && g_str_equal (self->peer, peer) &&
+         g_str_equal (self->target, target);
+}
+
+gboolean
+hypha_forward_is_permanent (HyphaForward *self)
+{
+  return hypha_door_is_permanent (self->door);
+}
+
+void
+hypha_forward_set_permanent (HyphaForward *self, gboolean permanent)
+{
+  hypha_door_set_permanent (self->door, permanent);
+}
+
+guint64
+hypha_forward_get_serial (HyphaForward *self)
+{
+  return self->serial;
+}
+
+const char *
+hypha_forward_get_given (HyphaForward *self)
+{
+  return hypha_door_get_uri (self->door);
+}
+
+const char *
+hypha_forward_get_local (HyphaForward *self)
+{
+  const char *bound = hypha_door_get_bound (self->door);
+
+  return bound != NULL ? bound : hypha_door_get_uri (self->door);
+}
+
+const char *
+hypha_forward_get_peer (HyphaForward *self)
+{
+  return self->peer;
+}
+
+const char *
+hypha_forward_get_target (HyphaForward *self)
+{
+  return self->target;
+}
+
+const char *
+hypha_forward_get_state (HyphaForward *self)
+{
+  if (hypha_door_get_bound (self->door) != NULL)
+    return "listening";
+  return hypha_door_get_trouble (self->door) != NULL ? "failed" : "opening";
+}
+
+const char *
+hypha_forward_get_reason (HyphaForward *self)
+{
+  const char *trouble = hypha_door_get_trouble (self->door);
+
+  if (trouble != NULL)
+    return trouble;
+  return self->reason != NULL ? self->reason : "";
+}
+
+void
+hypha_forward_get_counters (HyphaForward *self, guint64 *rx_bytes, guint64 *tx_bytes)
+{
+  *rx_bytes = self->rx_bytes;
+  *tx_bytes = self->tx_bytes;
+}
+
+static void
+hypha_forward_dispose (GObject *object)
+{
+  HyphaForward *self = HYPHA_FORWARD (object);
+
+  hypha_forward_close (self);
+  g_clear_pointer (&self->door, hypha_door_unref);
+  g_clear_object (&self->node);
+  G_OBJECT_CLASS (hypha_forward_parent_class)->dispose (object);
+}
+
+static void
+hypha_forward_finalize (GObject *object)
+{
+  HyphaForward *self = HYPHA_FORWARD (object);
+
+  g_hash_table_unref (self->joints);
+  g_free (self->peer);
+  g_free (self->target);
+  g_free (self->reason);
+  G_OBJECT_CLASS (hypha_forward_parent_class)->finalize (object);
+}
+
+static void
+hypha_forward_class_init (HyphaForwardClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  object_class->dispose = hypha_forward_dispose;
+  object_class->finalize = hypha_forward_finalize;
+  signals[CHANGED] = g_signal_new ("changed", HYPHA_TYPE_FORWARD, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                   NULL, G_TYPE_NONE, 0);
+}
+
+static void
+hypha_forward_init (HyphaForward *self)
+{
+  self->joints = g_hash_table_new (NULL, NULL);
+}

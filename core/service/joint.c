@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "service/joint.h"
+
+#include <glib/gi18n-lib.h>
+
+#include "io/hard-close.h"
+
+/* From the connection to the peer's answer. */
+#define OPEN_TIMEOUT_MS 10000
+
+struct _HyphaJoint {
+  HyphaNode *node;
+  char *name, *service; /* of the peer, as it was given */
+  HyphaChannel *channel;
+  HyphaNodePeer *peer; /* while it is waited for */
+  gulong state_handler;
+  guint timer;
+  gint64 deadline; /* monotonic */
+  HyphaJointEnded ended;
+  gpointer user_data;
+};
+
+static void
+stop_waiting (HyphaJoint *self)
+{
+  if (self->peer != NULL)
+    g_clear_signal_handler (&self->state_handler, self->peer);
+  g_clear_object (&self->peer);
+  g_clear_handle_id (&self->timer, g_source_remove);
+}
+
+static void
+joint_free (HyphaJoint *self)
+{
+  stop_waiting (self);
+  g_object_unref (self->node);
+  g_object_unref (self->channel);
+  g_free (self->name);
+  g_free (self->service);
+  g_free (self);
+}
+
+/* Before it was joined. */
+static void
+fail (HyphaJoint *self, const GError *error)
+{
+  hypha_hard_close (hypha_channel_steal_fd (self->channel));
+  self->ended (self, 0, 0, error, self->user_data);
+  joint_free (self);
+}
+
+static void
+on_joined (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  HyphaJoint *self = user_data;
+  g_autoptr (GError) error = NULL;
+  guint64 received, sent;
+
+  hypha_node_peer_join_finish (HYPHA_NODE_PEER (source), result, &received, &sent, &error);
+  if (self->ended != NULL)
+    self->ended (self, received, sent, error, self->user_data);
+  joint_free (self);
+}
+
+static void
+join (HyphaJoint *self)
+{
+  g_autoptr (HyphaNodePeer) peer = g_object_ref (self->peer);
+  gint64 left = (self->deadline - g_get_monotonic_time ()) / G_TIME_SPAN_MILLISECOND;
+
+  stop_waiting (self);
+  /* A pumped channel has to live as long as its descriptor is used. */
+  hypha_node_peer_join_async (peer, self->service, hypha_channel_steal_fd (self->channel),
+                              G_OBJECT (self->channel), (guint) MAX (left, 1), on_joined, self);
+}
+
+/* A peer without a link may get one in time; to one that is not trusted the answer is known. */
+static gboolean
+may_come (HyphaNodePeer *peer)
+{
+  HyphaPeerState state = hypha_peer_get_state (HYPHA_PEER (peer));
+
+  return state == HYPHA_PEER_OFFLINE || state == HYPHA_PEER_CONNECTING;
+}
+
+static void
+on_state (HyphaJoint *self)
+{
+  if (!may_come (self->peer))
+    join (self);
+}
+
+static gboolean
+timed_out (gpointer data)
+{
+  HyphaJoint *self = data;
+  g_autoptr (GError) error = NULL;
+
+  self->timer = 0;
+  error =
+      g_error_new (HYPHA_ERROR, HYPHA_ERROR_OFFLINE,
+                   _ ("there was no link to %s within %d s: hyphactl connect ENDPOINT makes one"),
+                   self->name, OPEN_TIMEOUT_MS / 1000);
+  fail (self, error);
+  return G_SOURCE_REMOVE;
+}
+
+/**
+ * hypha_joint_new: (skip)
+ * @node: a node
+ * @peer: a name, an id, or a unique beginning of an id
+ * @service: of the peer
+ * @channel: who connected; its descriptor is taken
+ * @ended: told at the end
+ * @user_data: for @ended
+ *
+ * Returns: (transfer none): the joint, which frees itself after @ended or hypha_joint_abandon()
+ */
+HyphaJoint *
+hypha_joint_new (HyphaNode *node, const char *peer, const char *service, HyphaChannel *channel,
+                 HyphaJointEnded ended, gpointer user_data)
+{
+  HyphaJoint *self = g_new0 (HyphaJoint, 1);
+
+  self->node = g_object_ref (node);
+  self->name = g_strdup (peer);
+  self->service = g_strdup (service);
+  self->channel = g_object_ref (channel);
+  self->ended = ended;
+  self->user_data = user_data;
+  self->deadline = g_get_monotonic_time () + OPEN_TIMEOUT_MS * G_TIME_SPAN_MILLISECOND;
+  return self;
+}
+
+/**
+ * hypha_joint_start: (skip)
+ * @self: a joint
+ *
+ * Looks the peer up, and opens the stream as soon as there is a link to it.
+ */
+void
+hypha_joint_start (HyphaJoint *self)
+{
+  g_autoptr (GError) error = NULL;
+  HyphaNodePeer *peer = hypha_node_lookup (self->node, self->name, &error);
+
+  if (peer == NULL) {
+    fail (self, error);
+    return;
+  }
+  self->peer = g_object_ref (peer);
+  if (!may_come (peer)) {
+    join (self);
+    return;
+  }
+  self->state_handler =
+      g_signal_connect_swapped (peer, "notify::state", G_CALLBACK (on_state), self);
+  self->timer = g_timeout_add (OPEN_TIMEOUT_MS, timed_out, self);
+}
+
+/**
+ * hypha_joint_abandon: (skip)
+ * @self: a joint that has not ended
+ *
+ * Nobody is told of its end any more. If it still waits for the peer, it is reset; a stream that is
+ * open goes on.
+ */
+void
+hypha_joint_abandon (HyphaJoint *self)
+{
+  self->ended = NULL;
+  if (self->peer == NULL)
+    return;
+  hypha_hard_close (hypha_channel_steal_fd (self->channel));
+  joint_free (self);
+}

@@ -19,6 +19,7 @@ const HyphaVerb hypha_verbs[] = {
   { "monitor", "", N_ ("Print what happens, as it happens"), hypha_verb_monitor },
   { "ping", "PEER", N_ ("Time a peer's answers"), hypha_verb_ping },
   { "streams", "[PEER]", N_ ("List open streams"), hypha_verb_streams },
+  { "services", "", N_ ("List what peers may open streams to"), hypha_verb_services },
   { "open", "PEER SERVICE", N_ ("Join standard input and output to a service"), hypha_verb_open },
   { NULL, NULL, NULL, NULL },
 };

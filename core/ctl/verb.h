@@ -42,6 +42,7 @@ HYPHA_VERB (explain);
 HYPHA_VERB (monitor);
 HYPHA_VERB (ping);
 HYPHA_VERB (streams);
+HYPHA_VERB (services);
 HYPHA_VERB (open);
 
 G_END_DECLS

@@ -28,6 +28,7 @@ typedef struct {
   HyphaLoader *loader;
   HyphaNode *node;
   HyphaServices *services;
+  HyphaForwards *forwards;
   HyphaObjects *objects;
   HyphaActivation *activation;
   HyphaManager *manager; /* while running */
@@ -160,8 +161,10 @@ daemon_start (Daemon *daemon, const HyphaCommandLine *line, GError **error)
     return FALSE;
   hypha_activation_hand_over (daemon->activation, daemon->node);
   daemon->services = hypha_services_new (daemon->node);
-  hypha_settings_feed (daemon->settings, daemon->node, daemon->services);
-  daemon->objects = hypha_objects_new (daemon->node, daemon->settings);
+  daemon->forwards = hypha_forwards_new (daemon->node);
+  hypha_settings_feed (daemon->settings, daemon->node, daemon->services, daemon->forwards);
+  daemon->objects =
+      hypha_objects_new (daemon->node, daemon->settings, daemon->services, daemon->forwards);
   if (!hypha_objects_export (daemon->objects, daemon->connection, error))
     return FALSE;
   g_signal_connect (daemon->connection, "closed", G_CALLBACK (on_bus_closed), daemon);
@@ -175,10 +178,13 @@ daemon_stop (Daemon *daemon)
     g_signal_handlers_disconnect_by_data (daemon->connection, daemon);
   g_clear_object (&daemon->objects);
   g_clear_object (&daemon->settings);
+  if (daemon->forwards)
+    hypha_forwards_stop (daemon->forwards);
   if (daemon->node)
     hypha_node_stop (daemon->node);
   /* After the streams, or those would look finished. */
   g_clear_object (&daemon->services);
+  g_clear_object (&daemon->forwards);
   g_clear_object (&daemon->node);
   g_clear_object (&daemon->loader);
   g_clear_pointer (&daemon->identity, hypha_identity_unref);

@@ -3,6 +3,8 @@
 
 #include "daemon/authority.h"
 #include "daemon/call-options.h"
+#include "daemon/forward1.h"
+#include "daemon/service-handlers.h"
 #include "dbus/errors.h"
 #include "dbus/paths.h"
 
@@ -10,6 +12,9 @@ struct _HyphaNode1 {
   HyphaDBusNode1Skeleton parent_instance;
   HyphaNode *node;
   HyphaSettings *settings;
+  HyphaServices *services;
+  HyphaServiceHandlers *handlers;
+  HyphaForwards *forwards;
 };
 
 static void node1_iface_init (HyphaDBusNode1Iface *iface);
@@ -174,6 +179,70 @@ handle_forget (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, const 
   return G_DBUS_METHOD_INVOCATION_HANDLED;
 }
 
+static void
+on_forwarding (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (Call) call = user_data;
+  g_autoptr (HyphaForward) forward = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = NULL;
+
+  forward = hypha_forwards_add_finish (HYPHA_FORWARDS (source), result, &error);
+  if (forward && call->persist)
+    hypha_forward_set_permanent (forward, TRUE);
+  if (forward == NULL ||
+      (call->persist && !hypha_settings_save_forwards (call->self->settings, &error))) {
+    hypha_dbus_return_error (call->invocation, error);
+    return;
+  }
+  path = hypha_forward1_dup_path (forward);
+  hypha_dbus_node1_complete_add_forward (HYPHA_DBUS_NODE1 (call->self), call->invocation, path);
+}
+
+static gboolean
+handle_add_forward (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, const char *local,
+                    const char *peer, const char *target, GVariant *options)
+{
+  static const HyphaCallOption known[] = { { "persist", "b" }, { NULL, NULL } };
+  HyphaNode1 *self = HYPHA_NODE1 (object);
+  g_autoptr (GError) error = NULL;
+
+  if (hypha_call_options_check (options, known, &error))
+    hypha_forwards_add_async (self->forwards, local, peer, target, on_forwarding,
+                              call_new (self, invocation, local, options));
+  else
+    hypha_dbus_return_error (invocation, error);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+static gboolean
+handle_register_service (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation,
+                         const char *name, const char *handler)
+{
+  HyphaNode1 *self = HYPHA_NODE1 (object);
+  g_autoptr (GError) error = NULL;
+
+  if (hypha_service_handlers_register (self->handlers, invocation, name, handler, &error))
+    hypha_dbus_node1_complete_register_service (object, invocation);
+  else
+    hypha_dbus_return_error (invocation, error);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+static gboolean
+handle_unregister_service (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation,
+                           const char *name)
+{
+  HyphaNode1 *self = HYPHA_NODE1 (object);
+  g_autoptr (GError) error = NULL;
+
+  if (hypha_service_handlers_unregister (self->handlers, invocation, name, &error))
+    hypha_dbus_node1_complete_unregister_service (object, invocation);
+  else
+    hypha_dbus_return_error (invocation, error);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
 static gboolean
 handle_explain (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, const char *text)
 {
@@ -208,15 +277,26 @@ refresh (HyphaNode1 *self)
                 troubles, NULL);
 }
 
+static void
+refresh_services (HyphaNode1 *self)
+{
+  g_autoptr (GVariant) services = hypha_services_dup (self->services);
+
+  hypha_dbus_node1_set_services (HYPHA_DBUS_NODE1 (self), services);
+}
+
 /**
  * hypha_node1_new:
  * @node: a node
  * @settings: where what is to last is kept
+ * @services: of @node
+ * @forwards: of @node
  *
  * Returns: (transfer full): the interface, to be exported
  */
 HyphaNode1 *
-hypha_node1_new (HyphaNode *node, HyphaSettings *settings)
+hypha_node1_new (HyphaNode *node, HyphaSettings *settings, HyphaServices *services,
+                 HyphaForwards *forwards)
 {
   static const char *const features[] = { NULL };
   g_autofree char *id = hypha_node_id_to_string (hypha_node_get_id (node));
@@ -225,9 +305,15 @@ hypha_node1_new (HyphaNode *node, HyphaSettings *settings)
 
   self->node = g_object_ref (node);
   self->settings = g_object_ref (settings);
+  self->services = g_object_ref (services);
+  self->handlers = hypha_service_handlers_new (services);
+  self->forwards = g_object_ref (forwards);
   g_signal_connect_object (node, "notify", G_CALLBACK (refresh), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (node, "peer-pending", G_CALLBACK (on_pending), self, 0);
+  g_signal_connect_object (services, "changed", G_CALLBACK (refresh_services), self,
+                           G_CONNECT_SWAPPED);
   refresh (self);
+  refresh_services (self);
   return self;
 }
 
@@ -236,6 +322,9 @@ hypha_node1_dispose (GObject *object)
 {
   HyphaNode1 *self = HYPHA_NODE1 (object);
 
+  g_clear_pointer (&self->handlers, hypha_service_handlers_free);
+  g_clear_object (&self->services);
+  g_clear_object (&self->forwards);
   g_clear_object (&self->settings);
   g_clear_object (&self->node);
   G_OBJECT_CLASS (hypha_node1_parent_class)->dispose (object);
@@ -249,6 +338,9 @@ node1_iface_init (HyphaDBusNode1Iface *iface)
   iface->handle_unlisten = handle_unlisten;
   iface->handle_trust = handle_trust;
   iface->handle_forget = handle_forget;
+  iface->handle_add_forward = handle_add_forward;
+  iface->handle_register_service = handle_register_service;
+  iface->handle_unregister_service = handle_unregister_service;
   iface->handle_explain = handle_explain;
 }
 

@@ -11,6 +11,7 @@ G_BEGIN_DECLS
 #define HYPHA_TYPE_NODE1 (hypha_node1_get_type ())
 G_DECLARE_FINAL_TYPE (HyphaNode1, hypha_node1, HYPHA, NODE1, HyphaDBusNode1Skeleton)
 
-HyphaNode1 *hypha_node1_new (HyphaNode *node, HyphaSettings *settings);
+HyphaNode1 *hypha_node1_new (HyphaNode *node, HyphaSettings *settings, HyphaServices *services,
+                             HyphaForwards *forwards);
 
 G_END_DECLS

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/objects.h"
 
+#include "daemon/forward1.h"
 #include "daemon/link1.h"
 #include "daemon/node1.h"
 #include "daemon/peer1.h"
@@ -27,7 +28,9 @@ struct _HyphaObjects {
   GObject parent_instance;
   HyphaNode1 *root;
   GDBusObjectManagerServer *manager; /* at the same path; what it manages is below */
-  Mirror peers, links, modules;
+  Mirror peers, links, modules, forwards;
+  HyphaForwards *all_forwards;
+  HyphaSettings *settings;
   GHashTable *transports; /* HyphaModule to GDBusObjectSkeleton */
 };
 
@@ -147,9 +150,28 @@ module_leaves (HyphaObjects *self, GDBusObjectSkeleton *object, gpointer item)
   take_away (self, object);
 }
 
+static GDBusObjectSkeleton *
+forward_arrives (HyphaObjects *self, gpointer item)
+{
+  g_autoptr (HyphaForward1) interface =
+      hypha_forward1_new (item, self->all_forwards, self->settings);
+  g_autofree char *path = hypha_forward1_dup_path (item);
+  GDBusObjectSkeleton *object = make_object (path, G_DBUS_INTERFACE_SKELETON (interface));
+
+  g_dbus_object_manager_server_export (self->manager, object);
+  return object;
+}
+
+static void
+forward_leaves (HyphaObjects *self, GDBusObjectSkeleton *object, gpointer item)
+{
+  take_away (self, object);
+}
+
 static const Kind peer_kind = { peer_arrives, peer_leaves };
 static const Kind link_kind = { link_arrives, link_leaves };
 static const Kind module_kind = { module_arrives, module_leaves };
+static const Kind forward_kind = { forward_arrives, forward_leaves };
 
 /* ---- lists ---- */
 
@@ -201,20 +223,26 @@ mirror_stop (Mirror *mirror)
  * hypha_objects_new:
  * @node: a node
  * @settings: where what is to last is kept
+ * @services: of @node
+ * @forwards: of @node
  *
  * Makes the objects for everything that @node has, and follows what comes and goes.
  *
  * Returns: (transfer full): the objects; nobody sees them before hypha_objects_export()
  */
 HyphaObjects *
-hypha_objects_new (HyphaNode *node, HyphaSettings *settings)
+hypha_objects_new (HyphaNode *node, HyphaSettings *settings, HyphaServices *services,
+                   HyphaForwards *forwards)
 {
   HyphaObjects *self = g_object_new (HYPHA_TYPE_OBJECTS, NULL);
 
-  self->root = hypha_node1_new (node, settings);
+  self->all_forwards = g_object_ref (forwards);
+  self->settings = g_object_ref (settings);
+  self->root = hypha_node1_new (node, settings, services, forwards);
   mirror_start (&self->modules, self, &module_kind, G_LIST_MODEL (hypha_node_get_loader (node)));
   mirror_start (&self->peers, self, &peer_kind, hypha_node_get_peers (node));
   mirror_start (&self->links, self, &link_kind, hypha_node_get_links (node));
+  mirror_start (&self->forwards, self, &forward_kind, hypha_forwards_get_list (forwards));
   return self;
 }
 
@@ -243,6 +271,7 @@ hypha_objects_dispose (GObject *object)
 {
   HyphaObjects *self = HYPHA_OBJECTS (object);
 
+  mirror_stop (&self->forwards);
   mirror_stop (&self->links);
   mirror_stop (&self->peers);
   mirror_stop (&self->modules);
@@ -253,6 +282,8 @@ hypha_objects_dispose (GObject *object)
     g_dbus_interface_skeleton_unexport (G_DBUS_INTERFACE_SKELETON (self->root));
   g_clear_object (&self->manager);
   g_clear_object (&self->root);
+  g_clear_object (&self->all_forwards);
+  g_clear_object (&self->settings);
   g_clear_pointer (&self->transports, g_hash_table_unref);
   G_OBJECT_CLASS (hypha_objects_parent_class)->dispose (object);
 }

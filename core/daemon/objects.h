@@ -10,7 +10,8 @@ G_BEGIN_DECLS
 #define HYPHA_TYPE_OBJECTS (hypha_objects_get_type ())
 G_DECLARE_FINAL_TYPE (HyphaObjects, hypha_objects, HYPHA, OBJECTS, GObject)
 
-HyphaObjects *hypha_objects_new (HyphaNode *node, HyphaSettings *settings);
+HyphaObjects *hypha_objects_new (HyphaNode *node, HyphaSettings *settings, HyphaServices *services,
+                                 HyphaForwards *forwards);
 gboolean hypha_objects_export (HyphaObjects *self, GDBusConnection *connection, GError **error);
 
 G_END_DECLS

@@ -12,7 +12,6 @@
 struct _HyphaPeer1 {
   HyphaDBusPeer1Skeleton parent_instance;
   HyphaNodePeer *peer;
-  HyphaStreamResults *results;
 };
 
 static void peer1_iface_init (HyphaDBusPeer1Iface *iface);
@@ -64,7 +63,9 @@ on_opened (GObject *source, GAsyncResult *result, gpointer user_data)
   }
   fd = hypha_stream_steal_fd (stream);
   fds = g_unix_fd_list_new_from_array (&fd, 1);
-  hypha_stream_results_add (call->self->results, call->invocation, stream);
+  hypha_stream_results_add (hypha_stream_results_of (call->self->peer),
+                            g_dbus_method_invocation_get_connection (call->invocation),
+                            g_dbus_method_invocation_get_sender (call->invocation), stream);
   hypha_dbus_peer1_complete_open_stream (HYPHA_DBUS_PEER1 (call->self), call->invocation, fds,
                                          g_variant_new_handle (0), hypha_stream_get_id (stream));
 }
@@ -91,7 +92,7 @@ handle_open_stream (HyphaDBusPeer1 *object, GDBusMethodInvocation *invocation, G
 static gboolean
 handle_stream_result (HyphaDBusPeer1 *object, GDBusMethodInvocation *invocation, guint64 id)
 {
-  hypha_stream_results_ask (HYPHA_PEER1 (object)->results, invocation, id);
+  hypha_stream_results_ask (hypha_stream_results_of (HYPHA_PEER1 (object)->peer), invocation, id);
   return G_DBUS_METHOD_INVOCATION_HANDLED;
 }
 
@@ -247,7 +248,6 @@ hypha_peer1_finalize (GObject *object)
 {
   HyphaPeer1 *self = HYPHA_PEER1 (object);
 
-  hypha_stream_results_free (self->results);
   g_object_unref (self->peer);
   G_OBJECT_CLASS (hypha_peer1_parent_class)->finalize (object);
 }
@@ -278,5 +278,4 @@ hypha_peer1_class_init (HyphaPeer1Class *klass)
 static void
 hypha_peer1_init (HyphaPeer1 *self)
 {
-  self->results = hypha_stream_results_new ();
 }

@@ -22,6 +22,7 @@ struct _HyphaSettings {
   HyphaLoader *loader;
   HyphaNode *node;
   HyphaServices *services;
+  HyphaForwards *forwards;
 };
 
 /* VALUE is in `good` already; on failure it is taken out again. */

@@ -91,6 +91,12 @@ apply_services (HyphaSettings *self, GVariant *value, GError **error)
   return hypha_services_configure (self->services, value, error);
 }
 
+static gboolean
+apply_forwards (HyphaSettings *self, GVariant *value, GError **error)
+{
+  return hypha_forwards_configure (self->forwards, value, error);
+}
+
 char **
 hypha_settings_join (GVariant *value, char **extra)
 {
@@ -133,6 +139,7 @@ const HyphaSettingsRule hypha_settings_rules[] = {
   { HYPHA_SETTINGS_NODE, apply_costs, { "link-costs" } },
   { HYPHA_SETTINGS_NODE, apply_trusted, { "trusted-peers" } },
   { HYPHA_SETTINGS_NODE, apply_services, { "services" } },
+  { HYPHA_SETTINGS_NODE, apply_forwards, { "forwards" } },
   { HYPHA_SETTINGS_NODE, apply_listen, { "listen" } },
   { HYPHA_SETTINGS_NODE, apply_peers, { "peers" } },
   { HYPHA_SETTINGS_NODE, NULL, { NULL } },

@@ -79,6 +79,23 @@ hypha_settings_save_trusted (HyphaSettings *self, GError **error)
   return save (self, "trusted-peers", trusted, error);
 }
 
+/**
+ * hypha_settings_save_forwards:
+ * @self: settings
+ * @error: return location for an error: %HYPHA_ERROR_INVALID_SETTING
+ *
+ * Makes the forwards that are permanent now, and no others, last beyond this process.
+ *
+ * Returns: %TRUE if they are saved
+ */
+gboolean
+hypha_settings_save_forwards (HyphaSettings *self, GError **error)
+{
+  g_autoptr (GVariant) forwards = hypha_forwards_dup (self->forwards);
+
+  return save (self, "forwards", forwards, error);
+}
+
 /* Where ENDPOINT is in VALUE, however it is spelled; -1: it is not. */
 static int
 find_endpoint (HyphaSettings *self, GVariant *value, const char *endpoint)

@@ -152,14 +152,17 @@ hypha_settings_feed_loader (HyphaSettings *self, HyphaLoader *loader)
  * @self: settings
  * @node: a node
  * @services: of the node
+ * @forwards: of the node
  *
- * Gives @node and @services what the settings say, now and from now on.
+ * Gives @node, @services and @forwards what the settings say, now and from now on.
  */
 void
-hypha_settings_feed (HyphaSettings *self, HyphaNode *node, HyphaServices *services)
+hypha_settings_feed (HyphaSettings *self, HyphaNode *node, HyphaServices *services,
+                     HyphaForwards *forwards)
 {
   self->node = g_object_ref (node);
   self->services = g_object_ref (services);
+  self->forwards = g_object_ref (forwards);
   feed (self, HYPHA_SETTINGS_NODE);
 }
 
@@ -389,6 +392,7 @@ hypha_settings_dispose (GObject *object)
     g_signal_handlers_disconnect_by_data (self->gsettings, self);
   g_clear_object (&self->monitor);
   g_clear_object (&self->gsettings);
+  g_clear_object (&self->forwards);
   g_clear_object (&self->services);
   g_clear_object (&self->node);
   g_clear_object (&self->loader);

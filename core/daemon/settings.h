@@ -2,13 +2,14 @@
 #pragma once
 
 #include "node/node.h"
+#include "service/forwards.h"
 #include "service/services.h"
 
 G_BEGIN_DECLS
 
-/* What the user wants of this node: the only place that knows GSettings. It feeds loader, node and
- * services, at the start and whenever a key changes. A key that is wrong is told, and its last good
- * value stays. Main thread. */
+/* What the user wants of this node: the only place that knows GSettings. It feeds loader, node,
+ * services and forwards, at the start and whenever a key changes. A key that is wrong is told, and
+ * its last good value stays. Main thread. */
 #define HYPHA_TYPE_SETTINGS (hypha_settings_get_type ())
 G_DECLARE_FINAL_TYPE (HyphaSettings, hypha_settings, HYPHA, SETTINGS, GObject)
 
@@ -18,11 +19,13 @@ void hypha_settings_add (HyphaSettings *self, const char *const *listen, const c
 char *hypha_settings_print (HyphaSettings *self);
 
 void hypha_settings_feed_loader (HyphaSettings *self, HyphaLoader *loader);
-void hypha_settings_feed (HyphaSettings *self, HyphaNode *node, HyphaServices *services);
+void hypha_settings_feed (HyphaSettings *self, HyphaNode *node, HyphaServices *services,
+                          HyphaForwards *forwards);
 void hypha_settings_reload (HyphaSettings *self);
 
 /* What D-Bus callers want to last. */
 gboolean hypha_settings_save_trusted (HyphaSettings *self, GError **error);
+gboolean hypha_settings_save_forwards (HyphaSettings *self, GError **error);
 gboolean hypha_settings_save_listen (HyphaSettings *self, const char *endpoint, GError **error);
 gboolean hypha_settings_save_peer (HyphaSettings *self, const char *endpoint, GError **error);
 gboolean hypha_settings_drop_listen (HyphaSettings *self, const char *endpoint, GError **error);

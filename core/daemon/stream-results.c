@@ -4,6 +4,7 @@
 #include <glib/gi18n-lib.h>
 #include <inttypes.h>
 
+#include "daemon/caller.h"
 #include "dbus/errors.h"
 
 /* Clients that open streams and never ask: the oldest results are forgotten first. */
@@ -20,8 +21,7 @@ static guint unasked; /* in all queues together */
 typedef struct {
   HyphaStreamResults *results; /* NULL: out of the table */
   guint64 id;
-  char *owner; /* the client's unique name */
-  guint watch;
+  HyphaCaller *owner;
   GDBusMethodInvocation *waiting;
   char *error; /* NULL: the stream goes on */
   guint64 received, sent;
@@ -33,7 +33,6 @@ entry_clear (gpointer data)
   Entry *entry = data;
 
   g_clear_object (&entry->waiting);
-  g_free (entry->owner);
   g_free (entry->error);
 }
 
@@ -43,7 +42,7 @@ entry_leave (gpointer data)
 {
   Entry *entry = data;
 
-  g_bus_unwatch_name (entry->watch);
+  hypha_caller_unwatch (entry->owner);
   entry->results = NULL;
   g_rc_box_release_full (entry, entry_clear);
 }
@@ -89,7 +88,7 @@ on_ended (GObject *source, GAsyncResult *result, gpointer user_data)
 
 /* What becomes of the stream is its descriptor's affair. */
 static void
-on_vanished (GDBusConnection *connection, const char *name, gpointer user_data)
+on_vanished (HyphaCaller *caller, gpointer user_data)
 {
   forget (user_data);
 }
@@ -125,25 +124,43 @@ hypha_stream_results_free (HyphaStreamResults *self)
 }
 
 /**
+ * hypha_stream_results_of:
+ * @peer: a peer of the node
+ *
+ * Returns: (transfer none): the place for the results of its streams
+ */
+HyphaStreamResults *
+hypha_stream_results_of (HyphaNodePeer *peer)
+{
+  GQuark quark = g_quark_from_static_string ("hypha-stream-results");
+  HyphaStreamResults *self = g_object_get_qdata (G_OBJECT (peer), quark);
+
+  if (self == NULL) {
+    self = hypha_stream_results_new ();
+    g_object_set_qdata_full (G_OBJECT (peer), quark, self,
+                             (GDestroyNotify) hypha_stream_results_free);
+  }
+  return self;
+}
+
+/**
  * hypha_stream_results_add:
  * @self: a place for results
- * @invocation: the call that opened the stream
- * @stream: the stream
+ * @connection: how the client is reached
+ * @sender: (nullable): its name there
+ * @stream: what it opened, or is to serve
  *
- * Keeps how @stream will have ended for the caller of @invocation.
+ * Keeps how @stream will have ended for the client.
  */
 void
-hypha_stream_results_add (HyphaStreamResults *self, GDBusMethodInvocation *invocation,
+hypha_stream_results_add (HyphaStreamResults *self, GDBusConnection *connection, const char *sender,
                           HyphaStream *stream)
 {
   Entry *entry = g_rc_box_new0 (Entry);
 
   entry->results = self;
   entry->id = hypha_stream_get_id (stream);
-  entry->owner = g_strdup (g_dbus_method_invocation_get_sender (invocation));
-  entry->watch = g_bus_watch_name_on_connection (
-      g_dbus_method_invocation_get_connection (invocation), entry->owner,
-      G_BUS_NAME_WATCHER_FLAGS_NONE, NULL, on_vanished, entry, NULL);
+  entry->owner = hypha_caller_watch (connection, sender, on_vanished, entry);
   g_hash_table_insert (self->entries, &entry->id, entry);
   hypha_stream_wait_end_async (stream, NULL, on_ended, g_rc_box_acquire (entry));
 }
@@ -162,6 +179,22 @@ hypha_stream_results_count_unasked (void)
 }
 
 /**
+ * hypha_stream_results_drop:
+ * @self: a place for results
+ * @id: of a stream
+ *
+ * Forgets how the stream ended, or will have.
+ */
+void
+hypha_stream_results_drop (HyphaStreamResults *self, guint64 id)
+{
+  Entry *entry = g_hash_table_lookup (self->entries, &id);
+
+  if (entry)
+    forget (entry);
+}
+
+/**
  * hypha_stream_results_ask:
  * @self: a place for results
  * @invocation: (transfer full): the call that asks
@@ -175,12 +208,12 @@ hypha_stream_results_ask (HyphaStreamResults *self, GDBusMethodInvocation *invoc
   Entry *entry = g_hash_table_lookup (self->entries, &id);
   g_autoptr (GError) error = NULL;
 
-  if (entry == NULL ||
-      !g_str_equal (entry->owner, g_dbus_method_invocation_get_sender (invocation))) {
-    g_set_error (&error, HYPHA_ERROR, HYPHA_ERROR_GONE,
-                 _ ("there is no result of a stream %" PRIu64
-                    " for this caller: it did not open the stream, or has been told already"),
-                 id);
+  if (entry == NULL || !hypha_caller_is (entry->owner, invocation)) {
+    g_set_error (
+        &error, HYPHA_ERROR, HYPHA_ERROR_GONE,
+        _ ("there is no result of a stream %" PRIu64
+           " for this caller: it neither opened nor serves the stream, or has been told already"),
+        id);
     hypha_dbus_return_error (invocation, error);
   } else if (entry->waiting) {
     g_set_error (&error, HYPHA_ERROR, HYPHA_ERROR_BUSY,

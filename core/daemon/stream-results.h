@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <hypha.h>
+#include "node/node-peer.h"
 
 G_BEGIN_DECLS
 
-/* How the streams that clients opened to one peer ended: kept for the client that opened the stream
- * until it asks, or leaves the bus. Bounded. Main thread. */
+/* How the streams between clients and one peer ended: kept for the client that opened the stream,
+ * or that was given it to serve, until it asks or leaves the bus. Bounded. Main thread. */
 typedef struct _HyphaStreamResults HyphaStreamResults;
 
 HyphaStreamResults *hypha_stream_results_new (void);
 void hypha_stream_results_free (HyphaStreamResults *self);
-/* INVOCATION is the call that opened STREAM. */
-void hypha_stream_results_add (HyphaStreamResults *self, GDBusMethodInvocation *invocation,
-                               HyphaStream *stream);
+/* Those of the streams of PEER, for as long as it lives. Not owned. */
+HyphaStreamResults *hypha_stream_results_of (HyphaNodePeer *peer);
+/* SENDER: the client's name on CONNECTION; NULL where that has no bus. */
+void hypha_stream_results_add (HyphaStreamResults *self, GDBusConnection *connection,
+                               const char *sender, HyphaStream *stream);
+/* Nobody is going to ask: the client did not take the stream. */
+void hypha_stream_results_drop (HyphaStreamResults *self, guint64 id);
 /* Answers INVOCATION (taken) when the stream has ended; at once where that is so, or where it is
  * not the caller's stream. */
 void hypha_stream_results_ask (HyphaStreamResults *self, GDBusMethodInvocation *invocation,

@@ -12,6 +12,7 @@ G_BEGIN_DECLS
 #define HYPHA_DBUS_LINK "link"
 #define HYPHA_DBUS_TRANSPORT "transport"
 #define HYPHA_DBUS_PLUGIN "plugin"
+#define HYPHA_DBUS_FORWARD "forward"
 
 char *hypha_dbus_path_escape (const char *name);
 char *hypha_dbus_path (const char *folder, const char *name);

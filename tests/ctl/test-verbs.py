@@ -16,7 +16,7 @@ from harness import DEADLINE, HYPHACTL, Case, main, trust_each_other, wait_for
 VERBS = {
     "status": [], "id": [], "transports": [], "plugins": [], "peers": [], "links": ["[PEER]"], "connect": ["ENDPOINT"],
     "disconnect": ["PEER"], "trust": ["ID", "NAME"], "forget": ["PEER"], "explain": ["PEER"], "monitor": [],
-    "ping": ["PEER"], "streams": ["[PEER]"], "open": ["PEER", "SERVICE"],
+    "ping": ["PEER"], "streams": ["[PEER]"], "services": [], "open": ["PEER", "SERVICE"],
 }
 RANGES = [("ping", ["x"], "--count", "0"), ("ping", ["x"], "--interval", "-1"), ("ping", ["x"], "--timeout", "0"),
           ("connect", ["x"], "--timeout", "-1"), ("open", ["x", "y"], "--timeout", "0")]

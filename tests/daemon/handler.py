@@ -39,12 +39,12 @@ def accept(connection, sender, path, interface, method, parameters, invocation):
     peer, handle, number, info = parameters.unpack()
     stream = socket.socket(fileno=invocation.get_message().get_unix_fd_list().steal_fds()[handle])
     mode = path.rsplit("/", 1)[1]
-    say(event="accept", peer=peer, id=number, info=info)
     if mode in ("shout", "twice"):
         stream.setblocking(True)
         threading.Thread(target=shout, args=(stream,), daemon=True).start()
     else:
         held[number] = stream
+    say(event="accept", peer=peer, id=number, info=info)
     if mode == "refuse":
         invocation.return_dbus_error("org.example.Error.Full", "the house is full")
     elif mode == "wrong":

@@ -6,7 +6,7 @@ import json
 import os
 import pathlib
 import queue
-import signal
+import re
 import subprocess
 import sys
 import threading
@@ -123,6 +123,8 @@ class Registered(Case):
         program = self.program("held", "hold")
         cat = self.open("held")
         said = program.accepted()
+        program.do("write", said["id"], "half of")
+        self.assertEqual(cat.stdout.read(7), b"half of")
         program.ask("result", said["peer"], said["id"])
         cat.terminate()
         self.assertEqual(cat.wait(DEADLINE), 1)
@@ -155,7 +157,7 @@ class Registered(Case):
         cat.stdin.write(b"x")
         self.assertEqual(cat.wait(DEADLINE), 1)
         wait_for(lambda: self.service("held") is None, "the end of the registration")
-        self.refused("held", "no service")
+        self.refused("held", "no such service")
 
     def test_stream_goes_on_without_the_registration(self):
         program = self.program("shout")
@@ -163,7 +165,7 @@ class Registered(Case):
         program.accepted()
         program.do("unregister", "shout")
         self.assertIsNone(self.service("shout"))
-        self.refused("shout", "no service")
+        self.refused("shout", "no such service")
         cat.stdin.write(b"still here")
         self.assertEqual(cat.stdout.read(10), b"STILL HERE")
         cat.stdin.close()
@@ -185,10 +187,10 @@ class Registered(Case):
         program.accepted()
         [stream] = self.alpha.ask("streams")
         self.assertEqual((stream["service"], stream["received"]), ("never", 0))
-        cat.terminate()
+        self.beta.do("disconnect", "alpha")
         self.assertEqual(cat.wait(DEADLINE), 1)
         # And the end is told to the program, though it never took the stream.
-        self.assertNotEqual(program.do("result", f"/org/hypha/Node1/peer/{self.beta.id()}", stream["id"])[0], "")
+        self.assertRegex(program.do("result", f"/org/hypha/Node1/peer/{self.beta.id()}", stream["id"])[0], "^Disconnected: ")
 
     def test_answers_that_refuse(self):
         program = self.program()
@@ -298,7 +300,7 @@ class Settings(Registered):
     def test_settings_without_a_program_offer_nothing(self):
         self.assertEqual(self.service("tool"), {"name": "tool", "target": "handler", "peers": ["beta"], "owner": None})
         self.assertIsNone(self.service("discard"))
-        self.refused("tool", "no service")
+        self.refused("tool", "no such service")
 
     def test_name_of_the_settings_is_not_to_be_had(self):
         program = self.program()
@@ -310,15 +312,16 @@ class Settings(Registered):
     def test_settings_that_take_a_name_win_while_they_do(self):
         self.program("shout")
 
-        def configure(text):
+        def configure(services):
             file = self.alpha.config.with_suffix(".new")
-            file.write_text(f"[org/hypha/node]\n{text}\n")
+            file.write_text(re.sub("(?m)^services=.*$", f"services={services}", self.alpha.config.read_text()))
             file.rename(self.alpha.config)
-        configure("services={'shout': {'target': <'echo'>}}")
+        configure("{'shout': {'target': <'echo'>}}")
         wait_for(lambda: self.service("shout")["target"] == "echo", "the service of the settings")
-        self.assertEqual(self.beta.ctl("open", "alpha", "shout", input="x").stdout, "x")
+        done = self.beta.ctl("open", "alpha", "shout", input="x")
+        self.assertEqual((done.returncode, done.stdout), (0, "x"), done.stderr)
         self.alpha.wait_log("service 'shout': the settings give it the target 'echo'; :1")
-        configure("services={}")
+        configure("{}")
         wait_for(lambda: self.service("shout")["target"] == "handler", "the registered service")
         self.assertEqual(self.beta.ctl("open", "alpha", "shout", input="x").stdout, "X")
 

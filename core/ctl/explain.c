@@ -83,8 +83,8 @@ hypha_verb_explain (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **
   g_autoptr (HyphaClientPeer) peer = words ? hypha_ctl_find_peer (ctl, words[0], error) : NULL;
   g_autoptr (GVariant) candidates = NULL;
   g_autoptr (HyphaTable) table =
-      hypha_table_new ("", _ ("ENDPOINT"), _ ("TRANSPORT"), _ ("STATE"), _ (">COST"), _ (">STATIC"),
-                       _ (">ROUND TRIP"), _ (">PENALTY"), _ ("REASON"), NULL);
+      hypha_table_new ("", _ ("ENDPOINT"), _ ("-TRANSPORT"), _ ("=STATE"), _ (">COST"),
+                       _ (">STATIC"), _ (">ROUND TRIP"), _ (">-PENALTY"), _ ("+REASON"), NULL);
   g_autoptr (GVariantBuilder) all = g_variant_builder_new (G_VARIANT_TYPE ("aa{sv}"));
   g_autofree char *id = NULL;
 

@@ -49,8 +49,8 @@ hypha_verb_links (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **er
   g_autoptr (HyphaClientPeer) peer = NULL;
   const char *wanted = NULL;
   g_autoptr (HyphaTable) table = hypha_table_new (
-      _ ("PEER"), _ ("TRANSPORT"), _ ("STATE"), _ ("ACTIVE"), _ (">COST"), _ (">ROUND TRIP"),
-      _ ("ENCRYPTED"), _ (">RECEIVED"), _ (">SENT"), _ ("LOCAL"), _ ("REMOTE"), NULL);
+      _ ("PEER"), _ ("TRANSPORT"), _ ("=STATE"), _ ("ACTIVE"), _ (">COST"), _ (">ROUND TRIP"),
+      _ ("-ENCRYPTED"), _ (">-RECEIVED"), _ (">-SENT"), _ ("-LOCAL"), _ ("REMOTE"), NULL);
   g_autoptr (GVariantBuilder) all = g_variant_builder_new (G_VARIANT_TYPE ("aa{sv}"));
 
   if (objects == NULL)

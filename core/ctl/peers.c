@@ -37,8 +37,8 @@ hypha_verb_peers (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **er
   g_auto (GStrv) words = hypha_verb_parse (verb, ctl, NULL, argv, error);
   g_autoptr (GPtrArray) objects = words ? hypha_ctl_list (ctl, HYPHA_DBUS_PEER, error) : NULL;
   g_autoptr (HyphaTable) table =
-      hypha_table_new (_ ("NAME"), _ ("STATE"), _ (">COST"), _ (">LINKS"), _ (">RECEIVED"),
-                       _ (">SENT"), _ ("ID"), NULL);
+      hypha_table_new (_ ("NAME"), _ ("=STATE"), _ (">COST"), _ (">LINKS"), _ (">-RECEIVED"),
+                       _ (">-SENT"), _ ("ID"), NULL);
   g_autoptr (GVariantBuilder) all = g_variant_builder_new (G_VARIANT_TYPE ("aa{sv}"));
 
   if (objects == NULL)

@@ -31,7 +31,7 @@ hypha_verb_plugins (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **
   g_auto (GStrv) words = hypha_verb_parse (verb, ctl, NULL, argv, error);
   g_autoptr (GPtrArray) objects = words ? hypha_ctl_list (ctl, HYPHA_DBUS_PLUGIN, error) : NULL;
   g_autoptr (HyphaTable) table =
-      hypha_table_new (_ ("NAME"), _ ("VERSION"), _ ("STATE"), _ ("PATH"), _ ("REASON"), NULL);
+      hypha_table_new (_ ("NAME"), _ ("VERSION"), _ ("=STATE"), _ ("PATH"), _ ("+REASON"), NULL);
   g_autoptr (GVariantBuilder) all = g_variant_builder_new (G_VARIANT_TYPE ("aa{sv}"));
 
   if (objects == NULL)

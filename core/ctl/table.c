@@ -7,14 +7,22 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "ctl/colour.h"
 #include "ctl/text.h"
 
 #define MIN_COLUMN 8
+#define ROOMY_COLUMN 16 /* as much as a column wants, before others are left out */
 #define GAP 2
+#define MAX_WIDTH 10000
+
+typedef struct {
+  gboolean right, states, optional, wraps;
+  guint width; /* as printed; 0: left out */
+} Column;
 
 struct _HyphaTable {
   guint n_columns;
-  gboolean *right;  /* for each column */
+  Column *columns;
   GPtrArray *cells; /* row by row, the titles first */
 };
 
@@ -29,20 +37,32 @@ HyphaTable *
 hypha_table_new (const char *first, ...)
 {
   HyphaTable *self = g_new0 (HyphaTable, 1);
-  g_autoptr (GArray) right = g_array_new (FALSE, FALSE, sizeof (gboolean));
+  g_autoptr (GArray) columns = g_array_new (FALSE, FALSE, sizeof (Column));
   va_list titles;
 
   self->cells = g_ptr_array_new_with_free_func (g_free);
   va_start (titles, first);
   for (const char *title = first; title; title = va_arg (titles, const char *)) {
-    gboolean to_the_right = *title == '>';
+    Column column = { 0 };
 
-    g_array_append_val (right, to_the_right);
-    g_ptr_array_add (self->cells, g_strdup (to_the_right ? title + 1 : title));
+    for (;; title++) {
+      if (*title == '>')
+        column.right = TRUE;
+      else if (*title == '=')
+        column.states = TRUE;
+      else if (*title == '-')
+        column.optional = TRUE;
+      else if (*title == '+')
+        column.wraps = TRUE;
+      else
+        break;
+    }
+    g_array_append_val (columns, column);
+    g_ptr_array_add (self->cells, g_strdup (title));
     self->n_columns++;
   }
   va_end (titles);
-  self->right = (gboolean *) g_array_free (g_steal_pointer (&right), FALSE);
+  self->columns = (Column *) g_array_free (g_steal_pointer (&columns), FALSE);
   return self;
 }
 
@@ -56,7 +76,7 @@ void
 hypha_table_free (HyphaTable *self)
 {
   g_ptr_array_unref (self->cells);
-  g_free (self->right);
+  g_free (self->columns);
   g_free (self);
 }
 
@@ -87,26 +107,113 @@ hypha_table_add (HyphaTable *self, char *first, ...)
   va_end (cells);
 }
 
-/* The widest column gives way first, until the row fits or no column can. */
 static void
-fit (guint *widths, guint n, guint width)
+measure (HyphaTable *self)
 {
-  guint total = (n - 1) * GAP;
+  for (guint i = 0; i < self->n_columns; i++)
+    self->columns[i].width = 1;
+  for (guint i = 0; i < self->cells->len; i++) {
+    Column *column = &self->columns[i % self->n_columns];
 
-  for (guint i = 0; i < n; i++)
-    total += widths[i];
-  while (total > width) {
-    guint widest = 0;
-
-    for (guint i = 1; i < n; i++) {
-      if (widths[i] > widths[widest])
-        widest = i;
-    }
-    if (widths[widest] <= MIN_COLUMN)
-      return;
-    widths[widest]--;
-    total--;
+    column->width = MAX (column->width, hypha_ctl_text_width (self->cells->pdata[i]));
   }
+}
+
+/* What a row takes, if no column takes more than MOST. */
+static guint
+row_width (HyphaTable *self, guint most)
+{
+  guint total = 0;
+
+  for (guint i = 0; i < self->n_columns; i++) {
+    if (self->columns[i].width > 0)
+      total += MIN (self->columns[i].width, most) + (total > 0 ? GAP : 0);
+  }
+  return total;
+}
+
+/* Columns that can be done without give way first, from the right; then the widest, until the row
+ * fits or no column can. */
+static void
+fit (HyphaTable *self, guint width)
+{
+  for (guint i = self->n_columns; i-- > 0 && row_width (self, ROOMY_COLUMN) > width;) {
+    if (self->columns[i].optional)
+      self->columns[i].width = 0;
+  }
+  for (guint total = row_width (self, G_MAXUINT); total > width; total--) {
+    Column *widest = &self->columns[0];
+
+    for (guint i = 1; i < self->n_columns; i++) {
+      if (self->columns[i].width > widest->width)
+        widest = &self->columns[i];
+    }
+    if (widest->width <= MIN_COLUMN)
+      return;
+    widest->width--;
+  }
+}
+
+static void
+trim (GString *text)
+{
+  while (text->len > 0 && text->str[text->len - 1] == ' ')
+    g_string_truncate (text, text->len - 1);
+}
+
+/* WHOLE over as many lines as it takes, each as far in as the column is. */
+static void
+append_wrapped (GString *text, const char *whole, guint indent, guint width)
+{
+  const char *rest = whole;
+
+  do {
+    g_autofree char *line = hypha_ctl_text_take_line (&rest, width);
+
+    g_string_append (text, line);
+    if (*rest)
+      g_string_append_printf (text, "\n%*s", (int) indent, "");
+  } while (*rest);
+}
+
+/* INDENT is where the cell begins. */
+static void
+append_cell (GString *text, const Column *column, const char *whole, gboolean coloured,
+             guint indent)
+{
+  g_autofree char *cell = NULL;
+  int pad;
+
+  if (column->wraps) {
+    append_wrapped (text, whole, indent, column->width);
+    return;
+  }
+  cell = hypha_ctl_text_cut (whole, column->width);
+  pad = (int) (column->width - hypha_ctl_text_width (cell));
+  g_string_append_printf (text, "%*s%s%s%s%*s", column->right ? pad : 0, "",
+                          coloured ? hypha_ctl_colour_begin (whole) : "", cell,
+                          coloured ? hypha_ctl_colour_end (whole) : "", column->right ? 0 : pad,
+                          "");
+}
+
+static void
+append_row (HyphaTable *self, GString *text, guint first)
+{
+  guint indent = 0;
+
+  for (guint i = 0; i < self->n_columns; i++) {
+    const Column *column = &self->columns[i];
+
+    if (column->width == 0)
+      continue;
+    if (indent > 0)
+      g_string_append_printf (text, "%*s", GAP, "");
+    indent += indent > 0 ? GAP : 0;
+    append_cell (text, column, self->cells->pdata[first + i], column->states && first > 0, indent);
+    indent += column->width;
+  }
+  trim (text);
+  g_string_append_c (text, '\n');
 }
 
 /**
@@ -119,45 +226,29 @@ fit (guint *widths, guint n, guint width)
 char *
 hypha_table_to_string (HyphaTable *self, guint width)
 {
-  g_autofree guint *widths = g_new0 (guint, self->n_columns);
   GString *text = g_string_new (NULL);
 
-  for (guint i = 0; i < self->cells->len; i++) {
-    guint *column = &widths[i % self->n_columns];
-
-    *column = MAX (*column, hypha_ctl_text_width (self->cells->pdata[i]));
-  }
+  measure (self);
   if (width > 0)
-    fit (widths, self->n_columns, width);
-  for (guint i = 0; i < self->cells->len; i++) {
-    guint column = i % self->n_columns;
-    gboolean last = column + 1 == self->n_columns;
-    g_autofree char *cell = hypha_ctl_text_cut (self->cells->pdata[i], MAX (1, widths[column]));
-    guint pad = widths[column] - hypha_ctl_text_width (cell);
-
-    if (self->right[column])
-      g_string_append_printf (text, "%*s", (int) pad, "");
-    g_string_append (text, cell);
-    if (!self->right[column] && !last)
-      g_string_append_printf (text, "%*s", (int) pad, "");
-    g_string_append_printf (text, "%*s", last ? 0 : GAP, "");
-    if (last) {
-      while (text->len > 0 && text->str[text->len - 1] == ' ')
-        g_string_truncate (text, text->len - 1);
-      g_string_append_c (text, '\n');
-    }
-  }
+    fit (self, width);
+  for (guint i = 0; i < self->cells->len; i += self->n_columns)
+    append_row (self, text, i);
   return g_string_free (text, FALSE);
 }
 
+/* COLUMNS is what the user says of the terminal; a pipe has no width, whatever the terminal has. */
 static guint
 terminal_width (void)
 {
+  const char *columns = g_getenv ("COLUMNS");
   struct winsize size;
+  guint64 width;
 
-  if (!isatty (STDOUT_FILENO) || ioctl (STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
+  if (!isatty (STDOUT_FILENO))
     return 0;
-  return size.ws_col;
+  if (columns && g_ascii_string_to_unsigned (columns, 10, 1, MAX_WIDTH, &width, NULL))
+    return (guint) width;
+  return ioctl (STDOUT_FILENO, TIOCGWINSZ, &size) < 0 ? 0 : size.ws_col;
 }
 
 /**

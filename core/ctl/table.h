@@ -9,7 +9,9 @@ G_BEGIN_DECLS
  * they go whole. */
 typedef struct _HyphaTable HyphaTable;
 
-/* Ends with NULL. A title that begins with '>' is set to the right, as numbers are. */
+/* Ends with NULL. What a title begins with tells of its column: '>' it is set to the right, as
+ * numbers are; '=' it holds states, which have colours; '-' it is left out where there is little
+ * room; '+' (the last one only) it goes over several lines rather than be cut. */
 HyphaTable *hypha_table_new (const char *first, ...) G_GNUC_NULL_TERMINATED;
 void hypha_table_free (HyphaTable *self);
 /* As many strings as there are columns; each is taken. */

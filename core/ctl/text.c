@@ -133,3 +133,31 @@ hypha_ctl_text_cut (const char *text, guint width)
   }
   return g_strdup_printf ("%.*s…", (int) (end - text), text);
 }
+
+/**
+ * hypha_ctl_text_take_line:
+ * @rest: (inout): harmless UTF-8; moved behind what is taken
+ * @width: columns there are, at least 1
+ *
+ * Takes one line off a longer text. A word that is longer than a line is taken apart.
+ *
+ * Returns: (transfer full): as many words as fit, at least one character
+ */
+char *
+hypha_ctl_text_take_line (const char **rest, guint width)
+{
+  const char *begin = *rest, *at = begin, *space = NULL, *end;
+  guint used = 0;
+
+  while (*at && (at == begin || used + char_width (g_utf8_get_char (at)) <= width)) {
+    used += char_width (g_utf8_get_char (at));
+    at = g_utf8_next_char (at);
+    if (*at == ' ')
+      space = at;
+  }
+  end = *at && space ? space : at;
+  *rest = end;
+  while (**rest == ' ')
+    (*rest)++;
+  return g_strndup (begin, (gsize) (end - begin));
+}

@@ -12,5 +12,7 @@ char *hypha_ctl_escape_json (const char *json);
 guint hypha_ctl_text_width (const char *text);
 /* TEXT, cut to WIDTH columns; what is missing is shown by an ellipsis. */
 char *hypha_ctl_text_cut (const char *text, guint width);
+/* As many words of REST as fit into WIDTH columns; REST is moved to what is left. */
+char *hypha_ctl_text_take_line (const char **rest, guint width);
 
 G_END_DECLS

@@ -35,7 +35,7 @@ hypha_verb_transports (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError
   g_auto (GStrv) words = hypha_verb_parse (verb, ctl, NULL, argv, error);
   g_autoptr (GPtrArray) objects = words ? hypha_ctl_list (ctl, HYPHA_DBUS_TRANSPORT, error) : NULL;
   g_autoptr (HyphaTable) table = hypha_table_new (_ ("NAME"), _ ("AVAILABLE"), _ (">COST"),
-                                                  _ ("SPELLINGS"), _ ("REASON"), NULL);
+                                                  _ ("-SPELLINGS"), _ ("+REASON"), NULL);
   g_autoptr (GVariantBuilder) all = g_variant_builder_new (G_VARIANT_TYPE ("aa{sv}"));
 
   if (objects == NULL)

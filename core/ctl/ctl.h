@@ -10,6 +10,7 @@ typedef struct {
   HyphaBus bus;
   gboolean json;
   HyphaClient *client; /* made for the first who needs it */
+  GArray *options;     /* NULL, or a verb tells its options (GOptionEntry) here and does nothing */
 } HyphaCtl;
 
 void hypha_ctl_clear (HyphaCtl *self);

@@ -2,7 +2,6 @@
 #include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <locale.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,11 +13,12 @@
 static void
 list_verbs (FILE *to)
 {
-  fputs ("Verbs:\n", to);
+  fputs (_ ("Verbs:\n"), to);
   for (const HyphaVerb *verb = hypha_verbs; verb->name; verb++) {
     g_autofree char *usage = g_strdup_printf ("%s %s", verb->name, verb->arguments);
 
-    fprintf (to, "  %-20s %s\n", usage, _ (verb->summary));
+    if (!hypha_verb_is_hidden (verb))
+      fprintf (to, "  %-20s %s\n", usage, _ (verb->summary));
   }
   fputs (_ ("\nhyphactl VERB --help shows what a verb takes.\n"), to);
 }
@@ -26,7 +26,8 @@ list_verbs (FILE *to)
 static gboolean
 on_help (const char *option, const char *value, gpointer data, GError **error)
 {
-  fputs (_ ("Usage: hyphactl [--json] [--system | --user | --address ADDRESS] VERB ...\n\n"),
+  fputs (_ ("Usage: hyphactl [--json] [--color WHEN] [--system | --user | --address ADDRESS] "
+            "VERB ...\n\n"),
          stdout);
   list_verbs (stdout);
   exit (EXIT_SUCCESS);
@@ -37,28 +38,6 @@ on_version (const char *option, const char *value, gpointer data, GError **error
 {
   puts ("hyphactl " HYPHA_VERSION);
   exit (EXIT_SUCCESS);
-}
-
-/* What comes before the verb. Returns the words from the verb on. */
-static char **
-parse_common (HyphaCtl *ctl, char **argv, GError **error)
-{
-  const GOptionEntry entries[] = {
-    { "json", 0, 0, G_OPTION_ARG_NONE, &ctl->json, NULL, NULL },
-    HYPHA_BUS_OPTIONS (&ctl->bus),
-    { "help", 'h', G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, on_help, NULL, NULL },
-    { "version", 0, G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, on_version, NULL, NULL },
-    { NULL, 0, 0, 0, NULL, NULL, NULL },
-  };
-  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
-  g_auto (GStrv) words = g_strdupv (argv);
-
-  g_option_context_set_help_enabled (context, FALSE);
-  g_option_context_set_strict_posix (context, TRUE);
-  g_option_context_add_main_entries (context, entries, GETTEXT_PACKAGE);
-  if (!g_option_context_parse_strv (context, &words, error))
-    return NULL;
-  return g_strdupv (words + 1);
 }
 
 static int
@@ -74,8 +53,31 @@ fail (const HyphaVerb *verb, const GError *error)
   if (verb)
     fprintf (stderr, _ ("Usage: hyphactl %s [OPTION...] %s\n"), verb->name, verb->arguments);
   else
-    list_verbs (stderr);
+    fputs (_ ("hyphactl --help lists the verbs and the options\n"), stderr);
   return EXIT_USAGE;
+}
+
+static void
+set_unknown (const char *typed, GError **error)
+{
+  g_autofree char *near = hypha_verb_suggest (typed);
+
+  if (near)
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
+                 _ ("there is no verb '%s'; there is %s"), typed, near);
+  else
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("there is no verb '%s'"), typed);
+}
+
+/* A full disk is a failure, too. A reader that has seen enough is none: SIGPIPE ends this process
+ * as it ends others, without a word. */
+static int
+finish_output (void)
+{
+  if (fflush (stdout) == 0 && !ferror (stdout))
+    return EXIT_SUCCESS;
+  fprintf (stderr, _ ("hyphactl: cannot write to standard output: %s\n"), g_strerror (errno));
+  return EXIT_FAILURE;
 }
 
 /* GOption says of a word that is no text at most that there is one. */
@@ -101,11 +103,18 @@ check_text (char **argv, GError **error)
 static int
 run (HyphaCtl *ctl, char **argv)
 {
+  const GOptionEntry options[] = {
+    { "help", 'h', G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, on_help, N_ ("Show this"), NULL },
+    { "version", 0, G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, on_version,
+      N_ ("Print the version"), NULL },
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+  };
   g_auto (GStrv) words = NULL;
   g_autoptr (GError) error = NULL;
   const HyphaVerb *verb;
 
-  words = check_text (argv + 1, &error) ? parse_common (ctl, argv, &error) : NULL;
+  words =
+      check_text (argv + 1, &error) ? hypha_verb_parse_common (ctl, options, argv, &error) : NULL;
   if (words == NULL)
     return fail (NULL, error);
   if (words[0] == NULL) {
@@ -114,18 +123,12 @@ run (HyphaCtl *ctl, char **argv)
   }
   verb = hypha_verb_find (words[0]);
   if (verb == NULL) {
-    g_set_error (&error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("there is no verb '%s'"),
-                 words[0]);
+    set_unknown (words[0], &error);
     return fail (NULL, error);
   }
   if (!verb->run (verb, ctl, words + 1, &error))
     return fail (verb, error);
-  /* A full disk is a failure, too. */
-  if (fflush (stdout) != 0 || ferror (stdout)) {
-    fprintf (stderr, _ ("hyphactl: cannot write to standard output: %s\n"), g_strerror (errno));
-    return EXIT_FAILURE;
-  }
-  return EXIT_SUCCESS;
+  return finish_output ();
 }
 
 int
@@ -134,6 +137,5 @@ main (int argc, char **argv)
   g_auto (HyphaCtl) ctl = { 0 };
 
   setlocale (LC_ALL, "");
-  signal (SIGPIPE, SIG_IGN);
   return run (&ctl, argv);
 }

@@ -8,15 +8,15 @@
 
 #include "ctl/text.h"
 
-static void
-print (GVariant *value, gboolean pretty)
+static char *
+format (GVariant *value, gboolean pretty)
 {
   g_autoptr (GVariant) owned = g_variant_ref_sink (value);
   g_autoptr (JsonNode) node = json_gvariant_serialize (owned);
   g_autofree char *json = json_to_string (node, pretty);
   g_autofree char *safe = hypha_ctl_escape_json (json);
 
-  puts (safe);
+  return g_strconcat (safe, "\n", NULL);
 }
 
 /**
@@ -28,7 +28,21 @@ print (GVariant *value, gboolean pretty)
 void
 hypha_ctl_print_json (GVariant *value)
 {
-  print (value, TRUE);
+  g_autofree char *json = format (value, TRUE);
+
+  fputs (json, stdout);
+}
+
+/**
+ * hypha_ctl_format_json_line:
+ * @value: what to print; taken if it is floating
+ *
+ * Returns: (transfer full): @value as one line of JSON, with its line break
+ */
+char *
+hypha_ctl_format_json_line (GVariant *value)
+{
+  return format (value, FALSE);
 }
 
 /**
@@ -40,7 +54,9 @@ hypha_ctl_print_json (GVariant *value)
 void
 hypha_ctl_print_json_line (GVariant *value)
 {
-  print (value, FALSE);
+  g_autofree char *json = format (value, FALSE);
+
+  fputs (json, stdout);
   fflush (stdout);
 }
 

@@ -8,6 +8,7 @@ G_BEGIN_DECLS
 /* JSON for programs. VALUE may be floating. */
 void hypha_ctl_print_json (GVariant *value);      /* for people to read, too */
 void hypha_ctl_print_json_line (GVariant *value); /* one line, at once */
+char *hypha_ctl_format_json_line (GVariant *value);
 
 /* A cost within JSON: null for none. Floating. */
 GVariant *hypha_ctl_json_cost (guint cost);

@@ -2,6 +2,12 @@
 #include "ctl/verb.h"
 
 #include <glib/gi18n-lib.h>
+#include <string.h>
+
+#include "ctl/colour.h"
+
+/* How far a word may be from a verb to be taken for it. */
+#define MAX_DISTANCE 2
 
 const HyphaVerb hypha_verbs[] = {
   { "status", "", N_ ("Show the node and how it is"), hypha_verb_status },
@@ -16,7 +22,7 @@ const HyphaVerb hypha_verbs[] = {
   { "disconnect", "PEER", N_ ("End the session with a peer"), hypha_verb_disconnect },
   { "explain", "PEER", N_ ("Show every way to a peer, its cost, and why one is taken"),
     hypha_verb_explain },
-  { "monitor", "", N_ ("Print what happens, as it happens"), hypha_verb_monitor },
+  { "monitor", "[PEER]", N_ ("Print what happens, as it happens"), hypha_verb_monitor },
   { "ping", "PEER", N_ ("Time a peer's answers"), hypha_verb_ping },
   { "streams", "[PEER]", N_ ("List open streams"), hypha_verb_streams },
   { "services", "", N_ ("List what peers may open streams to"), hypha_verb_services },
@@ -38,6 +44,63 @@ hypha_verb_find (const char *name)
       return verb;
   }
   return NULL;
+}
+
+/* Levenshtein's: letters to change, to add or to take away. */
+static guint
+distance (const char *a, const char *b)
+{
+  gsize n = strlen (b);
+  g_autofree guint *row = g_new (guint, n + 1);
+
+  for (gsize j = 0; j <= n; j++)
+    row[j] = (guint) j;
+  for (guint i = 1; *a; a++, i++) {
+    guint diagonal = row[0];
+
+    row[0] = i;
+    for (gsize j = 1; j <= n; j++) {
+      guint above = row[j];
+
+      row[j] = MIN (MIN (above, row[j - 1]) + 1, diagonal + (*a == b[j - 1] ? 0 : 1));
+      diagonal = above;
+    }
+  }
+  return row[n];
+}
+
+/**
+ * hypha_verb_suggest:
+ * @typed: what is no verb
+ *
+ * Returns: (transfer full) (nullable): the verbs that may have been meant, as a list for people
+ */
+char *
+hypha_verb_suggest (const char *typed)
+{
+  gsize length = strlen (typed);
+  g_autoptr (GString) list = g_string_new (NULL);
+
+  for (const HyphaVerb *verb = hypha_verbs; verb->name && length > 0 && length < 32; verb++) {
+    if (hypha_verb_is_hidden (verb) ||
+        !(g_str_has_prefix (verb->name, typed) || g_str_has_prefix (typed, verb->name) ||
+          distance (typed, verb->name) <= MIN (MAX_DISTANCE, length / 2)))
+      continue;
+    g_string_append_printf (list, "%s%s", list->len > 0 ? ", " : "", verb->name);
+  }
+  return list->len > 0 ? g_string_free (g_steal_pointer (&list), FALSE) : NULL;
+}
+
+/**
+ * hypha_verb_is_hidden:
+ * @verb: a verb
+ *
+ * Returns: %TRUE if it is for other programs only, and is not shown
+ */
+gboolean
+hypha_verb_is_hidden (const HyphaVerb *verb)
+{
+  return verb->summary == NULL;
 }
 
 static gboolean
@@ -67,6 +130,73 @@ check_words (const HyphaVerb *verb, char **words, GError **error)
   return TRUE;
 }
 
+static gboolean
+on_color (const char *option, const char *value, gpointer data, GError **error)
+{
+  return hypha_ctl_colour_choose (value, error);
+}
+
+/* What every verb takes, before it or behind it. */
+static gboolean
+parse (GOptionContext *context, HyphaCtl *ctl, const GOptionEntry *options, char ***argv,
+       GError **error)
+{
+  const GOptionEntry common[] = {
+    { "json", 0, 0, G_OPTION_ARG_NONE, &ctl->json, N_ ("Print JSON"), NULL },
+    { "color", 0, 0, G_OPTION_ARG_CALLBACK, on_color,
+      N_ ("Colours: auto (on a terminal), always or never"), N_ ("WHEN") },
+    HYPHA_BUS_OPTIONS (&ctl->bus),
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+  };
+
+  for (; ctl->options && options && options->long_name && *options->long_name; options++)
+    g_array_append_vals (ctl->options, options, 1);
+  for (const GOptionEntry *o = common; ctl->options && o->long_name; o++)
+    g_array_append_vals (ctl->options, o, 1);
+  if (ctl->options) {
+    g_set_error_literal (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "");
+    return FALSE;
+  }
+  g_option_context_add_main_entries (context, common, GETTEXT_PACKAGE);
+  if (!g_option_context_parse_strv (context, argv, error))
+    return FALSE;
+  if (ctl->bus.address && *ctl->bus.address == '\0') {
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                 _ ("--address is empty: give the address of a bus, as in "
+                    "DBUS_SESSION_BUS_ADDRESS, or leave the option out"));
+    return FALSE;
+  }
+  return hypha_bus_check (&ctl->bus, error);
+}
+
+/**
+ * hypha_verb_parse_common:
+ * @ctl: what the run was given; `--json` and the like go there
+ * @options: (nullable): options that are known before a verb only
+ * @argv: of main
+ * @error: return location for an error: %G_OPTION_ERROR
+ *
+ * Takes apart what comes before the verb.
+ *
+ * Returns: (transfer full) (nullable): the words from the verb on
+ */
+char **
+hypha_verb_parse_common (HyphaCtl *ctl, const GOptionEntry *options, char **argv, GError **error)
+{
+  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+  g_auto (GStrv) words = g_strdupv (argv);
+
+  g_option_context_set_help_enabled (context, FALSE);
+  g_option_context_set_strict_posix (context, TRUE);
+  if (options)
+    g_option_context_add_main_entries (context, options, GETTEXT_PACKAGE);
+  if (!parse (context, ctl, options, &words, error))
+    return NULL;
+  if (words[1] && g_str_equal (words[1], "--"))
+    return g_strdupv (words + 2);
+  return g_strdupv (words + 1);
+}
+
 /**
  * hypha_verb_parse:
  * @verb: the verb
@@ -88,11 +218,6 @@ hypha_verb_parse (const HyphaVerb *verb, HyphaCtl *ctl, const GOptionEntry *opti
   g_auto (GStrv) whole = NULL;
   g_auto (GStrv) words = NULL;
   g_autofree char *usage = g_strdup_printf ("%s %s", verb->name, verb->arguments);
-  const GOptionEntry common[] = {
-    { "json", 0, 0, G_OPTION_ARG_NONE, &ctl->json, N_ ("Print JSON"), NULL },
-    HYPHA_BUS_OPTIONS (&ctl->bus),
-    { NULL, 0, 0, 0, NULL, NULL, NULL },
-  };
   const GOptionEntry rest[] = {
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &words, NULL, NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
@@ -102,12 +227,11 @@ hypha_verb_parse (const HyphaVerb *verb, HyphaCtl *ctl, const GOptionEntry *opti
   g_option_context_set_summary (context, _ (verb->summary));
   if (options)
     g_option_context_add_main_entries (context, options, GETTEXT_PACKAGE);
-  g_option_context_add_main_entries (context, common, GETTEXT_PACKAGE);
   g_option_context_add_main_entries (context, rest, NULL);
   g_strv_builder_add (builder, "hyphactl");
   g_strv_builder_addv (builder, (const char **) argv);
   whole = g_strv_builder_end (builder);
-  if (!g_option_context_parse_strv (context, &whole, error) || !hypha_bus_check (&ctl->bus, error))
+  if (!parse (context, ctl, options, &whole, error))
     return NULL;
   if (words == NULL)
     words = g_new0 (char *, 1);

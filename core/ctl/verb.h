@@ -11,7 +11,7 @@ typedef struct _HyphaVerb HyphaVerb;
 struct _HyphaVerb {
   const char *name;
   const char *arguments; /* as usage shows them, those in brackets may be left out: "PEER [NAME]" */
-  const char *summary;
+  const char *summary;   /* NULL: it is not shown to people */
   /* ARGV is what follows the verb. FALSE with an error; one of G_OPTION_ERROR is the user's. */
   gboolean (*run) (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **error);
 };
@@ -19,6 +19,12 @@ struct _HyphaVerb {
 extern const HyphaVerb hypha_verbs[]; /* ends with a NULL name */
 
 const HyphaVerb *hypha_verb_find (const char *name);
+gboolean hypha_verb_is_hidden (const HyphaVerb *verb);
+/* Which verbs may have been meant; NULL: none that is near. */
+char *hypha_verb_suggest (const char *typed);
+/* What comes before the verb; the words from the verb on. */
+char **hypha_verb_parse_common (HyphaCtl *ctl, const GOptionEntry *options, char **argv,
+                                GError **error);
 /* Takes OPTIONS (nullable) and the options of every verb out of ARGV, and holds the words that are
  * left against what the verb takes; those left out are NULL. NULL: an error that names the word. */
 char **hypha_verb_parse (const HyphaVerb *verb, HyphaCtl *ctl, const GOptionEntry *options,

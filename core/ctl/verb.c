@@ -32,6 +32,8 @@ const HyphaVerb hypha_verbs[] = {
   { "streams", "[PEER]", N_ ("List open streams"), hypha_verb_streams },
   { "services", "", N_ ("List what peers may open streams to"), hypha_verb_services },
   { "open", "PEER SERVICE", N_ ("Join standard input and output to a service"), hypha_verb_open },
+  /* For the shells' completion; it takes its words as they are. */
+  { "complete", "", NULL, hypha_verb_complete },
   { NULL, NULL, NULL, NULL },
 };
 

@@ -46,6 +46,7 @@ HYPHA_VERB (pending);
 HYPHA_VERB (pair);
 HYPHA_VERB (wait);
 HYPHA_VERB (guest_config);
+HYPHA_VERB (complete);
 HYPHA_VERB (trust);
 HYPHA_VERB (forget);
 HYPHA_VERB (explain);

@@ -2,9 +2,11 @@
 #include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ctl/output.h"
 #include "ctl/text.h"
 #include "ctl/verb.h"
 
@@ -76,6 +78,7 @@ finish_output (void)
 {
   if (fflush (stdout) == 0 && !ferror (stdout))
     return EXIT_SUCCESS;
+  hypha_ctl_end_by_broken_pipe ();
   fprintf (stderr, _ ("hyphactl: cannot write to standard output: %s\n"), g_strerror (errno));
   return EXIT_FAILURE;
 }
@@ -137,5 +140,6 @@ main (int argc, char **argv)
   g_auto (HyphaCtl) ctl = { 0 };
 
   setlocale (LC_ALL, "");
+  signal (SIGPIPE, SIG_IGN);
   return run (&ctl, argv);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ctl/event-queue.h"
+#include "ctl/flood-gate.h"
 #include "ctl/output.h"
 #include "ctl/text.h"
 #include "ctl/verb.h"
@@ -19,6 +20,7 @@ typedef struct {
   HyphaCtl *ctl;
   char *only; /* path of the one peer that is of interest; NULL: everything */
   HyphaEventQueue *queue;
+  HyphaFloodGate *gate;
   guint64 lost; /* events for which there was no room */
   gboolean interrupted, output_gone;
   gboolean bus_gone;
@@ -55,8 +57,10 @@ print_line (Monitor *self, const char *what, GVariant *details, const char *text
 static void
 print_event (Monitor *self, const char *what, GVariant *details, const char *text)
 {
-  guint64 lost = self->lost;
+  guint64 lost;
 
+  self->lost += hypha_flood_gate_take_dropped (self->gate);
+  lost = self->lost;
   if (lost > 0 && hypha_event_queue_has_room (self->queue)) {
     g_autofree char *lost_text = g_strdup_printf (
         _ ("%" PRIu64 " events are left out here: they came faster than they were read"), lost);
@@ -335,6 +339,7 @@ attach (Monitor *self)
   GDBusObjectManager *objects = hypha_client_get_objects (self->ctl->client);
 
   self->bus_gone = FALSE;
+  self->gate = hypha_flood_gate_new (get_connection (self));
   g_signal_connect (node, "g-properties-changed", G_CALLBACK (on_node_properties), self);
   g_signal_connect (node, "g-signal", G_CALLBACK (on_node_signal), self);
   g_signal_connect (get_connection (self), "closed", G_CALLBACK (on_bus_closed), self);
@@ -352,6 +357,8 @@ detach (Monitor *self)
   g_signal_handlers_disconnect_by_data (hypha_client_get_objects (self->ctl->client), self);
   g_signal_handlers_disconnect_by_data (hypha_client_get_node (self->ctl->client), self);
   g_signal_handlers_disconnect_by_data (get_connection (self), self);
+  self->lost += hypha_flood_gate_take_dropped (self->gate);
+  g_clear_pointer (&self->gate, hypha_flood_gate_free);
 }
 
 static gboolean
@@ -460,7 +467,6 @@ hypha_verb_monitor (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **
   g_unix_fd_add (STDOUT_FILENO, G_IO_ERR | G_IO_HUP, on_output_gone, &self);
   done = run (&self, error);
   hypha_event_queue_finish (self.queue);
-  if (self.output_gone)
-    raise (SIGPIPE); /* the usual end of whoever writes and is not read */
+  hypha_ctl_end_by_broken_pipe ();
   return done && !hypha_event_queue_has_failed (self.queue, error);
 }

@@ -4,7 +4,10 @@
 #include <glib/gi18n-lib.h>
 #include <inttypes.h>
 #include <json-glib/json-glib.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "ctl/text.h"
 
@@ -58,6 +61,23 @@ hypha_ctl_print_json_line (GVariant *value)
 
   fputs (json, stdout);
   fflush (stdout);
+}
+
+/**
+ * hypha_ctl_end_by_broken_pipe:
+ *
+ * Ends the process without a word if whoever read its output has seen enough. SIGPIPE itself cannot
+ * be left to the kernel, for GIO ignores it, and a stream is to be reset first.
+ */
+void
+hypha_ctl_end_by_broken_pipe (void)
+{
+  struct pollfd pfd = { .fd = STDOUT_FILENO };
+
+  if (poll (&pfd, 1, 0) != 1 || !(pfd.revents & POLLERR))
+    return;
+  signal (SIGPIPE, SIG_DFL);
+  raise (SIGPIPE);
 }
 
 /**

@@ -10,6 +10,9 @@ void hypha_ctl_print_json (GVariant *value);      /* for people to read, too */
 void hypha_ctl_print_json_line (GVariant *value); /* one line, at once */
 char *hypha_ctl_format_json_line (GVariant *value);
 
+/* Where nobody reads standard output any more, the process ends as others do: by SIGPIPE. */
+void hypha_ctl_end_by_broken_pipe (void);
+
 /* A cost within JSON: null for none. Floating. */
 GVariant *hypha_ctl_json_cost (guint cost);
 

@@ -297,7 +297,6 @@ hypha_verb_pair (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **err
   g_unix_signal_add (SIGINT, on_interrupt, &self);
   g_unix_signal_add (SIGTERM, on_interrupt, &self);
   g_unix_signal_add (SIGHUP, on_interrupt, &self);
-  signal (SIGPIPE, SIG_IGN); /* the pairing is to be given up, if it is */
   done = run (&self, error);
   g_signal_handlers_disconnect_by_data (self.node, &self);
   if (done)

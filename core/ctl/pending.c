@@ -68,8 +68,7 @@ hypha_verb_pending (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **
 {
   g_auto (GStrv) words = hypha_verb_parse (verb, ctl, NULL, argv, error);
   g_autoptr (GPtrArray) pending = words ? hypha_ctl_list_pending (ctl, error) : NULL;
-  g_autoptr (HyphaTable) table =
-      hypha_table_new (_ ("CALLS ITSELF"), _ ("FROM"), _ ("LET IN BY"), NULL);
+  g_autoptr (HyphaTable) table = hypha_table_new (_ ("ID"), _ ("CALLS ITSELF"), _ ("FROM"), NULL);
 
   if (pending == NULL)
     return FALSE;
@@ -80,9 +79,13 @@ hypha_verb_pending (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **
   for (guint i = 0; i < pending->len; i++) {
     HyphaDBusPeer1 *peer = pending->pdata[i];
 
-    hypha_table_add (table, g_strdup (hypha_dbus_peer1_get_name (peer)), g_strdup (get_from (peer)),
-                     g_strdup (hypha_dbus_peer1_get_id (peer)));
+    hypha_table_add (table, g_strdup (hypha_dbus_peer1_get_id (peer)),
+                     g_strdup (hypha_dbus_peer1_get_name (peer)), g_strdup (get_from (peer)));
   }
   hypha_table_print (table);
+  if (pending->len > 0)
+    puts (
+        _ ("hyphactl trust ID NAME lets one in, under a name of your choice; a beginning of the id "
+           "will do."));
   return TRUE;
 }

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -131,8 +130,6 @@ hypha_relay_start (int in, int out, int socket)
 {
   static HyphaRelay relay;
 
-  /* Whoever does not read any more is told of as an error, so that the stream can be reset. */
-  signal (SIGPIPE, SIG_IGN);
   relay.up = (Direction){ .from = in, .to = socket };
   relay.down = (Direction){ .from = socket, .to = out };
   g_thread_unref (g_thread_new ("up", run_up, &relay.up));

@@ -33,10 +33,9 @@ stream_read (Stream *self, GVariant *value)
 }
 
 static gboolean
-add_peer (HyphaClientPeer *peer, HyphaTable *table, GVariantBuilder *all, GError **error)
+add_peer (HyphaDBusPeer1 *proxy, HyphaTable *table, GVariantBuilder *all, GError **error)
 {
-  HyphaDBusPeer1 *proxy = hypha_client_peer_get_proxy (peer);
-  g_autofree char *name = hypha_peer_dup_name (HYPHA_PEER (peer));
+  const char *name = hypha_dbus_peer1_get_name (proxy);
   g_autoptr (GVariant) streams = NULL;
 
   if (!hypha_dbus_peer1_call_streams_sync (proxy, G_DBUS_CALL_FLAGS_NONE, -1, &streams, NULL,
@@ -66,24 +65,23 @@ gboolean
 hypha_verb_streams (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **error)
 {
   g_auto (GStrv) words = hypha_verb_parse (verb, ctl, NULL, argv, error);
-  HyphaClient *client = words ? hypha_ctl_get_client (ctl, error) : NULL;
+  g_autoptr (GPtrArray) objects = words ? hypha_ctl_list (ctl, HYPHA_DBUS_PEER, error) : NULL;
   g_autoptr (HyphaClientPeer) wanted = NULL;
   g_autoptr (HyphaTable) table = hypha_table_new (
       _ ("PEER"), _ (">ID"), _ ("SERVICE"), _ ("OPENED BY"), _ (">RECEIVED"), _ (">SENT"), NULL);
   g_autoptr (GVariantBuilder) all = g_variant_builder_new (G_VARIANT_TYPE ("aa{sv}"));
 
-  if (client == NULL)
+  if (objects == NULL)
     return FALSE;
   if (words[0]) {
-    wanted = hypha_client_find_peer (client, words[0], error);
-    if (wanted == NULL || !add_peer (wanted, table, all, error))
+    wanted = hypha_ctl_find_peer (ctl, words[0], error);
+    if (wanted == NULL || !add_peer (hypha_client_peer_get_proxy (wanted), table, all, error))
       return FALSE;
   }
-  for (guint i = 0; !wanted && i < g_list_model_get_n_items (hypha_client_get_peers (client));
-       i++) {
-    g_autoptr (HyphaClientPeer) peer = g_list_model_get_item (hypha_client_get_peers (client), i);
+  for (guint i = 0; !wanted && i < objects->len; i++) {
+    HyphaDBusPeer1 *peer = hypha_dbus_object_peek_peer1 (objects->pdata[i]);
 
-    if (!add_peer (peer, table, all, error))
+    if (peer && !add_peer (peer, table, all, error))
       return FALSE;
   }
   if (ctl->json)

@@ -15,11 +15,15 @@ from harness import DEADLINE, HYPHACTL, Case, main, trust_each_other, wait_for
 # Verb to the words it takes, and to an option with a value that is out of range.
 VERBS = {
     "status": [], "id": [], "transports": [], "plugins": [], "peers": [], "links": ["[PEER]"], "connect": ["ENDPOINT"],
-    "disconnect": ["PEER"], "trust": ["ID", "NAME"], "forget": ["PEER"], "explain": ["PEER"], "monitor": [],
+    "disconnect": ["PEER"], "trust": ["ID", "NAME"], "forget": ["PEER"], "explain": ["PEER"], "monitor": ["[PEER]"],
+    "pending": [], "pair": [], "wait": ["[PEER]"], "guest-config": [],
     "ping": ["PEER"], "streams": ["[PEER]"], "services": [], "open": ["PEER", "SERVICE"],
 }
 RANGES = [("ping", ["x"], "--count", "0"), ("ping", ["x"], "--interval", "-1"), ("ping", ["x"], "--timeout", "0"),
-          ("connect", ["x"], "--timeout", "-1"), ("open", ["x", "y"], "--timeout", "0")]
+          ("connect", ["x"], "--timeout", "-1"), ("open", ["x", "y"], "--timeout", "0"), ("wait", ["x"], "--timeout", "0"),
+          ("pair", [], "--seconds", "121"), ("guest-config", ["--name", "x"], "--cid", "1")]
+# Options without which a verb is not understood.
+NEEDED = {"wait": ["--node"], "guest-config": ["--name", "x"]}
 
 
 def run(*arguments, **more):
@@ -32,8 +36,7 @@ class Usage(Case):
     def test_help_names_every_verb(self):
         done = run("--help")
         self.assertEqual(done.returncode, 0)
-        self.assertEqual(re.findall(r"^  (\w+)", done.stdout, re.MULTILINE) and
-                         sorted(re.findall(r"^  (\w+)", done.stdout, re.MULTILINE)), sorted(VERBS))
+        self.assertEqual(sorted(re.findall(r"^  ([\w-]+)", done.stdout, re.MULTILINE)), sorted(VERBS))
 
     def test_help_of_every_verb(self):
         for verb, words in VERBS.items():
@@ -47,6 +50,13 @@ class Usage(Case):
         self.assert_fails(run(), 2, "a verb is missing")
         self.assert_fails(run("frobnicate"), 2, "'frobnicate'")
         self.assert_fails(run(""), 2, "''")
+
+    def test_verb_that_is_nearly_one_is_suggested(self):
+        for typed, meant in (("stauts", "status"), ("peer", "peers"), ("trsut", "trust"), ("exp", "explain"), ("links2", "links")):
+            self.assert_fails(run(typed), 2, f"there is no verb '{typed}'; there is {meant}")
+        # Nothing is near, and what is for the shells only is never shown.
+        for typed in ("x", "frobnicate", "complet"):
+            self.assertNotIn("there is ", run(typed).stderr.replace("there is no verb", ""))
 
     def test_unknown_option(self):
         self.assert_fails(run("--frob", "status"), 2, "--frob")
@@ -71,6 +81,10 @@ class Usage(Case):
             self.assert_fails(run(verb, *words, option, "many"), 2, "many")
             self.assert_fails(run(verb, *words, option), 2, option)
 
+    def test_empty_address_says_what_to_give(self):
+        self.assert_fails(run("--address", "", "status"), 2, "--address is empty", "DBUS_SESSION_BUS_ADDRESS")
+        self.assert_fails(run("status", "--address="), 2, "--address is empty")
+
     def test_buses_exclude_each_other_before_and_after_the_verb(self):
         self.assert_fails(run("--system", "status", "--user"), 2, "--system", "--user")
 
@@ -93,7 +107,8 @@ class NoNode(Case):
     def test_every_verb_says_what_to_start(self):
         place = self.place()
         for verb, words in VERBS.items():
-            done = place.ctl(verb, *["x" for w in words if w[0] != "["])
+            done = place.ctl(verb, *["x" for w in words if w[0] != "["], *NEEDED.get(verb, []),
+                             *(["--timeout", "1"] if verb == "wait" else []))
             self.assert_fails(done, 1, place.address, "hyphad --address")
 
     def test_no_bus(self):
@@ -107,7 +122,7 @@ class OneNode(Case):
             self.assertEqual(node.ask(verb)["id"], node.id())
         self.assertEqual([t["name"] for t in node.ask("transports")], ["tcp", "unix"])
         self.assertEqual([p["state"] for p in node.ask("plugins")], ["ready", "ready"])
-        for verb in ("peers", "links", "streams"):
+        for verb in ("peers", "pending", "links", "streams"):
             self.assertEqual(node.ask(verb), [])
         before = json.loads(node.ctl("--json", "status").stdout)
         self.assertEqual(before, node.ask("status"))
@@ -116,8 +131,8 @@ class OneNode(Case):
     def test_keys_come_in_one_order(self):
         node = self.node()
         self.assertEqual(list(json.loads(node.ctl("status", "--json").stdout)),
-                         ["id", "name", "version", "features", "listening", "troubles", "peers-online", "peers-pending",
-                          "peers-other", "links"])
+                         ["id", "name", "version", "features", "listening", "troubles", "plugin-troubles", "peers-online",
+                          "peers-pending", "peers-other", "links", "pending"])
         node.stop()
 
     def test_address_that_is_taken_is_told_with_its_holder(self):
@@ -177,7 +192,7 @@ class OneNode(Case):
 
     def test_peer_that_is_not_there(self):
         node = self.node()
-        for verb, *words in (("disconnect", "eve"), ("forget", "eve"), ("explain", "eve"), ("ping", "eve"), ("links", "eve"),
+        for verb, *words in (("disconnect", "eve"), ("forget", "eve"), ("explain", "eve"), ("ping", "eve"), ("links", "eve"), ("monitor", "eve"),
                              ("streams", "eve"), ("open", "eve", "echo")):
             self.assert_fails(node.ctl(verb, *words), 1, "'eve'", "hyphactl peers")
         node.stop()

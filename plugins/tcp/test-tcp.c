@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <string.h>
@@ -780,6 +781,68 @@ test_sockaddr_prints_canonically (Fixture *f, gconstpointer data)
   }
 }
 
+/* ---- sockets that somebody else has made ---- */
+
+static int
+listening (int family, int protocol)
+{
+  int fd = socket (family, SOCK_STREAM | SOCK_CLOEXEC, protocol);
+
+  if (fd >= 0 && listen (fd, 1) < 0) {
+    close (fd);
+    return -1;
+  }
+  return fd;
+}
+
+static void
+test_adopted_address (Fixture *f, gconstpointer data)
+{
+  static const struct {
+    int family, protocol;
+    const char *prefix;
+  } table[] = {
+    { AF_INET, 0, "tcp://0.0.0.0:" },
+    { AF_INET6, 0, "tcp://[::]:" },
+    { AF_INET, IPPROTO_MPTCP, "tcp://0.0.0.0:" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (table); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (HyphaListener) listener = NULL;
+    int fd = listening (table[i].family, table[i].protocol);
+
+    if (fd < 0) {
+      g_test_message ("not here: %s", g_strerror (errno));
+      continue;
+    }
+    listener = hypha_transport_adopt (f->transport, fd, &error);
+    g_assert_no_error (error);
+    g_assert_true (g_str_has_prefix (hypha_endpoint_to_string (hypha_listener_get_bound (listener)),
+                                     table[i].prefix));
+    g_assert_false (
+        g_str_has_suffix (hypha_endpoint_to_string (hypha_listener_get_bound (listener)), ":0"));
+    hypha_listener_close (listener);
+    close (fd);
+  }
+}
+
+static void
+test_other_kinds_are_not_adopted (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  const struct sockaddr_storage address = { .ss_family = AF_UNIX };
+  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  /* The kernel chooses an abstract name. */
+  g_assert_cmpint (bind (fd, (const struct sockaddr *) &address, sizeof (address.ss_family)), ==,
+                   0);
+  g_assert_cmpint (listen (fd, 1), ==, 0);
+  g_assert_null (hypha_transport_adopt (f->transport, fd, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
+  close (fd);
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -809,6 +872,8 @@ main (int argc, char *argv[])
   ADD ("link-cost", test_link_cost);
   ADD ("probe/tells-the-families", test_probe_tells_families);
   ADD ("address/from-the-kernel-is-canonical", test_sockaddr_prints_canonically);
+  ADD ("adopt/tells-where-it-is-bound", test_adopted_address);
+  ADD ("adopt/not-another-kind", test_other_kinds_are_not_adopted);
 #undef ADD
   return g_test_run ();
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -524,6 +525,80 @@ test_uid_is_the_peers (Fixture *f, gconstpointer data)
   hypha_listener_close (listener);
 }
 
+/* ---- sockets that somebody else has made ---- */
+
+static void
+assert_not_adopted (Fixture *f, int fd, GQuark domain, int code, const char *part)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (hypha_transport_adopt (f->transport, fd, &error));
+  g_assert_error (error, domain, code);
+  g_assert_nonnull (strstr (error->message, part));
+  close (fd);
+}
+
+static void
+test_adopted_file_stays (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaListener) listener = NULL;
+  int fd = bind_raw (f, SOCK_STREAM);
+
+  g_assert_cmpint (listen (fd, 1), ==, 0);
+  listener = hypha_transport_adopt (f->transport, fd, &error);
+  g_assert_no_error (error);
+  g_assert_true (hypha_endpoint_equal (hypha_listener_get_bound (listener), f->endpoint));
+  hypha_listener_close (listener);
+  g_assert_true (answers (f));
+  close (fd);
+}
+
+/* What no endpoint can write could not be shown, nor dialled. */
+static void
+test_strange_names_are_not_adopted (Fixture *f, gconstpointer data)
+{
+  static const struct {
+    const char *name;
+    gsize size;
+  } table[] = {
+    { "hypha-relative", 14 }, { "\0hypha\nname", 11 },     { "\0hypha\0name", 11 },
+  };
+  g_autofree char *before = g_get_current_dir ();
+
+  g_assert_cmpint (g_chdir (f->directory), ==, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (table); i++) {
+    struct sockaddr_un sockaddr = { .sun_family = AF_UNIX };
+    int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    memcpy (sockaddr.sun_path, table[i].name, table[i].size);
+    g_assert_cmpint (bind (fd, (const struct sockaddr *) &sockaddr,
+                           (socklen_t) (offsetof (struct sockaddr_un, sun_path) + table[i].size)),
+                     ==, 0);
+    g_assert_cmpint (listen (fd, 1), ==, 0);
+    g_assert_null (hypha_transport_adopt (f->transport, fd, NULL));
+    close (fd);
+    if (*table[i].name != '\0')
+      g_unlink (table[i].name);
+  }
+  g_assert_cmpint (g_chdir (before), ==, 0);
+}
+
+static void
+test_other_kinds_are_not_adopted (Fixture *f, gconstpointer data)
+{
+  int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  g_assert_cmpint (listen (fd, 1), ==, 0);
+  assert_not_adopted (f, fd, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "Unix");
+  assert_not_adopted (f, bind_raw (f, SOCK_STREAM), HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+                      "nobody has called listen");
+  g_unlink (f->path);
+  fd = bind_raw (f, SOCK_SEQPACKET);
+  g_assert_cmpint (listen (fd, 1), ==, 0);
+  assert_not_adopted (f, fd, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT, "another type");
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -548,6 +623,9 @@ main (int argc, char *argv[])
   ADD ("mode/is-as-configured-whatever-the-umask", test_mode);
   ADD ("configure/wrong-options-are-named", test_wrong_options_are_named);
   ADD ("channel/uid-is-the-peers", test_uid_is_the_peers);
+  ADD ("adopt/leaves-the-file", test_adopted_file_stays);
+  ADD ("adopt/not-under-a-name-that-cannot-be-written", test_strange_names_are_not_adopted);
+  ADD ("adopt/not-another-kind", test_other_kinds_are_not_adopted);
 #undef ADD
   return g_test_run ();
 }

@@ -568,6 +568,47 @@ test_family_reasons (Fixture *f, gconstpointer data)
   g_assert_nonnull (strstr (other, g_strerror (ENOMEM)));
 }
 
+/* ---- sockets that somebody else has made ---- */
+
+static void
+test_adopted (Fixture *f, gconstpointer data)
+{
+  const struct sockaddr_vm any = { .svm_family = AF_VSOCK,
+                                   .svm_cid = VMADDR_CID_ANY,
+                                   .svm_port = VMADDR_PORT_ANY };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaListener) listener = NULL;
+  int fd = socket (AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  if (fd < 0) {
+    g_test_skip ("this kernel has no vsock");
+    return;
+  }
+  g_assert_cmpint (bind (fd, (const struct sockaddr *) &any, sizeof any), ==, 0);
+  g_assert_null (hypha_transport_adopt (f->transport, fd, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT);
+  g_clear_error (&error);
+  g_assert_cmpint (listen (fd, 1), ==, 0);
+  listener = hypha_transport_adopt (f->transport, fd, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_str_has_prefix (hypha_endpoint_to_string (hypha_listener_get_bound (listener)),
+                                   "vsock://any:"));
+  hypha_listener_close (listener);
+  close (fd);
+}
+
+static void
+test_other_kinds_are_not_adopted (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  g_assert_cmpint (listen (fd, 1), ==, 0);
+  g_assert_null (hypha_transport_adopt (f->transport, fd, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
+  close (fd);
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -590,6 +631,8 @@ main (int argc, char *argv[])
   ADD ("probe/works-without-the-device", test_probe_without_device);
   ADD ("probe/device-reasons-have-a-command", test_device_reasons);
   ADD ("probe/family-reasons-have-a-command", test_family_reasons);
+  ADD ("adopt/tells-where-it-is-bound", test_adopted);
+  ADD ("adopt/not-another-kind", test_other_kinds_are_not_adopted);
 #undef ADD
   return g_test_run ();
 }

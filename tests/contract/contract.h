@@ -25,6 +25,10 @@ typedef struct {
   /* An endpoint (to free) to which a connect neither succeeds nor fails, while the descriptors in
    * HELD are open. NULL: there is no way to make one. */
   char *(*silent) (const char *directory, GArray *held);
+  /* A listening socket (to close) of this transport's kind that somebody else has made, in
+   * DIRECTORY as a file called "handed-over" if it has one. NULL: this transport takes over none.
+   */
+  int (*handed_over) (const char *directory);
   const ContractSpelling *spellings; /* up to one without a uri */
   HyphaChannelFlags flags;           /* of every channel */
   const char *host;                  /* of every channel; NULL: none */

@@ -186,6 +186,17 @@ harness_wait_stable (guint *n)
   return stable;
 }
 
+int
+harness_listening_socket (const struct sockaddr *address, socklen_t length)
+{
+  int fd = socket (address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  g_assert_cmpint (fd, >=, 0);
+  g_assert_cmpint (bind (fd, address, length), ==, 0);
+  g_assert_cmpint (listen (fd, 16), ==, 0);
+  return fd;
+}
+
 gssize
 harness_read (int fd, void *buffer, gsize size)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <sys/socket.h>
 #include "contract.h"
 
 G_BEGIN_DECLS
@@ -40,6 +41,9 @@ gboolean harness_wait_stable (guint *n); /* until that number has not changed fo
 /* Sends SIZE bytes from each of the two descriptors to the other, both at once, and compares
  * checksums. */
 gboolean harness_exchange (int a, int b, gsize size, GError **error);
+
+/* A listening socket that no transport has made; to close. */
+int harness_listening_socket (const struct sockaddr *address, socklen_t length);
 
 /* Waits until FD can be read, then reads up to SIZE bytes: 0 is its end, -1 an error or a deadline.
  */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "contract.h"
+#include "harness.h"
 #include "silent.h"
 #include "tcp.h"
 
@@ -52,6 +53,24 @@ silent_ipv6 (const char *directory, GArray *held)
 
   silent_listen (&address.generic, &length, held);
   return g_strdup_printf ("tcp://[::1]:%u", ntohs (address.in6.sin6_port));
+}
+
+static int
+handed_over_ipv4 (const char *directory)
+{
+  const struct sockaddr_in address = { .sin_family = AF_INET,
+                                       .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
+
+  return harness_listening_socket ((const struct sockaddr *) &address, sizeof address);
+}
+
+static int
+handed_over_ipv6 (const char *directory)
+{
+  const struct sockaddr_in6 address = { .sin6_family = AF_INET6,
+                                        .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+
+  return harness_listening_socket ((const struct sockaddr *) &address, sizeof address);
 }
 
 static gboolean
@@ -121,6 +140,7 @@ static const Contract ipv4 = {
   .create = create,
   .fresh = fresh_ipv4,
   .silent = silent_ipv4,
+  .handed_over = handed_over_ipv4,
   .spellings = spellings,
   .flags = HYPHA_CHANNEL_KERNEL,
   .host = "127.0.0.1",
@@ -133,6 +153,7 @@ static const Contract ipv6 = {
   .usable = has_ipv6,
   .fresh = fresh_ipv6,
   .silent = silent_ipv6,
+  .handed_over = handed_over_ipv6,
   .spellings = spellings,
   .flags = HYPHA_CHANNEL_KERNEL,
   .host = "::1",

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "contract.h"
+#include "harness.h"
 #include "silent.h"
 #include "unix.h"
 
@@ -18,6 +19,32 @@ static char *
 fresh_path (const char *directory)
 {
   return g_strdup_printf ("unix://%s/socket", directory);
+}
+
+static int
+listen_on (const char *prefix, const char *name)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  gsize skip = *prefix == '@' ? 1 : 0;
+
+  memcpy (address.sun_path + skip, name, strlen (name));
+  return harness_listening_socket (
+      (const struct sockaddr *) &address,
+      (socklen_t) (offsetof (struct sockaddr_un, sun_path) + strlen (name) + 1));
+}
+
+static int
+handed_over_path (const char *directory)
+{
+  g_autofree char *path = g_build_filename (directory, "handed-over", NULL);
+
+  return listen_on ("", path);
+}
+
+static int
+handed_over_abstract (const char *directory)
+{
+  return listen_on ("@", directory);
 }
 
 /* The directory's name is this test's alone, so this is, too. */
@@ -96,6 +123,7 @@ static const Contract path = {
   .create = create,
   .fresh = fresh_path,
   .silent = silent_path,
+  .handed_over = handed_over_path,
   .spellings = spellings,
   .flags = HYPHA_CHANNEL_KERNEL | HYPHA_CHANNEL_PEER_IS_NODE,
   .host = "local",
@@ -108,6 +136,7 @@ static const Contract abstract = {
   .create = create,
   .fresh = fresh_abstract,
   .silent = silent_abstract,
+  .handed_over = handed_over_abstract,
   .spellings = spellings,
   .flags = HYPHA_CHANNEL_KERNEL | HYPHA_CHANNEL_PEER_IS_NODE,
   .host = "local",

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "contract.h"
+#include "harness.h"
 #include "vsock-probe.h"
 #include "vsock.h"
 
@@ -28,6 +29,16 @@ fresh (const char *directory)
   return g_strdup ("vsock://1:0");
 }
 
+static int
+handed_over (const char *directory)
+{
+  const struct sockaddr_vm address = { .svm_family = AF_VSOCK,
+                                       .svm_cid = VMADDR_CID_LOCAL,
+                                       .svm_port = VMADDR_PORT_ANY };
+
+  return harness_listening_socket ((const struct sockaddr *) &address, sizeof address);
+}
+
 /* All of them are in test-vsock.c, which runs without a loopback, too. */
 static const ContractSpelling spellings[] = {
   { "vsock://local:any", "vsock://1:0", NULL },
@@ -45,6 +56,7 @@ static const Contract loopback = {
   .fresh = fresh,
   /* A full queue resets what comes, so nobody is silent. */
   .silent = NULL,
+  .handed_over = handed_over,
   .spellings = spellings,
   .flags = HYPHA_CHANNEL_KERNEL | HYPHA_CHANNEL_PEER_IS_NODE,
   .host = "1",

@@ -83,6 +83,23 @@ class Activation(Sockets):
     def test_peer_that_knocks_before_the_start_is_served_over_a_unix_socket(self):
         self.check_early_peer_is_served(self.unix)
 
+    def test_systemd_itself_hands_them_over(self):
+        if not shutil.which("systemd-socket-activate"):
+            self.skipTest("there is no systemd-socket-activate")
+        late = Node(self.place())
+        early = self.node()
+        trust_each_other(early, late, "early", "late")
+        late.stop()
+        path = late.place.path / "node.sock"
+        runner = ["systemd-socket-activate", f"--listen={path}", "--fdname=node"]
+        runner += [f"--setenv={key}" for key in (*late.place.environment, "NOTIFY_SOCKET")]
+        late = Node(late.place, runner=runner, ready=False)
+        wait_for(path.is_socket, "the socket")
+        early.do("connect", f"unix://{path}")
+        wait_for(late.is_ready, "READY")
+        self.assertEqual(late.ask("status")["listening"], [f"unix://{path}"])
+        late.stop()
+
     def test_socket_outlives_the_daemon_with_its_file(self):
         place = self.place()
         bound, endpoint = self.unix(place)
@@ -285,11 +302,14 @@ class Notifications(Case):
             node.stop()
 
     def test_manager_that_does_not_listen_holds_nothing_up(self):
-        node = self.watched(2_000)
-        # Nobody reads: the queue is full soon.
-        time.sleep(0.2)
-        node.ask("status")
-        node.stop()
+        node = self.watched(10_000)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as crowd:
+            crowd.setblocking(False)
+            with self.assertRaises(BlockingIOError):
+                while True:
+                    crowd.sendto(b"STATUS=full", node.notify.getsockname())
+            node.ask("status")
+            node.stop()
 
 
 class Stop(Case):

@@ -120,6 +120,13 @@ connect_finish (HyphaTransport *transport, GAsyncResult *result, GError **error)
   return (HyphaChannel *) script.make (error);
 }
 
+static HyphaListener *
+adopt (HyphaTransport *transport, int fd, GError **error)
+{
+  close (fd);
+  return (HyphaListener *) script.make (error);
+}
+
 static void
 listen_async (HyphaTransport *transport, HyphaEndpoint *endpoint, GCancellable *cancellable,
               GAsyncReadyCallback callback, gpointer user_data)
@@ -152,6 +159,7 @@ transport_init (HyphaTransportInterface *iface)
   iface->listen_async = listen_async;
   iface->listen_finish = listen_finish;
   iface->stop = stop;
+  iface->adopt = adopt;
 }
 
 static void
@@ -752,6 +760,46 @@ test_listen_breaches (Fixture *f, gconstpointer data)
   }
 }
 
+/* Sockets of others */
+
+static void
+test_adopt_works_on_a_duplicate (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaListener) listener = NULL;
+  int fd = open ("/dev/null", O_RDONLY | O_CLOEXEC);
+
+  script.make = make_listener;
+  listener = hypha_transport_adopt (f->transport, fd, &error);
+  g_assert_no_error (error);
+  g_assert_true (hypha_endpoint_equal (hypha_listener_get_bound (listener), f->endpoint));
+  g_assert_cmpint (fcntl (fd, F_GETFD), >=, 0);
+  close (fd);
+}
+
+static void
+test_adopt_breaches (Fixture *f, gconstpointer data)
+{
+  static const struct {
+    GObject *(*make) (GError **error);
+    const char *part;
+  } table[] = {
+    { make_nothing, "adopt failed without an error" },
+    { make_listener_with_error, "adopt succeeded with an error" },
+    { make_object, "adopt gave something that is not a listener" },
+    { make_listener_nowhere, "adopt gave a listener that does not say where it is bound" },
+    { make_listener_elsewhere, "'other:there', which has another scheme" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (table); i++) {
+    g_autoptr (GError) error = NULL;
+
+    script.make = table[i].make;
+    g_assert_null (hypha_transport_adopt (f->transport, STDIN_FILENO, &error));
+    assert_breach (error, table[i].part);
+  }
+}
+
 /* Nothing */
 
 static void
@@ -785,6 +833,9 @@ test_missing_functions (void)
   g_clear_error (&error);
   g_assert_null (hypha_transport_listen_finish (transport, listening, &error));
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN);
+  g_clear_error (&error);
+  g_assert_null (hypha_transport_adopt (transport, STDIN_FILENO, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
   hypha_transport_stop (transport);
   g_clear_object (&connected);
   g_clear_object (&listening);
@@ -814,6 +865,8 @@ main (int argc, char **argv)
        test_connect_cancelled_closes_the_channel);
   ADD ("/transport/listen/gives-the-listener", test_listen_gives_the_listener);
   ADD ("/transport/listen/breaches", test_listen_breaches);
+  ADD ("/transport/adopt/works-on-a-duplicate", test_adopt_works_on_a_duplicate);
+  ADD ("/transport/adopt/breaches", test_adopt_breaches);
   g_test_add_func ("/transport/missing-functions", test_missing_functions);
   return g_test_run ();
 }

@@ -562,7 +562,9 @@ test_strange_names_are_not_adopted (Fixture *f, gconstpointer data)
     const char *name;
     gsize size;
   } table[] = {
-    { "hypha-relative", 14 }, { "\0hypha\nname", 11 },     { "\0hypha\0name", 11 },
+    { "hypha-relative", 14 },
+    { "\0hypha\nname", 11 },
+    { "\0hypha\0name", 11 },
   };
   g_autofree char *before = g_get_current_dir ();
 

@@ -30,8 +30,8 @@ typedef struct {
   HyphaServices *services;
   HyphaForwards *forwards;
   HyphaObjects *objects;
-  HyphaActivation *activation;
-  HyphaManager *manager; /* while running */
+  HyphaActivation *activation; /* not owned */
+  HyphaManager *manager;       /* while running */
   gboolean ending;
   guint asking; /* timer, while somebody may still ask how his stream ended */
   gint64 patience;
@@ -191,7 +191,6 @@ daemon_stop (Daemon *daemon)
   if (daemon->connection)
     g_dbus_connection_flush_sync (daemon->connection, NULL, NULL);
   g_clear_object (&daemon->connection);
-  g_clear_pointer (&daemon->activation, hypha_activation_free);
 }
 
 static int
@@ -232,13 +231,15 @@ int
 main (int argc, char **argv)
 {
   g_auto (HyphaCommandLine) line = { 0 };
+  g_autoptr (HyphaActivation) activation = NULL;
   g_autoptr (GError) error = NULL;
   Daemon daemon = { 0 };
   int status;
 
   setlocale (LC_ALL, "");
   signal (SIGPIPE, SIG_IGN);
-  daemon.activation = hypha_activation_take ();
+  activation = hypha_activation_take ();
+  daemon.activation = activation;
   g_log_writer_default_set_use_stderr (TRUE);
   hypha_dbus_errors_register ();
   if (!hypha_command_line_parse (&line, &argc, &argv, &error))

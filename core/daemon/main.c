@@ -76,6 +76,7 @@ on_end (gpointer user_data)
   }
   daemon->ending = TRUE;
   hypha_manager_stopping (daemon->manager);
+  hypha_forwards_stop (daemon->forwards);
   hypha_node_drain (daemon->node, GRACE_MS, on_drained, daemon);
   return G_SOURCE_CONTINUE;
 }

@@ -247,7 +247,7 @@ hypha_door_open (HyphaDoor *self)
     failed (self, error);
     return;
   }
-  held = self->events.held (self, endpoint, self->user_data);
+  held = self->events.held != NULL ? self->events.held (self, endpoint, self->user_data) : NULL;
   if (held != NULL) {
     works (self, held);
     return;

@@ -14,7 +14,7 @@ typedef struct {
   void (*knocked) (HyphaDoor *door, HyphaChannel *channel, gpointer user_data);
   void (*changed) (HyphaDoor *door, gpointer user_data); /* open, or not */
   /* Where the node listens already by a socket that was handed over, if that is ENDPOINT: then this
-   * door has nothing to do. NULL: it does not. */
+   * door has nothing to do. NULL: it does not. Nullable. */
   const char *(*held) (HyphaDoor *door, HyphaEndpoint *endpoint, gpointer user_data);
 } HyphaDoorEvents;
 

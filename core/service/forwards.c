@@ -161,6 +161,8 @@ hypha_forwards_configure (HyphaForwards *self, GVariant *forwards, GError **erro
                  g_variant_get_type_string (forwards));
     return FALSE;
   }
+  if (self->stopped)
+    return TRUE;
   wanted = read_all (self, forwards, error);
   if (wanted == NULL)
     return FALSE;
@@ -210,7 +212,10 @@ on_awaited (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autofree char *bound = g_task_propagate_pointer (G_TASK (result), &error);
   gboolean listed = g_list_store_find (self->list, forward, NULL);
 
-  if (bound != NULL && !listed && check_room (count (self), HYPHA_ERROR_BUSY, &error)) {
+  if (self->stopped && error == NULL)
+    g_set_error_literal (&error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED,
+                         _ ("this node has stopped"));
+  else if (bound != NULL && !listed && check_room (count (self), HYPHA_ERROR_BUSY, &error)) {
     g_list_store_append (self->list, forward);
     listed = TRUE;
   }
@@ -234,6 +239,11 @@ hypha_forwards_add_async (HyphaForwards *self, const char *local, const char *pe
   HyphaForward *forward = there != NULL ? g_object_ref (there) : NULL;
 
   g_task_set_source_tag (task, hypha_forwards_add_async);
+  if (self->stopped) {
+    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED,
+                             _ ("this node has stopped"));
+    return;
+  }
   /* An endpoint whose transport is not here would never be listened on: say so now. */
   if (forward == NULL && check_room (count (self), HYPHA_ERROR_BUSY, &error)) {
     g_autoptr (HyphaEndpoint) endpoint =

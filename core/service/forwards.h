@@ -13,7 +13,8 @@ G_DECLARE_FINAL_TYPE (HyphaForwards, hypha_forwards, HYPHA, FORWARDS, GObject)
 #define HYPHA_FORWARDS_MAX 256
 
 HyphaForwards *hypha_forwards_new (HyphaNode *node);
-/* Before the node is stopped: resets what waits for a peer, for an end would look finished. */
+/* Before the node is drained or stopped: nobody is let in any more, and what waits for a peer is
+ * reset, for an end would look finished. Whatever is asked for later is passed over or refused. */
 void hypha_forwards_stop (HyphaForwards *self);
 
 GListModel *hypha_forwards_get_list (HyphaForwards *self); /* of HyphaForward */

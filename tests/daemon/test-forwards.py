@@ -18,6 +18,7 @@ class Forwards(Case):
     """beta forwards to alpha, whose service `web` is the test's own."""
 
     def setUp(self):
+        self.connections = []
         self.target = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(self.target.close)
         self.target.settimeout(DEADLINE)
@@ -29,6 +30,9 @@ class Forwards(Case):
         self.beta.do("connect", self.link)
 
     def tearDown(self):
+        # A node that ends would wait for their streams.
+        for connection in self.connections:
+            connection.close()
         for node in (self.alpha, self.beta):
             if node.process.poll() is None:
                 node.stop()
@@ -69,13 +73,13 @@ class Forwards(Case):
         else:
             host, port = rest.rsplit(":", 1)
             connection = socket.create_connection((host, int(port)), timeout=DEADLINE)
-        self.addCleanup(connection.close)
+        self.connections.append(connection)
         return connection
 
     def accept(self):
         connection, _ = self.target.accept()
         connection.settimeout(DEADLINE)
-        self.addCleanup(connection.close)
+        self.connections.append(connection)
         return connection
 
     def read(self, connection):
@@ -92,10 +96,9 @@ class Forwards(Case):
         sender.join()
 
     def assert_reset(self, path):
-        connection = self.connect(path)
         with self.assertRaises(ConnectionResetError):
             # Whoever is not served is never at an end.
-            self.read(connection)
+            self.read(self.connect(path))
 
     def test_tcp_and_unix_with_what_is_told_of_them(self):
         for local in ("tcp://127.0.0.1:0", f"unix://{self.beta.place.private}/local"):

@@ -78,7 +78,12 @@ class Registered(Case):
         self.beta.do("connect", self.alpha.listening("tcp"))
 
     def tearDown(self):
-        for node in (self.alpha, self.beta):
+        # A node that ends would wait for their streams.
+        for node in (self.beta, self.alpha):
+            for process in node.place.processes:
+                process.kill()
+                process.wait()
+        for node in (self.beta, self.alpha):
             node.stop()
 
     def program(self, name=None, mode="shout"):

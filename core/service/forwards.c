@@ -188,14 +188,12 @@ hypha_forwards_dup (HyphaForwards *self)
   g_variant_builder_init (&builder, G_VARIANT_TYPE ("aa{sv}"));
   for (guint i = 0; i < count (self); i++) {
     HyphaForward *forward = get (self, i);
-    g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
 
-    if (!hypha_forward_is_permanent (forward))
-      continue;
-    g_variant_dict_insert (&dict, "local", "s", hypha_forward_get_given (forward));
-    g_variant_dict_insert (&dict, "peer", "s", hypha_forward_get_peer (forward));
-    g_variant_dict_insert (&dict, "target", "s", hypha_forward_get_target (forward));
-    g_variant_builder_add_value (&builder, g_variant_dict_end (&dict));
+    if (hypha_forward_is_permanent (forward))
+      g_variant_builder_add_parsed (&builder, "{'local': <%s>, 'peer': <%s>, 'target': <%s>}",
+                                    hypha_forward_get_given (forward),
+                                    hypha_forward_get_peer (forward),
+                                    hypha_forward_get_target (forward));
   }
   return g_variant_ref_sink (g_variant_builder_end (&builder));
 }

@@ -205,17 +205,20 @@ static void
 add_entry (GVariantBuilder *builder, const char *name, HyphaService *service,
            Registered *registered)
 {
-  g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
-
-  g_variant_dict_insert (&dict, "target", "s", service != NULL ? service->target : "handler");
+  g_variant_builder_open (builder, G_VARIANT_TYPE ("{sa{sv}}"));
+  g_variant_builder_add (builder, "s", name);
+  g_variant_builder_open (builder, G_VARIANT_TYPE_VARDICT);
+  g_variant_builder_add_parsed (builder, "{'target', <%s>}",
+                                service != NULL ? service->target : "handler");
   if (service != NULL && service->peers != NULL)
-    g_variant_dict_insert (&dict, "peers", "^as", service->peers);
+    g_variant_builder_add_parsed (builder, "{'peers', <%^as>}", service->peers);
   if (registered != NULL)
-    g_variant_dict_insert (&dict, "owner", "s", registered->owner);
-  g_variant_builder_add (builder, "{s@a{sv}}", name, g_variant_dict_end (&dict));
+    g_variant_builder_add_parsed (builder, "{'owner', <%s>}", registered->owner);
+  g_variant_builder_close (builder);
+  g_variant_builder_close (builder);
 }
 
-/* Sorted by name, so that two answers can be compared. */
+/* In one order, so that two answers can be compared. */
 GVariant *
 hypha_services_dup (HyphaServices *self)
 {

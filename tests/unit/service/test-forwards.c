@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Forwards of alpha to services of beta. What goes over them is tried in tests/daemon. */
+
+#include "node-pair.h"
+
+#include "service/forwards.h"
+
+typedef struct {
+  NodePair pair;
+  HyphaForwards *forwards;
+} Fixture;
+
+static void
+set_up (Fixture *f, gconstpointer data)
+{
+  node_pair_set_up (&f->pair, data);
+  f->forwards = hypha_forwards_new (f->pair.a.node);
+}
+
+static void
+tear_down (Fixture *f, gconstpointer data)
+{
+  hypha_forwards_stop (f->forwards);
+  /* What was answered at last may still hold it. */
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  g_assert_finalize_object (f->forwards);
+  node_pair_tear_down (&f->pair, data);
+}
+
+static HyphaForward *
+add (Fixture *f, const char *local, const char *peer, const char *target, GError **error)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+
+  hypha_forwards_add_async (f->forwards, local, peer, target, keep_result, &result);
+  wait_until (result != NULL);
+  return hypha_forwards_add_finish (f->forwards, result, error);
+}
+
+static guint
+n_forwards (Fixture *f)
+{
+  return g_list_model_get_n_items (hypha_forwards_get_list (f->forwards));
+}
+
+static gboolean
+configure (Fixture *f, const char *text, GError **error)
+{
+  g_autoptr (GVariant) forwards =
+      g_variant_parse (G_VARIANT_TYPE ("aa{sv}"), text, NULL, NULL, NULL);
+
+  return hypha_forwards_configure (f->forwards, forwards, error);
+}
+
+static GSocketConnection *
+connect_to (HyphaForward *forward)
+{
+  g_autoptr (GSocketClient) client = g_socket_client_new ();
+  g_autoptr (GError) error = NULL;
+  GSocketConnection *connection = g_socket_client_connect_to_host (
+      client, hypha_forward_get_local (forward) + strlen ("tcp://"), 1, NULL, &error);
+
+  g_assert_no_error (error);
+  return connection;
+}
+
+static void
+test_connection_is_joined_when_the_peer_comes (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->pair.b, "tcp://127.0.0.1:0");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaForward) forward = NULL;
+  g_autoptr (GSocketConnection) connection = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+  guint64 rx = 0, tx = 0;
+  char text[5] = "";
+
+  trust (&f->pair.a, &f->pair.b, "beta");
+  forward = add (f, "tcp://127.0.0.1:0", "beta", "echo", &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (hypha_forward_get_state (forward), ==, "listening");
+  connection = connect_to (forward);
+  g_output_stream_write_all (g_io_stream_get_output_stream (G_IO_STREAM (connection)), "ping", 4,
+                             NULL, NULL, &error);
+  g_assert_no_error (error);
+  peer = join (&f->pair, bound);
+  wait_until (n_streams (peer) == 1);
+  g_socket_shutdown (g_socket_connection_get_socket (connection), FALSE, TRUE, NULL);
+  wait_until ((hypha_forward_get_counters (forward, &rx, &tx), rx == 4));
+  g_assert_cmpuint (tx, ==, 4);
+  g_input_stream_read_all (g_io_stream_get_input_stream (G_IO_STREAM (connection)), text, 4, NULL,
+                           NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (text, ==, "ping");
+  g_assert_cmpstr (hypha_forward_get_reason (forward), ==, "");
+}
+
+static void
+test_connection_that_waits_is_reset_when_its_forward_goes (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaForward) forward = NULL;
+  g_autoptr (GSocketConnection) connection = NULL;
+  char byte;
+
+  trust (&f->pair.a, &f->pair.b, "beta");
+  forward = add (f, "tcp://127.0.0.1:0", "beta", "echo", &error);
+  g_assert_no_error (error);
+  connection = connect_to (forward);
+  /* Until it was let in: another one is there, then, too. */
+  {
+    g_autoptr (GSocketConnection) refused = NULL;
+    g_autoptr (HyphaForward) other = add (f, "tcp://127.0.0.1:0", "nobody", "echo", &error);
+
+    g_assert_no_error (error);
+    refused = connect_to (other);
+    wait_until (*hypha_forward_get_reason (other) != '\0');
+  }
+  hypha_forwards_remove (f->forwards, forward);
+  g_assert_cmpint (g_input_stream_read (g_io_stream_get_input_stream (G_IO_STREAM (connection)),
+                                        &byte, 1, NULL, &error),
+                   ==, -1);
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_CLOSED);
+}
+
+static void
+test_settings_are_told_as_they_were_given (Fixture *f, gconstpointer data)
+{
+  static const char text[] =
+      "[{'target': <'web'>, 'local': <'tcp://127.0.0.1:0'>, 'peer': <'beta'>}]";
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaForward) forward = NULL;
+  g_autoptr (GVariant) told = NULL, wanted = NULL;
+  g_autoptr (HyphaForward) first = NULL;
+
+  g_assert_true (configure (f, text, &error));
+  g_assert_no_error (error);
+  first = g_list_model_get_item (hypha_forwards_get_list (f->forwards), 0);
+  wait_until (g_str_equal (hypha_forward_get_state (first), "listening"));
+  forward = add (f, "tcp://127.0.0.1:0", "beta", "echo", &error);
+  g_assert_no_error (error);
+  told = hypha_forwards_dup (f->forwards);
+  g_assert_cmpuint (g_variant_n_children (told), ==, 1);
+  g_assert_true (configure (f, text, &error));
+  /* The same object: it was left alone. */
+  g_assert_true (
+      g_list_store_find (G_LIST_STORE (hypha_forwards_get_list (f->forwards)), first, NULL));
+  g_assert_true (configure (f, "[]", &error));
+  g_assert_cmpuint (n_forwards (f), ==, 1);
+}
+
+static void
+test_there_is_an_end_to_forwards (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GString) text = g_string_new ("[");
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < HYPHA_FORWARDS_MAX + 1; i++)
+    g_string_append_printf (text,
+                            "%s{'local': <'unix://%s/x%u'>, 'peer': <'beta'>, 'target': <'web'>}",
+                            i > 0 ? ", " : "", f->pair.dir, i);
+  g_string_append (text, "]");
+  g_assert_false (configure (f, text->str, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING);
+  g_assert_nonnull (strstr (error->message, "entry 257"));
+  g_assert_cmpuint (n_forwards (f), ==, 0);
+}
+
+static void
+test_nothing_is_forwarded_once_stopped (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  hypha_forwards_stop (f->forwards);
+  g_assert_null (add (f, "tcp://127.0.0.1:0", "beta", "echo", &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED);
+  g_assert_true (
+      configure (f, "[{'local': <'tcp://127.0.0.1:0'>, 'peer': <'x'>, 'target': <'y'>}]", NULL));
+  g_assert_cmpuint (n_forwards (f), ==, 0);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+#define ADD(name, test) g_test_add (name, Fixture, NULL, set_up, test, tear_down)
+  ADD ("/forwards/connection-is-joined-when-the-peer-comes",
+       test_connection_is_joined_when_the_peer_comes);
+  ADD ("/forwards/connection-that-waits-is-reset-when-its-forward-goes",
+       test_connection_that_waits_is_reset_when_its_forward_goes);
+  ADD ("/forwards/settings-are-told-as-they-were-given", test_settings_are_told_as_they_were_given);
+  ADD ("/forwards/there-is-an-end-to-forwards", test_there_is_an_end_to_forwards);
+  ADD ("/forwards/nothing-is-forwarded-once-stopped", test_nothing_is_forwarded_once_stopped);
+  return g_test_run ();
+}

@@ -164,6 +164,17 @@ class Registered(Case):
         wait_for(lambda: self.service("held") is None, "the end of the registration")
         self.refused("held", "no such service")
 
+    def test_death_of_the_program_ends_what_it_had_sent(self):
+        program = self.program("held", "hold")
+        cat = self.open("held")
+        said = program.accepted()
+        program.do("write", said["id"], "all there is")
+        cat.stdin.close()
+        wait_for(lambda: self.alpha.ask("streams")[0]["sent"] == 12, "the bytes")
+        program.kill()
+        # As when it had closed its end: see core/service/README.md.
+        self.assertEqual((cat.stdout.read(), cat.wait(DEADLINE)), (b"all there is", 0))
+
     def test_stream_goes_on_without_the_registration(self):
         program = self.program("shout")
         cat = self.open("shout")

@@ -238,13 +238,15 @@ class Forwards(Case):
         client = self.connect(path)
         server = self.accept()
         runtime = self.add()
-        self.configure(f"[{{'local': <'tcp://127.0.0.1:0'>, 'peer': <'alpha'>, 'target': <'echo'>}}, {one}]")
-        # It is there already, and is the settings' from now on.
-        wait_for(lambda: "read anew" in self.beta.log().split("read anew", 1)[1], "the settings")
-        self.assertEqual(sorted(self.paths()), sorted([path, runtime]))
+        another = f"{{'local': <'unix://{self.beta.place.private}/another'>, 'peer': <'alpha'>, 'target': <'echo'>}}"
+        self.configure(f"[{one.replace('web', 'echo')}, {one}, {another}]")
+        wait_for(lambda: len(self.paths()) > 2, "another")
+        # The one of the run time is there already, and is the settings' from now on.
+        self.assertEqual(len(self.paths()), 3)
+        self.assertLess({path, runtime}, set(self.paths()))
         self.assertEqual(self.get(path, "Local"), local)
         self.configure("[]")
-        wait_for(lambda: not self.paths(), "the end of both")
+        wait_for(lambda: not self.paths(), "the end of all")
         # But not of the connection.
         client.sendall(b"x")
         self.assertEqual(server.recv(1), b"x")

@@ -21,6 +21,8 @@ G_DECLARE_FINAL_TYPE (HyphaChannel, hypha_channel, HYPHA, CHANNEL, GObject)
  * @HYPHA_CHANNEL_KERNEL: a real socket: may be handed to a client as it is
  * @HYPHA_CHANNEL_PEER_IS_NODE: the credentials are the node's own, not those of a VMM
  * @HYPHA_CHANNEL_PRIVILEGED_PORT: the listening port took a privilege to bind
+ * @HYPHA_CHANNEL_VOUCHED_ADDRESS: kernel or hypervisor vouches for the remote endpoint, and for
+ *   whoever speaks there, as far as the transport's README says: a trust rule may go by it
  *
  * What a transport vouches for, of a channel.
  */
@@ -29,6 +31,7 @@ typedef enum {
   HYPHA_CHANNEL_KERNEL = 1 << 0,
   HYPHA_CHANNEL_PEER_IS_NODE = 1 << 1,
   HYPHA_CHANNEL_PRIVILEGED_PORT = 1 << 2,
+  HYPHA_CHANNEL_VOUCHED_ADDRESS = 1 << 3,
 } HyphaChannelFlags;
 
 #define HYPHA_TYPE_CHANNEL_FLAGS (hypha_channel_flags_get_type ())

@@ -307,6 +307,48 @@ hypha_transport_get_link_cost (HyphaTransport *self, HyphaEndpoint *endpoint)
   return MIN (iface->get_link_cost (self, endpoint), MAX_LINK_COST);
 }
 
+/**
+ * hypha_vouching_get_type:
+ *
+ * The enumeration type of #HyphaVouching.
+ *
+ * Returns: the type
+ */
+GType
+hypha_vouching_get_type (void)
+{
+  static const GEnumValue values[] = {
+    { HYPHA_VOUCHING_NONE, "HYPHA_VOUCHING_NONE", "none" },
+    { HYPHA_VOUCHING_UID, "HYPHA_VOUCHING_UID", "uid" },
+    { HYPHA_VOUCHING_ADDRESS, "HYPHA_VOUCHING_ADDRESS", "address" },
+    { 0, NULL, NULL },
+  };
+  static gsize type = 0;
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("HyphaVouching", values));
+  return type;
+}
+
+/**
+ * hypha_transport_get_vouching:
+ * @self: a transport
+ *
+ * Tells what kernel or hypervisor can vouch for, of the other end of its channels.
+ *
+ * Returns: what a trust rule may go by
+ */
+HyphaVouching
+hypha_transport_get_vouching (HyphaTransport *self)
+{
+  HyphaTransportInterface *iface;
+
+  g_return_val_if_fail (HYPHA_IS_TRANSPORT (self), HYPHA_VOUCHING_NONE);
+
+  iface = HYPHA_TRANSPORT_GET_IFACE (self);
+  return iface->get_vouching != NULL ? iface->get_vouching (self) : HYPHA_VOUCHING_NONE;
+}
+
 /* Asynchronous calls */
 
 /* One call into the plug-in, from here until it answers. */

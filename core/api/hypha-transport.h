@@ -5,6 +5,25 @@
 
 G_BEGIN_DECLS
 
+/**
+ * HyphaVouching:
+ * @HYPHA_VOUCHING_NONE: nothing: whoever is on the way may have any address
+ * @HYPHA_VOUCHING_UID: the uid of the program at the other end
+ * @HYPHA_VOUCHING_ADDRESS: the remote endpoint, of channels that say so by
+ *   %HYPHA_CHANNEL_VOUCHED_ADDRESS
+ *
+ * What kernel or hypervisor vouches for, of the other end of a transport's channels.
+ */
+typedef enum {
+  HYPHA_VOUCHING_NONE,
+  HYPHA_VOUCHING_UID,
+  HYPHA_VOUCHING_ADDRESS,
+} HyphaVouching;
+
+#define HYPHA_TYPE_VOUCHING (hypha_vouching_get_type ())
+HYPHA_EXTERN
+GType hypha_vouching_get_type (void);
+
 #define HYPHA_TYPE_TRANSPORT (hypha_transport_get_type ())
 HYPHA_EXTERN
 G_DECLARE_INTERFACE (HyphaTransport, hypha_transport, HYPHA, TRANSPORT, GObject)
@@ -30,6 +49,7 @@ G_DECLARE_INTERFACE (HyphaTransport, hypha_transport, HYPHA, TRANSPORT, GObject)
  * @adopt: makes a listener upon a listening socket that somebody else has made, and takes it, also
  *   on failure; `G_IO_ERROR_NOT_SUPPORTED` says that it is not of this transport's kind. What the
  *   socket is bound to stays there when the listener closes. Optional
+ * @get_vouching: tells what a trust rule for this transport may go by. Optional: nothing
  *
  * What a plug-in fills in. The core calls the functions of [iface@Hypha.Transport], never this
  * table: they check what a plug-in answers (an error where it failed, none where it did not, a live
@@ -52,9 +72,10 @@ struct _HyphaTransportInterface {
   HyphaListener *(*listen_finish) (HyphaTransport *self, GAsyncResult *result, GError **error);
   void (*stop) (HyphaTransport *self);
   HyphaListener *(*adopt) (HyphaTransport *self, int fd, GError **error);
+  HyphaVouching (*get_vouching) (HyphaTransport *self);
 
   /* <private> */
-  gpointer padding[15];
+  gpointer padding[14];
 };
 
 HYPHA_EXTERN
@@ -84,6 +105,8 @@ HyphaListener *hypha_transport_listen_finish (HyphaTransport *self, GAsyncResult
                                               GError **error);
 HYPHA_EXTERN
 HyphaListener *hypha_transport_adopt (HyphaTransport *self, int fd, GError **error);
+HYPHA_EXTERN
+HyphaVouching hypha_transport_get_vouching (HyphaTransport *self);
 HYPHA_EXTERN
 void hypha_transport_stop (HyphaTransport *self);
 

@@ -414,6 +414,12 @@ unix_transport_init (UnixTransport *self)
   self->operations = hypha_operations_new ();
 }
 
+static HyphaVouching
+unix_transport_get_vouching (HyphaTransport *transport)
+{
+  return HYPHA_VOUCHING_UID;
+}
+
 static void
 unix_transport_iface_init (HyphaTransportInterface *iface)
 {
@@ -422,6 +428,7 @@ unix_transport_iface_init (HyphaTransportInterface *iface)
   iface->configure = unix_transport_configure;
   iface->probe = unix_transport_probe;
   iface->get_link_cost = unix_transport_get_link_cost;
+  iface->get_vouching = unix_transport_get_vouching;
   iface->connect_async = unix_transport_connect_async;
   iface->connect_finish = unix_transport_connect_finish;
   iface->listen_async = unix_transport_listen_async;

@@ -62,18 +62,22 @@ get_local (int fd)
 
 /* Takes FD. */
 static HyphaChannel *
-make_channel (int fd, HyphaEndpoint *remote, guint32 cid, gboolean privileged)
+make_channel (int fd, HyphaEndpoint *remote, const VsockAddress *address, gboolean privileged)
 {
   g_autoptr (HyphaEndpoint) local = get_local (fd);
-  g_autofree char *host = g_strdup_printf ("%u", cid);
+  g_autofree char *host = g_strdup_printf ("%u", address->cid);
   HyphaChannelFlags flags = HYPHA_CHANNEL_KERNEL | HYPHA_CHANNEL_PEER_IS_NODE;
   HyphaChannel *channel;
 
   if (privileged)
     flags |= HYPHA_CHANNEL_PRIVILEGED_PORT;
+  /* The hypervisor vouches for the machine, which is as good as the processes that may use its
+   * vsock; a low port at either end shows that somebody privileged has a hand in it. */
+  if (privileged || vsock_address_is_privileged (address))
+    flags |= HYPHA_CHANNEL_VOUCHED_ADDRESS;
   channel = hypha_channel_new (fd, local, remote, flags);
   hypha_channel_set_host (channel, host);
-  hypha_channel_set_cid (channel, cid);
+  hypha_channel_set_cid (channel, address->cid);
   return channel;
 }
 
@@ -88,7 +92,7 @@ adopt (int fd, const struct sockaddr *remote, socklen_t length, gpointer user_da
   endpoint = vsock_address_to_endpoint (&address, NULL);
   /* The options may have changed since the listener gave it its own. */
   vsock_socket_set_buffers (fd, &acceptor->transport->buffers);
-  return make_channel (fd, endpoint, address.cid, acceptor->privileged);
+  return make_channel (fd, endpoint, &address, acceptor->privileged);
 }
 
 /* ---- operations ---- */
@@ -138,7 +142,7 @@ on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
     g_task_return_error (task, error);
   else
     g_task_return_pointer (task,
-                           make_channel (fd, operation->endpoint, operation->address.cid,
+                           make_channel (fd, operation->endpoint, &operation->address,
                                          vsock_address_is_privileged (&operation->address)),
                            g_object_unref);
 }
@@ -395,6 +399,12 @@ vsock_transport_init (VsockTransport *self)
   self->operations = hypha_operations_new ();
 }
 
+static HyphaVouching
+vsock_transport_get_vouching (HyphaTransport *transport)
+{
+  return HYPHA_VOUCHING_ADDRESS;
+}
+
 static void
 vsock_transport_iface_init (HyphaTransportInterface *iface)
 {
@@ -403,6 +413,7 @@ vsock_transport_iface_init (HyphaTransportInterface *iface)
   iface->configure = vsock_transport_configure;
   iface->probe = vsock_transport_probe;
   iface->get_link_cost = vsock_transport_get_link_cost;
+  iface->get_vouching = vsock_transport_get_vouching;
   iface->connect_async = vsock_transport_connect_async;
   iface->connect_finish = vsock_transport_connect_finish;
   iface->listen_async = vsock_transport_listen_async;

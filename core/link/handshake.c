@@ -7,7 +7,6 @@
 #include <gnutls/crypto.h>
 
 #define VERSION 1
-#define FEATURES 0
 #define HASH_BYTES 32
 
 static const HyphaNodeId nobody;
@@ -273,7 +272,7 @@ receive_hello (HyphaHandshake *self, const HyphaMessage *hello)
   HyphaMessage reply = {
     .type = HYPHA_MESSAGE_REPLY,
     .version_max = VERSION,
-    .features = hello->features & FEATURES,
+    .features = hello->features & self->mine.features,
     .link_class = (guint8) self->mine.link_class,
     .instance = self->mine.instance,
     .id = *hypha_identity_get_id (self->mine.identity),
@@ -302,6 +301,7 @@ receive_hello (HyphaHandshake *self, const HyphaMessage *hello)
   memcpy (self->commitment, hello->commitment, sizeof self->commitment);
   self->peer_instance = hello->instance;
   self->wanted = hello->id;
+  self->features = reply.features;
 
   g_byte_array_append (self->chain, self->buffer, (guint) self->filled);
   memcpy (reply.nonce, self->mine.nonce, sizeof reply.nonce);
@@ -316,7 +316,7 @@ receive_reply (HyphaHandshake *self, const HyphaMessage *reply)
 {
   const HyphaNodeId *own = hypha_identity_get_id (self->mine.identity);
 
-  if (reply->version_max != VERSION || (reply->features & ~(guint64) FEATURES) != 0 ||
+  if (reply->version_max != VERSION || (reply->features & ~self->mine.features) != 0 ||
       reply->link_class != self->mine.link_class) {
     fail (self, HYPHA_ERROR_HANDSHAKE,
           _ ("The other end chose a version, a feature or a class of link that was not offered"));
@@ -337,6 +337,7 @@ receive_reply (HyphaHandshake *self, const HyphaMessage *reply)
   self->peer = reply->id;
   self->peer_proven = TRUE;
   self->peer_instance = reply->instance;
+  self->features = reply->features;
   if (!hypha_node_id_equal (&self->wanted, &nobody) &&
       !hypha_node_id_equal (&self->wanted, &self->peer)) {
     g_autofree char *wanted = hypha_node_id_to_string (&self->wanted);
@@ -431,7 +432,7 @@ send_hello (HyphaHandshake *self)
     .type = HYPHA_MESSAGE_HELLO,
     .version_min = VERSION,
     .version_max = VERSION,
-    .features = FEATURES,
+    .features = self->mine.features,
     .link_class = (guint8) self->mine.link_class,
     .instance = self->mine.instance,
     .id = self->wanted,
@@ -677,6 +678,18 @@ const HyphaHandshakeNumbers *
 hypha_handshake_get_peer_numbers (HyphaHandshake *self)
 {
   return self->peer_numbers_known ? &self->peer_numbers : NULL;
+}
+
+/**
+ * hypha_handshake_get_features:
+ * @self: a handshake that is, or was, in the state %HYPHA_HANDSHAKE_DECIDE
+ *
+ * Returns: what the responder took of what the initiator offered
+ */
+guint64
+hypha_handshake_get_features (HyphaHandshake *self)
+{
+  return self->features;
 }
 
 /**

@@ -13,8 +13,9 @@ typedef struct _HyphaHandshake HyphaHandshake;
 #define HYPHA_INSTANCE_BYTES 16
 #define HYPHA_NONCE_BYTES 32
 #define HYPHA_BINDING_BYTES 32
-#define HYPHA_HANDSHAKE_MAX 4096 /* bytes before authentication, each way */
-#define HYPHA_NAME_MAX 64        /* bytes of UTF-8; no control characters */
+#define HYPHA_HANDSHAKE_MAX 4096                 /* bytes before authentication, each way */
+#define HYPHA_FEATURE_PAIRING ((guint64) 1 << 0) /* a window for pairing is open */
+#define HYPHA_NAME_MAX 64                        /* bytes of UTF-8; no control characters */
 
 typedef enum { HYPHA_LINK_PLAIN = 0, HYPHA_LINK_TLS = 1 } HyphaLinkClass;
 
@@ -47,6 +48,7 @@ typedef struct {
   HyphaLinkClass link_class;
   guint8 binding[HYPHA_BINDING_BYTES]; /* zeros for plain */
   guint8 nonce[HYPHA_NONCE_BYTES];     /* fresh for every handshake */
+  guint64 features;                    /* offered, or taken where they are offered */
   const HyphaNodeId *wanted;           /* initiator only; NULL: whoever answers */
   gboolean
       plain_refused; /* responder only: answer a HELLO of class plain by tls-required at once */
@@ -80,7 +82,8 @@ void hypha_handshake_reject (HyphaHandshake *self, HyphaRejectCode code, guint64
 const HyphaNodeId *hypha_handshake_get_peer (HyphaHandshake *self);
 const HyphaInstance *hypha_handshake_get_peer_instance (HyphaHandshake *self);
 const HyphaHandshakeNumbers *hypha_handshake_get_peer_numbers (HyphaHandshake *self);
-guint hypha_handshake_get_digits (HyphaHandshake *self); /* pairing: 0 to 999999 */
+guint64 hypha_handshake_get_features (HyphaHandshake *self); /* that both ends have */
+guint hypha_handshake_get_digits (HyphaHandshake *self);     /* pairing: 0 to 999999 */
 /* If the other side rejected: its code and number; 0 otherwise. */
 HyphaRejectCode hypha_handshake_get_rejected (HyphaHandshake *self, guint64 *highest);
 

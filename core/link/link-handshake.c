@@ -27,6 +27,7 @@ start_handshake (HyphaLink *self)
     .identity = self->parameters.identity,
     .instance = self->parameters.instance,
     .link_class = self->link_class,
+    .features = self->parameters.pairing ? HYPHA_FEATURE_PAIRING : 0,
     .wanted = self->parameters.wanted,
     .plain_refused = !self->parameters.accept_plain,
   };
@@ -157,6 +158,7 @@ peer_proven (HyphaLink *self)
   self->peer_instance = *hypha_handshake_get_peer_instance (self->handshake);
   if (!self->parameters.initiator)
     self->peer_numbers = *hypha_handshake_get_peer_numbers (self->handshake);
+  self->pairing = (hypha_handshake_get_features (self->handshake) & HYPHA_FEATURE_PAIRING) != 0;
   self->digits = hypha_handshake_get_digits (self->handshake);
   self->first_rtt = hypha_link_now (self) - self->asked;
   hypha_link_park (self);

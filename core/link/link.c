@@ -650,6 +650,12 @@ hypha_link_get_peer_numbers (HyphaLink *self)
   return &self->peer_numbers;
 }
 
+gboolean
+hypha_link_is_pairing (HyphaLink *self)
+{
+  return self->pairing;
+}
+
 guint
 hypha_link_get_digits (HyphaLink *self)
 {

@@ -244,6 +244,45 @@ handle_unregister_service (HyphaDBusNode1 *object, GDBusMethodInvocation *invoca
 }
 
 static gboolean
+handle_pair (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, guint seconds)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (hypha_node_pair (HYPHA_NODE1 (object)->node, seconds, &error))
+    hypha_dbus_node1_complete_pair (object, invocation);
+  else
+    hypha_dbus_return_error (invocation, error);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+static gboolean
+handle_confirm_pairing (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, const char *id,
+                        gboolean same)
+{
+  HyphaNode1 *self = HYPHA_NODE1 (object);
+  g_autoptr (GError) error = NULL;
+
+  if (hypha_node_confirm_pairing (self->node, id, same, &error) &&
+      (!same || hypha_settings_save_trusted (self->settings, &error)))
+    hypha_dbus_node1_complete_confirm_pairing (object, invocation);
+  else
+    hypha_dbus_return_error (invocation, error);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+static gboolean
+handle_renew (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (hypha_node_renew (HYPHA_NODE1 (object)->node, &error))
+    hypha_dbus_node1_complete_renew (object, invocation);
+  else
+    hypha_dbus_return_error (invocation, error);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+static gboolean
 handle_explain (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, const char *text)
 {
   HyphaNode1 *self = HYPHA_NODE1 (object);
@@ -265,6 +304,22 @@ static void
 on_pending (HyphaNode *node, const char *id, const char *from, HyphaNode1 *self)
 {
   hypha_dbus_node1_emit_peer_pending (HYPHA_DBUS_NODE1 (self), id, from);
+}
+
+static void
+on_pairing_code (HyphaNode *node, const char *id, const char *code, HyphaNode1 *self)
+{
+  hypha_dbus_node1_emit_pairing_code (HYPHA_DBUS_NODE1 (self), id, code);
+}
+
+/* Nobody waits for an answer who could be told. */
+static void
+on_trust_unsaved (HyphaNode *node, HyphaNode1 *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (!hypha_settings_save_trusted (self->settings, &error))
+    g_warning ("%s", error->message);
 }
 
 static void
@@ -312,6 +367,8 @@ hypha_node1_new (HyphaNode *node, HyphaSettings *settings, HyphaServices *servic
   g_signal_connect_object (node, "peer-pending", G_CALLBACK (on_pending), self, 0);
   g_signal_connect_object (services, "changed", G_CALLBACK (refresh_services), self,
                            G_CONNECT_SWAPPED);
+  g_signal_connect_object (node, "pairing-code", G_CALLBACK (on_pairing_code), self, 0);
+  g_signal_connect_object (node, "trust-unsaved", G_CALLBACK (on_trust_unsaved), self, 0);
   refresh (self);
   refresh_services (self);
   return self;
@@ -341,6 +398,9 @@ node1_iface_init (HyphaDBusNode1Iface *iface)
   iface->handle_add_forward = handle_add_forward;
   iface->handle_register_service = handle_register_service;
   iface->handle_unregister_service = handle_unregister_service;
+  iface->handle_pair = handle_pair;
+  iface->handle_confirm_pairing = handle_confirm_pairing;
+  iface->handle_renew = handle_renew;
   iface->handle_explain = handle_explain;
 }
 

@@ -192,7 +192,8 @@ hypha_peer1_refresh (HyphaPeer1 *self)
   paths = g_strv_builder_end (builder);
   g_object_set (self, "name", valid, "trusted", hypha_peer_get_trusted (peer), "state",
                 hypha_peer_state_to_string (hypha_peer_get_state (peer)), "link-cost",
-                hypha_peer_get_link_cost (peer), "best-link", best_path, "links", paths, NULL);
+                hypha_peer_get_link_cost (peer), "from", hypha_node_peer_get_from (self->peer),
+                "best-link", best_path, "links", paths, NULL);
 }
 
 /**

@@ -86,6 +86,12 @@ apply_trusted (HyphaSettings *self, GVariant *value, GError **error)
 }
 
 static gboolean
+apply_trust_rules (HyphaSettings *self, GVariant *value, GError **error)
+{
+  return hypha_node_set_trust_rules (self->node, value, error);
+}
+
+static gboolean
 apply_services (HyphaSettings *self, GVariant *value, GError **error)
 {
   return hypha_services_configure (self->services, value, error);
@@ -138,6 +144,7 @@ const HyphaSettingsRule hypha_settings_rules[] = {
   { HYPHA_SETTINGS_NODE, apply_name, { "name" } },
   { HYPHA_SETTINGS_NODE, apply_costs, { "link-costs" } },
   { HYPHA_SETTINGS_NODE, apply_trusted, { "trusted-peers" } },
+  { HYPHA_SETTINGS_NODE, apply_trust_rules, { "trust-rules" } },
   { HYPHA_SETTINGS_NODE, apply_services, { "services" } },
   { HYPHA_SETTINGS_NODE, apply_forwards, { "forwards" } },
   { HYPHA_SETTINGS_NODE, apply_listen, { "listen" } },

@@ -67,7 +67,7 @@ save (HyphaSettings *self, const char *key, GVariant *value, GError **error)
  * @self: settings
  * @error: return location for an error: %HYPHA_ERROR_INVALID_SETTING
  *
- * Makes whom the node trusts last beyond this process.
+ * Makes whom the node trusts, and which rules are suspended, last beyond this process.
  *
  * Returns: %TRUE if it is saved
  */
@@ -75,7 +75,12 @@ gboolean
 hypha_settings_save_trusted (HyphaSettings *self, GError **error)
 {
   g_autoptr (GVariant) trusted = hypha_node_dup_trusted (self->node);
+  g_autoptr (GVariant) rules = hypha_node_dup_trust_rules (self->node);
 
+  /* First that a rule lets nobody in any more, then that who came by it has gone. */
+  if (!g_variant_equal (rules, g_hash_table_lookup (self->good, "trust-rules")) &&
+      !save (self, "trust-rules", rules, error))
+    return FALSE;
   return save (self, "trusted-peers", trusted, error);
 }
 

@@ -31,6 +31,7 @@ struct _HyphaCandidateLink {
   char *source;
   gboolean counted; /* in n_accepted */
   gboolean evicted;
+  gboolean over;   /* evicted because its instance is */
   gboolean judged; /* the node has said what is to be said */
 };
 
@@ -102,7 +103,7 @@ is_worth_telling (HyphaCandidateLink *self, const GError *error)
   if (self->dialler != NULL || self->judged ||
       g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_TLS_REQUIRED))
     return FALSE;
-  return self->evicted || hypha_link_has_been_spoken_to (self->link);
+  return !self->over && (self->evicted || hypha_link_has_been_spoken_to (self->link));
 }
 
 /* What helps against ERROR, where it does not say so: before its HELLO, whatever the other end does
@@ -199,7 +200,21 @@ on_closed (HyphaLink *link, const GError *error, gpointer user_data)
   hypha_worker_post (self->worker, send_note, note_new (self, error));
 }
 
-static const HyphaLinkEvents link_events = { .decide = on_decide, .closed = on_closed };
+/* Only whom we introduced ourselves to gets so far: it trusts this node, and not the other way
+ * round. */
+static void
+on_established (HyphaLink *link, gpointer user_data)
+{
+  g_autofree char *id = hypha_node_id_to_string (hypha_link_get_peer (link));
+  g_autofree char *reason =
+      g_strdup_printf (_ ("Node %s was refused: not trusted: hyphactl trust %s NAME"), id, id);
+
+  hypha_link_close (link, HYPHA_AWAY_NOT_TRUSTED, HYPHA_ERROR_NOT_TRUSTED, reason);
+}
+
+static const HyphaLinkEvents link_events = { .decide = on_decide,
+                                             .established = on_established,
+                                             .closed = on_closed };
 
 /* ---- on the worker ---- */
 
@@ -216,8 +231,12 @@ evict (gpointer data)
 {
   HyphaCandidateLink *self = data;
 
-  hypha_link_close (self->link, HYPHA_AWAY_REQUESTED, HYPHA_ERROR_BUSY,
-                    _ ("too many handshakes at once"));
+  if (self->over)
+    hypha_link_close (self->link, HYPHA_AWAY_REQUESTED, HYPHA_ERROR_DISCONNECTED,
+                      _ ("this life of the node has ended"));
+  else
+    hypha_link_close (self->link, HYPHA_AWAY_REQUESTED, HYPHA_ERROR_BUSY,
+                      _ ("too many handshakes at once"));
   candidate_unref (self);
 }
 
@@ -363,6 +382,19 @@ hypha_admission_begin (HyphaAdmission *self, HyphaChannel *channel,
 }
 
 void
+hypha_admission_clear (HyphaAdmission *self)
+{
+  for (guint i = 0; i < self->candidates->len; i++) {
+    HyphaCandidateLink *candidate = self->candidates->pdata[i];
+
+    /* A worker may be about to carry out an eviction for another reason. */
+    if (!candidate->evicted)
+      candidate->over = TRUE;
+    post_eviction (candidate);
+  }
+}
+
+void
 hypha_admission_stop (HyphaAdmission *self)
 {
   self->stopped = TRUE;
@@ -399,4 +431,28 @@ hypha_candidate_link_reject (HyphaCandidateLink *self, HyphaRejectCode code)
   refusal->candidate = self;
   refusal->code = code;
   hypha_worker_post (self->worker, refuse, refusal);
+}
+
+typedef struct {
+  HyphaCandidateLink *candidate;
+  HyphaHandshakeNumbers mine;
+} Introduction;
+
+static void
+introduce (gpointer data)
+{
+  g_autofree Introduction *introduction = data;
+
+  hypha_link_proceed (introduction->candidate->link, introduction->candidate->worker,
+                      &introduction->mine);
+}
+
+void
+hypha_candidate_link_introduce (HyphaCandidateLink *self, const HyphaHandshakeNumbers *mine)
+{
+  Introduction *introduction = g_new (Introduction, 1);
+
+  introduction->candidate = self;
+  introduction->mine = *mine;
+  hypha_worker_post (self->worker, introduce, introduction);
 }

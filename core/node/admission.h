@@ -14,7 +14,8 @@ typedef struct _HyphaAdmission HyphaAdmission;
 typedef struct _HyphaCandidateLink HyphaCandidateLink;
 
 typedef struct {
-  /* The other end has proven who it is. Answer at once, by hypha_candidate_link_take or _reject. */
+  /* The other end has proven who it is. Answer at once, by hypha_candidate_link_take, _reject or
+   * _introduce. */
   void (*decide) (HyphaCandidateLink *candidate, gpointer user_data);
   /* It came to nothing. DIALLER is nullable. */
   void (*failed) (HyphaDialler *dialler, const GError *error, gboolean tls_required,
@@ -38,6 +39,8 @@ void hypha_admission_begin (HyphaAdmission *self, HyphaChannel *channel,
                             HyphaWorker *worker);
 gboolean hypha_admission_is_crowded (
     HyphaAdmission *self); /* half full: be short with who says nothing */
+/* Ends all that are under way: their instance is over. */
+void hypha_admission_clear (HyphaAdmission *self);
 void hypha_admission_stop (HyphaAdmission *self);
 
 HyphaLink *hypha_candidate_link_get_link (HyphaCandidateLink *self);
@@ -45,5 +48,8 @@ HyphaDialler *hypha_candidate_link_get_dialler (HyphaCandidateLink *self); /* nu
 HyphaLink *hypha_candidate_link_take (
     HyphaCandidateLink *self); /* frees SELF; the link is parked */
 void hypha_candidate_link_reject (HyphaCandidateLink *self, HyphaRejectCode code);
+/* A stranger answered, with whom we pair: sends AUTH, so that it sees our digits, and goes no
+ * further. */
+void hypha_candidate_link_introduce (HyphaCandidateLink *self, const HyphaHandshakeNumbers *mine);
 
 G_END_DECLS

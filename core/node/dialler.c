@@ -226,9 +226,9 @@ hypha_dialler_stop (HyphaDialler *self)
 void
 hypha_dialler_hurry (HyphaDialler *self)
 {
+  self->wait = FIRST_WAIT;
   if (self->stopped || self->timer == 0 || self->state != HYPHA_DIALLER_WAITING)
     return;
-  self->wait = FIRST_WAIT;
   try_after (self, 0);
 }
 

@@ -16,7 +16,6 @@ struct _HyphaEngine {
   GPtrArray *links;    /* of EngineLink */
   GPtrArray *buried;   /* of EngineLink: closed, but events may still name them */
   GHashTable *streams; /* guint64 key, of EngineStream */
-  guint64 last_key;    /* of streams opened by the peer; odd */
   HyphaTimer timer;
   gboolean working; /* engine_work is on the stack: */
   gboolean again;   /* go round once more */

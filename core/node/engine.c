@@ -218,8 +218,9 @@ incoming (EngineSession *es, HyphaSessionStream *stream)
   g_autoptr (HyphaStreamInfo) info = NULL;
   HyphaNews news = { .type = HYPHA_NEWS_STREAM_INCOMING };
 
-  self->last_key += 2;
-  info = hypha_stream_info_new (self->last_key, FALSE, hypha_session_stream_get_service (stream));
+  *self->parameters.last_key += 2;
+  info = hypha_stream_info_new (*self->parameters.last_key, FALSE,
+                                hypha_session_stream_get_service (stream));
   hypha_engine_stream_new (self, es, stream, info);
   news.stream = g_steal_pointer (&info);
   hypha_engine_tell (self, &news);
@@ -436,6 +437,5 @@ hypha_engine_new (const HyphaEngineParameters *parameters)
   self->links = g_ptr_array_new ();
   self->buried = g_ptr_array_new_with_free_func (hypha_engine_link_free);
   self->streams = g_hash_table_new (g_int64_hash, g_int64_equal);
-  self->last_key = 1;
   return self;
 }

@@ -54,6 +54,7 @@ typedef struct {
   const HyphaNonceClock *clock;
   gboolean lower_id; /* ours is lower than the peer's */
   HyphaSessionLimits limits;
+  guint64 *last_key; /* of streams opened by the peer; odd; the engine's while it lives */
   HyphaNewsFunc func;
   gpointer user_data;
 } HyphaEngineParameters;

@@ -159,6 +159,7 @@ link_parameters (HyphaNode *self, HyphaEndpoint *endpoint)
     .identity = self->identity,
     .instance = self->instance,
     .clock = &self->clock,
+    .pairing = hypha_node_pairing_is_open (self),
     .static_cost = endpoint != NULL ? static_cost (self, endpoint) : 1000,
     .limits = {
       .ping_interval = (gint64) self->limits.ping_interval * 1000,
@@ -295,13 +296,16 @@ judge (HyphaNode *self, HyphaLink *link, HyphaDialler *dialler)
   HyphaEndpoint *dialled = dialler != NULL ? hypha_dialler_get_endpoint (dialler) : NULL;
   HyphaNodePeer *peer;
 
-  if (!hypha_trust_knows (self->trust, id)) {
+  if (!hypha_trust_knows (self->trust, id) &&
+      !hypha_node_trust_by_rule (self, id, channel, where_from (link))) {
     hypha_node_note_pending (self, id, where_from (link));
     return HYPHA_REJECT_NOT_TRUSTED;
   }
   if (!hypha_trust_admits (self->trust, id, channel, dialled)) {
-    g_warning ("%s is bound to other endpoints than %s: refused",
-               hypha_trust_get_name (self->trust, id), where_from (link));
+    g_warning (
+        "%s is bound to other endpoints than %s: refused; if it may come from there, add that "
+        "to its 'endpoints' in the setting trusted-peers",
+        hypha_trust_get_name (self->trust, id), where_from (link));
     return HYPHA_REJECT_NOT_TRUSTED;
   }
   if (hypha_link_get_class (link) == HYPHA_LINK_PLAIN &&
@@ -326,6 +330,28 @@ make_mirror (HyphaNode *self, HyphaLink *link, HyphaDialler *dialler)
                               endpoint != NULL ? hypha_endpoint_get_scheme (endpoint) : "");
 }
 
+/* Not with somebody who is trusted, and bound to another place. */
+static gboolean
+may_pair (HyphaNode *self, HyphaLink *link)
+{
+  return hypha_link_is_pairing (link) &&
+         !hypha_trust_knows (self->trust, hypha_link_get_peer (link));
+}
+
+/* Whoever answered is to see our digits. It does not trust us either, so the numbers lead nowhere.
+ */
+static void
+introduce (HyphaNode *self, HyphaCandidateLink *candidate)
+{
+  HyphaLink *link = hypha_candidate_link_get_link (candidate);
+  HyphaHandshakeNumbers mine = { .session_number = atomic_fetch_add (&self->numbers.last, 1) + 1,
+                                 .link_number = 1,
+                                 .static_cost = hypha_link_get_static_cost (link) };
+
+  g_strlcpy (mine.name, self->name, sizeof mine.name);
+  hypha_candidate_link_introduce (candidate, &mine);
+}
+
 static void
 on_decide (HyphaCandidateLink *candidate, gpointer user_data)
 {
@@ -344,6 +370,11 @@ on_decide (HyphaCandidateLink *candidate, gpointer user_data)
   code = judge (self, link, dialler);
   if (self->stopped)
     return; /* by whoever was told of a pending peer; the candidate is gone */
+  if (code == HYPHA_REJECT_NOT_TRUSTED && may_pair (self, link) &&
+      hypha_node_pairing_meet (self, link) && hypha_link_is_initiator (link)) {
+    introduce (self, candidate);
+    return;
+  }
   peer = hypha_node_find (self, hypha_link_get_peer (link));
   if (code == 0 && peer == NULL)
     code = HYPHA_REJECT_NOT_TRUSTED;
@@ -362,7 +393,7 @@ on_decide (HyphaCandidateLink *candidate, gpointer user_data)
     .lower_id = hypha_node_id_compare (hypha_node_get_id (self), hypha_node_peer_get_id (peer)) < 0,
     .limits = hypha_node_session_limits (self),
   };
-  if (hypha_node_peer_get_worker (peer) == NULL)
+  if (!hypha_node_peer_has_engine (peer))
     self->engines++;
   if (dialler != NULL)
     hypha_dialler_adopted (dialler, mirror);
@@ -391,6 +422,7 @@ on_link_up (HyphaNodePeer *peer, HyphaNodeLink *link, gpointer user_data)
   HyphaNodeLink *twin = hypha_node_peer_find_twin (peer, link);
 
   g_list_store_append (self->links, link);
+  hypha_node_pairing_link_up (self, hypha_node_link_get_link (link));
   if (dialler != NULL)
     hypha_dialler_link_up (dialler);
   /* Only the lower id closes one, or both ends might close one each. The elder stays. */

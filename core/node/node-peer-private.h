@@ -22,11 +22,12 @@ HyphaNodePeer *hypha_node_peer_new (const HyphaNodeId *id, const HyphaNodePeerEv
 /* ENGINE parameters but func and user_data; the peer makes its engine with its first link. */
 void hypha_node_peer_adopt (HyphaNodePeer *self, HyphaNodeLink *link,
                             const HyphaEngineParameters *parameters, const char *our_name);
-HyphaWorker *hypha_node_peer_get_worker (HyphaNodePeer *self); /* NULL: no engine yet */
+gboolean hypha_node_peer_has_engine (HyphaNodePeer *self);
 void hypha_node_peer_set_limits (HyphaNodePeer *self, const HyphaSessionLimits *limits,
                                  gint64 ping_interval, gint64 link_timeout);
 void hypha_node_peer_set_trusted (HyphaNodePeer *self, gboolean trusted);
 void hypha_node_peer_set_name (HyphaNodePeer *self, const char *name);
+void hypha_node_peer_set_from (HyphaNodePeer *self, const char *from); /* "": not pending */
 void hypha_node_peer_set_dialling (HyphaNodePeer *self, gboolean dialling);
 void hypha_node_peer_close_link (HyphaNodePeer *self, HyphaNodeLink *link, HyphaAway away,
                                  HyphaError code, const char *reason);

@@ -17,6 +17,7 @@ struct _HyphaNodePeer {
   HyphaNodeId id;
   char *id_text;
   char *name;
+  char *from;
   gboolean trusted;
   gboolean dialling;
   gboolean draining;
@@ -30,6 +31,7 @@ struct _HyphaNodePeer {
   GPtrArray *links;
   GHashTable *streams;      /* guint64 key, of PeerStream */
   guint64 last_key;         /* of streams opened here; even */
+  guint64 last_incoming;    /* of streams opened by the peer; the engine's, while there is one */
   guint64 past_rx, past_tx; /* of links that have closed */
   guint max_incoming;
   guint n_incoming; /* not answered yet, also of streams that have ended meanwhile */
@@ -58,7 +60,7 @@ typedef struct {
   guint64 received, sent;
 } Joined;
 
-enum { PROP_0, PROP_ID, PROP_NAME, PROP_TRUSTED, PROP_STATE, PROP_LINK_COST, N_PROPS };
+enum { PROP_0, PROP_ID, PROP_NAME, PROP_TRUSTED, PROP_STATE, PROP_LINK_COST, PROP_FROM, N_PROPS };
 enum { STREAM_CLOSED, N_SIGNALS };
 static guint signals[N_SIGNALS];
 
@@ -584,7 +586,12 @@ hypha_node_peer_adopt (HyphaNodePeer *self, HyphaNodeLink *link,
 
     p.func = on_news;
     p.user_data = g_object_ref (self); /* until HYPHA_NEWS_GONE */
-    self->worker = p.worker;
+    /* The next engine of a peer comes after the one before on the same worker, or what they tell
+     * of their streams could get mixed up. */
+    if (self->worker == NULL)
+      self->worker = p.worker;
+    p.worker = self->worker;
+    p.last_key = &self->last_incoming;
     self->max_incoming = p.limits.streams;
     self->engine = hypha_engine_new (&p);
   }
@@ -594,10 +601,10 @@ hypha_node_peer_adopt (HyphaNodePeer *self, HyphaNodeLink *link,
   refresh (self);
 }
 
-HyphaWorker *
-hypha_node_peer_get_worker (HyphaNodePeer *self)
+gboolean
+hypha_node_peer_has_engine (HyphaNodePeer *self)
 {
-  return self->worker;
+  return self->engine != NULL;
 }
 
 void
@@ -627,6 +634,16 @@ hypha_node_peer_set_name (HyphaNodePeer *self, const char *name)
   g_free (self->name);
   self->name = g_strdup (name);
   g_object_notify (G_OBJECT (self), "name");
+}
+
+void
+hypha_node_peer_set_from (HyphaNodePeer *self, const char *from)
+{
+  if (g_str_equal (self->from, from))
+    return;
+  g_free (self->from);
+  self->from = g_strdup (from);
+  g_object_notify (G_OBJECT (self), "from");
 }
 
 void
@@ -704,6 +721,12 @@ const char *
 hypha_node_peer_get_id_text (HyphaNodePeer *self)
 {
   return self->id_text;
+}
+
+const char *
+hypha_node_peer_get_from (HyphaNodePeer *self)
+{
+  return self->from;
 }
 
 HyphaNodeLink *
@@ -829,6 +852,9 @@ hypha_node_peer_get_property (GObject *object, guint id, GValue *value, GParamSp
   case PROP_LINK_COST:
     g_value_set_uint (value, self->link_cost);
     break;
+  case PROP_FROM:
+    g_value_set_string (value, self->from);
+    break;
   default:
     G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
   }
@@ -845,6 +871,7 @@ hypha_node_peer_finalize (GObject *object)
   g_hash_table_unref (self->streams);
   g_free (self->id_text);
   g_free (self->name);
+  g_free (self->from);
   G_OBJECT_CLASS (hypha_node_peer_parent_class)->finalize (object);
 }
 
@@ -861,6 +888,11 @@ hypha_node_peer_class_init (HyphaNodePeerClass *klass)
   g_object_class_override_property (object_class, PROP_STATE, "state");
   g_object_class_override_property (object_class, PROP_LINK_COST, "link-cost");
 
+  g_object_class_install_property (
+      object_class, PROP_FROM,
+      g_param_spec_string ("from", NULL, NULL, "",
+                           G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY));
+
   signals[STREAM_CLOSED] =
       g_signal_new ("stream-closed", HYPHA_TYPE_NODE_PEER, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                     G_TYPE_NONE, 4, G_TYPE_UINT64, G_TYPE_STRING, G_TYPE_UINT64, G_TYPE_UINT64);
@@ -871,6 +903,8 @@ hypha_node_peer_init (HyphaNodePeer *self)
 {
   self->state = HYPHA_PEER_PENDING;
   self->link_cost = G_MAXUINT;
+  self->from = g_strdup ("");
+  self->last_incoming = 1;
   self->links = g_ptr_array_new_with_free_func (g_object_unref);
   self->streams = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, peer_stream_free);
 }

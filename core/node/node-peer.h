@@ -6,13 +6,15 @@
 
 G_BEGIN_DECLS
 
-/* The node's own HyphaPeer. Beside the interface's signals: stream-closed (t id, s error ("" if
- * finished), t received, t sent). */
+/* The node's own HyphaPeer. Beside the interface's properties: from (s). Beside its signals:
+ * stream-closed (t id, s error ("" if finished), t received, t sent). */
 #define HYPHA_TYPE_NODE_PEER (hypha_node_peer_get_type ())
 G_DECLARE_FINAL_TYPE (HyphaNodePeer, hypha_node_peer, HYPHA, NODE_PEER, GObject)
 
 const HyphaNodeId *hypha_node_peer_get_id (HyphaNodePeer *self);
 const char *hypha_node_peer_get_id_text (HyphaNodePeer *self);
+const char *hypha_node_peer_get_from (
+    HyphaNodePeer *self); /* of a pending peer, where it knocked last; else "" */
 HyphaNodeLink *hypha_node_peer_get_best_link (
     HyphaNodePeer *self); /* NULL: none; the one our sending goes over */
 GPtrArray *hypha_node_peer_dup_links (HyphaNodePeer *self); /* HyphaNodeLink */

@@ -7,6 +7,7 @@
 #include "node/door.h"
 #include "node/node-peer-private.h"
 #include "node/node.h"
+#include "node/trust-rules.h"
 #include "node/trust.h"
 
 G_BEGIN_DECLS
@@ -15,6 +16,19 @@ G_BEGIN_DECLS
 #define HYPHA_NODE_MAX_LINKS_PER_PEER 16
 
 typedef struct _HyphaNodeDrain HyphaNodeDrain;
+
+/* A window for pairing, and what came of it. Main thread, as all of the node. */
+typedef struct {
+  gint64 until; /* us, monotonic; 0: no window is open */
+  guint expiry, tick, telling;
+  gboolean met;    /* a handshake has yielded digits: */
+  gboolean lower;  /* one that the lower id dialled */
+  gboolean told;   /* the signal was emitted */
+  gboolean agreed; /* the person here has confirmed */
+  HyphaNodeId id;
+  guint digits;
+  char *name; /* what it calls itself; NULL: it has not said */
+} HyphaPairing;
 
 struct _HyphaNode {
   GObject parent_instance;
@@ -29,6 +43,10 @@ struct _HyphaNode {
   GPtrArray *workers;
   guint next_worker;
   HyphaTrust *trust;
+  HyphaTrustRules *rules;
+  HyphaPairing pairing;
+  HyphaNodeId unnamed; /* paired, and trusted by a beginning of its id until it says its name */
+  gboolean has_unnamed;
   HyphaAdmission *admission;
   GListStore *peers, *links;
   GHashTable *by_id;   /* HyphaNodeId (in the peer) to HyphaNodePeer, owned by the list */
@@ -47,6 +65,8 @@ struct _HyphaNode {
 /* node.c */
 HyphaWorker *hypha_node_pick_worker (HyphaNode *self);
 HyphaNodePeer *hypha_node_find (HyphaNode *self, const HyphaNodeId *id);
+HyphaNodePeer *hypha_node_add_peer (HyphaNode *self, const HyphaNodeId *id);
+gboolean hypha_node_is_crowded_by_pending (HyphaNode *self); /* there is room for no more */
 /* Notes that somebody who is not trusted was met. */
 void hypha_node_note_pending (HyphaNode *self, const HyphaNodeId *id, const char *from);
 /* Of those who are not trusted, the eldest go until MOST are left; whether any had to. */
@@ -55,6 +75,18 @@ void hypha_node_remove_peer (HyphaNode *self, HyphaNodePeer *peer);
 /* Drops diallers and doors that have had their one chance; later, for somebody may be calling from
  * within one. */
 void hypha_node_reap (HyphaNode *self);
+
+/* node-trust.c: lets ID in if a rule says so. FROM: for people. */
+gboolean hypha_node_trust_by_rule (HyphaNode *self, const HyphaNodeId *id, HyphaChannel *channel,
+                                   const char *from);
+
+/* pairing.c */
+gboolean hypha_node_pairing_is_open (HyphaNode *self); /* and has yielded nothing yet */
+/* A stranger has shaken hands. TRUE: its digits are ours, and an initiator says AUTH. */
+gboolean hypha_node_pairing_meet (HyphaNode *self, HyphaLink *link);
+void hypha_node_pairing_link_up (HyphaNode *self, HyphaLink *link);
+gboolean hypha_node_pairing_needs (HyphaNode *self, HyphaDialler *dialler); /* let it go on */
+void hypha_node_pairing_close (HyphaNode *self);
 
 /* node-links.c: from a channel to a link of a peer, and what becomes of it */
 extern const HyphaAdmissionEvents hypha_node_admission_events;

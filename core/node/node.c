@@ -11,7 +11,7 @@
 #define MOST_WORKERS 4
 
 enum { PROP_0, PROP_NAME, PROP_LISTENING, PROP_TROUBLES, N_PROPS };
-enum { PEER_PENDING, TRUST_CHANGED, N_SIGNALS };
+enum { PEER_PENDING, TRUST_CHANGED, TRUST_UNSAVED, PAIRING_CODE, N_SIGNALS };
 static GParamSpec *props[N_PROPS];
 static guint signals[N_SIGNALS];
 
@@ -25,8 +25,8 @@ hypha_node_find (HyphaNode *self, const HyphaNodeId *id)
   return g_hash_table_lookup (self->by_id, id);
 }
 
-static HyphaNodePeer *
-add_peer (HyphaNode *self, const HyphaNodeId *id)
+HyphaNodePeer *
+hypha_node_add_peer (HyphaNode *self, const HyphaNodeId *id)
 {
   g_autoptr (HyphaNodePeer) peer = hypha_node_peer_new (id, &hypha_node_peer_events, self);
 
@@ -68,6 +68,19 @@ hypha_node_limit_pending (HyphaNode *self, guint most)
   return n > most;
 }
 
+gboolean
+hypha_node_is_crowded_by_pending (HyphaNode *self)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->peers)); i++) {
+    g_autoptr (HyphaNodePeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i);
+
+    n += is_pending (peer);
+  }
+  return n > 0 && n >= self->limits.max_pending_peers;
+}
+
 void
 hypha_node_note_pending (HyphaNode *self, const HyphaNodeId *id, const char *from)
 {
@@ -80,88 +93,12 @@ hypha_node_note_pending (HyphaNode *self, const HyphaNodeId *id, const char *fro
             ? G_LOG_LEVEL_INFO
             : G_LOG_LEVEL_MESSAGE;
 
-    peer = add_peer (self, id);
+    peer = hypha_node_add_peer (self, id);
     g_log (G_LOG_DOMAIN, level, "%s at %s is not trusted: hyphactl trust %s NAME lets it in",
            hypha_node_peer_get_id_text (peer), from, hypha_node_peer_get_id_text (peer));
   }
+  hypha_node_peer_set_from (peer, from);
   g_signal_emit (self, signals[PEER_PENDING], 0, hypha_node_peer_get_id_text (peer), from);
-}
-
-/* Makes the list of peers what the trust says. */
-static void
-apply_trust (HyphaNode *self)
-{
-  g_autoptr (GList) ids = hypha_trust_list (self->trust);
-
-  for (guint i = g_list_model_get_n_items (G_LIST_MODEL (self->peers)); i > 0; i--) {
-    g_autoptr (HyphaNodePeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i - 1);
-
-    if (!is_pending (peer) && !hypha_trust_knows (self->trust, hypha_node_peer_get_id (peer)))
-      hypha_node_remove_peer (self, peer);
-  }
-  for (GList *l = ids; l != NULL; l = l->next) {
-    HyphaNodePeer *peer = hypha_node_find (self, l->data);
-
-    if (peer == NULL)
-      peer = add_peer (self, l->data);
-    hypha_node_peer_set_name (peer, hypha_trust_get_name (self->trust, l->data));
-    hypha_node_peer_set_trusted (peer, TRUE);
-  }
-  hypha_node_close_forbidden_links (self);
-  hypha_node_hurry_diallers (self);
-}
-
-gboolean
-hypha_node_set_trusted (HyphaNode *self, GVariant *trusted, GError **error)
-{
-  if (!hypha_trust_set (self->trust, trusted, error))
-    return FALSE;
-  apply_trust (self);
-  return TRUE;
-}
-
-GVariant *
-hypha_node_dup_trusted (HyphaNode *self)
-{
-  return hypha_trust_dup (self->trust);
-}
-
-gboolean
-hypha_node_trust (HyphaNode *self, const char *id, const char *name, GError **error)
-{
-  HyphaNodeId parsed;
-
-  if (!hypha_node_id_parse (id, &parsed, error))
-    return FALSE;
-  if (hypha_node_id_equal (&parsed, hypha_node_get_id (self))) {
-    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-                         _ ("this is the node's own id: trust the other node's"));
-    return FALSE;
-  }
-  if (!hypha_trust_add (self->trust, &parsed, name, error))
-    return FALSE;
-  apply_trust (self);
-  g_signal_emit (self, signals[TRUST_CHANGED], 0);
-  return TRUE;
-}
-
-gboolean
-hypha_node_forget (HyphaNode *self, const char *id, GError **error)
-{
-  HyphaNodePeer *peer;
-  HyphaNodeId parsed;
-
-  peer = hypha_node_lookup (self, id, error);
-  if (peer == NULL)
-    return FALSE;
-  parsed = *hypha_node_peer_get_id (peer);
-  if (is_pending (peer))
-    hypha_node_remove_peer (self, peer);
-  if (hypha_trust_remove (self->trust, &parsed)) {
-    apply_trust (self);
-    g_signal_emit (self, signals[TRUST_CHANGED], 0);
-  }
-  return TRUE;
 }
 
 static gboolean
@@ -271,7 +208,8 @@ reap (gpointer data)
 
   self->reaper = 0;
   for (guint i = self->diallers->len; i > 0; i--)
-    if (hypha_dialler_is_spent (self->diallers->pdata[i - 1]))
+    if (hypha_dialler_is_spent (self->diallers->pdata[i - 1]) &&
+        !hypha_node_pairing_needs (self, self->diallers->pdata[i - 1]))
       hypha_node_drop_dialler (self, i - 1);
   for (guint i = self->doors->len; i > 0; i--)
     if (hypha_door_is_spent (self->doors->pdata[i - 1])) {
@@ -326,6 +264,20 @@ start_workers (HyphaNode *self, guint n, GError **error)
   return TRUE;
 }
 
+static gboolean
+draw_instance (HyphaNode *self, GError **error)
+{
+  HyphaInstance instance;
+
+  if (getrandom (instance.bytes, sizeof instance.bytes, 0) != sizeof instance.bytes) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("the kernel gives no random bytes: %s"),
+                 g_strerror (errno));
+    return FALSE;
+  }
+  self->instance = instance;
+  return TRUE;
+}
+
 HyphaNode *
 hypha_node_new (HyphaIdentity *identity, HyphaLoader *loader, guint workers, GError **error)
 {
@@ -333,12 +285,8 @@ hypha_node_new (HyphaIdentity *identity, HyphaLoader *loader, guint workers, GEr
 
   self->identity = hypha_identity_ref (identity);
   self->loader = g_object_ref (loader);
-  if (getrandom (self->instance.bytes, sizeof self->instance.bytes, 0) !=
-      sizeof self->instance.bytes) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("the kernel gives no random bytes: %s"),
-                 g_strerror (errno));
+  if (!draw_instance (self, error))
     return NULL;
-  }
   self->mailbox = hypha_mailbox_new (error);
   if (self->mailbox == NULL || !start_workers (self, workers, error))
     return NULL;
@@ -349,6 +297,28 @@ hypha_node_new (HyphaIdentity *identity, HyphaLoader *loader, guint workers, GEr
   return g_steal_pointer (&self);
 }
 
+gboolean
+hypha_node_renew (HyphaNode *self, GError **error)
+{
+  if (self->stopped) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED, _ ("this node has stopped"));
+    return FALSE;
+  }
+  if (!draw_instance (self, error))
+    return FALSE;
+  g_message ("a new life of this node begins");
+  hypha_node_pairing_close (self);
+  hypha_admission_clear (self->admission);
+  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->peers)); i++) {
+    g_autoptr (HyphaNodePeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i);
+
+    hypha_node_peer_stop (peer, HYPHA_AWAY_SHUTDOWN, HYPHA_ERROR_RESTARTED,
+                          _ ("this node has started anew"));
+  }
+  hypha_node_hurry_diallers (self);
+  return TRUE;
+}
+
 void
 hypha_node_stop (HyphaNode *self)
 {
@@ -357,6 +327,7 @@ hypha_node_stop (HyphaNode *self)
   self->stopped = TRUE;
   g_clear_handle_id (&self->reaper, g_source_remove);
   g_clear_pointer (&self->drain, hypha_node_drain_free);
+  hypha_node_pairing_close (self);
   if (self->loader != NULL)
     g_signal_handlers_disconnect_by_data (self->loader, self);
   for (guint i = 0; i < self->doors->len; i++)
@@ -401,6 +372,7 @@ hypha_node_finalize (GObject *object)
   g_clear_object (&self->loader);
   g_clear_pointer (&self->link_costs, g_variant_unref);
   hypha_trust_free (self->trust);
+  hypha_trust_rules_free (self->rules);
   g_object_unref (self->peers);
   g_object_unref (self->links);
   g_hash_table_unref (self->by_id);
@@ -449,6 +421,10 @@ hypha_node_class_init (HyphaNodeClass *klass)
                                         NULL, NULL, G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_STRING);
   signals[TRUST_CHANGED] = g_signal_new ("trust-changed", HYPHA_TYPE_NODE, G_SIGNAL_RUN_LAST, 0,
                                          NULL, NULL, NULL, G_TYPE_NONE, 0);
+  signals[TRUST_UNSAVED] = g_signal_new ("trust-unsaved", HYPHA_TYPE_NODE, G_SIGNAL_RUN_LAST, 0,
+                                         NULL, NULL, NULL, G_TYPE_NONE, 0);
+  signals[PAIRING_CODE] = g_signal_new ("pairing-code", HYPHA_TYPE_NODE, G_SIGNAL_RUN_LAST, 0, NULL,
+                                        NULL, NULL, G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_STRING);
 }
 
 static void
@@ -457,6 +433,7 @@ hypha_node_init (HyphaNode *self)
   hypha_node_limits_init (&self->limits);
   self->name = g_strdup ("");
   self->trust = hypha_trust_new ();
+  self->rules = hypha_trust_rules_new ();
   self->peers = g_list_store_new (HYPHA_TYPE_NODE_PEER);
   self->links = g_list_store_new (HYPHA_TYPE_NODE_LINK);
   self->by_id = g_hash_table_new (hypha_node_id_hash, hypha_node_id_equal);

@@ -13,7 +13,8 @@ G_BEGIN_DECLS
  * its workers. Knows nothing of settings and of D-Bus: every setter below takes effect at once,
  * without dropping a link that it does not concern. Properties: name (s), listening (as: bound
  * endpoints). Signals: peer-pending (s id, s from)   trust-changed (): hypha_node_dup_trusted has
- * changed by trust or forget */
+ * changed by trust, forget or a rule   trust-unsaved (): it has changed without anybody having
+ * asked for it: whoever keeps it saves it   pairing-code (s id, s code: six digits) */
 #define HYPHA_TYPE_NODE (hypha_node_get_type ())
 G_DECLARE_FINAL_TYPE (HyphaNode, hypha_node, HYPHA, NODE, GObject)
 
@@ -55,6 +56,8 @@ gboolean hypha_node_set_listen (HyphaNode *self, const char *const *endpoints, G
 gboolean hypha_node_set_peers (HyphaNode *self, const char *const *endpoints, GError **error);
 gboolean hypha_node_set_trusted (HyphaNode *self, GVariant *trusted,
                                  GError **error); /* a{sa{sv}} */
+/* a{ss}: address that kernel or hypervisor vouches for, to name. */
+gboolean hypha_node_set_trust_rules (HyphaNode *self, GVariant *rules, GError **error);
 gboolean hypha_node_set_link_costs (HyphaNode *self, GVariant *costs,
                                     GError **error); /* a{su}: scheme or endpoint to cost */
 
@@ -90,9 +93,21 @@ gboolean hypha_node_unlisten (HyphaNode *self, const char *endpoint, GError **er
 gboolean hypha_node_adopt (HyphaNode *self, int fd, const char *name, GError **error);
 
 gboolean hypha_node_trust (HyphaNode *self, const char *id, const char *name, GError **error);
-/* Ends its links, too. */
+/* Ends its links, too, and suspends the rule that let it in: hypha_node_dup_trust_rules changes. */
 gboolean hypha_node_forget (HyphaNode *self, const char *id, GError **error);
-GVariant *hypha_node_dup_trusted (HyphaNode *self); /* a{sa{sv}}, as set_trusted takes it */
+GVariant *hypha_node_dup_trusted (HyphaNode *self);     /* a{sa{sv}}, as set_trusted takes it */
+GVariant *hypha_node_dup_trust_rules (HyphaNode *self); /* a{ss}, likewise */
+
+/* Opens a window of SECONDS, 1 to 120; 0 closes it. The first stranger who shakes hands while both
+ * have one open yields digits: pairing-code. */
+gboolean hypha_node_pair (HyphaNode *self, guint seconds, GError **error);
+/* SAME: both show the same digits: trusts ID. Otherwise the window is closed. */
+gboolean hypha_node_confirm_pairing (HyphaNode *self, const char *id, gboolean same,
+                                     GError **error);
+
+/* This life of the node ends and another begins, as by a restart: streams end as RESTARTED, links
+ * are dialled anew; doors, trust and settings stay. */
+gboolean hypha_node_renew (HyphaNode *self, GError **error);
 
 /* Every candidate: aa{sv} with endpoint s, link s, transport s, static-cost u, rtt-us t, penalty u,
  * cost u, state s (active, warm, suspect, trying, waiting, failed), reason s, chosen b. */

@@ -6,11 +6,13 @@
 
 #include "link/handshake.h"
 #include "link/identity.h"
+#include "node/place.h"
 
 typedef struct {
   HyphaNodeId id;
   char *name;
-  GPtrArray *endpoints; /* of HyphaEndpoint; NULL: not bound */
+  GPtrArray *endpoints; /* of HyphaPlace; NULL: not bound */
+  char *rule;           /* the trust rule that let it in; NULL: none */
   HyphaTrustTls tls;
 } Entry;
 
@@ -24,6 +26,7 @@ entry_free (gpointer data)
   Entry *entry = data;
 
   g_free (entry->name);
+  g_free (entry->rule);
   g_clear_pointer (&entry->endpoints, g_ptr_array_unref);
   g_free (entry);
 }
@@ -85,13 +88,13 @@ read_endpoints (Entry *entry, GVariant *value, GError **error)
     return FALSE;
   }
   uris = g_variant_get_strv (value, NULL);
-  entry->endpoints = g_ptr_array_new_with_free_func ((GDestroyNotify) hypha_endpoint_unref);
+  entry->endpoints = g_ptr_array_new_with_free_func ((GDestroyNotify) hypha_place_free);
   for (guint i = 0; uris[i] != NULL; i++) {
-    HyphaEndpoint *endpoint = hypha_endpoint_parse (uris[i], error);
+    HyphaPlace *place = hypha_place_parse (uris[i], error);
 
-    if (endpoint == NULL)
+    if (place == NULL)
       return FALSE;
-    g_ptr_array_add (entry->endpoints, endpoint);
+    g_ptr_array_add (entry->endpoints, place);
   }
   return TRUE;
 }
@@ -117,12 +120,17 @@ read_tls (Entry *entry, GVariant *value, GError **error)
 static gboolean
 read_item (Entry *entry, const char *key, GVariant *value, GError **error)
 {
+  if ((g_str_equal (key, "name") || g_str_equal (key, "rule")) &&
+      !g_variant_is_of_type (value, G_VARIANT_TYPE_STRING)) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING, _ ("'%s' has to be a string"),
+                 key);
+    return FALSE;
+  }
+  if (g_str_equal (key, "rule")) {
+    entry->rule = g_variant_dup_string (value, NULL);
+    return TRUE;
+  }
   if (g_str_equal (key, "name")) {
-    if (!g_variant_is_of_type (value, G_VARIANT_TYPE_STRING)) {
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                   _ ("'name' has to be a string"));
-      return FALSE;
-    }
     entry->name = g_variant_dup_string (value, NULL);
     return hypha_trust_check_name (entry->name, error);
   }
@@ -131,7 +139,7 @@ read_item (Entry *entry, const char *key, GVariant *value, GError **error)
   if (g_str_equal (key, "tls"))
     return read_tls (entry, value, error);
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               _ ("'%s' is none of name, endpoints, tls"), key);
+               _ ("'%s' is none of name, endpoints, tls, rule"), key);
   return FALSE;
 }
 
@@ -213,13 +221,15 @@ entry_to_variant (const Entry *entry)
     g_auto (GStrv) strv = NULL;
 
     for (guint i = 0; i < entry->endpoints->len; i++)
-      g_strv_builder_add (uris, hypha_endpoint_to_string (entry->endpoints->pdata[i]));
+      g_strv_builder_add (uris, hypha_place_to_string (entry->endpoints->pdata[i]));
     strv = g_strv_builder_end (uris);
     g_variant_dict_insert (&dict, "endpoints", "^as", strv);
   }
   if (entry->tls != HYPHA_TRUST_TLS_AUTO)
     g_variant_dict_insert (&dict, "tls", "s",
                            entry->tls == HYPHA_TRUST_TLS_NEVER ? "never" : "always");
+  if (entry->rule != NULL)
+    g_variant_dict_insert (&dict, "rule", "s", entry->rule);
   return g_variant_dict_end (&dict);
 }
 
@@ -242,8 +252,8 @@ hypha_trust_dup (HyphaTrust *self)
 gboolean
 hypha_trust_add (HyphaTrust *self, const HyphaNodeId *id, const char *name, GError **error)
 {
+  const HyphaNodeId *holder = hypha_trust_find_by_name (self, name);
   Entry *entry;
-  GHashTableIter iter;
 
   if (!hypha_trust_check_name (name, error))
     return FALSE;
@@ -252,17 +262,14 @@ hypha_trust_add (HyphaTrust *self, const HyphaNodeId *id, const char *name, GErr
                  _ ("this is the id of no key that anyone could hold"));
     return FALSE;
   }
-  g_hash_table_iter_init (&iter, self->entries);
-  while (g_hash_table_iter_next (&iter, NULL, (gpointer *) &entry)) {
-    if (g_str_equal (entry->name, name) && !hypha_node_id_equal (&entry->id, id)) {
-      g_autofree char *text = hypha_node_id_to_string (&entry->id);
+  if (holder != NULL && !hypha_node_id_equal (holder, id)) {
+    g_autofree char *text = hypha_node_id_to_string (holder);
 
-      g_set_error (
-          error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-          _ ("the name '%s' belongs to %s already: choose another, or hyphactl forget %.8s first"),
-          name, text, text);
-      return FALSE;
-    }
+    g_set_error (
+        error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+        _ ("the name '%s' belongs to %s already: choose another, or hyphactl forget %.8s first"),
+        name, text, text);
+    return FALSE;
   }
   entry = g_hash_table_lookup (self->entries, id);
   if (entry == NULL) {
@@ -273,6 +280,66 @@ hypha_trust_add (HyphaTrust *self, const HyphaNodeId *id, const char *name, GErr
   g_free (entry->name);
   entry->name = g_strdup (name);
   return TRUE;
+}
+
+gboolean
+hypha_trust_add_by_rule (HyphaTrust *self, const HyphaNodeId *id, const char *name,
+                         const char *rule, const char *endpoint, GError **error)
+{
+  g_autoptr (HyphaPlace) place = hypha_place_parse (endpoint, error);
+  Entry *entry;
+
+  if (place == NULL || !hypha_trust_add (self, id, name, error))
+    return FALSE;
+  entry = g_hash_table_lookup (self->entries, id);
+  g_clear_pointer (&entry->endpoints, g_ptr_array_unref);
+  entry->endpoints = g_ptr_array_new_with_free_func ((GDestroyNotify) hypha_place_free);
+  g_ptr_array_add (entry->endpoints, g_steal_pointer (&place));
+  hypha_trust_set_rule (self, id, rule);
+  return TRUE;
+}
+
+void
+hypha_trust_set_rule (HyphaTrust *self, const HyphaNodeId *id, const char *rule)
+{
+  Entry *entry = g_hash_table_lookup (self->entries, id);
+
+  g_free (entry->rule);
+  entry->rule = g_strdup (rule);
+}
+
+const char *
+hypha_trust_get_rule (HyphaTrust *self, const HyphaNodeId *id)
+{
+  Entry *entry = g_hash_table_lookup (self->entries, id);
+
+  return entry != NULL ? entry->rule : NULL;
+}
+
+const HyphaNodeId *
+hypha_trust_find_by_rule (HyphaTrust *self, const char *rule)
+{
+  GHashTableIter iter;
+  Entry *entry;
+
+  g_hash_table_iter_init (&iter, self->entries);
+  while (g_hash_table_iter_next (&iter, NULL, (gpointer *) &entry))
+    if (g_strcmp0 (entry->rule, rule) == 0)
+      return &entry->id;
+  return NULL;
+}
+
+const HyphaNodeId *
+hypha_trust_find_by_name (HyphaTrust *self, const char *name)
+{
+  GHashTableIter iter;
+  Entry *entry;
+
+  g_hash_table_iter_init (&iter, self->entries);
+  while (g_hash_table_iter_next (&iter, NULL, (gpointer *) &entry))
+    if (g_str_equal (entry->name, name))
+      return &entry->id;
+  return NULL;
 }
 
 gboolean
@@ -316,27 +383,6 @@ hypha_trust_any_plain (HyphaTrust *self)
   return FALSE;
 }
 
-/* Whoever dials comes from a port that nobody chose: only scheme and host can be compared. */
-static gboolean
-same_place (HyphaEndpoint *bound, HyphaChannel *channel)
-{
-  HyphaEndpoint *remote = hypha_channel_get_remote (channel);
-  HyphaEndpoint *local = hypha_channel_get_local (channel);
-  HyphaEndpoint *known = remote != NULL ? remote : local;
-  g_autofree char *host = NULL;
-  guint32 port;
-
-  if (known == NULL ||
-      !g_str_equal (hypha_endpoint_get_scheme (bound), hypha_endpoint_get_scheme (known)))
-    return FALSE;
-  if (!hypha_endpoint_split_host_port (bound, G_MAXUINT32, &host, &port, NULL))
-    return g_strcmp0 (hypha_endpoint_get_rest (bound),
-                      local != NULL ? hypha_endpoint_get_rest (local) : NULL) == 0 ||
-           g_strcmp0 (hypha_endpoint_get_rest (bound),
-                      remote != NULL ? hypha_endpoint_get_rest (remote) : NULL) == 0;
-  return g_strcmp0 (host, hypha_channel_get_host (channel)) == 0;
-}
-
 gboolean
 hypha_trust_admits (HyphaTrust *self, const HyphaNodeId *id, HyphaChannel *channel,
                     HyphaEndpoint *dialled)
@@ -347,14 +393,9 @@ hypha_trust_admits (HyphaTrust *self, const HyphaNodeId *id, HyphaChannel *chann
     return FALSE;
   if (entry->endpoints == NULL || entry->endpoints->len == 0)
     return TRUE;
-  for (guint i = 0; i < entry->endpoints->len; i++) {
-    HyphaEndpoint *bound = entry->endpoints->pdata[i];
-    g_autoptr (HyphaEndpoint) a = hypha_endpoint_without_options (bound);
-    g_autoptr (HyphaEndpoint) b = dialled != NULL ? hypha_endpoint_without_options (dialled) : NULL;
-
-    if (b != NULL ? hypha_endpoint_equal (a, b) : same_place (bound, channel))
+  for (guint i = 0; i < entry->endpoints->len; i++)
+    if (hypha_place_holds (entry->endpoints->pdata[i], channel, dialled))
       return TRUE;
-  }
   return FALSE;
 }
 

@@ -158,7 +158,8 @@ peer_proven (HyphaLink *self)
   self->peer_instance = *hypha_handshake_get_peer_instance (self->handshake);
   if (!self->parameters.initiator)
     self->peer_numbers = *hypha_handshake_get_peer_numbers (self->handshake);
-  self->pairing = (hypha_handshake_get_features (self->handshake) & HYPHA_FEATURE_PAIRING) != 0;
+  if (hypha_handshake_get_features (self->handshake) & HYPHA_FEATURE_PAIRING)
+    self->pairing = self->parameters.pairing;
   self->digits = hypha_handshake_get_digits (self->handshake);
   self->first_rtt = hypha_link_now (self) - self->asked;
   hypha_link_park (self);

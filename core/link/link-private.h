@@ -57,7 +57,7 @@ struct _HyphaLink {
   HyphaInstance peer_instance;
   HyphaHandshakeNumbers peer_numbers;
   guint digits;
-  gboolean pairing;
+  guint pairing;
   guint64 nonce_tick;
   HyphaRejectCode rejected;
   guint64 rejected_highest;

@@ -650,8 +650,8 @@ hypha_link_get_peer_numbers (HyphaLink *self)
   return &self->peer_numbers;
 }
 
-gboolean
-hypha_link_is_pairing (HyphaLink *self)
+guint
+hypha_link_get_pairing (HyphaLink *self)
 {
   return self->pairing;
 }

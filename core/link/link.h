@@ -57,7 +57,7 @@ typedef struct {
   gboolean start_tls;        /* initiator: begin with TLS */
   gboolean accept_plain;     /* may a plain link be had here, as far as the channel tells, or some
                                 peer's tls=never */
-  gboolean pairing;          /* a window for pairing is open */
+  guint pairing;             /* which window for pairing is open; 0: none */
   HyphaNonceClock *clock;    /* the node's; borrowed */
   guint32 static_cost;
   HyphaLinkLimits limits;
@@ -100,8 +100,9 @@ HyphaLinkClass hypha_link_get_class (HyphaLink *self);
 const HyphaNodeId *hypha_link_get_peer (HyphaLink *self);
 const HyphaInstance *hypha_link_get_peer_instance (HyphaLink *self);
 const HyphaHandshakeNumbers *hypha_link_get_peer_numbers (HyphaLink *self);
-gboolean hypha_link_is_pairing (HyphaLink *self); /* at both ends a window for pairing is open */
-guint hypha_link_get_digits (HyphaLink *self);    /* pairing: 0 to 999999 */
+guint hypha_link_get_pairing (
+    HyphaLink *self); /* our window, if the other end has one, too; else 0 */
+guint hypha_link_get_digits (HyphaLink *self); /* pairing: 0 to 999999 */
 guint64 hypha_link_get_nonce_tick (
     HyphaLink *self); /* the node's nonce clock when our nonce went out */
 HyphaRejectCode hypha_link_get_rejected (HyphaLink *self, guint64 *highest);

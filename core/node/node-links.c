@@ -159,7 +159,7 @@ link_parameters (HyphaNode *self, HyphaEndpoint *endpoint)
     .identity = self->identity,
     .instance = self->instance,
     .clock = &self->clock,
-    .pairing = hypha_node_pairing_is_open (self),
+    .pairing = hypha_node_pairing_window (self),
     .static_cost = endpoint != NULL ? static_cost (self, endpoint) : 1000,
     .limits = {
       .ping_interval = (gint64) self->limits.ping_interval * 1000,
@@ -334,7 +334,7 @@ make_mirror (HyphaNode *self, HyphaLink *link, HyphaDialler *dialler)
 static gboolean
 may_pair (HyphaNode *self, HyphaLink *link)
 {
-  return hypha_link_is_pairing (link) &&
+  return hypha_link_get_pairing (link) != 0 &&
          !hypha_trust_knows (self->trust, hypha_link_get_peer (link));
 }
 

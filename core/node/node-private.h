@@ -45,6 +45,7 @@ struct _HyphaNode {
   HyphaTrust *trust;
   HyphaTrustRules *rules;
   HyphaPairing pairing;
+  guint windows;       /* how many were opened */
   HyphaNodeId unnamed; /* paired, and trusted by a beginning of its id until it says its name */
   gboolean has_unnamed;
   HyphaAdmission *admission;
@@ -81,7 +82,7 @@ gboolean hypha_node_trust_by_rule (HyphaNode *self, const HyphaNodeId *id, Hypha
                                    const char *from);
 
 /* pairing.c */
-gboolean hypha_node_pairing_is_open (HyphaNode *self); /* and has yielded nothing yet */
+guint hypha_node_pairing_window (HyphaNode *self); /* that has yielded nothing yet; 0: none */
 /* A stranger has shaken hands. TRUE: its digits are ours, and an initiator says AUTH. */
 gboolean hypha_node_pairing_meet (HyphaNode *self, HyphaLink *link);
 void hypha_node_pairing_link_up (HyphaNode *self, HyphaLink *link);

@@ -12,10 +12,10 @@
 #define TICK_MS 1000       /* between attempts to meet */
 #define SECOND_THOUGHT 250 /* ms: both may have dialled, and the lower id's handshake counts */
 
-gboolean
-hypha_node_pairing_is_open (HyphaNode *self)
+guint
+hypha_node_pairing_window (HyphaNode *self)
 {
-  return self->pairing.until > 0 && !self->pairing.met;
+  return self->pairing.until > 0 && !self->pairing.met ? self->windows : 0;
 }
 
 void
@@ -88,6 +88,7 @@ hypha_node_pair (HyphaNode *self, guint seconds, GError **error)
   hypha_node_pairing_close (self);
   if (seconds == 0)
     return TRUE;
+  self->windows++;
   self->pairing.until = g_get_monotonic_time () + seconds * G_TIME_SPAN_SECOND;
   self->pairing.expiry = g_timeout_add (seconds * 1000, expired, self);
   self->pairing.tick = g_timeout_add (TICK_MS, tick, self);
@@ -119,7 +120,8 @@ hypha_node_pairing_meet (HyphaNode *self, HyphaLink *link)
   gboolean we_are_lower = hypha_node_id_compare (hypha_node_get_id (self), id) < 0;
   gboolean lower = we_are_lower == hypha_link_is_initiator (link);
 
-  if (pairing->until == 0 || g_get_monotonic_time () >= pairing->until || pairing->agreed)
+  if (pairing->until == 0 || g_get_monotonic_time () >= pairing->until || pairing->agreed ||
+      hypha_link_get_pairing (link) != self->windows)
     return FALSE;
   /* One handshake a window, or whoever sits in between could try until two codes agree. Only if
    * both have dialled each other there are two, of which both ends take the same. */

@@ -1039,6 +1039,26 @@ test_digits (void)
   }
 }
 
+static void
+test_pairing_is_agreed_upon_before_auth (void)
+{
+  for (guint i = 0; i < 4; i++) {
+    HyphaHandshakeParameters a = parameters (alice, HYPHA_LINK_TLS),
+                             b = parameters (bob, HYPHA_LINK_TLS);
+    g_auto (Pair) pair = { 0 };
+
+    a.features = i & 1 ? HYPHA_FEATURE_PAIRING : 0;
+    b.features = i & 2 ? HYPHA_FEATURE_PAIRING : 0;
+    pair.initiator = start (TRUE, &a);
+    pair.responder = start (FALSE, &b);
+    carry (pair.initiator, pair.responder, 0);
+    carry (pair.responder, pair.initiator, 0);
+    assert_state (pair.initiator, HYPHA_HANDSHAKE_DECIDE);
+    g_assert_cmpuint (hypha_handshake_get_features (pair.initiator), ==, a.features & b.features);
+    g_assert_cmpuint (hypha_handshake_get_features (pair.responder), ==, a.features & b.features);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -1084,6 +1104,8 @@ main (int argc, char **argv)
   g_test_add_func ("/handshake/message/limits", test_limits);
   g_test_add_func ("/handshake/message/names", test_names);
   g_test_add_func ("/handshake/digits/equal-at-both-ends", test_digits);
+  g_test_add_func ("/handshake/pairing/is-agreed-upon-before-auth",
+                   test_pairing_is_agreed_upon_before_auth);
   result = g_test_run ();
 
   hypha_identity_unref (alice);

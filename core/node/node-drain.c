@@ -4,12 +4,18 @@
 
 #include "node/node-private.h"
 
+#include <glib/gi18n-lib.h>
+
+/* Until the workers have told that what was cut off has ended. */
+#define CUT_MS 1000
+
 struct _HyphaNodeDrain {
   HyphaNode *node;
   GPtrArray *peers; /* watched for the end of their streams */
   HyphaNodeFunc func;
   gpointer user_data;
-  guint timer; /* when time is up, or there is nothing to wait for */
+  guint timer;  /* when time is up, or there is nothing to wait for */
+  gboolean cut; /* time was up */
 };
 
 void
@@ -32,6 +38,19 @@ count_streams (HyphaNodeDrain *self)
   return n;
 }
 
+/* Here rather than in hypha_node_stop(): whoever has one of the streams is told why it ends, while
+ * there is still somebody to ask. */
+static void
+cut_off (HyphaNodeDrain *self)
+{
+  self->cut = TRUE;
+  while (self->node->diallers->len > 0)
+    hypha_node_drop_dialler (self->node, self->node->diallers->len - 1);
+  for (guint i = 0; i < self->peers->len; i++)
+    hypha_node_peer_stop (self->peers->pdata[i], HYPHA_AWAY_SHUTDOWN, HYPHA_ERROR_DISCONNECTED,
+                          _ ("this node stops"));
+}
+
 static gboolean
 on_end (gpointer user_data)
 {
@@ -39,9 +58,13 @@ on_end (gpointer user_data)
   guint left = count_streams (self);
 
   self->timer = 0;
-  if (left > 0)
+  if (left > 0 && !self->cut) {
     g_message ("%u streams have not ended in time, and are cut off", left);
-  self->func (self->node, self->user_data);
+    self->timer = g_timeout_add (CUT_MS, on_end, self);
+    cut_off (self);
+  } else {
+    self->func (self->node, self->user_data);
+  }
   return G_SOURCE_REMOVE;
 }
 

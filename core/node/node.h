@@ -34,8 +34,8 @@ void hypha_node_limits_init (HyphaNodeLimits *limits);
 HyphaNode *hypha_node_new (HyphaIdentity *identity, HyphaLoader *loader, guint workers,
                            GError **error);
 /* The first part of a clean stop: nobody comes in any more and no stream is opened; calls FUNC when
- * the streams that are open have ended, after GRACE_MS at the latest, and never within this call.
- * The links stay until hypha_node_stop(). Once. */
+ * the streams that are open have ended, and never within this call. After GRACE_MS they are cut
+ * off; until then links stay. Once, and hypha_node_stop() comes next. */
 typedef void (*HyphaNodeFunc) (HyphaNode *self, gpointer user_data);
 void hypha_node_drain (HyphaNode *self, guint grace_ms, HyphaNodeFunc func, gpointer user_data);
 /* Says GOAWAY on every link and ends everything; before the last reference goes. */

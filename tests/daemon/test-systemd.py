@@ -365,14 +365,19 @@ class Stop(Case):
 
     def test_stream_that_does_not_end_is_cut_off_after_five_seconds(self):
         alpha, beta = self.joined()
-        stream = self.open(alpha)
+        theirs = self.open(alpha)
+        own = beta.place.start_ctl("open", "alpha", "echo", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   bufsize=0)
+        self.echo(own, b"before")
         started = self.ask_to_end(beta)
-        self.assertEqual(stream.wait(DEADLINE), 1)
+        self.assertEqual(theirs.wait(DEADLINE), 1)
         took = time.monotonic() - started
         self.assertTrue(4.5 < took < 5 + DEADLINE / 6, took)
-        self.assertRegex(stream.stderr.read().decode(), r"hyphactl: .*\S")
+        self.assertEqual(theirs.stderr.read(), b"hyphactl: the peer is shutting down\n")
+        self.assertEqual(own.wait(DEADLINE), 1)
+        self.assertEqual(own.stderr.read(), b"hyphactl: this node stops\n")
         self.assertEqual(beta.process.wait(DEADLINE), 0)
-        self.assertIn("1 streams have not ended in time", beta.log())
+        self.assertIn("2 streams have not ended in time", beta.log())
         wait_for(lambda: alpha.peer("beta")["state"] == "offline" or alpha.peer("beta")["state"] == "connecting",
                  "the peer's farewell")
         alpha.stop()

@@ -2,6 +2,8 @@
 
 /* What a service manager wants of a node: time for streams before a stop, and signs of life. */
 
+#include <string.h>
+
 #include "../gate.h"
 #include "node-pair.h"
 #include "node/node-private.h"
@@ -64,13 +66,25 @@ test_drain_has_an_end (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
   g_autoptr (HyphaNodePeer) peer = join (f, bound);
-  g_autoptr (HyphaStream) stream = must_open (peer, "echo");
+  g_autoptr (HyphaStream) theirs = must_open (peer, "echo");
+  g_autoptr (HyphaStream) own = must_open (peer_of (&f->b, "alpha"), "echo");
+  g_autoptr (GAsyncResult) their_end = NULL;
+  g_autoptr (GAsyncResult) own_end = NULL;
+  g_autoptr (GError) their_error = NULL;
+  g_autoptr (GError) own_error = NULL;
   guint drained = 0;
 
-  wait_until (n_streams (peer_of (&f->b, "alpha")) == 1);
+  hypha_stream_wait_end_async (theirs, NULL, keep_result, &their_end);
+  hypha_stream_wait_end_async (own, NULL, keep_result, &own_end);
+  wait_until (n_streams (peer_of (&f->b, "alpha")) == 2);
   hypha_node_drain (f->b.node, 50, count, &drained);
-  wait_until (drained == 1);
-  g_assert_cmpuint (n_streams (peer_of (&f->b, "alpha")), ==, 1);
+  wait_until (drained == 1 && their_end != NULL && own_end != NULL);
+  g_assert_false (hypha_stream_wait_end_finish (theirs, their_end, NULL, NULL, &their_error));
+  g_assert_false (hypha_stream_wait_end_finish (own, own_end, NULL, NULL, &own_error));
+  g_assert_error (their_error, HYPHA_ERROR, HYPHA_ERROR_RESTARTED);
+  g_assert_nonnull (strstr (their_error->message, "shutting down"));
+  g_assert_error (own_error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED);
+  g_assert_nonnull (strstr (own_error->message, "this node stops"));
 }
 
 static void

@@ -92,7 +92,7 @@ test_stop_ends_a_drain (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
   g_autoptr (HyphaNodePeer) peer = join (f, bound);
-  g_autoptr (HyphaStream) stream = must_open (peer, "echo");
+  G_GNUC_UNUSED g_autoptr (HyphaStream) stream = must_open (peer, "echo");
   guint drained = 0;
 
   wait_until (n_streams (peer_of (&f->b, "alpha")) == 1);

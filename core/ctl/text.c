@@ -152,7 +152,7 @@ hypha_ctl_text_take_line (const char **rest, guint width)
   while (*at && (at == begin || used + char_width (g_utf8_get_char (at)) <= width)) {
     used += char_width (g_utf8_get_char (at));
     at = g_utf8_next_char (at);
-    if (*at == ' ')
+    if (*at == ' ' && at[-1] != ' ')
       space = at;
   }
   end = *at && space ? space : at;

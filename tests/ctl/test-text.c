@@ -127,6 +127,50 @@ test_table_on_a_tiny_terminal_still_prints (void)
   g_assert_nonnull (strstr (text, "alpha"));
 }
 
+static void
+test_table_leaves_out_first_what_can_be_done_without (void)
+{
+  g_autoptr (HyphaTable) table = hypha_table_new ("NAME", "-LEFT", "=STATE", "-OUT", "+WHY", NULL);
+  g_autofree char *narrow = NULL;
+  g_autofree char *narrower = NULL;
+
+  hypha_table_add (table, g_strdup ("alpha"), g_strdup ("a"), g_strdup ("up"), g_strdup ("b"),
+                   g_strdup ("one two three four"));
+  narrow = hypha_table_to_string (table, 38);
+  narrower = hypha_table_to_string (table, 31);
+  g_assert_cmpstr (narrow, ==,
+                   "NAME   LEFT  STATE  WHY\n"
+                   "alpha  a     up     one two three four\n");
+  /* The reason is not cut, but goes on below. */
+  g_assert_cmpstr (narrower, ==,
+                   "NAME   STATE  WHY\n"
+                   "alpha  up     one two three\n"
+                   "              four\n");
+}
+
+static void
+test_lines_are_taken_word_by_word (void)
+{
+  const char *rest = "one two  veryverylong e\xcc\x81\xe9\x9b\xbb";
+  const char *const wanted[] = { "one two", "veryv", "erylo", "ng", "e\xcc\x81", "\xe9\x9b\xbb" };
+  const guint widths[] = { 8, 5, 5, 5, 2, 1 };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (wanted); i++) {
+    g_autofree char *line = hypha_ctl_text_take_line (&rest, widths[i]);
+
+    g_assert_cmpstr (line, ==, wanted[i]);
+  }
+  g_assert_cmpstr (rest, ==, "");
+}
+
+static void
+test_width_is_that_of_the_terminal (void)
+{
+  /* Two columns for a Chinese character, none for an accent of its own. */
+  g_assert_cmpuint (hypha_ctl_text_width ("\xe9\x9b\xbb\xe8\x85\xa6"), ==, 4);
+  g_assert_cmpuint (hypha_ctl_text_width ("e\xcc\x81"), ==, 1);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -146,5 +190,9 @@ main (int argc, char **argv)
   g_test_add_func ("/ctl/table/fits-the-terminal", test_table_fits_the_terminal);
   g_test_add_func ("/ctl/table/on-a-tiny-terminal-still-prints",
                    test_table_on_a_tiny_terminal_still_prints);
+  g_test_add_func ("/ctl/table/leaves-out-first-what-can-be-done-without",
+                   test_table_leaves_out_first_what_can_be_done_without);
+  g_test_add_func ("/ctl/text/lines-are-taken-word-by-word", test_lines_are_taken_word_by_word);
+  g_test_add_func ("/ctl/text/width-is-that-of-the-terminal", test_width_is_that_of_the_terminal);
   return g_test_run ();
 }

@@ -231,20 +231,16 @@ static gboolean
 run (Pair *self, GError **error)
 {
   gboolean same;
-  guint timer;
 
   if (!hypha_dbus_node1_call_pair_sync (self->node, (guint) self->seconds, G_DBUS_CALL_FLAGS_NONE,
                                         -1, NULL, error)) {
     hypha_client_clean_error (error);
     return FALSE;
   }
-  timer = g_timeout_add_seconds ((guint) self->seconds, on_timeout, self);
+  g_timeout_add_seconds ((guint) self->seconds, on_timeout, self);
   tell_begin (self);
   if (!wait_until (self, NULL, &self->id, error))
     return FALSE;
-  /* Whoever came in the last moment is to be compared as calmly. */
-  g_source_remove (timer);
-  g_timeout_add_seconds ((guint) self->seconds, on_timeout, self);
   tell_code (self);
   if (self->yes_if)
     same = same_digits (self->yes_if, self->code);
@@ -279,7 +275,7 @@ hypha_verb_pair (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **err
   g_auto (Pair) self = { .ctl = ctl, .seconds = 60 };
   const GOptionEntry options[] = {
     { "seconds", 's', 0, G_OPTION_ARG_INT, &self.seconds,
-      N_ ("How long others may shake hands, 1 to 120 (60)"), N_ ("SECONDS") },
+      N_ ("How long there is to shake hands and to compare, 1 to 120 (60)"), N_ ("SECONDS") },
     { "yes-if", 0, 0, G_OPTION_ARG_STRING, &self.yes_if,
       N_ ("Do not ask: confirm if the digits are CODE, else give up"), N_ ("CODE") },
     { NULL, 0, 0, 0, NULL, NULL, NULL },

@@ -280,10 +280,10 @@ class Monitor(FakeCase):
                      [line for line in list(seen)[-50:] if mark in line], "the mark")
             del seen[:]
             return self.memory(process)
-        flood(50000, "tcp://first")
-        first = flood(50000, "tcp://second")
+        flood(25000, "tcp://first")
+        first = flood(25000, "tcp://second")
         second = flood(100000, "tcp://third")
-        print(f"# RSS after 100,000 signals {first} KiB, after 100,000 more {second} KiB", flush=True)
+        print(f"# RSS after 50,000 signals {first} KiB, after 100,000 more {second} KiB", flush=True)
         self.assertLess(second, first + 4096)
         self.assertLess(second, 40960)
         process.terminate()

@@ -8,9 +8,9 @@ import pty
 import re
 import subprocess
 import sys
-import tempfile
+import threading
 
-from harness import DEADLINE, HYPHACTL, Case, main, trust_each_other, wait_for
+from harness import DEADLINE, HYPHACTL, Case, Node, main, trust_each_other, wait_for
 
 # Verb to the words it takes, and to an option with a value that is out of range.
 VERBS = {
@@ -209,6 +209,55 @@ class OneNode(Case):
         node.do("forget", "3a")
         self.assertEqual([p["name"] for p in node.ask("peers") if p["trusted"]], ["adam"])
         node.stop()
+
+
+class TwoNodes(Case):
+    def test_wait_goes_on_until_a_peer_is_there_and_online_and_through_a_restart(self):
+        alpha = self.node("--listen", "tcp://127.0.0.1:0")
+        beta = self.node()
+        online = beta.place.start_ctl("wait", "alpha", "--timeout", str(int(DEADLINE)))
+        trust_each_other(alpha, beta)
+        self.assertIsNone(online.poll())
+        beta.do("connect", alpha.listening("tcp"))
+        self.assertEqual(online.wait(DEADLINE), 0)
+        offline = beta.place.start_ctl("wait", "--node", "alpha", "--state", "offline")
+        self.assertIsNone(offline.poll())
+        beta.stop()
+        again = Node(beta.place)
+        self.assertEqual(offline.wait(DEADLINE), 0)
+        again.stop()
+        alpha.stop()
+
+    def test_pending_lists_who_knocked_with_the_command_that_lets_it_in(self):
+        alpha = self.node("--listen", "tcp://127.0.0.1:0")
+        beta = self.node("--peer", alpha.listening("tcp"))
+        beta.do("trust", alpha.id(), "alpha")
+        [knocked] = wait_for(lambda: alpha.ask("pending"), "a knock")
+        self.assertEqual(knocked["id"], beta.id())
+        self.assertIn("hyphactl trust ID NAME", alpha.do("pending"))
+        self.assertRegex(alpha.do("status"), f"Pending +.*hyphactl trust {beta.id()} NAME")
+        alpha.do("trust", beta.id()[:12], "beta")
+        self.assertEqual(alpha.ask("pending"), [])
+        self.assertEqual(alpha.ctl("pending").stdout.count("\n"), 1)
+        beta.stop()
+        alpha.stop()
+
+    def test_monitor_goes_on_with_the_next_daemon(self):
+        node = self.node()
+        monitor = node.place.start_ctl("monitor", stdout=subprocess.PIPE, text=True)
+        seen = []
+        threading.Thread(target=lambda: seen.extend(monitor.stdout), daemon=True).start()
+        wait_for(lambda: node.ctl("trust", "3awbtvxg2dm5jnvl36zisabueuohjgwwj4iko34r7r45q3p5hvyq", f"eve{len(seen)}") and seen, "a line")
+        node.stop()
+        again = Node(node.place)
+        again.do("trust", "cg7bv53knww7isjgconzdc2frvjvj632q6ha256wqkpb7igr542q", "after")
+        wait_for(lambda: [line for line in seen if "after" in line or "cg7bv53knww7" in line], "an event of the next daemon")
+        text = "".join(seen)
+        self.assertIn("the node is gone", text)
+        self.assertIn("the node is here", text)
+        monitor.terminate()
+        self.assertEqual(monitor.wait(DEADLINE), 0)
+        again.stop()
 
 
 if __name__ == "__main__":

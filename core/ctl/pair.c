@@ -72,23 +72,34 @@ tell_code (Pair *self)
   fflush (stdout);
 }
 
+/* The peer as it is now; the answer to a call may overtake its object. */
+static HyphaDBusPeer1 *
+find_peer (Pair *self)
+{
+  g_autofree char *path = hypha_dbus_path (HYPHA_DBUS_PEER, self->id);
+  g_autoptr (GDBusObject) object =
+      g_dbus_object_manager_get_object (hypha_client_get_objects (self->ctl->client), path);
+
+  return object ? hypha_dbus_object_get_peer1 (HYPHA_DBUS_OBJECT (object)) : NULL;
+}
+
 /* The name is the node's choice: it need not be what the other calls itself. */
 static void
 tell_end (Pair *self)
 {
-  g_autofree char *path = hypha_dbus_path (HYPHA_DBUS_PEER, self->id);
-  GDBusProxy *proxy = G_DBUS_PROXY (self->node);
-  g_autoptr (HyphaDBusPeer1) peer =
-      hypha_dbus_peer1_proxy_new_sync (g_dbus_proxy_get_connection (proxy), G_DBUS_PROXY_FLAGS_NONE,
-                                       g_dbus_proxy_get_name (proxy), path, NULL, NULL);
+  g_autoptr (HyphaDBusPeer1) peer = find_peer (self);
   const char *name = peer ? hypha_dbus_peer1_get_name (peer) : NULL;
-  g_autofree char *safe = hypha_ctl_escape (name ? name : self->id);
+  gboolean online = peer && g_strcmp0 (hypha_dbus_peer1_get_state (peer), "online") == 0;
+  g_autofree char *safe = hypha_ctl_escape (name && *name ? name : self->id);
 
   if (self->ctl->json)
-    hypha_ctl_print_json_line (g_variant_new_parsed (
-        "{'event': <'paired'>, 'id': <%s>, 'name': <%s>}", self->id, name ? name : ""));
-  else
+    hypha_ctl_print_json_line (
+        g_variant_new_parsed ("{'event': <'paired'>, 'id': <%s>, 'name': <%s>, 'online': <%b>}",
+                              self->id, name ? name : "", online));
+  else if (online)
     printf (_ ("Paired: it is trusted here as %s.\n"), safe);
+  else
+    printf (_ ("It is trusted here as %s. The other side has not confirmed yet.\n"), safe);
 }
 
 /* ---- what happens ---- */
@@ -139,34 +150,41 @@ on_input (int fd, GIOCondition condition, gpointer user_data)
 
 /* FALSE: the time is up, somebody broke it off, or the node is gone. */
 static gboolean
+goes_on (Pair *self, GError **error)
+{
+  GDBusProxy *proxy = G_DBUS_PROXY (self->node);
+  g_autofree char *owner = g_dbus_proxy_get_name_owner (proxy);
+
+  if (self->interrupted)
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
+                 _ ("interrupted: the pairing is given up"));
+  else if (self->timed_out && self->id)
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
+                 _ ("no answer within %d seconds: the pairing is given up; hyphactl pair begins "
+                    "anew"),
+                 self->seconds);
+  else if (self->timed_out)
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
+                 _ ("nobody shook hands within %d seconds: run hyphactl pair on both nodes, and "
+                    "hyphactl connect ENDPOINT on one of them"),
+                 self->seconds);
+  else if (g_dbus_connection_is_closed (g_dbus_proxy_get_connection (proxy)) ||
+           (g_dbus_proxy_get_name (proxy) && owner == NULL))
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_RESTARTED,
+                 _ ("the node has ended, and the pairing with it: hyphactl pair begins anew"));
+  else
+    return TRUE;
+  return FALSE;
+}
+
+/* Until either holds. */
+static gboolean
 wait_until (Pair *self, const gboolean *done, char *const *or_there, GError **error)
 {
   while (!(done && *done) && !(or_there && *or_there)) {
-    g_autofree char *owner = g_dbus_proxy_get_name_owner (G_DBUS_PROXY (self->node));
-    GDBusConnection *connection = g_dbus_proxy_get_connection (G_DBUS_PROXY (self->node));
-
-    if (self->interrupted)
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
-                   _ ("interrupted: the pairing is given up"));
-    else if (self->timed_out && self->id)
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
-                   _ ("no answer within %d seconds: the pairing is given up; hyphactl pair begins "
-                      "anew"),
-                   self->seconds);
-    else if (self->timed_out)
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
-                   _ ("nobody shook hands within %d seconds: run hyphactl pair on both nodes, and "
-                      "hyphactl connect ENDPOINT on one of them"),
-                   self->seconds);
-    else if (g_dbus_connection_is_closed (connection) ||
-             (g_dbus_proxy_get_name (G_DBUS_PROXY (self->node)) && owner == NULL))
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_RESTARTED,
-                   _ ("the node has ended, and the pairing with it: hyphactl pair begins anew"));
-    else {
-      g_main_context_iteration (NULL, TRUE);
-      continue;
-    }
-    return FALSE;
+    if (!goes_on (self, error))
+      return FALSE;
+    g_main_context_iteration (NULL, TRUE);
   }
   return TRUE;
 }
@@ -225,6 +243,20 @@ confirm (Pair *self, gboolean same, GError **error)
     return FALSE;
   }
   return TRUE;
+}
+
+/* Until the other side has confirmed, too, and has a link: only then its name is known for sure. */
+static void
+wait_for_peer (Pair *self)
+{
+  for (;;) {
+    g_autoptr (HyphaDBusPeer1) peer = find_peer (self);
+
+    if ((peer && g_strcmp0 (hypha_dbus_peer1_get_state (peer), "online") == 0) ||
+        !goes_on (self, NULL))
+      return;
+    g_main_context_iteration (NULL, TRUE);
+  }
 }
 
 static gboolean
@@ -295,9 +327,11 @@ hypha_verb_pair (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **err
   g_unix_signal_add (SIGHUP, on_interrupt, &self);
   done = run (&self, error);
   g_signal_handlers_disconnect_by_data (self.node, &self);
-  if (done)
+  if (done) {
+    wait_for_peer (&self);
     tell_end (&self);
-  else
+  } else {
     hypha_dbus_node1_call_pair_sync (self.node, 0, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL);
+  }
   return done;
 }

@@ -64,8 +64,12 @@ class PairWithPeople(FakeCase):
         fake.order("signal", ROOT, NODE, "PairingCode", CODE)
         terminal.wait_text(f"{STRANGER}.*\n.*123456(.*\n)*Same on the other side\\? \\[y/N\\] $")
         # The daemon names it when it is confirmed.
-        fake.order("set", peer_path(STRANGER), PEER, "Name", "'eve'")
         terminal.type("y\n")
+        wait_for(lambda: fake.calls(f"{NODE}.ConfirmPairing"), "a call of ConfirmPairing")
+        self.assertIsNone(terminal.process.poll())
+        fake.order("set", peer_path(STRANGER), PEER, "Name", "'eve'")
+        # And the other side confirms, too.
+        fake.order("set", peer_path(STRANGER), PEER, "State", "'online'")
         status, seen = terminal.finish()
         self.assertEqual(status, 0, seen)
         self.assertIn("trusted here as eve", seen)
@@ -104,6 +108,7 @@ class PairWithPeople(FakeCase):
         terminal = self.pair(fake)
         fake.order("signal", ROOT, NODE, "PairingCode", CODE)
         fake.order("signal", ROOT, NODE, "PairingCode", f"('{WEB}', '999999')")
+        fake.order("set", peer_path(STRANGER), PEER, "State", "'online'")
         terminal.wait_text("y/N")
         terminal.type("y\n")
         self.assertEqual(terminal.finish()[0], 0)
@@ -112,6 +117,7 @@ class PairWithPeople(FakeCase):
 
 class PairWithPrograms(FakeCase):
     def start(self, fake, *words, **more):
+        fake.order("set", peer_path(STRANGER), PEER, "State", "'online'")
         process = fake.place.start_ctl("pair", *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
         self.assertTrue(process.stdout.readline())
         return process
@@ -133,6 +139,17 @@ class PairWithPrograms(FakeCase):
             fake.order("signal", ROOT, NODE, "PairingCode", CODE)
             process.communicate(answer, timeout=DEADLINE)
             self.assertEqual(fake.calls(f"{NODE}.ConfirmPairing"), [f"('{STRANGER}', {same})"])
+
+    def test_other_side_that_never_confirms_is_told(self):
+        fake = self.scene()
+        process = fake.place.start_ctl("pair", "--seconds", "1", "--yes-if", "123456", stdout=subprocess.PIPE, text=True)
+        self.assertTrue(process.stdout.readline())
+        fake.order("signal", ROOT, NODE, "PairingCode", CODE)
+        out, _ = process.communicate(timeout=DEADLINE)
+        self.assertEqual(process.returncode, 0)
+        self.assertIn("The other side has not confirmed yet", out)
+        # The window is not closed: the node goes on trying.
+        self.assertEqual(fake.calls(f"{NODE}.Pair"), ["(1,)"])
 
     def test_nobody_came_in_time(self):
         fake = self.scene()

@@ -147,9 +147,20 @@ static const struct {
   { "WHEN", offer_when },
 };
 
+/* One of several words that usage spells out: "list|get". */
+static void
+offer_alternatives (Complete *self, const char *kind)
+{
+  g_auto (GStrv) words = g_strsplit (kind, "|", -1);
+
+  for (guint i = 0; g_strv_length (words) > 1 && words[i]; i++)
+    offer (self, words[i], "");
+}
+
 static void
 offer_kind (Complete *self, const char *kind)
 {
+  offer_alternatives (self, kind);
   for (gsize i = 0; i < G_N_ELEMENTS (kinds); i++) {
     if (g_str_equal (kinds[i].kind, kind))
       kinds[i].offer (self);

@@ -25,14 +25,25 @@ typedef struct {
   HyphaNodeId expected;
   gboolean expects;
   guint timer;
+  GSource *cancelled;
+  gboolean answered; /* which the task knows only once its callback has run */
 } Connecting;
+
+static void
+connecting_stop (Connecting *connecting)
+{
+  g_clear_handle_id (&connecting->timer, g_source_remove);
+  if (connecting->cancelled != NULL)
+    g_source_destroy (connecting->cancelled);
+  g_clear_pointer (&connecting->cancelled, g_source_unref);
+}
 
 static void
 connecting_free (gpointer data)
 {
   Connecting *connecting = data;
 
-  g_clear_handle_id (&connecting->timer, g_source_remove);
+  connecting_stop (connecting);
   hypha_dialler_unref (connecting->dialler);
   g_object_unref (connecting->node);
   g_free (connecting);
@@ -50,9 +61,9 @@ awaited (GObject *source, GAsyncResult *result, gpointer user_data)
   HyphaNodePeer *peer =
       link != NULL ? hypha_node_find (self, hypha_node_link_get_peer_id (link)) : NULL;
 
-  g_clear_handle_id (&connecting->timer, g_source_remove);
-  if (g_task_get_completed (task))
-    return; /* it timed out before */
+  connecting_stop (connecting);
+  if (connecting->answered)
+    return; /* it timed out or was cancelled before */
   if (peer != NULL && connecting->expects &&
       !hypha_node_id_equal (&connecting->expected, hypha_node_peer_get_id (peer)))
     g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_WRONG_ID,
@@ -76,11 +87,24 @@ connect_timed_out (gpointer data)
   const char *trouble = hypha_dialler_get_trouble (connecting->dialler);
 
   connecting->timer = 0;
-  if (!g_task_get_completed (task))
+  if (!connecting->answered) {
+    connecting->answered = TRUE;
     g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
                              _ ("no link over %s came up in time%s%s; it is still being dialled"),
                              hypha_dialler_get_uri (connecting->dialler),
                              trouble != NULL ? ": " : "", trouble != NULL ? trouble : "");
+  }
+  return G_SOURCE_REMOVE;
+}
+
+/* Nobody waits any more; that it is dialled is as it was. */
+static gboolean
+connect_cancelled (GCancellable *cancellable, gpointer data)
+{
+  Connecting *connecting = g_task_get_task_data (data);
+
+  if (!connecting->answered)
+    connecting->answered = g_task_return_error_if_cancelled (data);
   return G_SOURCE_REMOVE;
 }
 
@@ -176,6 +200,11 @@ hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *optio
   g_task_set_task_data (task, connecting, connecting_free);
   if (timeout > 0)
     connecting->timer = g_timeout_add (timeout, connect_timed_out, task);
+  if (cancellable != NULL) {
+    connecting->cancelled = g_cancellable_source_new (cancellable);
+    g_source_set_callback (connecting->cancelled, G_SOURCE_FUNC (connect_cancelled), task, NULL);
+    g_source_attach (connecting->cancelled, NULL);
+  }
   inner = g_task_new (self, cancellable, awaited, g_steal_pointer (&task));
   g_task_set_source_tag (inner, hypha_dialler_await);
   hypha_dialler_await (dialler, inner);

@@ -4,6 +4,7 @@
 #include "daemon/forward1.h"
 #include "daemon/link1.h"
 #include "daemon/node1.h"
+#include "daemon/object-manager.h"
 #include "daemon/peer1.h"
 #include "daemon/plugin1.h"
 #include "daemon/transport1.h"
@@ -27,7 +28,8 @@ typedef struct {
 struct _HyphaObjects {
   GObject parent_instance;
   HyphaNode1 *root;
-  GDBusObjectManagerServer *manager; /* at the same path; what it manages is below */
+  GPtrArray *connections;
+  HyphaObjectManager *manager; /* at the root's path; what it manages is below */
   Mirror peers, links, modules, forwards;
   HyphaForwards *all_forwards;
   HyphaSettings *settings;
@@ -47,13 +49,6 @@ make_object (const char *path, GDBusInterfaceSkeleton *interface)
   return object;
 }
 
-static void
-take_away (HyphaObjects *self, GDBusObjectSkeleton *object)
-{
-  g_dbus_object_manager_server_unexport (self->manager,
-                                         g_dbus_object_get_object_path (G_DBUS_OBJECT (object)));
-}
-
 static GDBusObjectSkeleton *
 peer_arrives (HyphaObjects *self, gpointer item)
 {
@@ -61,14 +56,14 @@ peer_arrives (HyphaObjects *self, gpointer item)
   g_autofree char *path = hypha_dbus_path (HYPHA_DBUS_PEER, hypha_node_peer_get_id_text (item));
   GDBusObjectSkeleton *object = make_object (path, G_DBUS_INTERFACE_SKELETON (interface));
 
-  g_dbus_object_manager_server_export (self->manager, object);
+  hypha_object_manager_put (self->manager, object);
   return object;
 }
 
 static void
 peer_leaves (HyphaObjects *self, GDBusObjectSkeleton *object, gpointer item)
 {
-  take_away (self, object);
+  hypha_object_manager_take_away (self->manager, object);
 }
 
 static void
@@ -76,8 +71,9 @@ refresh_peer_of (HyphaObjects *self, HyphaNodeLink *link)
 {
   g_autofree char *id = hypha_node_id_to_string (hypha_node_link_get_peer_id (link));
   g_autofree char *path = hypha_dbus_path (HYPHA_DBUS_PEER, id);
-  g_autoptr (GDBusInterface) interface = g_dbus_object_manager_get_interface (
-      G_DBUS_OBJECT_MANAGER (self->manager), path, "org.hypha.Peer1");
+  GDBusObject *object = hypha_object_manager_lookup (self->manager, path);
+  g_autoptr (GDBusInterface) interface =
+      object ? g_dbus_object_get_interface (object, "org.hypha.Peer1") : NULL;
 
   if (interface)
     hypha_peer1_refresh (HYPHA_PEER1 (interface));
@@ -90,7 +86,7 @@ link_arrives (HyphaObjects *self, gpointer item)
   g_autofree char *path = hypha_dbus_link_path (hypha_node_link_get_serial (item));
   GDBusObjectSkeleton *object = make_object (path, G_DBUS_INTERFACE_SKELETON (interface));
 
-  g_dbus_object_manager_server_export (self->manager, object);
+  hypha_object_manager_put (self->manager, object);
   refresh_peer_of (self, item);
   return object;
 }
@@ -98,7 +94,7 @@ link_arrives (HyphaObjects *self, gpointer item)
 static void
 link_leaves (HyphaObjects *self, GDBusObjectSkeleton *object, gpointer item)
 {
-  take_away (self, object);
+  hypha_object_manager_take_away (self->manager, object);
   refresh_peer_of (self, item);
 }
 
@@ -115,10 +111,10 @@ on_module_changed (HyphaModule *module, GParamSpec *property, HyphaObjects *self
         hypha_dbus_path (HYPHA_DBUS_TRANSPORT, hypha_transport_get_schemes (transport)[0]);
 
     object = make_object (path, G_DBUS_INTERFACE_SKELETON (interface));
-    g_dbus_object_manager_server_export_uniquely (self->manager, object);
+    hypha_object_manager_put (self->manager, object);
     g_hash_table_insert (self->transports, module, object);
   } else if (transport == NULL && object) {
-    take_away (self, object);
+    hypha_object_manager_take_away (self->manager, object);
     g_hash_table_remove (self->transports, module);
   }
 }
@@ -131,7 +127,7 @@ module_arrives (HyphaObjects *self, gpointer item)
   g_autofree char *path = hypha_dbus_path (HYPHA_DBUS_PLUGIN, hypha_module_get_name (item));
   GDBusObjectSkeleton *object = make_object (path, G_DBUS_INTERFACE_SKELETON (interface));
 
-  g_dbus_object_manager_server_export_uniquely (self->manager, object);
+  hypha_object_manager_put (self->manager, object);
   g_signal_connect (item, "notify", G_CALLBACK (on_module_changed), self);
   on_module_changed (item, NULL, self);
   return object;
@@ -144,10 +140,10 @@ module_leaves (HyphaObjects *self, GDBusObjectSkeleton *object, gpointer item)
 
   g_signal_handlers_disconnect_by_data (item, self);
   if (transport) {
-    take_away (self, transport);
+    hypha_object_manager_take_away (self->manager, transport);
     g_hash_table_remove (self->transports, item);
   }
-  take_away (self, object);
+  hypha_object_manager_take_away (self->manager, object);
 }
 
 static GDBusObjectSkeleton *
@@ -158,14 +154,14 @@ forward_arrives (HyphaObjects *self, gpointer item)
   g_autofree char *path = hypha_forward1_dup_path (item);
   GDBusObjectSkeleton *object = make_object (path, G_DBUS_INTERFACE_SKELETON (interface));
 
-  g_dbus_object_manager_server_export (self->manager, object);
+  hypha_object_manager_put (self->manager, object);
   return object;
 }
 
 static void
 forward_leaves (HyphaObjects *self, GDBusObjectSkeleton *object, gpointer item)
 {
-  take_away (self, object);
+  hypha_object_manager_take_away (self->manager, object);
 }
 
 static const Kind peer_kind = { peer_arrives, peer_leaves };
@@ -249,21 +245,43 @@ hypha_objects_new (HyphaNode *node, HyphaSettings *settings, HyphaServices *serv
 /**
  * hypha_objects_export:
  * @self: the objects
- * @connection: a bus
+ * @connection: a bus, or a private connection
  * @error: return location for an error: of the bus
  *
- * Puts them on @connection.
+ * Puts them on @connection, too.
  *
  * Returns: %TRUE if they are there
  */
 gboolean
 hypha_objects_export (HyphaObjects *self, GDBusConnection *connection, GError **error)
 {
-  if (!g_dbus_interface_skeleton_export (G_DBUS_INTERFACE_SKELETON (self->root), connection,
-                                         HYPHA_DBUS_ROOT, error))
+  GDBusInterfaceSkeleton *root = G_DBUS_INTERFACE_SKELETON (self->root);
+
+  if (!g_dbus_interface_skeleton_export (root, connection, HYPHA_DBUS_ROOT, error))
     return FALSE;
-  g_dbus_object_manager_server_set_connection (self->manager, connection);
-  return TRUE;
+  g_ptr_array_add (self->connections, g_object_ref (connection));
+  if (hypha_object_manager_add_connection (self->manager, connection, error))
+    return TRUE;
+  hypha_objects_unexport (self, connection);
+  return FALSE;
+}
+
+/**
+ * hypha_objects_unexport:
+ * @self: the objects
+ * @connection: one they are on, or not
+ *
+ * Takes them off @connection.
+ */
+void
+hypha_objects_unexport (HyphaObjects *self, GDBusConnection *connection)
+{
+  GDBusInterfaceSkeleton *root = G_DBUS_INTERFACE_SKELETON (self->root);
+
+  hypha_object_manager_remove_connection (self->manager, connection);
+  if (g_dbus_interface_skeleton_has_connection (root, connection))
+    g_dbus_interface_skeleton_unexport_from_connection (root, connection);
+  g_ptr_array_remove_fast (self->connections, connection);
 }
 
 static void
@@ -275,28 +293,36 @@ hypha_objects_dispose (GObject *object)
   mirror_stop (&self->links);
   mirror_stop (&self->peers);
   mirror_stop (&self->modules);
-  if (self->manager)
-    g_dbus_object_manager_server_set_connection (self->manager, NULL);
-  if (self->root &&
-      g_dbus_interface_skeleton_get_connection (G_DBUS_INTERFACE_SKELETON (self->root)))
-    g_dbus_interface_skeleton_unexport (G_DBUS_INTERFACE_SKELETON (self->root));
-  g_clear_object (&self->manager);
+  while (self->connections->len > 0)
+    hypha_objects_unexport (self, self->connections->pdata[0]);
   g_clear_object (&self->root);
   g_clear_object (&self->all_forwards);
   g_clear_object (&self->settings);
-  g_clear_pointer (&self->transports, g_hash_table_unref);
   G_OBJECT_CLASS (hypha_objects_parent_class)->dispose (object);
+}
+
+static void
+hypha_objects_finalize (GObject *object)
+{
+  HyphaObjects *self = HYPHA_OBJECTS (object);
+
+  g_ptr_array_unref (self->connections);
+  g_hash_table_unref (self->transports);
+  hypha_object_manager_free (self->manager);
+  G_OBJECT_CLASS (hypha_objects_parent_class)->finalize (object);
 }
 
 static void
 hypha_objects_class_init (HyphaObjectsClass *klass)
 {
   G_OBJECT_CLASS (klass)->dispose = hypha_objects_dispose;
+  G_OBJECT_CLASS (klass)->finalize = hypha_objects_finalize;
 }
 
 static void
 hypha_objects_init (HyphaObjects *self)
 {
-  self->manager = g_dbus_object_manager_server_new (HYPHA_DBUS_ROOT);
+  self->connections = g_ptr_array_new_with_free_func (g_object_unref);
+  self->manager = hypha_object_manager_new (HYPHA_DBUS_ROOT);
   self->transports = g_hash_table_new_full (NULL, NULL, NULL, g_object_unref);
 }

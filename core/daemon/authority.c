@@ -4,36 +4,82 @@
 #include <glib/gi18n-lib.h>
 #include <unistd.h>
 
+#include "daemon/sender.h"
+#include "daemon/polkit.h"
 #include "dbus/errors.h"
 
 /* GDBus has a signal for this, but handles it on a pool of threads, where one caller's calls
  * overtake each other: Trust and Connect would arrive as Connect and Trust. Hence a function of
  * ours before the one that gdbus-codegen made, and a queue for each caller. */
 
-#define BUS_TIMEOUT_MS 10000
+/* Changes that a caller waits for, and all callers together. */
+#define MAX_PENDING 128
+#define MAX_PENDING_IN_ALL 2048
 
-/* Methods that change nothing. Whatever is not here is a change: a method that somebody forgets to
- * enter is shut, not open. */
+#define CONFIGURE "org.hypha.configure"
+
+/* What changes nothing has no action. Whatever is not here is a change of the configuration: a
+ * method that somebody forgets to enter is shut, not open. The actions are those of
+ * data/polkit/org.hypha.policy.in. */
 static const struct {
   const char *interface;
   const char *method;
-} open_methods[] = {
-  { "org.hypha.Node1", "Explain" },
-  { "org.hypha.Peer1", "Streams" },
+  const char *action;
+} rules[] = {
+  { "org.hypha.Node1", "Explain", NULL },
+  { "org.hypha.Peer1", "Streams", NULL },
+  { "org.hypha.Config1", "List", NULL },
+  { "org.hypha.Config1", "Get", NULL },
+  /* Each looks itself whether it is the caller's own. */
+  { "org.hypha.Peer1", "StreamResult", NULL },
+  { "org.hypha.Node1", "UnregisterService", NULL },
+  { "org.hypha.Node1", "Trust", "org.hypha.trust" },
+  { "org.hypha.Node1", "Forget", "org.hypha.trust" },
+  { "org.hypha.Node1", "Pair", "org.hypha.trust" },
+  { "org.hypha.Node1", "ConfirmPairing", "org.hypha.trust" },
+  { "org.hypha.Node1", "Connect", "org.hypha.connect" },
+  { "org.hypha.Peer1", "Disconnect", "org.hypha.connect" },
+  { "org.hypha.Link1", "Close", "org.hypha.connect" },
+  { "org.hypha.Peer1", "OpenStream", "org.hypha.open-stream" },
+  { "org.hypha.Peer1", "CloseStream", "org.hypha.open-stream" },
+  { "org.hypha.Node1", "RegisterService", "org.hypha.serve" },
+  { "org.hypha.Node1", "Dial", "org.hypha.dial" },
 };
 
 typedef struct {
   GDBusInterfaceSkeleton *skeleton;
   GDBusMethodInvocation *invocation;
+  const char *action; /* NULL: nothing to ask */
 } Call;
 
-/* Whoever has calls that wait for the bus to say who that is. */
+/* A caller's calls in their order; there while some are not answered. */
 typedef struct {
-  char *name; /* unique on the bus */
-  GQueue calls;
-} Caller;
+  HyphaSender *caller;
+  GQueue calls;      /* not decided yet */
+  gboolean deciding; /* on the first of them */
+  gboolean known;    /* who it is: */
+  guint32 uid;
+  guint pending; /* not answered yet, those that wait here among them */
+} Line;
 
-static GHashTable *callers; /* name to Caller */
+static GHashTable *lines; /* HyphaSender to Line */
+static guint pending_in_all;
+
+static void
+line_clear (gpointer data)
+{
+  Line *line = data;
+
+  g_object_unref (line->caller);
+}
+
+static void
+line_unref (gpointer line)
+{
+  g_rc_box_release_full (line, line_clear);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Line, line_unref)
 
 static const GDBusInterfaceVTable *
 get_generated (GDBusInterfaceSkeleton *skeleton)
@@ -55,76 +101,185 @@ pass_on (GDBusInterfaceSkeleton *skeleton, GDBusMethodInvocation *invocation)
                                          invocation, skeleton);
 }
 
+/* What is to last is a setting, whatever else it does. */
 static gboolean
-is_open (GDBusMethodInvocation *invocation)
+is_to_last (GVariant *parameters)
 {
-  for (gsize i = 0; i < G_N_ELEMENTS (open_methods); i++) {
-    if (g_str_equal (g_dbus_method_invocation_get_interface_name (invocation),
-                     open_methods[i].interface) &&
-        g_str_equal (g_dbus_method_invocation_get_method_name (invocation), open_methods[i].method))
-      return TRUE;
+  gboolean persist = FALSE;
+
+  for (gsize i = 0; !persist && i < g_variant_n_children (parameters); i++) {
+    g_autoptr (GVariant) argument = g_variant_get_child_value (parameters, i);
+
+    if (g_variant_is_of_type (argument, G_VARIANT_TYPE_VARDICT))
+      g_variant_lookup (argument, "persist", "b", &persist);
   }
-  return FALSE;
+  return persist;
 }
 
-/* UID NULL: nobody knows who it is, for the reason WHY. */
-static void
-decide (const Call *call, const guint32 *uid, const GError *why)
+static const char *
+find_action (GDBusMethodInvocation *invocation)
 {
+  if (is_to_last (g_dbus_method_invocation_get_parameters (invocation)))
+    return CONFIGURE;
+  for (gsize i = 0; i < G_N_ELEMENTS (rules); i++) {
+    if (g_str_equal (g_dbus_method_invocation_get_interface_name (invocation),
+                     rules[i].interface) &&
+        g_str_equal (g_dbus_method_invocation_get_method_name (invocation), rules[i].method))
+      return rules[i].action;
+  }
+  return CONFIGURE;
+}
+
+static void next (Line *line);
+
+/* The first call has its verdict. */
+static void
+decide (Line *line, gboolean may, const GError *error)
+{
+  g_autofree Call *call = g_queue_pop_head (&line->calls);
+  g_autoptr (GDBusInterfaceSkeleton) skeleton = call->skeleton;
+
+  if (may)
+    pass_on (skeleton, call->invocation);
+  else
+    hypha_dbus_return_error (call->invocation, error);
+}
+
+/* WHY: what polkit said, or why nobody could be asked. */
+static void
+answer_no (Line *line, const GError *why)
+{
+  const Call *call = g_queue_peek_head (&line->calls);
   const char *method = g_dbus_method_invocation_get_method_name (call->invocation);
   g_autoptr (GError) error = NULL;
 
-  if (is_open (call->invocation) || (uid && (*uid == 0 || *uid == geteuid ()))) {
-    pass_on (call->skeleton, call->invocation);
-    return;
-  }
-  if (uid)
-    g_set_error (
-        &error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED,
-        _ ("user %u may not call %s here: only root and the user that hyphad runs as (%u) may"),
-        *uid, method, geteuid ());
+  if (line->known)
+    g_set_error (&error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED,
+                 _ ("user %u may not call %s (%s): %s; root may, and the user that hyphad runs as "
+                    "(%u)"),
+                 line->uid, method, call->action, why->message, geteuid ());
   else
     g_set_error (&error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED,
                  _ ("the bus does not say who calls %s: %s"), method, why->message);
-  hypha_dbus_return_error (call->invocation, error);
+  decide (line, FALSE, error);
 }
 
 static void
-on_caller_known (GObject *source, GAsyncResult *result, gpointer user_data)
+go_on (Line *line)
 {
-  Caller *caller = user_data;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GVariant) reply =
-      g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
-  Call *call;
-  guint32 uid;
-
-  if (reply)
-    g_variant_get (reply, "(u)", &uid);
-  g_hash_table_remove (callers, caller->name);
-  while ((call = g_queue_pop_head (&caller->calls))) {
-    decide (call, reply ? &uid : NULL, error);
-    g_object_unref (call->skeleton);
-    g_free (call);
-  }
-  g_free (caller->name);
-  g_free (caller);
+  line->deciding = FALSE;
+  next (line);
 }
 
-/* The kernel told the bus who connected; the bus tells us. */
-static Caller *
-caller_new (GDBusConnection *connection, const char *name)
+static void
+on_polkit (GObject *source, GAsyncResult *result, gpointer user_data)
 {
-  Caller *caller = g_new0 (Caller, 1);
+  g_autoptr (Line) line = user_data;
+  g_autoptr (GError) why = NULL;
 
-  caller->name = g_strdup (name);
-  g_queue_init (&caller->calls);
-  g_hash_table_insert (callers, caller->name, caller);
-  g_dbus_connection_call (connection, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                          "org.freedesktop.DBus", "GetConnectionUnixUser",
-                          g_variant_new ("(s)", name), G_VARIANT_TYPE ("(u)"),
-                          G_DBUS_CALL_FLAGS_NONE, BUS_TIMEOUT_MS, NULL, on_caller_known, caller);
-  return caller;
+  if (hypha_polkit_check_finish (result, &why))
+    decide (line, TRUE, NULL);
+  else
+    answer_no (line, why);
+  go_on (line);
+}
+
+static void
+ask_polkit (Line *line)
+{
+  const Call *call = g_queue_peek_head (&line->calls);
+  GDBusMessage *message = g_dbus_method_invocation_get_message (call->invocation);
+  gboolean interactive = (g_dbus_message_get_flags (message) &
+                          G_DBUS_MESSAGE_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION) != 0;
+
+  hypha_polkit_check_async (line->caller, call->action, interactive, on_polkit,
+                            g_rc_box_acquire (line));
+}
+
+/* Nobody else gets as far as a private connection. */
+static void
+on_identified (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (Line) line = user_data;
+  g_autoptr (GError) why = NULL;
+
+  line->known = hypha_sender_identify_finish (line->caller, result, &line->uid, &why);
+  if (line->known && line->uid != 0 && line->uid != geteuid ()) {
+    ask_polkit (line);
+    return;
+  }
+  if (line->known)
+    decide (line, TRUE, NULL);
+  else
+    answer_no (line, why);
+  go_on (line);
+}
+
+/* Goes on until somebody has to be asked. */
+static void
+next (Line *line)
+{
+  g_autoptr (GError) gone =
+      g_error_new (HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED, _ ("the caller has left"));
+
+  g_rc_box_acquire (line);
+  while (!line->deciding && !g_queue_is_empty (&line->calls)) {
+    Call *call = g_queue_peek_head (&line->calls);
+
+    line->deciding = TRUE;
+    if (call->action && !g_cancellable_is_cancelled (hypha_sender_get_gone (line->caller))) {
+      hypha_sender_identify_async (line->caller, on_identified, g_rc_box_acquire (line));
+      break;
+    }
+    decide (line, call->action == NULL, gone);
+    line->deciding = FALSE;
+  }
+  line_unref (line);
+}
+
+/* A call is over when it is answered; GDBus lets go of it then. */
+static void
+on_answered (gpointer data, GObject *invocation)
+{
+  Line *line = data;
+
+  pending_in_all--;
+  if (--line->pending == 0)
+    g_hash_table_remove (lines, line->caller);
+}
+
+static Line *
+find_line (GDBusMethodInvocation *invocation)
+{
+  HyphaSender *caller = hypha_sender_peek (invocation);
+
+  return caller ? g_hash_table_lookup (lines, caller) : NULL;
+}
+
+static Line *
+make_line (GDBusMethodInvocation *invocation)
+{
+  Line *line = g_rc_box_new0 (Line);
+
+  line->caller = hypha_sender_of (invocation);
+  g_queue_init (&line->calls);
+  g_hash_table_insert (lines, line->caller, line);
+  return line;
+}
+
+static void
+refuse_another (GDBusMethodInvocation *invocation, const Line *line)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (line && line->pending >= MAX_PENDING)
+    g_set_error (&error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
+                 _ ("%u calls of this caller are not answered yet: wait for one of them"),
+                 line->pending);
+  else
+    g_set_error (&error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
+                 _ ("%u calls are not answered yet: try again later"), pending_in_all);
+  hypha_dbus_return_error (invocation, error);
 }
 
 static void
@@ -132,19 +287,29 @@ on_call (GDBusConnection *connection, const char *sender, const char *path, cons
          const char *method, GVariant *parameters, GDBusMethodInvocation *invocation,
          gpointer user_data)
 {
-  Caller *caller = g_hash_table_lookup (callers, sender);
+  const char *action = find_action (invocation);
+  Line *line = find_line (invocation);
   Call *call;
 
-  if (caller == NULL && is_open (invocation)) {
+  if (action == NULL && (line == NULL || g_queue_is_empty (&line->calls))) {
     pass_on (user_data, invocation);
     return;
   }
-  if (caller == NULL)
-    caller = caller_new (connection, sender);
+  if ((line && line->pending >= MAX_PENDING) || pending_in_all >= MAX_PENDING_IN_ALL) {
+    refuse_another (invocation, line);
+    return;
+  }
+  if (line == NULL)
+    line = make_line (invocation);
   call = g_new0 (Call, 1);
   call->skeleton = g_object_ref (user_data);
   call->invocation = invocation;
-  g_queue_push_tail (&caller->calls, call);
+  call->action = action;
+  line->pending++;
+  pending_in_all++;
+  g_object_weak_ref (G_OBJECT (invocation), on_answered, line);
+  g_queue_push_tail (&line->calls, call);
+  next (line);
 }
 
 /* What gdbus-codegen made, but for method_call; one for each class. */
@@ -172,7 +337,7 @@ get_guarded (GDBusInterfaceSkeleton *skeleton)
 void
 hypha_authority_guard (GDBusInterfaceSkeletonClass *klass)
 {
-  if (callers == NULL)
-    callers = g_hash_table_new (g_str_hash, g_str_equal);
+  if (lines == NULL)
+    lines = g_hash_table_new_full (NULL, NULL, NULL, line_unref);
   klass->get_vtable = get_guarded;
 }

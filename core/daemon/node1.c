@@ -4,6 +4,7 @@
 #include "daemon/authority.h"
 #include "daemon/call-options.h"
 #include "daemon/forward1.h"
+#include "daemon/sender.h"
 #include "daemon/service-handlers.h"
 #include "dbus/errors.h"
 #include "dbus/paths.h"
@@ -87,8 +88,8 @@ handle_connect (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, const
     return G_DBUS_METHOD_INVOCATION_HANDLED;
   }
   passed_on = hypha_call_options_without (options, "persist");
-  hypha_node_connect_async (self->node, endpoint, passed_on, NULL, on_connected,
-                            call_new (self, invocation, endpoint, options));
+  hypha_node_connect_async (self->node, endpoint, passed_on, hypha_sender_cancellable (invocation),
+                            on_connected, call_new (self, invocation, endpoint, options));
   return G_DBUS_METHOD_INVOCATION_HANDLED;
 }
 

@@ -2,9 +2,12 @@
 #include "daemon/peer1.h"
 
 #include "daemon/authority.h"
+#include <errno.h>
 #include <gio/gunixfdlist.h>
+#include <glib/gi18n-lib.h>
 
 #include "daemon/call-options.h"
+#include "daemon/sender.h"
 #include "daemon/stream-results.h"
 #include "dbus/errors.h"
 #include "dbus/paths.h"
@@ -46,6 +49,16 @@ call_free (Call *call)
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Call, call_free)
 
+/* Nobody is there to take it. Without a word it would look to the peer as if it were finished. */
+static void
+drop_stream (Call *call, HyphaStream *stream, GError *why)
+{
+  g_autoptr (GError) error = why;
+
+  hypha_node_peer_close_stream (call->self->peer, hypha_stream_get_id (stream), NULL);
+  hypha_dbus_return_error (call->invocation, error);
+}
+
 /* The client has the only copy of the program's end afterwards: when it goes, the stream knows. */
 static void
 on_opened (GObject *source, GAsyncResult *result, gpointer user_data)
@@ -61,7 +74,18 @@ on_opened (GObject *source, GAsyncResult *result, gpointer user_data)
     hypha_dbus_return_error (call->invocation, error);
     return;
   }
+  if (g_cancellable_is_cancelled (hypha_sender_cancellable (call->invocation))) {
+    drop_stream (call, stream,
+                 g_error_new (HYPHA_ERROR, HYPHA_ERROR_GONE, _ ("the caller has left")));
+    return;
+  }
   fd = hypha_stream_steal_fd (stream);
+  if (fd < 0) {
+    drop_stream (call, stream,
+                 g_error_new (HYPHA_ERROR, HYPHA_ERROR_BUSY,
+                              _ ("no descriptors for another stream: %s"), g_strerror (errno)));
+    return;
+  }
   fds = g_unix_fd_list_new_from_array (&fd, 1);
   hypha_stream_results_add (hypha_stream_results_of (call->self->peer),
                             g_dbus_method_invocation_get_connection (call->invocation),
@@ -84,7 +108,8 @@ handle_open_stream (HyphaDBusPeer1 *object, GDBusMethodInvocation *invocation, G
     return G_DBUS_METHOD_INVOCATION_HANDLED;
   }
   g_variant_lookup (options, "timeout", "u", &timeout);
-  hypha_peer_open_stream_async (HYPHA_PEER (self->peer), service, timeout, NULL, on_opened,
+  hypha_peer_open_stream_async (HYPHA_PEER (self->peer), service, timeout,
+                                hypha_sender_cancellable (invocation), on_opened,
                                 call_new (self, invocation));
   return G_DBUS_METHOD_INVOCATION_HANDLED;
 }

@@ -90,7 +90,15 @@ on_ended (GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 on_vanished (HyphaCaller *caller, gpointer user_data)
 {
-  forget (user_data);
+  Entry *entry = user_data;
+  GDBusMethodInvocation *waiting = g_steal_pointer (&entry->waiting);
+  g_autoptr (GError) error = g_error_new (
+      HYPHA_ERROR, HYPHA_ERROR_GONE, _ ("whoever opened stream %" PRIu64 " has left"), entry->id);
+
+  /* Every call is answered, or it would count as under way. */
+  if (waiting)
+    hypha_dbus_return_error (waiting, error);
+  forget (entry);
 }
 
 /**

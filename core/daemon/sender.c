@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/sender.h"
+
+#include <glib/gi18n-lib.h>
+#include <hypha.h>
+
+#define BUS "org.freedesktop.DBus"
+#define BUS_PATH "/org/freedesktop/DBus"
+#define BUS_TIMEOUT_MS 10000
+
+struct _HyphaSender {
+  GObject parent_instance;
+  GDBusConnection *connection;
+  char *name; /* NULL: the one at the other end of the connection */
+  char *key;
+  GCancellable *gone;
+  guint watch;
+  gboolean identified;
+  guint32 uid;
+};
+
+G_DEFINE_FINAL_TYPE (HyphaSender, hypha_sender, G_TYPE_OBJECT)
+
+static GHashTable *callers; /* key to HyphaSender, which is not held */
+
+static char *
+make_key (GDBusMethodInvocation *invocation)
+{
+  const char *name = g_dbus_method_invocation_get_sender (invocation);
+
+  return g_strdup_printf ("%p %s", (gpointer) g_dbus_method_invocation_get_connection (invocation),
+                          name ? name : "");
+}
+
+/* Unique names and connections never come back; a pointer might. */
+static void
+leave (HyphaSender *self)
+{
+  if (callers && g_hash_table_lookup (callers, self->key) == self)
+    g_hash_table_remove (callers, self->key);
+  g_cancellable_cancel (self->gone);
+}
+
+static void
+on_owner_changed (GDBusConnection *connection, const char *sender, const char *path,
+                  const char *interface, const char *signal, GVariant *parameters,
+                  gpointer user_data)
+{
+  g_autoptr (HyphaSender) self = g_object_ref (user_data);
+  const char *owner;
+
+  if (!g_variant_is_of_type (parameters, G_VARIANT_TYPE ("(sss)")))
+    return;
+  g_variant_get (parameters, "(&s&s&s)", NULL, NULL, &owner);
+  if (*owner == '\0')
+    leave (self);
+}
+
+static void
+on_closed (GDBusConnection *connection, gboolean vanished, GError *error, HyphaSender *self)
+{
+  g_autoptr (HyphaSender) held = g_object_ref (self);
+
+  leave (held);
+}
+
+static HyphaSender *
+caller_new (GDBusMethodInvocation *invocation, char *key)
+{
+  HyphaSender *self = g_object_new (HYPHA_TYPE_SENDER, NULL);
+
+  self->connection = g_object_ref (g_dbus_method_invocation_get_connection (invocation));
+  self->name = g_strdup (g_dbus_method_invocation_get_sender (invocation));
+  self->key = key;
+  g_hash_table_insert (callers, self->key, self);
+  g_signal_connect_object (self->connection, "closed", G_CALLBACK (on_closed), self, 0);
+  /* Asked before the bus is asked who it is: whoever has left by then is found out there. */
+  if (self->name)
+    self->watch = g_dbus_connection_signal_subscribe (
+        self->connection, BUS, BUS, "NameOwnerChanged", BUS_PATH, self->name,
+        G_DBUS_SIGNAL_FLAGS_NONE, on_owner_changed, self, NULL);
+  if (g_dbus_connection_is_closed (self->connection))
+    leave (self);
+  return self;
+}
+
+/**
+ * hypha_sender_peek:
+ * @invocation: a call
+ *
+ * Returns: (transfer none) (nullable): who made it, if somebody holds that caller already
+ */
+HyphaSender *
+hypha_sender_peek (GDBusMethodInvocation *invocation)
+{
+  g_autofree char *key = make_key (invocation);
+
+  return callers ? g_hash_table_lookup (callers, key) : NULL;
+}
+
+/**
+ * hypha_sender_of:
+ * @invocation: a call
+ *
+ * Returns: (transfer full): who made it
+ */
+HyphaSender *
+hypha_sender_of (GDBusMethodInvocation *invocation)
+{
+  HyphaSender *known = hypha_sender_peek (invocation);
+
+  if (callers == NULL)
+    callers = g_hash_table_new (g_str_hash, g_str_equal);
+  return known ? g_object_ref (known) : caller_new (invocation, make_key (invocation));
+}
+
+/**
+ * hypha_sender_get_connection:
+ * @self: a caller
+ *
+ * Returns: (transfer none): where it calls from
+ */
+GDBusConnection *
+hypha_sender_get_connection (HyphaSender *self)
+{
+  return self->connection;
+}
+
+/**
+ * hypha_sender_get_name:
+ * @self: a caller
+ *
+ * Returns: (transfer none) (nullable): its unique name on the bus; %NULL on a private connection
+ */
+const char *
+hypha_sender_get_name (HyphaSender *self)
+{
+  return self->name;
+}
+
+/**
+ * hypha_sender_get_gone:
+ * @self: a caller
+ *
+ * Returns: (transfer none): cancelled when the caller leaves
+ */
+GCancellable *
+hypha_sender_get_gone (HyphaSender *self)
+{
+  return self->gone;
+}
+
+static void
+on_uid (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  g_autoptr (HyphaSender) self = g_object_ref (g_task_get_source_object (task));
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) reply =
+      g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
+
+  if (reply) {
+    g_variant_get (reply, "(u)", &self->uid);
+    self->identified = TRUE;
+    g_task_return_boolean (task, TRUE);
+    return;
+  }
+  if (g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_NAME_HAS_NO_OWNER))
+    leave (self);
+  g_task_return_error (task, g_steal_pointer (&error));
+}
+
+/* The kernel told when the connection was made. */
+static void
+identify_private (HyphaSender *self, GTask *task)
+{
+  GCredentials *credentials = g_dbus_connection_get_peer_credentials (self->connection);
+  g_autoptr (GError) error = NULL;
+  uid_t uid = credentials ? g_credentials_get_unix_user (credentials, &error) : (uid_t) -1;
+
+  if (uid == (uid_t) -1) {
+    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED,
+                             _ ("the kernel did not say who is connected"));
+    return;
+  }
+  self->uid = uid;
+  self->identified = TRUE;
+  g_task_return_boolean (task, TRUE);
+}
+
+/**
+ * hypha_sender_identify_async:
+ * @self: a caller
+ * @callback: called with who it is
+ * @user_data: for @callback
+ *
+ * Finds out which user calls: the kernel told the bus who connected, the bus tells us. It is asked
+ * once.
+ */
+void
+hypha_sender_identify_async (HyphaSender *self, GAsyncReadyCallback callback, gpointer user_data)
+{
+  g_autoptr (GTask) task = g_task_new (self, NULL, callback, user_data);
+
+  g_task_set_source_tag (task, hypha_sender_identify_async);
+  if (self->identified)
+    g_task_return_boolean (task, TRUE);
+  else if (self->name == NULL)
+    identify_private (self, task);
+  else
+    g_dbus_connection_call (self->connection, BUS, BUS_PATH, BUS, "GetConnectionUnixUser",
+                            g_variant_new ("(s)", self->name), G_VARIANT_TYPE ("(u)"),
+                            G_DBUS_CALL_FLAGS_NONE, BUS_TIMEOUT_MS, NULL, on_uid,
+                            g_steal_pointer (&task));
+}
+
+/**
+ * hypha_sender_identify_finish:
+ * @self: a caller
+ * @result: of hypha_sender_identify_async()
+ * @uid: (out): which user it is
+ * @error: return location for an error: of the bus
+ *
+ * Returns: %TRUE if that is known
+ */
+gboolean
+hypha_sender_identify_finish (HyphaSender *self, GAsyncResult *result, guint32 *uid, GError **error)
+{
+  if (!g_task_propagate_boolean (G_TASK (result), error))
+    return FALSE;
+  *uid = self->uid;
+  return TRUE;
+}
+
+/**
+ * hypha_sender_cancellable:
+ * @invocation: a call
+ *
+ * For handlers that wait for something: whatever they began for a caller who leaves is to end.
+ *
+ * Returns: (transfer none): cancelled when the caller leaves; lives as long as @invocation
+ */
+GCancellable *
+hypha_sender_cancellable (GDBusMethodInvocation *invocation)
+{
+  HyphaSender *self = g_object_get_data (G_OBJECT (invocation), "hypha-sender");
+
+  if (self == NULL) {
+    self = hypha_sender_of (invocation);
+    g_object_set_data_full (G_OBJECT (invocation), "hypha-sender", self, g_object_unref);
+  }
+  return self->gone;
+}
+
+static void
+hypha_sender_finalize (GObject *object)
+{
+  HyphaSender *self = HYPHA_SENDER (object);
+
+  if (g_hash_table_lookup (callers, self->key) == self)
+    g_hash_table_remove (callers, self->key);
+  if (self->watch)
+    g_dbus_connection_signal_unsubscribe (self->connection, self->watch);
+  g_object_unref (self->gone);
+  g_object_unref (self->connection);
+  g_free (self->name);
+  g_free (self->key);
+  G_OBJECT_CLASS (hypha_sender_parent_class)->finalize (object);
+}
+
+static void
+hypha_sender_class_init (HyphaSenderClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = hypha_sender_finalize;
+}
+
+static void
+hypha_sender_init (HyphaSender *self)
+{
+  self->gone = g_cancellable_new ();
+}

@@ -257,13 +257,16 @@ on_object_removed (GDBusObjectManager *objects, GDBusObject *object, HyphaClient
 {
   g_autofree char *owner =
       g_dbus_object_manager_client_get_name_owner (G_DBUS_OBJECT_MANAGER_CLIENT (objects));
+  GDBusConnection *connection = g_dbus_proxy_get_connection (G_DBUS_PROXY (self->proxy));
   g_autoptr (GError) error = NULL;
 
   if (!g_str_equal (g_dbus_object_get_object_path (object),
                     g_dbus_proxy_get_object_path (G_DBUS_PROXY (self->proxy))))
     return;
-  error = owner ? g_error_new (HYPHA_ERROR, HYPHA_ERROR_GONE, _ ("the node has forgotten the peer"))
-                : g_error_new (HYPHA_ERROR, HYPHA_ERROR_RESTARTED, _ ("the node has ended"));
+  /* On a private connection nobody has a name, and the node is there as long as that is. */
+  error = owner || hypha_bus_is_private (connection)
+              ? g_error_new (HYPHA_ERROR, HYPHA_ERROR_GONE, _ ("the node has forgotten the peer"))
+              : g_error_new (HYPHA_ERROR, HYPHA_ERROR_RESTARTED, _ ("the node has ended"));
   end_all (self, error);
 }
 
@@ -271,8 +274,11 @@ static void
 on_bus_closed (GDBusConnection *connection, gboolean remote_vanished, GError *reason,
                HyphaClientPeer *self)
 {
-  g_autoptr (GError) error = g_error_new (HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-                                          _ ("the bus is gone, and the node with it"));
+  g_autoptr (GError) error =
+      hypha_bus_is_private (connection)
+          ? g_error_new (HYPHA_ERROR, HYPHA_ERROR_RESTARTED, _ ("the node has ended"))
+          : g_error_new (HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+                         _ ("the bus is gone, and the node with it"));
 
   end_all (self, error);
 }

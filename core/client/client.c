@@ -5,11 +5,15 @@
 
 #include "dbus/errors.h"
 
+/* A little more than hyphad gives a person. */
+#define INTERACTIVE_TIMEOUT_MS 125000
+
 struct _HyphaClient {
   GObject parent_instance;
   GDBusObjectManager *objects;
   HyphaDBusNode1 *node;
   GListStore *peers; /* HyphaClientPeer */
+  guint interactive; /* filter */
 };
 
 G_DEFINE_FINAL_TYPE (HyphaClient, hypha_client, G_TYPE_OBJECT)
@@ -43,6 +47,15 @@ on_object_removed (GDBusObjectManager *objects, GDBusObject *object, HyphaClient
       return;
     }
   }
+}
+
+/* A bus tells when the node has gone, and the manager takes its objects away; here the connection
+ * is all there was. */
+static void
+on_private_closed (GDBusConnection *connection, gboolean remote_vanished, GError *reason,
+                   HyphaClient *self)
+{
+  g_list_store_remove_all (self->peers);
 }
 
 /**
@@ -96,6 +109,13 @@ how_to_start (const HyphaBus *bus)
   return hypha_bus_is_system (bus) ? "hyphad --system" : "hyphad --user";
 }
 
+/* Where nobody stands in between, nobody has a name. */
+static const char *
+name_on (GDBusConnection *connection)
+{
+  return hypha_bus_is_private (connection) ? NULL : HYPHA_DBUS_NAME;
+}
+
 static gboolean
 find_objects (HyphaClient *self, const HyphaBus *bus, GDBusConnection *connection,
               GCancellable *cancellable, GError **error)
@@ -103,12 +123,14 @@ find_objects (HyphaClient *self, const HyphaBus *bus, GDBusConnection *connectio
   g_autofree char *owner = NULL;
 
   self->objects = hypha_dbus_object_manager_client_new_sync (
-      connection, G_DBUS_OBJECT_MANAGER_CLIENT_FLAGS_NONE, HYPHA_DBUS_NAME, HYPHA_DBUS_ROOT,
+      connection, G_DBUS_OBJECT_MANAGER_CLIENT_FLAGS_NONE, name_on (connection), HYPHA_DBUS_ROOT,
       cancellable, error);
   if (self->objects == NULL) {
     hypha_client_clean_error (error);
     return FALSE;
   }
+  if (hypha_bus_is_private (connection))
+    return TRUE;
   owner =
       g_dbus_object_manager_client_get_name_owner (G_DBUS_OBJECT_MANAGER_CLIENT (self->objects));
   if (owner == NULL)
@@ -123,8 +145,9 @@ static gboolean
 find_node (HyphaClient *self, const HyphaBus *bus, GDBusConnection *connection,
            GCancellable *cancellable, GError **error)
 {
-  self->node = hypha_dbus_node1_proxy_new_sync (
-      connection, G_DBUS_PROXY_FLAGS_NONE, HYPHA_DBUS_NAME, HYPHA_DBUS_ROOT, cancellable, error);
+  self->node =
+      hypha_dbus_node1_proxy_new_sync (connection, G_DBUS_PROXY_FLAGS_NONE, name_on (connection),
+                                       HYPHA_DBUS_ROOT, cancellable, error);
   if (self->node == NULL) {
     hypha_client_clean_error (error);
     return FALSE;
@@ -138,14 +161,67 @@ find_node (HyphaClient *self, const HyphaBus *bus, GDBusConnection *connection,
   return TRUE;
 }
 
+static gboolean
+look_there (HyphaClient *self, const HyphaBus *bus, GDBusConnection *connection,
+            GCancellable *cancellable, GError **error)
+{
+  g_clear_object (&self->objects);
+  return find_objects (self, bus, connection, cancellable, error) &&
+         find_node (self, bus, connection, cancellable, error);
+}
+
+/* Neither bus nor socket: which of the two is told depends on what the user can do about it. */
+static void
+tell_both (const HyphaBus *bus, GError *on_bus, GError *on_socket, GError **error)
+{
+  g_autofree char *socket = hypha_bus_dup_socket (bus);
+  g_autoptr (GError) first = on_bus;
+  g_autoptr (GError) second = on_socket;
+
+  if (!g_error_matches (second, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE))
+    g_propagate_error (error, g_steal_pointer (&second));
+  else if (socket)
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+                 _ ("%s; nor does a hyphad serve on the socket %s"), first->message, socket);
+  else
+    g_propagate_error (error, g_steal_pointer (&first));
+}
+
+/* The bus first, for everybody is there who can be; then the socket that hyphad has where there is
+ * no bus. An address may be either. */
+static gboolean
+look (HyphaClient *self, const HyphaBus *bus, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GError) on_bus = NULL;
+  g_autoptr (GError) on_socket = NULL;
+  g_autoptr (GDBusConnection) connection = hypha_bus_connect (bus, cancellable, &on_bus);
+  g_autoptr (GDBusConnection) private = NULL;
+
+  if (connection && look_there (self, bus, connection, cancellable, &on_bus))
+    return TRUE;
+  if (!g_error_matches (on_bus, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE) ||
+      (connection && bus->address)) {
+    g_propagate_error (error, g_steal_pointer (&on_bus));
+    return FALSE;
+  }
+  private = hypha_bus_connect_private (bus, cancellable, &on_socket);
+  if (private) {
+    g_signal_connect_object (private, "closed", G_CALLBACK (on_private_closed), self, 0);
+    return look_there (self, bus, private, cancellable, error);
+  }
+  tell_both (bus, g_steal_pointer (&on_bus), g_steal_pointer (&on_socket), error);
+  return FALSE;
+}
+
 /**
  * hypha_client_new:
  * @bus: where to look
  * @cancellable: (nullable): to give up early
  * @error: return location for an error: %HYPHA_ERROR_UNAVAILABLE where there is no bus or no node
- * on it
+ * on it, and no node on a socket of its own either
  *
- * Finds the node on a bus. Blocks; programs with a main loop use hypha_client_new_async().
+ * Finds the node: on the bus, or else on the socket that hyphad has where there is none. Blocks;
+ * programs with a main loop use hypha_client_new_async().
  *
  * Returns: (transfer full): the node, seen from here
  */
@@ -153,13 +229,10 @@ HyphaClient *
 hypha_client_new (const HyphaBus *bus, GCancellable *cancellable, GError **error)
 {
   g_autoptr (HyphaClient) self = g_object_new (HYPHA_TYPE_CLIENT, NULL);
-  g_autoptr (GDBusConnection) connection = NULL;
   g_autolist (GDBusObject) objects = NULL;
 
   hypha_dbus_errors_register ();
-  connection = hypha_bus_connect (bus, cancellable, error);
-  if (connection == NULL || !find_objects (self, bus, connection, cancellable, error) ||
-      !find_node (self, bus, connection, cancellable, error))
+  if (!look (self, bus, cancellable, error))
     return NULL;
   objects = g_dbus_object_manager_get_objects (self->objects);
   for (GList *o = objects; o; o = o->next)
@@ -261,11 +334,52 @@ hypha_client_get_objects (HyphaClient *self)
   return self->objects;
 }
 
+/* In GDBus's thread. */
+static GDBusMessage *
+mark_interactive (GDBusConnection *connection, GDBusMessage *message, gboolean incoming,
+                  gpointer user_data)
+{
+  GDBusMessage *copy;
+
+  if (incoming || g_dbus_message_get_message_type (message) != G_DBUS_MESSAGE_TYPE_METHOD_CALL)
+    return message;
+  copy = g_dbus_message_copy (message, NULL);
+  if (copy == NULL)
+    return message;
+  g_dbus_message_set_flags (copy, g_dbus_message_get_flags (message) |
+                                      G_DBUS_MESSAGE_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION);
+  g_object_unref (message);
+  return copy;
+}
+
+/**
+ * hypha_client_allow_interaction:
+ * @self: a client
+ *
+ * From now on, the user may be asked for a password before the node does what it is told: for
+ * programs that act for somebody who sits there. Calls then may take two minutes.
+ */
+void
+hypha_client_allow_interaction (HyphaClient *self)
+{
+  GDBusProxy *node = G_DBUS_PROXY (self->node);
+
+  if (self->interactive)
+    return;
+  g_dbus_proxy_set_default_timeout (node, INTERACTIVE_TIMEOUT_MS);
+  self->interactive = g_dbus_connection_add_filter (g_dbus_proxy_get_connection (node),
+                                                    mark_interactive, NULL, NULL);
+}
+
 static void
 hypha_client_dispose (GObject *object)
 {
   HyphaClient *self = HYPHA_CLIENT (object);
 
+  if (self->interactive)
+    g_dbus_connection_remove_filter (g_dbus_proxy_get_connection (G_DBUS_PROXY (self->node)),
+                                     self->interactive);
+  self->interactive = 0;
   g_clear_object (&self->node);
   g_clear_object (&self->objects);
   g_clear_object (&self->peers);

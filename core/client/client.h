@@ -18,6 +18,7 @@ void hypha_client_new_async (const HyphaBus *bus, GCancellable *cancellable,
                              GAsyncReadyCallback callback, gpointer user_data);
 HyphaClient *hypha_client_new_finish (GAsyncResult *result, GError **error);
 
+void hypha_client_allow_interaction (HyphaClient *self);
 HyphaDBusNode1 *hypha_client_get_node (HyphaClient *self);
 GListModel *hypha_client_get_peers (HyphaClient *self); /* HyphaClientPeer */
 /* Everything else as it is on the bus: HyphaDBusObject. */

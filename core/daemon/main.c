@@ -9,8 +9,10 @@
 #include "daemon/activation.h"
 #include "daemon/bus-name.h"
 #include "daemon/command-line.h"
+#include "daemon/gate.h"
 #include "daemon/manager.h"
 #include "daemon/objects.h"
+#include "daemon/private-bus.h"
 #include "daemon/settings.h"
 #include "daemon/stream-results.h"
 #include "dbus/errors.h"
@@ -23,7 +25,9 @@
 typedef struct {
   GMainLoop *loop;
   HyphaSettings *settings;
-  GDBusConnection *connection;
+  GDBusConnection *connection; /* a bus; or else */
+  HyphaPrivateBus *private_bus;
+  HyphaGate *gate;
   HyphaIdentity *identity;
   HyphaLoader *loader;
   HyphaNode *node;
@@ -140,14 +144,49 @@ check_endpoints (HyphaLoader *loader, const char *option, char **endpoints, GErr
   return TRUE;
 }
 
+/* Where there is no bus, a socket takes its place; but whoever named one wants that. */
+static gboolean
+find_bus (Daemon *daemon, const HyphaBus *bus, GError **error)
+{
+  g_autofree char *socket = hypha_bus_dup_socket (bus);
+  g_autoptr (GError) local_error = NULL;
+
+  daemon->connection = hypha_bus_connect (bus, NULL, &local_error);
+  if (daemon->connection)
+    return hypha_bus_name_check (daemon->connection, error);
+  if (socket == NULL) {
+    g_propagate_error (error, g_steal_pointer (&local_error));
+    return FALSE;
+  }
+  g_message ("%s", local_error->message);
+  g_message ("serving on the socket %s", socket);
+  daemon->private_bus = hypha_private_bus_new (socket, error);
+  return daemon->private_bus != NULL;
+}
+
+static gboolean
+open_to_others (Daemon *daemon, GError **error)
+{
+  daemon->objects =
+      hypha_objects_new (daemon->node, daemon->settings, daemon->services, daemon->forwards);
+  if (daemon->private_bus) {
+    hypha_private_bus_open (daemon->private_bus, daemon->objects);
+    return TRUE;
+  }
+  daemon->gate = hypha_gate_new (daemon->connection);
+  if (!hypha_objects_export (daemon->objects, daemon->connection, error))
+    return FALSE;
+  g_signal_connect (daemon->connection, "closed", G_CALLBACK (on_bus_closed), daemon);
+  return hypha_bus_name_take (daemon->connection, error);
+}
+
 /* Everything that can be refused comes before anything is opened to others. */
 static gboolean
 daemon_start (Daemon *daemon, const HyphaCommandLine *line, GError **error)
 {
   g_auto (GStrv) directories = hypha_loader_default_directories (!hypha_bus_is_system (&line->bus));
 
-  daemon->connection = hypha_bus_connect (&line->bus, NULL, error);
-  if (daemon->connection == NULL || !hypha_bus_name_check (daemon->connection, error))
+  if (!find_bus (daemon, &line->bus, error))
     return FALSE;
   daemon->identity = hypha_identity_open (line->identity, error);
   if (daemon->identity == NULL)
@@ -164,12 +203,7 @@ daemon_start (Daemon *daemon, const HyphaCommandLine *line, GError **error)
   daemon->services = hypha_services_new (daemon->node);
   daemon->forwards = hypha_forwards_new (daemon->node);
   hypha_settings_feed (daemon->settings, daemon->node, daemon->services, daemon->forwards);
-  daemon->objects =
-      hypha_objects_new (daemon->node, daemon->settings, daemon->services, daemon->forwards);
-  if (!hypha_objects_export (daemon->objects, daemon->connection, error))
-    return FALSE;
-  g_signal_connect (daemon->connection, "closed", G_CALLBACK (on_bus_closed), daemon);
-  return hypha_bus_name_take (daemon->connection, error);
+  return open_to_others (daemon, error);
 }
 
 static void
@@ -177,6 +211,8 @@ daemon_stop (Daemon *daemon)
 {
   if (daemon->connection)
     g_signal_handlers_disconnect_by_data (daemon->connection, daemon);
+  if (daemon->private_bus)
+    hypha_private_bus_close (daemon->private_bus);
   g_clear_object (&daemon->objects);
   g_clear_object (&daemon->settings);
   if (daemon->forwards)
@@ -191,7 +227,9 @@ daemon_stop (Daemon *daemon)
   g_clear_pointer (&daemon->identity, hypha_identity_unref);
   if (daemon->connection)
     g_dbus_connection_flush_sync (daemon->connection, NULL, NULL);
+  g_clear_pointer (&daemon->gate, hypha_gate_free);
   g_clear_object (&daemon->connection);
+  g_clear_pointer (&daemon->private_bus, hypha_private_bus_free);
 }
 
 static int
@@ -206,7 +244,7 @@ daemon_run (Daemon *daemon, const HyphaCommandLine *line)
   sources[2] = g_unix_signal_add (SIGHUP, on_hangup, daemon);
   id = hypha_node_id_to_string (hypha_node_get_id (daemon->node));
   g_message ("node %s (%s) is on %s", id, hypha_node_get_name (daemon->node),
-             hypha_bus_describe (&line->bus));
+             daemon->private_bus ? "a socket of its own" : hypha_bus_describe (&line->bus));
   daemon->manager = hypha_manager_new (daemon->node);
   g_main_loop_run (daemon->loop);
   if (!daemon->ending)

@@ -20,7 +20,8 @@ typedef struct {
   HyphaServiceHandlers *handlers;
   char *name, *path;
   HyphaCaller *owner;
-  guint pending; /* calls of Accept; shared with them */
+  GCancellable *gone; /* of the owner */
+  guint pending;      /* calls of Accept; shared with them */
 } Handler;
 
 /* A call of Accept. */
@@ -36,6 +37,7 @@ handler_clear (gpointer data)
 {
   Handler *handler = data;
 
+  g_object_unref (handler->gone);
   g_free (handler->name);
   g_free (handler->path);
 }
@@ -127,18 +129,18 @@ on_incoming (HyphaIncoming *incoming, gpointer user_data)
   g_dbus_connection_call_with_unix_fd_list (
       connection, sender, handler->path, "org.hypha.ServiceHandler1", "Accept",
       describe (handler, incoming), G_VARIANT_TYPE_UNIT, G_DBUS_CALL_FLAGS_NO_AUTO_START,
-      ACCEPT_TIMEOUT_MS, fds, NULL, on_answered, asking);
+      ACCEPT_TIMEOUT_MS, fds, handler->gone, on_answered, asking);
 }
 
 /* ---- registrations ---- */
 
-/* The calls that wait for its answer fail by themselves; streams that are open are their
- * descriptors' affair. */
+/* Whoever asked it waits no longer; streams that are open are their descriptors' affair. */
 static void
 on_owner_gone (HyphaCaller *owner, gpointer user_data)
 {
   Handler *handler = user_data;
 
+  g_cancellable_cancel (handler->gone);
   g_hash_table_remove (handler->handlers->handlers, handler->name);
 }
 
@@ -227,6 +229,7 @@ hypha_service_handlers_register (HyphaServiceHandlers *self, GDBusMethodInvocati
   handler->handlers = self;
   handler->name = g_strdup (name);
   handler->path = g_strdup (path);
+  handler->gone = g_cancellable_new ();
   handler->owner = hypha_caller_watch (connection, sender, on_owner_gone, handler);
   g_hash_table_insert (self->handlers, handler->name, handler);
   return TRUE;

@@ -4,6 +4,8 @@
 #include <glib/gi18n-lib.h>
 #include <unistd.h>
 
+#define SYSTEM_SOCKET "/run/hypha/bus"
+
 /**
  * hypha_bus_check:
  * @self: as the options left it
@@ -87,7 +89,85 @@ hypha_bus_connect (const HyphaBus *self, GCancellable *cancellable, GError **err
     return NULL;
   }
   g_dbus_connection_set_exit_on_close (connection, FALSE);
+  if (g_strcmp0 (g_dbus_connection_get_unique_name (connection), HYPHA_BUS_GUEST) == 0) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+                 _ ("%s is a hyphad's own socket, no bus"), hypha_bus_describe (self));
+    return NULL;
+  }
   return g_steal_pointer (&connection);
+}
+
+/**
+ * hypha_bus_dup_socket:
+ * @self: a choice
+ *
+ * Returns: (transfer full) (nullable) (type filename): where hyphad serves if there is no such bus;
+ * %NULL where an address was given, for then it is that or nothing
+ */
+char *
+hypha_bus_dup_socket (const HyphaBus *self)
+{
+  if (self->address)
+    return NULL;
+  if (hypha_bus_is_system (self))
+    return g_strdup (SYSTEM_SOCKET);
+  return g_build_filename (g_get_user_runtime_dir (), "hypha", "bus", NULL);
+}
+
+static char *
+dup_private_address (const HyphaBus *self)
+{
+  g_autofree char *socket = hypha_bus_dup_socket (self);
+  g_autofree char *escaped = socket ? g_dbus_address_escape_value (socket) : NULL;
+
+  return socket ? g_strconcat ("unix:path=", escaped, NULL) : g_strdup (self->address);
+}
+
+/**
+ * hypha_bus_connect_private:
+ * @self: a choice
+ * @cancellable: (nullable): to give up early
+ * @error: return location for an error: %HYPHA_ERROR_UNAVAILABLE, %HYPHA_ERROR_PERMISSION_DENIED or
+ * %G_IO_ERROR_CANCELLED
+ *
+ * Connects to the socket of a hyphad that found no bus; where an address was given, to that, as
+ * something that is no message bus. Blocks.
+ *
+ * Returns: (transfer full): the connection, or %NULL
+ */
+GDBusConnection *
+hypha_bus_connect_private (const HyphaBus *self, GCancellable *cancellable, GError **error)
+{
+  g_autofree char *address = dup_private_address (self);
+  g_autofree char *socket = hypha_bus_dup_socket (self);
+  g_autoptr (GError) local_error = NULL;
+  GDBusConnection *connection = g_dbus_connection_new_for_address_sync (
+      address, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL, cancellable, &local_error);
+
+  if (connection)
+    return connection;
+  if (g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    g_propagate_error (error, g_steal_pointer (&local_error));
+  else if (g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED))
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED,
+                 _ ("only root and the user that hyphad runs as may use its socket %s"),
+                 socket ? socket : address);
+  else
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE, _ ("nobody answers at %s: %s"),
+                 socket ? socket : address, local_error->message);
+  return NULL;
+}
+
+/**
+ * hypha_bus_is_private:
+ * @connection: to a node
+ *
+ * Returns: %TRUE if it is no message bus that @connection leads to
+ */
+gboolean
+hypha_bus_is_private (GDBusConnection *connection)
+{
+  return g_dbus_connection_get_unique_name (connection) == NULL;
 }
 
 /**

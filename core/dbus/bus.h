@@ -6,8 +6,8 @@
 
 G_BEGIN_DECLS
 
-/* Which bus: of --system, --user and --address at most one; without any, the system bus for root
- * and the session bus for everybody else. */
+/* Whose node, and by that which bus: of --system, --user and --address at most one; without any,
+ * the system bus for root and the session bus for everybody else. */
 typedef struct {
   gboolean system;
   gboolean user;
@@ -28,6 +28,14 @@ gboolean hypha_bus_is_system (const HyphaBus *self);
 const char *hypha_bus_describe (const HyphaBus *self);
 GDBusConnection *hypha_bus_connect (const HyphaBus *self, GCancellable *cancellable,
                                     GError **error);
+/* Where there is no message bus: the daemon's own socket, and a connection to it without one in
+ * between, on which nobody has a name. */
+char *hypha_bus_dup_socket (const HyphaBus *self);
+GDBusConnection *hypha_bus_connect_private (const HyphaBus *self, GCancellable *cancellable,
+                                            GError **error);
+/* What a client is called there that takes it for a message bus, and says hello. */
+#define HYPHA_BUS_GUEST ":hypha.1"
+gboolean hypha_bus_is_private (GDBusConnection *connection);
 void hypha_bus_clear (HyphaBus *self);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (HyphaBus, hypha_bus_clear)

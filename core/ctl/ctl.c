@@ -29,8 +29,11 @@ hypha_ctl_clear (HyphaCtl *self)
 HyphaClient *
 hypha_ctl_get_client (HyphaCtl *self, GError **error)
 {
-  if (self->client == NULL)
+  if (self->client == NULL) {
     self->client = hypha_client_new (&self->bus, NULL, error);
+    if (self->client)
+      hypha_client_allow_interaction (self->client);
+  }
   return self->client;
 }
 

@@ -58,6 +58,7 @@ class Place:
         self.private.mkdir(mode=0o700)
         self.path.chmod(0o755)
         self.address = f"unix:path={self.path}/bus"
+        self.which = ["--address", self.address]
         self.nodes = []
         self.processes = []
         config = self.path / "bus.conf"
@@ -119,7 +120,7 @@ class Node:
         self.place = place
         place.nodes.append(self)
         self.log_path = place.path / f"log-{len(place.nodes)}"
-        command = [*runner, HYPHAD, "--address", place.address, *arguments]
+        command = [*runner, HYPHAD, *place.which, *arguments]
         if config is not None:
             self.config = place.private / "node.conf"
             if not self.config.exists() or config:

@@ -86,12 +86,13 @@ hypha_node_note_pending (HyphaNode *self, const HyphaNodeId *id, const char *fro
 {
   HyphaNodePeer *peer = hypha_node_find (self, id);
 
+  if (peer == NULL && self->limits.max_pending_peers == 0)
+    return;
   if (peer == NULL) {
     /* A flood of fresh keys must not fill the log. */
-    GLogLevelFlags level =
-        hypha_node_limit_pending (self, MAX (self->limits.max_pending_peers, 1) - 1)
-            ? G_LOG_LEVEL_INFO
-            : G_LOG_LEVEL_MESSAGE;
+    GLogLevelFlags level = hypha_node_limit_pending (self, self->limits.max_pending_peers - 1)
+                               ? G_LOG_LEVEL_INFO
+                               : G_LOG_LEVEL_MESSAGE;
 
     peer = hypha_node_add_peer (self, id);
     g_log (G_LOG_DOMAIN, level, "%s at %s is not trusted: hyphactl trust %s NAME lets it in",

@@ -20,7 +20,7 @@ hypha_session_limits_init (HyphaSessionLimits *limits)
     .streams = 512,
     .window_total = 16 * 1024 * 1024,
     .window_max = 4 * 1024 * 1024,
-    .window_min = 8 * 1024,
+    .window_min = HYPHA_SESSION_WINDOW_MIN,
     .send_max = 4 * 1024 * 1024,
     .session_timeout = 60 * G_TIME_SPAN_SECOND,
     .ack_delay = 5 * G_TIME_SPAN_MILLISECOND,

@@ -24,6 +24,9 @@ typedef struct {
   _Atomic guint64 last;
 } HyphaSessionNumbers;
 
+/* What every stream is promised of the window, come what may. */
+#define HYPHA_SESSION_WINDOW_MIN (8 * 1024)
+
 typedef struct {
   guint32 streams;        /* opened by each side, default 512 */
   guint64 window_total;   /* what all windows promise together, default 16 MiB */

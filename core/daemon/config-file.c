@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "daemon/config-file.h"
+#include "daemon/config-file-private.h"
 
 #include <glib/gi18n-lib.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <hypha.h>
 
@@ -9,22 +11,9 @@
  * parse, without a word; a typing error would so close every listener. Hence a reader that keeps
  * count of lines and says what is wrong. What it takes is what the back-end takes. */
 
-#define MAX_SIZE (1024 * 1024)
 #define MAX_SHOWN 80
 
-typedef struct {
-  GVariant *value; /* NULL: wrong */
-  guint line;
-} Entry;
-
-struct _HyphaConfigFile {
-  const char *group; /* only while parsing */
-  GSettingsSchema *schema;
-  gboolean in_group;   /* only while parsing */
-  GHashTable *entries; /* key to Entry */
-  GPtrArray *faults;   /* HyphaConfigFileFault */
-  gboolean unreadable; /* not text: what keys it has nobody knows */
-};
+typedef HyphaConfigFileEntry Entry;
 
 static void
 entry_free (gpointer data)
@@ -140,7 +129,9 @@ read_line (HyphaConfigFile *self, guint line, char *text)
 
     self->in_group = text[length - 1] == ']' && length == strlen (self->group) + 2 &&
                      strncmp (text + 1, self->group, length - 2) == 0;
-    if (!self->in_group)
+    if (self->in_group)
+      self->last_line = line;
+    else
       add_fault (self, line, NULL, text, _ ("the only group is [%s]"), self->group);
     return;
   }
@@ -151,6 +142,8 @@ read_line (HyphaConfigFile *self, guint line, char *text)
   }
   *equals = '\0';
   g_strchomp (text);
+  if (self->in_group)
+    self->last_line = line;
   if (self->in_group)
     read_pair (self, line, text, g_strchug (equals + 1));
   else
@@ -175,13 +168,15 @@ hypha_config_file_parse (const char *text, gsize length, const char *group, GSet
   HyphaConfigFile *self = g_new0 (HyphaConfigFile, 1);
   g_auto (GStrv) lines = NULL;
   g_autofree char *copy = NULL;
-  const char *end;
+  const char *end = text;
 
-  self->group = group;
+  self->group = g_strdup (group);
+  self->text = g_strndup (length > 0 ? text : "", length);
+  self->length = length;
   self->schema = g_settings_schema_ref (schema);
   self->entries = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, entry_free);
   self->faults = g_ptr_array_new_with_free_func (fault_free);
-  if (!g_utf8_validate (text, (gssize) length, &end)) {
+  if (length > 0 && !g_utf8_validate (text, (gssize) length, &end)) {
     guint line = 1;
 
     for (const char *c = text; c < end; c++)
@@ -190,12 +185,64 @@ hypha_config_file_parse (const char *text, gsize length, const char *group, GSet
     self->unreadable = TRUE;
     length = 0;
   }
-  copy = g_strndup (text, length);
+  copy = g_strndup (length > 0 ? text : "", length);
   lines = g_strsplit (copy, "\n", -1);
   for (guint i = 0; lines[i]; i++)
     read_line (self, i + 1, lines[i]);
-  self->group = NULL;
   return self;
+}
+
+/* Whoever may write this file decides who comes in and what is reached: the same owners as for a
+ * plug-in. Its group may be one of administrators. */
+static gboolean
+judge (const struct stat *status, const char *path, GError **error)
+{
+  g_autofree char *quoted = g_shell_quote (path);
+
+  if (!S_ISREG (status->st_mode))
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING, _ ("%s is not a regular file"),
+                 path);
+  else if (status->st_uid != 0 && status->st_uid != geteuid ())
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                 _ ("%s belongs to user %u, neither to root nor to the user that hyphad runs as "
+                    "(%u): chown root %s"),
+                 path, (guint) status->st_uid, (guint) geteuid (), quoted);
+  else if (status->st_mode & S_IWOTH)
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                 _ ("%s can be written by everybody: chmod o-w %s"), path, quoted);
+  else if (status->st_size > HYPHA_CONFIG_FILE_MAX_SIZE)
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                 _ ("%s is larger than %d bytes: it is not a key file of hyphad"), path,
+                 HYPHA_CONFIG_FILE_MAX_SIZE);
+  else
+    return TRUE;
+  return FALSE;
+}
+
+static gboolean
+set_errno (GError **error, const char *path)
+{
+  int code = errno;
+
+  g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (code), _ ("%s cannot be read: %s"),
+               path, g_strerror (code));
+  return FALSE;
+}
+
+/* Never waits, whatever PATH is, and never reads more than the bound, however the file grows. */
+static gboolean
+read_whole (int fd, const char *path, GByteArray *bytes, GError **error)
+{
+  guint8 part[16384];
+  gssize n;
+
+  while (bytes->len <= HYPHA_CONFIG_FILE_MAX_SIZE &&
+         (n = TEMP_FAILURE_RETRY (read (fd, part, sizeof part))) != 0) {
+    if (n < 0)
+      return set_errno (error, path);
+    g_byte_array_append (bytes, part, (guint) n);
+  }
+  return TRUE;
 }
 
 /**
@@ -205,7 +252,8 @@ hypha_config_file_parse (const char *text, gsize length, const char *group, GSet
  * @schema: what the keys are held against
  * @error: return location for an error: %G_FILE_ERROR or %HYPHA_ERROR_INVALID_SETTING
  *
- * Reads a file whole, then as hypha_config_file_parse() does.
+ * Reads a file whole, then as hypha_config_file_parse() does. Refuses what is no regular file, what
+ * is too large, and what somebody could write who is neither root nor this user.
  *
  * Returns: (transfer full): what was found; %NULL if the file could not be read
  */
@@ -213,17 +261,21 @@ HyphaConfigFile *
 hypha_config_file_load (const char *path, const char *group, GSettingsSchema *schema,
                         GError **error)
 {
-  g_autofree char *text = NULL;
-  gsize length;
+  g_auto (HyphaFd) fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  HyphaConfigFile *self;
+  struct stat status;
 
-  if (!g_file_get_contents (path, &text, &length, error))
-    return NULL;
-  if (length > MAX_SIZE) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 _ ("%s is larger than %d bytes: it is not a key file of hyphad"), path, MAX_SIZE);
+  if (fd < 0 || fstat (fd, &status) != 0) {
+    set_errno (error, path);
     return NULL;
   }
-  return hypha_config_file_parse (text, length, group, schema);
+  if (!judge (&status, path, error) || !read_whole (fd, path, bytes, error))
+    return NULL;
+  self = hypha_config_file_parse ((const char *) bytes->data, bytes->len, group, schema);
+  self->loaded = TRUE;
+  hypha_stamp_from_stat (&self->stamp, &status);
+  return self;
 }
 
 /**
@@ -238,6 +290,8 @@ hypha_config_file_free (HyphaConfigFile *self)
   g_settings_schema_unref (self->schema);
   g_hash_table_unref (self->entries);
   g_ptr_array_unref (self->faults);
+  g_free (self->group);
+  g_free (self->text);
   g_free (self);
 }
 
@@ -284,6 +338,19 @@ hypha_config_file_is_wrong (HyphaConfigFile *self, const char *key)
   const Entry *entry = g_hash_table_lookup (self->entries, key);
 
   return self->unreadable || (entry && entry->value == NULL);
+}
+
+/**
+ * hypha_config_file_equal:
+ * @a: a key file
+ * @b: another
+ *
+ * Returns: %TRUE if the same is in both
+ */
+gboolean
+hypha_config_file_equal (HyphaConfigFile *a, HyphaConfigFile *b)
+{
+  return a->length == b->length && memcmp (a->text, b->text, a->length) == 0;
 }
 
 /**

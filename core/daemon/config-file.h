@@ -5,6 +5,8 @@
 
 G_BEGIN_DECLS
 
+#define HYPHA_CONFIG_FILE_MAX_SIZE (1024 * 1024)
+
 /* The text of a key file, held against a schema: what is right in it, and every line that is wrong.
  */
 typedef struct _HyphaConfigFile HyphaConfigFile;
@@ -27,6 +29,16 @@ guint hypha_config_file_get_line (HyphaConfigFile *self, const char *key);
 gboolean hypha_config_file_is_wrong (HyphaConfigFile *self, const char *key);
 const GPtrArray *hypha_config_file_get_faults (HyphaConfigFile *self);
 char *hypha_config_file_fault_describe (const HyphaConfigFileFault *fault, const char *path);
+
+/* Same bytes. */
+gboolean hypha_config_file_equal (HyphaConfigFile *a, HyphaConfigFile *b);
+/* The text with one key set (VALUE NULL: taken out), all else as it is. */
+char *hypha_config_file_edit (HyphaConfigFile *self, const char *path, const char *key,
+                              GVariant *value, GError **error);
+/* In config-save.c. */
+gboolean hypha_config_file_can_save (const char *path);
+gboolean hypha_config_file_save (HyphaConfigFile *self, const char *path, const char *text,
+                                 GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaConfigFile, hypha_config_file_free)
 

@@ -129,10 +129,12 @@ static gboolean
 handle_unlisten (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, const char *endpoint)
 {
   HyphaNode1 *self = HYPHA_NODE1 (object);
+  /* The settings have what was asked for: port 0, where another is bound. */
+  g_autofree char *asked = g_strdup (hypha_node_find_listening (self->node, endpoint));
   g_autoptr (GError) error = NULL;
 
   if (hypha_node_unlisten (self->node, endpoint, &error) &&
-      hypha_settings_drop_listen (self->settings, endpoint, &error))
+      hypha_settings_drop_listen (self->settings, asked, &error))
     hypha_dbus_node1_complete_unlisten (object, invocation);
   else
     hypha_dbus_return_error (invocation, error);

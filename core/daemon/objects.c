@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/objects.h"
 
+#include "daemon/config1.h"
 #include "daemon/forward1.h"
 #include "daemon/link1.h"
 #include "daemon/node1.h"
@@ -28,6 +29,7 @@ typedef struct {
 struct _HyphaObjects {
   GObject parent_instance;
   HyphaNode1 *root;
+  HyphaConfig1 *config; /* on the root, too */
   GPtrArray *connections;
   HyphaObjectManager *manager; /* at the root's path; what it manages is below */
   Mirror peers, links, modules, forwards;
@@ -235,11 +237,25 @@ hypha_objects_new (HyphaNode *node, HyphaSettings *settings, HyphaServices *serv
   self->all_forwards = g_object_ref (forwards);
   self->settings = g_object_ref (settings);
   self->root = hypha_node1_new (node, settings, services, forwards);
+  self->config = hypha_config1_new (settings);
   mirror_start (&self->modules, self, &module_kind, G_LIST_MODEL (hypha_node_get_loader (node)));
   mirror_start (&self->peers, self, &peer_kind, hypha_node_get_peers (node));
   mirror_start (&self->links, self, &link_kind, hypha_node_get_links (node));
   mirror_start (&self->forwards, self, &forward_kind, hypha_forwards_get_list (forwards));
   return self;
+}
+
+static gboolean
+export_on_root (gpointer interface, GDBusConnection *connection, GError **error)
+{
+  return g_dbus_interface_skeleton_export (interface, connection, HYPHA_DBUS_ROOT, error);
+}
+
+static void
+unexport_from_root (gpointer interface, GDBusConnection *connection)
+{
+  if (g_dbus_interface_skeleton_has_connection (interface, connection))
+    g_dbus_interface_skeleton_unexport_from_connection (interface, connection);
 }
 
 /**
@@ -255,12 +271,10 @@ hypha_objects_new (HyphaNode *node, HyphaSettings *settings, HyphaServices *serv
 gboolean
 hypha_objects_export (HyphaObjects *self, GDBusConnection *connection, GError **error)
 {
-  GDBusInterfaceSkeleton *root = G_DBUS_INTERFACE_SKELETON (self->root);
-
-  if (!g_dbus_interface_skeleton_export (root, connection, HYPHA_DBUS_ROOT, error))
-    return FALSE;
   g_ptr_array_add (self->connections, g_object_ref (connection));
-  if (hypha_object_manager_add_connection (self->manager, connection, error))
+  if (export_on_root (self->root, connection, error) &&
+      export_on_root (self->config, connection, error) &&
+      hypha_object_manager_add_connection (self->manager, connection, error))
     return TRUE;
   hypha_objects_unexport (self, connection);
   return FALSE;
@@ -276,11 +290,9 @@ hypha_objects_export (HyphaObjects *self, GDBusConnection *connection, GError **
 void
 hypha_objects_unexport (HyphaObjects *self, GDBusConnection *connection)
 {
-  GDBusInterfaceSkeleton *root = G_DBUS_INTERFACE_SKELETON (self->root);
-
   hypha_object_manager_remove_connection (self->manager, connection);
-  if (g_dbus_interface_skeleton_has_connection (root, connection))
-    g_dbus_interface_skeleton_unexport_from_connection (root, connection);
+  unexport_from_root (self->root, connection);
+  unexport_from_root (self->config, connection);
   g_ptr_array_remove_fast (self->connections, connection);
 }
 
@@ -295,6 +307,7 @@ hypha_objects_dispose (GObject *object)
   mirror_stop (&self->modules);
   while (self->connections->len > 0)
     hypha_objects_unexport (self, self->connections->pdata[0]);
+  g_clear_object (&self->config);
   g_clear_object (&self->root);
   g_clear_object (&self->all_forwards);
   g_clear_object (&self->settings);

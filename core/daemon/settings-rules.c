@@ -3,11 +3,14 @@
 
 #include <glib/gi18n-lib.h>
 #include <inttypes.h>
+#include <string.h>
+
+#include "session/session.h"
 
 /* What each key does. */
 
-/* Every stream is promised this much of the session's window, and both sides open streams. */
-#define WINDOW_PER_STREAM (2 * 8192)
+/* Both sides open streams, and every one is promised its part of the session's window. */
+#define WINDOW_PER_STREAM (2 * HYPHA_SESSION_WINDOW_MIN)
 
 static guint
 get_uint (HyphaSettings *self, const char *key)
@@ -32,22 +35,54 @@ apply_limits (HyphaSettings *self, GVariant *value, GError **error)
   limits.max_pending_peers = get_uint (self, "max-pending-peers");
   limits.max_streams = get_uint (self, "max-streams");
   limits.session_window = get_uint (self, "session-window");
-  if (limits.link_timeout < limits.ping_interval) {
-    g_set_error (
-        error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-        _ ("link-timeout (%u ms) is below ping-interval (%u ms): every link would be closed before "
-           "its first answer"),
-        limits.link_timeout, limits.ping_interval);
-    return FALSE;
-  }
-  if (limits.session_window < (guint64) limits.max_streams * WINDOW_PER_STREAM) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 _ ("session-window (%" PRIu64 ") is below max-streams (%u) times %d"),
-                 limits.session_window, limits.max_streams, WINDOW_PER_STREAM);
-    return FALSE;
-  }
   hypha_node_set_limits (self->node, &limits);
   return TRUE;
+}
+
+static gboolean
+apply_heartbeat (HyphaSettings *self, GVariant *value, GError **error)
+{
+  guint ping_interval = get_uint (self, "ping-interval");
+  guint link_timeout = get_uint (self, "link-timeout");
+
+  if (link_timeout >= ping_interval)
+    return apply_limits (self, value, error);
+  g_set_error (
+      error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+      _ ("link-timeout (%u ms) is below ping-interval (%u ms): every link would be closed before "
+         "its first answer"),
+      link_timeout, ping_interval);
+  return FALSE;
+}
+
+static gboolean
+apply_windows (HyphaSettings *self, GVariant *value, GError **error)
+{
+  guint session_window = get_uint (self, "session-window");
+  guint max_streams = get_uint (self, "max-streams");
+
+  if (session_window >= (guint64) max_streams * WINDOW_PER_STREAM)
+    return apply_limits (self, value, error);
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+               _ ("session-window (%u) is below max-streams (%u) times %d"), session_window,
+               max_streams, WINDOW_PER_STREAM);
+  return FALSE;
+}
+
+/* As endpoints have it, and names of plug-ins: letters, digits, '+', '-', '.', '_'. */
+static gboolean
+check_scheme (const char *scheme, GError **error)
+{
+  gsize length =
+      strspn (scheme, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-._");
+
+  if (length > 0 && scheme[length] == '\0')
+    return TRUE;
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+               _ ("'%s' is no scheme: it is letters and digits, such as the part of an endpoint "
+                  "before the colon"),
+               scheme);
+  return FALSE;
 }
 
 static gboolean
@@ -55,6 +90,10 @@ apply_disabled (HyphaSettings *self, GVariant *value, GError **error)
 {
   g_autofree const char **schemes = g_variant_get_strv (value, NULL);
 
+  for (const char **scheme = schemes; *scheme; scheme++) {
+    if (!check_scheme (*scheme, error))
+      return FALSE;
+  }
   hypha_loader_set_disabled (self->loader, schemes);
   return TRUE;
 }
@@ -62,6 +101,14 @@ apply_disabled (HyphaSettings *self, GVariant *value, GError **error)
 static gboolean
 apply_options (HyphaSettings *self, GVariant *value, GError **error)
 {
+  GVariantIter iter;
+  const char *scheme;
+
+  g_variant_iter_init (&iter, value);
+  while (g_variant_iter_next (&iter, "{&s@a{sv}}", &scheme, NULL)) {
+    if (!check_scheme (scheme, error))
+      return FALSE;
+  }
   return hypha_loader_set_options (self->loader, value, error);
 }
 
@@ -76,6 +123,24 @@ apply_name (HyphaSettings *self, GVariant *value, GError **error)
 static gboolean
 apply_costs (HyphaSettings *self, GVariant *value, GError **error)
 {
+  GVariantIter iter;
+  const char *what;
+
+  g_variant_iter_init (&iter, value);
+  while (g_variant_iter_next (&iter, "{&su}", &what, NULL)) {
+    g_autoptr (HyphaEndpoint) endpoint = NULL;
+
+    if (strchr (what, ':') == NULL) {
+      if (!check_scheme (what, error))
+        return FALSE;
+      continue;
+    }
+    endpoint = hypha_loader_check_endpoint (self->loader, what, error);
+    if (endpoint == NULL) {
+      g_prefix_error (error, _ ("link-costs, entry '%s': "), what);
+      return FALSE;
+    }
+  }
   return hypha_node_set_link_costs (self->node, value, error);
 }
 
@@ -136,11 +201,15 @@ apply_peers (HyphaSettings *self, GVariant *value, GError **error)
 const HyphaSettingsRule hypha_settings_rules[] = {
   { HYPHA_SETTINGS_LOADER, apply_disabled, { "disabled-transports" } },
   { HYPHA_SETTINGS_LOADER, apply_options, { "transport-options" } },
-  { HYPHA_SETTINGS_NODE,
-    apply_limits,
-    { "ping-interval", "link-timeout", "session-timeout", "switch-margin", "first-byte-timeout",
-      "handshake-timeout", "max-handshakes", "max-handshakes-per-source", "max-pending-peers",
-      "max-streams", "session-window" } },
+  { HYPHA_SETTINGS_NODE, apply_heartbeat, { "ping-interval", "link-timeout" } },
+  { HYPHA_SETTINGS_NODE, apply_windows, { "max-streams", "session-window" } },
+  { HYPHA_SETTINGS_NODE, apply_limits, { "session-timeout" } },
+  { HYPHA_SETTINGS_NODE, apply_limits, { "switch-margin" } },
+  { HYPHA_SETTINGS_NODE, apply_limits, { "first-byte-timeout" } },
+  { HYPHA_SETTINGS_NODE, apply_limits, { "handshake-timeout" } },
+  { HYPHA_SETTINGS_NODE, apply_limits, { "max-handshakes" } },
+  { HYPHA_SETTINGS_NODE, apply_limits, { "max-handshakes-per-source" } },
+  { HYPHA_SETTINGS_NODE, apply_limits, { "max-pending-peers" } },
   { HYPHA_SETTINGS_NODE, apply_name, { "name" } },
   { HYPHA_SETTINGS_NODE, apply_costs, { "link-costs" } },
   { HYPHA_SETTINGS_NODE, apply_trusted, { "trusted-peers" } },

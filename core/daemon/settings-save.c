@@ -1,65 +1,208 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/settings-private.h"
 
-/* The key file back-end is public, but its header wants to be asked. */
-#define G_SETTINGS_ENABLE_BACKEND
 #include <glib/gi18n-lib.h>
-#include <gio/gsettingsbackend.h>
+#include <string.h>
 
-/* The back-end would write a warning, not an error, and it holds a copy of the file that may be
- * older than the file: hence one of its own for every write, and a look at what came of it. */
-static gboolean
-write_key_file (HyphaSettings *self, const char *key, GVariant *value, GError **error)
+/* Somebody else may write the file just then, but not for ever. */
+#define ATTEMPTS 4
+
+/* ---- where the keys are kept ---- */
+
+/* The file as it is now, whether or not it has been taken. */
+static HyphaConfigFile *
+load (HyphaSettings *self, GError **error)
 {
-  g_autoptr (GKeyFile) parsed = g_key_file_new ();
-  g_autoptr (GSettingsBackend) backend = NULL;
-  g_autoptr (GSettings) gsettings = NULL;
-  g_autoptr (HyphaConfigFile) after = NULL;
   g_autoptr (GError) local_error = NULL;
-  GVariant *written;
+  HyphaConfigFile *file =
+      hypha_config_file_load (self->path, HYPHA_SETTINGS_GROUP, self->schema, &local_error);
 
-  if (!g_key_file_load_from_file (parsed, self->path, G_KEY_FILE_NONE, &local_error) &&
-      !g_error_matches (local_error, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
-    g_set_error (
-        error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-        _ ("%s cannot be saved to %s before that file is mended, and holds until hyphad ends: %s"),
-        key, self->path, local_error->message);
-    return FALSE;
+  if (file == NULL && g_error_matches (local_error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+    return hypha_config_file_parse ("", 0, HYPHA_SETTINGS_GROUP, self->schema);
+  if (file == NULL)
+    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING, local_error->message);
+  return file;
+}
+
+/* What was in the file when it was read, BEFORE, was edited and saved. If it had not been taken, it
+ * still is to be. */
+static void
+adopt (HyphaSettings *self, HyphaConfigFile *before)
+{
+  g_autoptr (HyphaConfigFile) empty = NULL;
+  HyphaConfigFile *after;
+
+  if (self->file == NULL)
+    empty = hypha_config_file_parse ("", 0, HYPHA_SETTINGS_GROUP, self->schema);
+  if (!hypha_config_file_equal (before, self->file ? self->file : empty))
+    return;
+  after = load (self, NULL);
+  if (after == NULL)
+    return;
+  g_clear_pointer (&self->file, hypha_config_file_free);
+  self->file = after;
+}
+
+static gboolean
+store_in_file (HyphaSettings *self, const char *key, GVariant *value, GError **error)
+{
+  for (guint attempt = 1;; attempt++) {
+    g_autoptr (HyphaConfigFile) file = load (self, error);
+    g_autoptr (HyphaConfigFile) wanted = NULL;
+    g_autofree char *text =
+        file ? hypha_config_file_edit (file, self->path, key, value, error) : NULL;
+    g_autoptr (GError) local_error = NULL;
+
+    if (text == NULL)
+      return FALSE;
+    wanted = hypha_config_file_parse (text, strlen (text), HYPHA_SETTINGS_GROUP, self->schema);
+    if (hypha_config_file_equal (wanted, file))
+      return TRUE;
+    if (hypha_config_file_save (file, self->path, text, &local_error)) {
+      adopt (self, file);
+      return TRUE;
+    }
+    if (attempt == ATTEMPTS || !g_error_matches (local_error, HYPHA_ERROR, HYPHA_ERROR_BUSY)) {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
   }
-  backend = g_keyfile_settings_backend_new (self->path, "/", NULL);
-  gsettings = g_settings_new_full (self->schema, backend, NULL);
-  if (g_settings_is_writable (gsettings, key))
-    g_settings_set_value (gsettings, key, value);
-  after = hypha_config_file_load (self->path, HYPHA_SETTINGS_GROUP, self->schema, NULL);
-  written = after ? hypha_config_file_lookup (after, key) : NULL;
-  if (written == NULL || !g_variant_equal (written, value)) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 _ ("%s cannot be saved to %s and holds until hyphad ends: make the file and its "
-                    "folder writable for this user"),
-                 key, self->path);
-    return FALSE;
-  }
+}
+
+static gboolean
+set_locked (const char *key, GError **error)
+{
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+               _ ("%s cannot be saved: the administrator has locked the key"), key);
+  return FALSE;
+}
+
+/**
+ * hypha_settings_check_store: (skip)
+ * @self: settings
+ * @key: of the schema
+ * @value: (nullable): what is to be stored
+ * @error: return location for an error: %HYPHA_ERROR_INVALID_SETTING
+ *
+ * Returns: %TRUE if hypha_settings_store() is about to succeed, as far as can be seen
+ */
+gboolean
+hypha_settings_check_store (HyphaSettings *self, const char *key, GVariant *value, GError **error)
+{
+  g_autoptr (HyphaConfigFile) file = NULL;
+  g_autofree char *text = NULL;
+
+  if (self->path == NULL)
+    return g_settings_is_writable (self->gsettings, key) || set_locked (key, error);
+  file = load (self, error);
+  text = file ? hypha_config_file_edit (file, self->path, key, value, error) : NULL;
+  return text != NULL;
+}
+
+/**
+ * hypha_settings_store: (skip)
+ * @self: settings
+ * @key: of the schema
+ * @value: (nullable): what is to be stored; %NULL: as if nobody had set it
+ * @error: return location for an error: %HYPHA_ERROR_INVALID_SETTING, %HYPHA_ERROR_BUSY
+ *
+ * Makes @value last beyond this process; whether it holds is another matter.
+ *
+ * Returns: %TRUE if it is stored
+ */
+gboolean
+hypha_settings_store (HyphaSettings *self, const char *key, GVariant *value, GError **error)
+{
+  if (self->path)
+    return store_in_file (self, key, value, error);
+  if (!g_settings_is_writable (self->gsettings, key))
+    return set_locked (key, error);
+  if (value == NULL)
+    g_settings_reset (self->gsettings, key);
+  else if (!g_settings_set_value (self->gsettings, key, value))
+    return set_locked (key, error);
+  g_settings_sync ();
   return TRUE;
 }
+
+/* ---- what was done already, and is to last ---- */
 
 /* It holds from now on, whether or not it lasts. */
 static gboolean
 save (HyphaSettings *self, const char *key, GVariant *value, GError **error)
 {
   g_autoptr (GVariant) owned = g_variant_ref_sink (value);
+  g_autoptr (GVariant) before = hypha_settings_replace (self, key, g_variant_ref (owned));
+  gboolean stored = hypha_settings_store (self, key, owned, error);
 
-  g_hash_table_insert (self->good, g_strdup (key), g_variant_ref (owned));
-  if (self->path)
-    return write_key_file (self, key, owned, error);
-  if (!g_settings_set_value (self->gsettings, key, owned)) {
-    g_set_error (
-        error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-        _ ("%s cannot be saved and holds until hyphad ends: the administrator has locked the key"),
-        key);
-    return FALSE;
+  if (before)
+    hypha_settings_tell_changed (self, key);
+  if (!stored)
+    g_prefix_error (error, _ ("this holds until hyphad ends, and does not last: "));
+  return stored;
+}
+
+/* The entry of the node ID in DICT, or NULL. */
+static GVariant *
+entry_of (GVariant *dict, const char *id)
+{
+  return dict ? g_variant_lookup_value (dict, id, G_VARIANT_TYPE_VARDICT) : NULL;
+}
+
+static gboolean
+same_entry (GVariant *a, GVariant *b)
+{
+  return a == NULL || b == NULL ? a == b : g_variant_equal (a, b);
+}
+
+/* What somebody has written into the settings since they were last taken, and what the node has
+ * done since: an entry that the node has not touched is as it is written. */
+static GVariant *
+merge_trusted (GVariant *written, GVariant *before, GVariant *now)
+{
+  GVariantBuilder builder;
+  GVariantIter iter;
+  const char *id;
+  GVariant *items;
+
+  g_variant_builder_init (&builder, G_VARIANT_TYPE ("a{sa{sv}}"));
+  g_variant_iter_init (&iter, written);
+  while (g_variant_iter_next (&iter, "{&s@a{sv}}", &id, &items)) {
+    G_GNUC_UNUSED g_autoptr (GVariant) owned = items;
+    g_autoptr (GVariant) ours = entry_of (now, id);
+    g_autoptr (GVariant) past = entry_of (before, id);
+
+    if (same_entry (ours, past))
+      g_variant_builder_add (&builder, "{s@a{sv}}", id, items);
+    else if (ours)
+      g_variant_builder_add (&builder, "{s@a{sv}}", id, ours);
   }
-  g_settings_sync ();
-  return TRUE;
+  g_variant_iter_init (&iter, now);
+  while (g_variant_iter_next (&iter, "{&s@a{sv}}", &id, &items)) {
+    G_GNUC_UNUSED g_autoptr (GVariant) owned = items;
+    g_autoptr (GVariant) theirs = entry_of (written, id);
+    g_autoptr (GVariant) past = entry_of (before, id);
+
+    if (theirs == NULL && !same_entry (items, past))
+      g_variant_builder_add (&builder, "{s@a{sv}}", id, items);
+  }
+  return g_variant_ref_sink (g_variant_builder_end (&builder));
+}
+
+/* What is written now where the key is kept, or else what holds. */
+static GVariant *
+dup_written (HyphaSettings *self, const char *key)
+{
+  g_autoptr (HyphaConfigFile) file = self->path ? load (self, NULL) : NULL;
+  GVariant *value = file ? hypha_config_file_lookup (file, key) : NULL;
+
+  if (value)
+    return g_variant_ref (value);
+  if (self->path == NULL)
+    return hypha_settings_read (self, key);
+  return file && !hypha_config_file_is_wrong (file, key)
+             ? hypha_settings_get_default (self, key)
+             : g_variant_ref (g_hash_table_lookup (self->good, key));
 }
 
 /**
@@ -74,14 +217,18 @@ save (HyphaSettings *self, const char *key, GVariant *value, GError **error)
 gboolean
 hypha_settings_save_trusted (HyphaSettings *self, GError **error)
 {
-  g_autoptr (GVariant) trusted = hypha_node_dup_trusted (self->node);
   g_autoptr (GVariant) rules = hypha_node_dup_trust_rules (self->node);
+  g_autoptr (GVariant) now = hypha_node_dup_trusted (self->node);
+  g_autoptr (GVariant) written = dup_written (self, "trusted-peers");
+  g_autoptr (GVariant) merged = merge_trusted (written, self->trusted, now);
 
   /* First that a rule lets nobody in any more, then that who came by it has gone. */
   if (!g_variant_equal (rules, g_hash_table_lookup (self->good, "trust-rules")) &&
       !save (self, "trust-rules", rules, error))
     return FALSE;
-  return save (self, "trusted-peers", trusted, error);
+  g_clear_pointer (&self->trusted, g_variant_unref);
+  self->trusted = g_steal_pointer (&now);
+  return save (self, "trusted-peers", merged, error);
 }
 
 /**
@@ -124,18 +271,22 @@ find_endpoint (HyphaSettings *self, GVariant *value, const char *endpoint)
 static gboolean
 save_endpoint (HyphaSettings *self, const char *key, const char *endpoint, GError **error)
 {
-  GVariant *value = g_hash_table_lookup (self->good, key);
+  GVariant *value;
   g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
-  g_autofree const char **all = g_variant_get_strv (value, NULL);
+  g_autofree const char **all = NULL;
   g_auto (GStrv) longer = NULL;
 
+  if (!hypha_settings_catch_up (self, error))
+    return FALSE;
+  value = g_hash_table_lookup (self->good, key);
   if (find_endpoint (self, value, endpoint) >= 0)
     return TRUE;
+  all = g_variant_get_strv (value, NULL);
   g_strv_builder_addv (builder, all);
   g_strv_builder_add (builder, endpoint);
   longer = g_strv_builder_end (builder);
   return save (self, key, g_variant_new_strv ((const char *const *) longer, -1), error) &&
-         hypha_settings_find_rule (key)->apply (self, g_hash_table_lookup (self->good, key), error);
+         hypha_settings_apply (self, hypha_settings_find_rule (key), error);
 }
 
 /**
@@ -170,31 +321,53 @@ hypha_settings_save_peer (HyphaSettings *self, const char *endpoint, GError **er
   return save_endpoint (self, "peers", endpoint, error);
 }
 
+/* What the command line says would come back with the next change of the key. */
+static void
+drop_extra (char **extra, const char *endpoint)
+{
+  for (char **e = extra; e && *e; e++) {
+    if (!g_str_equal (*e, endpoint))
+      continue;
+    g_free (*e);
+    for (; *e; e++)
+      e[0] = e[1];
+    return;
+  }
+}
+
 /**
  * hypha_settings_drop_listen:
  * @self: settings
- * @endpoint: where the node does not listen any more
+ * @endpoint: where the node does not listen any more, as it was asked to
  * @error: return location for an error: %HYPHA_ERROR_INVALID_SETTING
  *
- * Takes @endpoint out of the key `listen`, if it is there.
+ * Takes @endpoint out of the key `listen` and out of what the command line says, if it is there.
  *
  * Returns: %TRUE if the key has it no more
  */
 gboolean
 hypha_settings_drop_listen (HyphaSettings *self, const char *endpoint, GError **error)
 {
-  GVariant *value = g_hash_table_lookup (self->good, "listen");
+  GVariant *value;
   g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
-  g_autofree const char **all = g_variant_get_strv (value, NULL);
+  g_autofree const char **all = NULL;
   g_auto (GStrv) shorter = NULL;
-  int found = find_endpoint (self, value, endpoint);
+  int found;
 
+  drop_extra (self->extra_listen, endpoint);
+  if (!hypha_settings_catch_up (self, error))
+    return FALSE;
+  value = g_hash_table_lookup (self->good, "listen");
+  found = find_endpoint (self, value, endpoint);
   if (found < 0)
     return TRUE;
+  all = g_variant_get_strv (value, NULL);
   for (int i = 0; all[i]; i++) {
     if (i != found)
       g_strv_builder_add (builder, all[i]);
   }
   shorter = g_strv_builder_end (builder);
-  return save (self, "listen", g_variant_new_strv ((const char *const *) shorter, -1), error);
+  /* Catching up may have opened it anew. */
+  return save (self, "listen", g_variant_new_strv ((const char *const *) shorter, -1), error) &&
+         hypha_settings_apply (self, hypha_settings_find_rule ("listen"), error);
 }

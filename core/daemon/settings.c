@@ -7,30 +7,34 @@
 
 G_DEFINE_FINAL_TYPE (HyphaSettings, hypha_settings, G_TYPE_OBJECT)
 
+static guint signal_changed;
+
 /* ---- taking values ---- */
 
-static GVariant *
-get_default (HyphaSettings *self, const char *key)
+/* The system's administrator may have set another one than the schema's in dconf. */
+GVariant *
+hypha_settings_get_default (HyphaSettings *self, const char *key)
 {
   g_autoptr (GSettingsSchemaKey) schema_key = g_settings_schema_get_key (self->schema, key);
 
+  if (self->gsettings)
+    return g_settings_get_default_value (self->gsettings, key);
   return g_settings_schema_key_get_default_value (schema_key);
 }
 
-/* What the key says now; NULL: nothing that could be taken. */
-static GVariant *
-read_key (HyphaSettings *self, const char *key)
+GVariant *
+hypha_settings_read (HyphaSettings *self, const char *key)
 {
   GVariant *value;
 
   if (self->gsettings)
     return g_settings_get_value (self->gsettings, key);
   if (self->file == NULL)
-    return get_default (self, key);
+    return hypha_settings_get_default (self, key);
   if (hypha_config_file_is_wrong (self->file, key))
     return NULL;
   value = hypha_config_file_lookup (self->file, key);
-  return value ? g_variant_ref (value) : get_default (self, key);
+  return value ? g_variant_ref (value) : hypha_settings_get_default (self, key);
 }
 
 static void
@@ -46,9 +50,8 @@ tell_wrong (HyphaSettings *self, const char *key, GVariant *value, const GError 
     g_warning ("setting %s = %s: %s; the last good value stays", key, printed, error->message);
 }
 
-/* Puts VALUE (taken) in place and returns what was there, or NULL if it is the same. */
-static GVariant *
-replace (HyphaSettings *self, const char *key, GVariant *value)
+GVariant *
+hypha_settings_replace (HyphaSettings *self, const char *key, GVariant *value)
 {
   GVariant *before = g_hash_table_lookup (self->good, key);
 
@@ -62,31 +65,56 @@ replace (HyphaSettings *self, const char *key, GVariant *value)
   return before;
 }
 
-static void
-take (HyphaSettings *self, const HyphaSettingsRule *rule)
+void
+hypha_settings_tell_changed (HyphaSettings *self, const char *key)
+{
+  g_signal_emit (self, signal_changed, 0, key);
+}
+
+gboolean
+hypha_settings_apply (HyphaSettings *self, const HyphaSettingsRule *rule, GError **error)
+{
+  GVariant *value = g_hash_table_lookup (self->good, rule->keys[0]);
+
+  if (rule->stage == HYPHA_SETTINGS_LOADER ? self->loader == NULL : self->node == NULL)
+    return TRUE;
+  if (!rule->apply (self, value, error))
+    return FALSE;
+  if (g_str_equal (rule->keys[0], "trusted-peers")) {
+    g_clear_pointer (&self->trusted, g_variant_unref);
+    self->trusted = hypha_node_dup_trusted (self->node);
+  }
+  return TRUE;
+}
+
+void
+hypha_settings_take (HyphaSettings *self, const HyphaSettingsRule *rule)
 {
   GVariant *before[HYPHA_SETTINGS_MAX_KEYS] = { NULL };
-  gboolean fed = rule->stage == HYPHA_SETTINGS_LOADER ? self->loader != NULL : self->node != NULL;
   gboolean changed = FALSE;
   g_autoptr (GError) error = NULL;
 
   for (guint i = 0; i < HYPHA_SETTINGS_MAX_KEYS && rule->keys[i]; i++) {
-    GVariant *value = read_key (self, rule->keys[i]);
+    GVariant *value = hypha_settings_read (self, rule->keys[i]);
 
-    before[i] = value ? replace (self, rule->keys[i], value) : NULL;
+    before[i] = value ? hypha_settings_replace (self, rule->keys[i], value) : NULL;
     changed = changed || before[i];
   }
-  if (changed && fed &&
-      !rule->apply (self, g_hash_table_lookup (self->good, rule->keys[0]), &error)) {
+  if (changed && !hypha_settings_apply (self, rule, &error)) {
     for (guint i = 0; i < HYPHA_SETTINGS_MAX_KEYS; i++) {
       if (before[i]) {
         tell_wrong (self, rule->keys[i], g_hash_table_lookup (self->good, rule->keys[i]), error);
         g_hash_table_insert (self->good, g_strdup (rule->keys[i]), g_steal_pointer (&before[i]));
       }
     }
+    /* A part of it may have been done. */
+    hypha_settings_apply (self, rule, NULL);
   }
-  for (guint i = 0; i < HYPHA_SETTINGS_MAX_KEYS; i++)
+  for (guint i = 0; i < HYPHA_SETTINGS_MAX_KEYS; i++) {
+    if (before[i])
+      hypha_settings_tell_changed (self, rule->keys[i]);
     g_clear_pointer (&before[i], g_variant_unref);
+  }
 }
 
 static void
@@ -97,7 +125,7 @@ on_changed (GSettings *gsettings, const char *key, gpointer user_data)
   const HyphaSettingsRule *rule = hypha_settings_find_rule (key);
 
   if (rule)
-    take (self, rule);
+    hypha_settings_take (self, rule);
 }
 
 /* For the first time: there is no last good value but the default. */
@@ -106,16 +134,17 @@ feed_rule (HyphaSettings *self, const HyphaSettingsRule *rule)
 {
   g_autoptr (GError) error = NULL;
 
-  if (rule->apply (self, g_hash_table_lookup (self->good, rule->keys[0]), &error))
+  if (hypha_settings_apply (self, rule, &error))
     return;
   for (guint i = 0; i < HYPHA_SETTINGS_MAX_KEYS && rule->keys[i]; i++) {
-    g_autoptr (GVariant) before = replace (self, rule->keys[i], get_default (self, rule->keys[i]));
+    g_autoptr (GVariant) before = hypha_settings_replace (
+        self, rule->keys[i], hypha_settings_get_default (self, rule->keys[i]));
 
     if (before)
       tell_wrong (self, rule->keys[i], before, error);
   }
   g_clear_error (&error);
-  if (!rule->apply (self, g_hash_table_lookup (self->good, rule->keys[0]), &error))
+  if (!hypha_settings_apply (self, rule, &error))
     g_warning ("the default of %s does not hold: %s", rule->keys[0], error->message);
 }
 
@@ -167,97 +196,6 @@ hypha_settings_feed (HyphaSettings *self, HyphaNode *node, HyphaServices *servic
 }
 
 /* ---- where values come from ---- */
-
-/**
- * hypha_settings_reload:
- * @self: settings
- *
- * Reads the key file anew; without one, nothing is to be done. Every line that is wrong is told,
- * and the keys of those lines keep their last good value.
- */
-void
-hypha_settings_reload (HyphaSettings *self)
-{
-  g_autoptr (GError) error = NULL;
-  g_autoptr (HyphaConfigFile) file = NULL;
-  const GPtrArray *faults;
-
-  if (self->path == NULL)
-    return;
-  file = hypha_config_file_load (self->path, HYPHA_SETTINGS_GROUP, self->schema, &error);
-  if (file == NULL) {
-    g_warning ("%s; the last good values stay", error->message);
-    return;
-  }
-  faults = hypha_config_file_get_faults (file);
-  for (guint i = 0; i < faults->len; i++) {
-    g_autofree char *sentence = hypha_config_file_fault_describe (faults->pdata[i], self->path);
-
-    g_warning ("%s; the last good value stays", sentence);
-  }
-  g_clear_pointer (&self->file, hypha_config_file_free);
-  self->file = g_steal_pointer (&file);
-  for (const HyphaSettingsRule *rule = hypha_settings_rules; rule->keys[0]; rule++)
-    take (self, rule);
-  g_message ("%s: read anew", self->path);
-}
-
-/* Only once the file is whole: a file that is being written in place is empty for a moment, and
- * would close every listener. */
-static void
-on_file_event (GFileMonitor *monitor, GFile *file, GFile *other, GFileMonitorEvent event,
-               gpointer user_data)
-{
-  HyphaSettings *self = user_data;
-
-  if (event == G_FILE_MONITOR_EVENT_CHANGES_DONE_HINT || event == G_FILE_MONITOR_EVENT_RENAMED ||
-      event == G_FILE_MONITOR_EVENT_MOVED_IN)
-    hypha_settings_reload (self);
-}
-
-static gboolean
-open_key_file (HyphaSettings *self, gboolean must_exist, GError **error)
-{
-  g_autoptr (GError) local_error = NULL;
-  g_autoptr (GFile) file = g_file_new_for_path (self->path);
-  const GPtrArray *faults;
-
-  self->file =
-      hypha_config_file_load (self->path, HYPHA_SETTINGS_GROUP, self->schema, &local_error);
-  if (must_exist && g_error_matches (local_error, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
-    g_autofree char *quoted = g_shell_quote (self->path);
-
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 _ ("there is no key file %s: hyphad --print-config > %s makes one, and without "
-                    "--config hyphad takes its usual settings"),
-                 self->path, quoted);
-    return FALSE;
-  }
-  if (self->file == NULL &&
-      (must_exist || !g_error_matches (local_error, G_FILE_ERROR, G_FILE_ERROR_NOENT))) {
-    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING, local_error->message);
-    return FALSE;
-  }
-  faults = self->file ? hypha_config_file_get_faults (self->file) : NULL;
-  if (faults && faults->len > 0) {
-    g_autoptr (GString) sentences = g_string_new (NULL);
-
-    for (guint i = 0; i < faults->len; i++) {
-      g_autofree char *sentence = hypha_config_file_fault_describe (faults->pdata[i], self->path);
-
-      g_string_append_printf (sentences, "%s%s", i > 0 ? "\n" : "", sentence);
-    }
-    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING, sentences->str);
-    return FALSE;
-  }
-  self->monitor = g_file_monitor_file (file, G_FILE_MONITOR_WATCH_MOVES, NULL, &local_error);
-  if (self->monitor)
-    g_signal_connect (self->monitor, "changed", G_CALLBACK (on_file_event), self);
-  else
-    g_warning ("changes of %s will be taken up on SIGHUP only: %s", self->path,
-               local_error->message);
-  return TRUE;
-}
 
 static gboolean
 find_schema (HyphaSettings *self, GError **error)
@@ -314,14 +252,14 @@ hypha_settings_new (const char *path, gboolean must_exist, GError **error)
     return NULL;
   if (path) {
     self->path = g_canonicalize_filename (path, NULL);
-    if (!open_key_file (self, must_exist, error))
+    if (!hypha_settings_open_file (self, must_exist, error))
       return NULL;
   } else {
     self->gsettings = g_settings_new_full (self->schema, NULL, NULL);
     g_signal_connect (self->gsettings, "changed", G_CALLBACK (on_changed), self);
   }
   for (const HyphaSettingsRule *rule = hypha_settings_rules; rule->keys[0]; rule++)
-    take (self, rule);
+    hypha_settings_take (self, rule);
   return g_steal_pointer (&self);
 }
 
@@ -406,6 +344,7 @@ hypha_settings_finalize (GObject *object)
 
   g_clear_pointer (&self->schema, g_settings_schema_unref);
   g_clear_pointer (&self->file, hypha_config_file_free);
+  g_clear_pointer (&self->trusted, g_variant_unref);
   g_hash_table_unref (self->good);
   g_strfreev (self->extra_listen);
   g_strfreev (self->extra_peers);
@@ -420,6 +359,9 @@ hypha_settings_class_init (HyphaSettingsClass *klass)
 
   object_class->dispose = hypha_settings_dispose;
   object_class->finalize = hypha_settings_finalize;
+  /* (key): what holds is another value now. */
+  signal_changed = g_signal_new ("changed", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL,
+                                 NULL, NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
 }
 
 static void

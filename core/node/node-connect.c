@@ -289,6 +289,20 @@ hypha_node_adopt (HyphaNode *self, int fd, const char *name, GError **error)
   return TRUE;
 }
 
+const char *
+hypha_node_find_listening (HyphaNode *self, const char *endpoint)
+{
+  for (guint i = 0; i < self->doors->len; i++) {
+    HyphaDoor *door = self->doors->pdata[i];
+
+    if (!hypha_door_is_adopted (door) &&
+        (g_strcmp0 (hypha_door_get_bound (door), endpoint) == 0 ||
+         g_str_equal (hypha_door_get_uri (door), endpoint)))
+      return hypha_door_get_uri (door);
+  }
+  return NULL;
+}
+
 gboolean
 hypha_node_unlisten (HyphaNode *self, const char *endpoint, GError **error)
 {

@@ -85,6 +85,8 @@ HyphaNodePeer *hypha_node_connect_finish (HyphaNode *self, GAsyncResult *result,
 void hypha_node_listen_async (HyphaNode *self, const char *endpoint, GCancellable *cancellable,
                               GAsyncReadyCallback callback, gpointer user_data);
 char *hypha_node_listen_finish (HyphaNode *self, GAsyncResult *result, GError **error);
+/* As it was asked for, where ENDPOINT is what is bound or asked for; NULL: nobody listens there. */
+const char *hypha_node_find_listening (HyphaNode *self, const char *endpoint);
 gboolean hypha_node_unlisten (HyphaNode *self, const char *endpoint, GError **error);
 /* Listens on a socket that somebody else has bound (taken, also on failure), for as long as the
  * node lives, whatever the settings say; what they say about the same endpoint is done thereby.

@@ -4,6 +4,8 @@
 #define G_SETTINGS_ENABLE_BACKEND
 #include <gio/gsettingsbackend.h>
 #include <glib/gstdio.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "daemon/config-file.h"
 #include "daemon/settings-private.h"
@@ -50,7 +52,7 @@ test_good_values (void)
   g_assert_false (hypha_config_file_is_wrong (file, "peers"));
 }
 
-/* What this reader takes, the back-end that saves must take alike. */
+/* A file may go from one to the other: what this reader takes, GSettings' back-end takes alike. */
 static void
 test_takes_what_the_backend_takes (void)
 {
@@ -150,6 +152,189 @@ test_description_is_one_short_printable_line (void)
   }
 }
 
+/* ---- changing one key ---- */
+
+static void
+assert_edit (const char *text, const char *key, const char *value, const char *expected)
+{
+  g_autoptr (HyphaConfigFile) file = parse (text);
+  g_autoptr (GVariant) variant = value ? g_variant_ref_sink (g_variant_new_string (value)) : NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *edited = hypha_config_file_edit (file, "/etc/node.conf", key, variant, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpstr (edited, ==, expected);
+}
+
+static void
+test_edit_leaves_every_other_line (void)
+{
+  assert_edit ("# one\n[" GROUP "]\n\n# two\n name = a\n# three\n", "name", "b",
+               "# one\n[" GROUP "]\n\n# two\nname='b'\n# three\n");
+  assert_edit ("[" GROUP "]\npeers=[]\n\n# end\n", "name", "b",
+               "[" GROUP "]\npeers=[]\nname='b'\n\n# end\n");
+  assert_edit ("[" GROUP "]\nname=a\npeers=[]", "name", NULL, "[" GROUP "]\npeers=[]\n");
+  assert_edit ("[" GROUP "]\npeers=[]\n", "name", NULL, "[" GROUP "]\npeers=[]\n");
+  assert_edit ("", "name", "b", "[" GROUP "]\nname='b'\n");
+  assert_edit ("# only", "name", "b", "# only\n[" GROUP "]\nname='b'\n");
+  assert_edit ("[" GROUP "]", "name", "two\nlines\n[x]", "[" GROUP "]\nname='two\\nlines\\n[x]'\n");
+}
+
+/* A line that is wrong would be lost from sight, or keep the next start from succeeding. */
+static void
+test_edit_mends_its_own_line_and_no_other (void)
+{
+  g_autoptr (HyphaConfigFile) file = parse ("[" GROUP "]\nname='a\n");
+  g_autoptr (HyphaConfigFile) other = parse ("[" GROUP "]\nlisten=5\nname=a\n");
+  g_autoptr (HyphaConfigFile) twice = parse ("[" GROUP "]\nname=a\nname=b\n");
+  g_autoptr (GVariant) value = g_variant_ref_sink (g_variant_new_string ("b"));
+  g_autoptr (GError) error = NULL;
+  g_autofree char *edited = hypha_config_file_edit (file, "/x", "name", value, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpstr (edited, ==, "[" GROUP "]\nname='b'\n");
+  g_assert_null (hypha_config_file_edit (other, "/x", "name", value, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING);
+  g_assert_nonnull (strstr (error->message, "line 2: listen"));
+  g_clear_error (&error);
+  g_assert_null (hypha_config_file_edit (twice, "/x", "name", value, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING);
+}
+
+static void
+test_edit_never_makes_a_file_that_is_too_large (void)
+{
+  g_autoptr (HyphaConfigFile) file = parse ("");
+  g_autofree char *much = g_strnfill (HYPHA_CONFIG_FILE_MAX_SIZE, 'x');
+  g_autoptr (GVariant) value = g_variant_ref_sink (g_variant_new_string (much));
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (hypha_config_file_edit (file, "/x", "name", value, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING);
+}
+
+typedef struct {
+  char *folder, *path;
+  HyphaConfigFile *file; /* as it was read first */
+} Saved;
+
+static void
+setup (Saved *saved, gconstpointer user_data)
+{
+  g_autoptr (GError) error = NULL;
+
+  saved->folder = g_dir_make_tmp ("hypha-XXXXXX", &error);
+  saved->path = g_build_filename (saved->folder, "node.conf", NULL);
+  g_assert_true (g_file_set_contents (saved->path, "first", -1, &error));
+  g_assert_cmpint (g_chmod (saved->path, 0640), ==, 0);
+  saved->file = hypha_config_file_load (saved->path, GROUP, schema, &error);
+  g_assert_no_error (error);
+}
+
+static void
+teardown (Saved *saved, gconstpointer user_data)
+{
+  g_autoptr (GDir) folder = g_dir_open (saved->folder, 0, NULL);
+  const char *name;
+
+  while ((name = g_dir_read_name (folder))) {
+    g_autofree char *path = g_build_filename (saved->folder, name, NULL);
+
+    /* Nothing that was in between is left. */
+    g_assert_true (g_str_equal (name, "node.conf") || g_str_equal (name, "link"));
+    g_assert_cmpint (g_unlink (path), ==, 0);
+  }
+  g_assert_cmpint (g_rmdir (saved->folder), ==, 0);
+  hypha_config_file_free (saved->file);
+  g_free (saved->folder);
+  g_free (saved->path);
+}
+
+static void
+assert_contents (const char *path, const char *expected)
+{
+  g_autofree char *text = NULL;
+
+  g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
+  g_assert_cmpstr (text, ==, expected);
+}
+
+static void
+assert_busy (Saved *saved)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (hypha_config_file_save (saved->file, saved->path, "ours", &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY);
+}
+
+static void
+test_save_keeps_mode_and_symbolic_link (Saved *saved, gconstpointer user_data)
+{
+  g_autofree char *link = g_build_filename (saved->folder, "link", NULL);
+  g_autoptr (HyphaConfigFile) file = NULL;
+  g_autoptr (GError) error = NULL;
+  GStatBuf status;
+
+  g_assert_cmpint (symlink ("node.conf", link), ==, 0);
+  file = hypha_config_file_load (link, GROUP, schema, &error);
+  g_assert_no_error (error);
+  g_assert_true (hypha_config_file_save (file, link, "ours", &error));
+  g_assert_no_error (error);
+  g_assert_true (g_file_test (link, G_FILE_TEST_IS_SYMLINK));
+  assert_contents (saved->path, "ours");
+  g_assert_cmpint (g_stat (saved->path, &status), ==, 0);
+  g_assert_cmpint (status.st_mode & 07777, ==, 0640);
+}
+
+static void
+test_save_never_replaces_what_it_has_not_seen (Saved *saved, gconstpointer user_data)
+{
+  g_autoptr (HyphaConfigFile) none = parse ("");
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (g_file_set_contents (saved->path, "other", -1, NULL));
+  assert_busy (saved);
+  assert_contents (saved->path, "other");
+  /* Nor one where there was none. */
+  g_assert_false (hypha_config_file_save (none, saved->path, "ours", &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY);
+  assert_contents (saved->path, "other");
+}
+
+static void
+test_save_waits_for_whoever_writes (Saved *saved, gconstpointer user_data)
+{
+  int fd = open (saved->path, O_WRONLY | O_APPEND | O_CLOEXEC);
+
+  g_assert_cmpint (fd, >=, 0);
+  if (fcntl (fd, F_GETLEASE) < 0) {
+    g_test_skip ("this file system has no leases");
+    close (fd);
+    return;
+  }
+  assert_busy (saved);
+  g_assert_cmpint (write (fd, " edit", 5), ==, 5);
+  close (fd);
+  assert_busy (saved);
+  assert_contents (saved->path, "first edit");
+}
+
+static void
+test_load_refuses_what_others_could_write (Saved *saved, gconstpointer user_data)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_cmpint (g_chmod (saved->path, 0666), ==, 0);
+  g_assert_null (hypha_config_file_load (saved->path, GROUP, schema, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING);
+  g_assert_nonnull (strstr (error->message, "chmod o-w"));
+  g_clear_error (&error);
+  g_assert_null (hypha_config_file_load (saved->folder, GROUP, schema, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING);
+  g_assert_cmpint (g_chmod (saved->path, 0644), ==, 0);
+}
+
 /* A key that nobody takes up would be a promise that is not kept. */
 static void
 test_every_key_of_the_schema_does_something (void)
@@ -179,6 +364,19 @@ main (int argc, char **argv)
   g_test_add_func ("/config-file/nul-is-not-text", test_nul_is_not_text);
   g_test_add_func ("/config-file/description-is-one-short-printable-line",
                    test_description_is_one_short_printable_line);
+  g_test_add_func ("/config-file/edit-leaves-every-other-line", test_edit_leaves_every_other_line);
+  g_test_add_func ("/config-file/edit-mends-its-own-line-and-no-other",
+                   test_edit_mends_its_own_line_and_no_other);
+  g_test_add_func ("/config-file/edit-never-makes-a-file-that-is-too-large",
+                   test_edit_never_makes_a_file_that_is_too_large);
+  g_test_add ("/config-file/save-keeps-mode-and-symbolic-link", Saved, NULL, setup,
+              test_save_keeps_mode_and_symbolic_link, teardown);
+  g_test_add ("/config-file/save-never-replaces-what-it-has-not-seen", Saved, NULL, setup,
+              test_save_never_replaces_what_it_has_not_seen, teardown);
+  g_test_add ("/config-file/save-waits-for-whoever-writes", Saved, NULL, setup,
+              test_save_waits_for_whoever_writes, teardown);
+  g_test_add ("/config-file/load-refuses-what-others-could-write", Saved, NULL, setup,
+              test_load_refuses_what_others_could_write, teardown);
   g_test_add_func ("/settings/every-key-of-the-schema-does-something",
                    test_every_key_of_the_schema_does_something);
   status = g_test_run ();

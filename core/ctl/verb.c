@@ -12,6 +12,8 @@
 const HyphaVerb hypha_verbs[] = {
   { "status", "", N_ ("Show the node and how it is"), hypha_verb_status },
   { "id", "", N_ ("Show the node's id, for others to trust"), hypha_verb_id },
+  { "config", "list|get|set|reset [KEY] [VALUE]", N_ ("Show and change the settings"),
+    hypha_verb_config },
   { "transports", "", N_ ("List what links can be made of"), hypha_verb_transports },
   { "plugins", "", N_ ("List the plug-ins found, and why one is not used"), hypha_verb_plugins },
   { "peers", "", N_ ("List the other nodes"), hypha_verb_peers },

@@ -36,6 +36,7 @@ gboolean hypha_verb_check_range (const char *option, int value, int min, int max
 
 HYPHA_VERB (status);
 HYPHA_VERB (id);
+HYPHA_VERB (config);
 HYPHA_VERB (transports);
 HYPHA_VERB (plugins);
 HYPHA_VERB (peers);

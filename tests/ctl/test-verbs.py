@@ -14,7 +14,7 @@ from harness import DEADLINE, HYPHACTL, Case, Node, main, trust_each_other, wait
 
 # Verb to the words it takes, and to an option with a value that is out of range.
 VERBS = {
-    "status": [], "id": [], "transports": [], "plugins": [], "peers": [], "links": ["[PEER]"], "connect": ["ENDPOINT"],
+    "status": [], "id": [], "config": ["list|get|set|reset", "[KEY]", "[VALUE]"], "transports": [], "plugins": [], "peers": [], "links": ["[PEER]"], "connect": ["ENDPOINT"],
     "disconnect": ["PEER"], "trust": ["ID", "NAME"], "forget": ["PEER"], "explain": ["PEER"], "monitor": ["[PEER]"],
     "pending": [], "pair": [], "wait": ["[PEER]"], "guest-config": [],
     "ping": ["PEER"], "streams": ["[PEER]"], "services": [], "open": ["PEER", "SERVICE"],
@@ -107,7 +107,7 @@ class NoNode(Case):
     def test_every_verb_says_what_to_start(self):
         place = self.place()
         for verb, words in VERBS.items():
-            done = place.ctl(verb, *["x" for w in words if w[0] != "["], *NEEDED.get(verb, []),
+            done = place.ctl(verb, *["list" if "|" in w else "x" for w in words if w[0] != "["], *NEEDED.get(verb, []),
                              *(["--timeout", "1"] if verb == "wait" else []))
             self.assert_fails(done, 1, place.address, "hyphad --address")
 

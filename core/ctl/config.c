@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl/output.h"
+
+#include <glib/gi18n-lib.h>
+#include <string.h>
+#include "ctl/table.h"
+#include "ctl/verb.h"
+
+static HyphaDBusConfig1 *
+get_config (HyphaCtl *ctl, GError **error)
+{
+  HyphaDBusNode1 *node = hypha_ctl_get_node (ctl, error);
+  HyphaDBusConfig1 *config;
+
+  if (node == NULL)
+    return NULL;
+  config = hypha_dbus_config1_proxy_new_sync (
+      g_dbus_proxy_get_connection (G_DBUS_PROXY (node)), G_DBUS_PROXY_FLAGS_DO_NOT_CONNECT_SIGNALS,
+      g_dbus_proxy_get_name (G_DBUS_PROXY (node)), HYPHA_DBUS_ROOT, NULL, error);
+  if (config == NULL)
+    hypha_client_clean_error (error);
+  return config;
+}
+
+/* As hyphactl config set takes it back. */
+static char *
+print (GVariant *value)
+{
+  return g_variant_print (value, FALSE);
+}
+
+/* ---- list ---- */
+
+static GVariant *
+describe (const char *key, const char *summary, GVariant *value, GVariant *usual, gboolean writable)
+{
+  return g_variant_new_parsed ("{'key': <%s>, 'summary': <%s>, 'type': <%s>, 'value': %v, "
+                               "'default': %v, 'writable': <%b>}",
+                               key, summary, g_variant_get_type_string (value), value, usual,
+                               writable);
+}
+
+static gboolean
+list (HyphaCtl *ctl, HyphaDBusConfig1 *config, char **words, GError **error)
+{
+  g_autoptr (GVariant) settings = NULL;
+  g_autoptr (GVariantBuilder) all = g_variant_builder_new (G_VARIANT_TYPE ("aa{sv}"));
+  g_autoptr (HyphaTable) table =
+      hypha_table_new (_ ("KEY"), _ ("VALUE"), _ ("DEFAULT"), _ ("WHAT IT IS"), NULL);
+  GVariantIter iter;
+  const char *key, *summary;
+  GVariant *value, *usual;
+  gboolean writable;
+
+  if (!hypha_dbus_config1_call_list_sync (config, G_DBUS_CALL_FLAGS_NONE, -1, &settings, NULL,
+                                          error))
+    return FALSE;
+  g_variant_iter_init (&iter, settings);
+  while (g_variant_iter_loop (&iter, "(&s&svvb)", &key, &summary, &value, &usual, &writable)) {
+    g_variant_builder_add_value (all, describe (key, summary, value, usual, writable));
+    hypha_table_add (table, g_strdup (key), print (value),
+                     g_variant_equal (value, usual) ? g_strdup ("") : print (usual),
+                     g_strdup (summary));
+  }
+  if (ctl->json)
+    hypha_ctl_print_json (g_variant_builder_end (all));
+  else
+    hypha_table_print (table);
+  return TRUE;
+}
+
+/* ---- get, set, reset ---- */
+
+static GVariant *
+get_value (HyphaDBusConfig1 *config, const char *key, GError **error)
+{
+  g_autoptr (GVariant) boxed = NULL;
+
+  if (!hypha_dbus_config1_call_get_sync (config, key, G_DBUS_CALL_FLAGS_NONE, -1, &boxed, NULL,
+                                         error))
+    return NULL;
+  return g_variant_get_variant (boxed);
+}
+
+static gboolean
+get (HyphaCtl *ctl, HyphaDBusConfig1 *config, char **words, GError **error)
+{
+  g_autoptr (GVariant) value = get_value (config, words[1], error);
+  g_autofree char *printed = value ? print (value) : NULL;
+
+  if (value == NULL)
+    return FALSE;
+  if (ctl->json)
+    hypha_ctl_print_json (value);
+  else
+    g_print ("%s\n", printed);
+  return TRUE;
+}
+
+static const char *
+example_of (const GVariantType *type)
+{
+  static const char *const examples[][2] = {
+    { "s", "'web1'" },
+    { "u", "1000" },
+    { "b", "true" },
+    { "as", "['tcp://192.0.2.1:4974', 'unix:///run/hypha/node']" },
+    { "a{ss}", "{'unix:///run/vm.sock': 'vm'}" },
+    { "a{su}", "{'tcp': 20}" },
+    { "a{sa{sv}}", "{'ssh': {'target': <'tcp://127.0.0.1:22'>}}" },
+    { "aa{sv}", "[{'local': <'tcp://127.0.0.1:8080'>}]" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (examples); i++) {
+    if (g_variant_type_equal (type, (const GVariantType *) examples[i][0]))
+      return examples[i][1];
+  }
+  return "";
+}
+
+/* What is in the settings is typed; people need not be when it is a word. */
+static GVariant *
+parse (const char *key, const GVariantType *type, const char *text, GError **error)
+{
+  g_autoptr (GError) reason = NULL;
+  GVariant *value = g_variant_parse (type, text, NULL, NULL, &reason);
+  g_autofree char *wanted = NULL;
+  const char *example;
+
+  if (value)
+    return g_variant_ref_sink (value);
+  if (g_variant_type_equal (type, G_VARIANT_TYPE_STRING) && strchr ("\"'", *text) == NULL)
+    return g_variant_ref_sink (g_variant_new_string (text));
+  wanted = g_variant_type_dup_string (type);
+  example = example_of (type);
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+               *example ? _ ("%s = %s: it is not of the type %s, such as %s: %s")
+                        : _ ("%s = %s: it is not of the type %s%s: %s"),
+               key, text, wanted, example, reason->message);
+  return NULL;
+}
+
+static gboolean
+set (HyphaCtl *ctl, HyphaDBusConfig1 *config, char **words, GError **error)
+{
+  g_autoptr (GVariant) before = get_value (config, words[1], error);
+  g_autoptr (GVariant) value = NULL;
+
+  if (before == NULL)
+    return FALSE;
+  value = parse (words[1], g_variant_get_type (before), words[2], error);
+  return value && hypha_dbus_config1_call_set_sync (config, words[1], g_variant_new_variant (value),
+                                                    G_DBUS_CALL_FLAGS_NONE, -1, NULL, error);
+}
+
+static gboolean
+reset (HyphaCtl *ctl, HyphaDBusConfig1 *config, char **words, GError **error)
+{
+  return hypha_dbus_config1_call_reset_sync (config, words[1], G_DBUS_CALL_FLAGS_NONE, -1, NULL,
+                                             error);
+}
+
+/* ---- which of them ---- */
+
+typedef struct {
+  const char *name;
+  guint n_words; /* with the name */
+  gboolean (*run) (HyphaCtl *ctl, HyphaDBusConfig1 *config, char **words, GError **error);
+} Command;
+
+static const Command commands[] = {
+  { "list", 1, list },
+  { "get", 2, get },
+  { "set", 3, set },
+  { "reset", 2, reset },
+};
+
+static const Command *
+find_command (char **words, GError **error)
+{
+  guint n = g_strv_length (words);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (commands); i++) {
+    const Command *command = &commands[i];
+
+    if (!g_str_equal (command->name, words[0]))
+      continue;
+    if (n == command->n_words)
+      return command;
+    if (n < command->n_words)
+      g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("%s: %s is missing"),
+                   command->name, n == 1 ? "KEY" : "VALUE");
+    else
+      g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
+                   _ ("%s: there is no place for '%s'; a value with spaces is put in quotes"),
+                   command->name, words[command->n_words]);
+    return NULL;
+  }
+  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
+               _ ("'%s' is none of list, get, set, reset"), words[0]);
+  return NULL;
+}
+
+gboolean
+hypha_verb_config (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **error)
+{
+  g_auto (GStrv) words = hypha_verb_parse (verb, ctl, NULL, argv, error);
+  const Command *command = words ? find_command (words, error) : NULL;
+  g_autoptr (HyphaDBusConfig1) config = command ? get_config (ctl, error) : NULL;
+
+  if (config == NULL)
+    return FALSE;
+  if (command->run (ctl, config, words, error))
+    return TRUE;
+  hypha_client_clean_error (error);
+  return FALSE;
+}

@@ -295,9 +295,8 @@ hypha_node_find_listening (HyphaNode *self, const char *endpoint)
   for (guint i = 0; i < self->doors->len; i++) {
     HyphaDoor *door = self->doors->pdata[i];
 
-    if (!hypha_door_is_adopted (door) &&
-        (g_strcmp0 (hypha_door_get_bound (door), endpoint) == 0 ||
-         g_str_equal (hypha_door_get_uri (door), endpoint)))
+    if (!hypha_door_is_adopted (door) && (g_strcmp0 (hypha_door_get_bound (door), endpoint) == 0 ||
+                                          g_str_equal (hypha_door_get_uri (door), endpoint)))
       return hypha_door_get_uri (door);
   }
   return NULL;

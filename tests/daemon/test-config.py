@@ -3,6 +3,7 @@
 """Settings: what is wrong is named, what was good stays, what changes takes effect."""
 
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -82,6 +83,35 @@ class Print(Case):
         first = place.hyphad("--config", str(config), "--print-config")
         self.assertEqual(first.returncode, 0, first.stderr)
         self.assertIn("\nname='hypha'\n", first.stdout)
+        config.write_text(first.stdout)
+        self.assertEqual(place.hyphad("--config", str(config), "--print-config").stdout, first.stdout)
+
+    def test_example_has_every_key_and_is_printed_as_it_is(self):
+        place = self.place()
+        example = pathlib.Path(os.environ["EXAMPLE_CONFIG"])
+        config = place.private / "node.conf"
+        config.write_text(example.read_text())
+        printed = place.hyphad("--config", str(config), "--print-config")
+        self.assertEqual(printed.returncode, 0, printed.stderr)
+
+        def lines(text):
+            return sorted(line for line in text.splitlines() if line and not line.startswith(("#", "[")))
+        self.assertEqual(lines(printed.stdout), lines(example.read_text()))
+        # A daemon does it, too, all of it.
+        node = Node(place, "--config", str(config))
+        self.assertNotIn("last good value", node.log())
+        node.stop()
+
+    def test_print_config_prints_every_key_of_gsettings_too(self):
+        place = self.place()
+        for key, value in (("name", "'web 1'"), ("link-costs", "{'tcp': 4}"), ("peers", "['tcp://[::1]:1']")):
+            subprocess.run(["gsettings", "set", "org.hypha.node", key, value], env=place.environment, check=True,
+                           timeout=DEADLINE)
+        keys = subprocess.run(["gsettings", "list-keys", "org.hypha.node"], env=place.environment, check=True,
+                              capture_output=True, text=True, timeout=DEADLINE).stdout.split()
+        first = place.hyphad("--print-config")
+        self.assertEqual(sorted(re.findall(r"^([a-z-]+)=", first.stdout, re.MULTILINE)), sorted(keys))
+        config = place.private / "node.conf"
         config.write_text(first.stdout)
         self.assertEqual(place.hyphad("--config", str(config), "--print-config").stdout, first.stdout)
 

@@ -5,7 +5,8 @@ struct _HyphaStreamInput {
   GInputStream parent_instance;
 
   GSocket *socket;
-  guint timeout_ms; /* atomic */
+  HyphaEnding *ending; /* nullable */
+  guint timeout_ms;    /* atomic */
 };
 
 static void pollable_init (GPollableInputStreamInterface *iface);
@@ -21,6 +22,7 @@ make_transfer (HyphaStreamInput *self, void *buffer, gsize count)
     .into = buffer,
     .count = count,
     .timeout_ms = (guint) g_atomic_int_get (&self->timeout_ms),
+    .ending = self->ending,
   };
 }
 
@@ -55,7 +57,11 @@ hypha_stream_input_read_finish (GInputStream *stream, GAsyncResult *result, GErr
 static gboolean
 hypha_stream_input_close (GInputStream *stream, GCancellable *cancellable, GError **error)
 {
-  return g_socket_shutdown (HYPHA_STREAM_INPUT (stream)->socket, TRUE, FALSE, error);
+  HyphaStreamInput *self = HYPHA_STREAM_INPUT (stream);
+
+  if (self->ending != NULL)
+    hypha_ending_closed (self->ending, TRUE);
+  return g_socket_shutdown (self->socket, TRUE, FALSE, error);
 }
 
 /* Shutting down never waits, so no thread is needed for it. */
@@ -114,6 +120,7 @@ static void
 hypha_stream_input_finalize (GObject *object)
 {
   g_clear_object (&HYPHA_STREAM_INPUT (object)->socket);
+  g_clear_pointer (&HYPHA_STREAM_INPUT (object)->ending, hypha_ending_unref);
   G_OBJECT_CLASS (hypha_stream_input_parent_class)->finalize (object);
 }
 
@@ -137,11 +144,12 @@ hypha_stream_input_init (HyphaStreamInput *self)
 }
 
 GInputStream *
-hypha_stream_input_new (GSocket *socket)
+hypha_stream_input_new (GSocket *socket, HyphaEnding *ending)
 {
   HyphaStreamInput *self = g_object_new (HYPHA_TYPE_STREAM_INPUT, NULL);
 
   self->socket = g_object_ref (socket);
+  self->ending = ending != NULL ? hypha_ending_ref (ending) : NULL;
   return G_INPUT_STREAM (self);
 }
 

@@ -5,7 +5,8 @@ struct _HyphaStreamOutput {
   GOutputStream parent_instance;
 
   GSocket *socket;
-  guint timeout_ms; /* atomic */
+  HyphaEnding *ending; /* nullable */
+  guint timeout_ms;    /* atomic */
 };
 
 static void pollable_init (GPollableOutputStreamInterface *iface);
@@ -21,6 +22,7 @@ make_transfer (HyphaStreamOutput *self, const void *data, gsize count)
     .from = data,
     .count = count,
     .timeout_ms = (guint) g_atomic_int_get (&self->timeout_ms),
+    .ending = self->ending,
   };
 }
 
@@ -55,7 +57,11 @@ hypha_stream_output_write_finish (GOutputStream *stream, GAsyncResult *result, G
 static gboolean
 hypha_stream_output_close (GOutputStream *stream, GCancellable *cancellable, GError **error)
 {
-  return g_socket_shutdown (HYPHA_STREAM_OUTPUT (stream)->socket, FALSE, TRUE, error);
+  HyphaStreamOutput *self = HYPHA_STREAM_OUTPUT (stream);
+
+  if (self->ending != NULL)
+    hypha_ending_closed (self->ending, FALSE);
+  return g_socket_shutdown (self->socket, FALSE, TRUE, error);
 }
 
 /* Shutting down never waits, so no thread is needed for it. */
@@ -114,6 +120,7 @@ static void
 hypha_stream_output_finalize (GObject *object)
 {
   g_clear_object (&HYPHA_STREAM_OUTPUT (object)->socket);
+  g_clear_pointer (&HYPHA_STREAM_OUTPUT (object)->ending, hypha_ending_unref);
   G_OBJECT_CLASS (hypha_stream_output_parent_class)->finalize (object);
 }
 
@@ -137,11 +144,12 @@ hypha_stream_output_init (HyphaStreamOutput *self)
 }
 
 GOutputStream *
-hypha_stream_output_new (GSocket *socket)
+hypha_stream_output_new (GSocket *socket, HyphaEnding *ending)
 {
   HyphaStreamOutput *self = g_object_new (HYPHA_TYPE_STREAM_OUTPUT, NULL);
 
   self->socket = g_object_ref (socket);
+  self->ending = ending != NULL ? hypha_ending_ref (ending) : NULL;
   return G_OUTPUT_STREAM (self);
 }
 

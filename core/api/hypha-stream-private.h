@@ -3,20 +3,21 @@
 
 /* The two directions of a HyphaStream. Internal: not installed, not exported. */
 
-#include <gio/gio.h>
+#include "hypha-ending.h"
 
 G_BEGIN_DECLS
 
-/* Each keeps SOCKET and, when it is closed, shuts down its own direction of it. */
+/* Each keeps SOCKET and, when it is closed, shuts down its own direction of it. ENDING: of a stream
+ * upon a bare channel, else NULL. */
 #define HYPHA_TYPE_STREAM_INPUT (hypha_stream_input_get_type ())
 G_DECLARE_FINAL_TYPE (HyphaStreamInput, hypha_stream_input, HYPHA, STREAM_INPUT, GInputStream)
-GInputStream *hypha_stream_input_new (GSocket *socket);
+GInputStream *hypha_stream_input_new (GSocket *socket, HyphaEnding *ending);
 /* Deadline of every single read that follows, in ms; 0: none. Any thread may set it. */
 void hypha_stream_input_set_timeout (HyphaStreamInput *self, guint timeout_ms);
 
 #define HYPHA_TYPE_STREAM_OUTPUT (hypha_stream_output_get_type ())
 G_DECLARE_FINAL_TYPE (HyphaStreamOutput, hypha_stream_output, HYPHA, STREAM_OUTPUT, GOutputStream)
-GOutputStream *hypha_stream_output_new (GSocket *socket);
+GOutputStream *hypha_stream_output_new (GSocket *socket, HyphaEnding *ending);
 void hypha_stream_output_set_timeout (HyphaStreamOutput *self, guint timeout_ms);
 
 /* One read or one write of a socket: what both directions are made of. */
@@ -25,7 +26,8 @@ typedef struct {
   void *into;       /* a read; NULL: a write */
   const void *from; /* a write */
   gsize count;
-  guint timeout_ms; /* G_IO_ERROR_TIMED_OUT; 0: none */
+  guint timeout_ms;    /* G_IO_ERROR_TIMED_OUT; 0: none */
+  HyphaEnding *ending; /* nullable */
 } HyphaTransfer;
 
 gssize hypha_transfer_try (const HyphaTransfer *self, GCancellable *cancellable, GError **error);

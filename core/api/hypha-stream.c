@@ -2,8 +2,10 @@
 #include "hypha-stream.h"
 
 #include <fcntl.h>
+#include <glib/gi18n-lib.h>
 #include <glib/gstdio.h>
 
+#include "hypha-error.h"
 #include "hypha-stream-private.h"
 
 /**
@@ -27,7 +29,8 @@ struct _HyphaStream {
   GOutputStream *output;
   guint64 id;
   char *service;
-  guint timeout_ms; /* atomic */
+  HyphaEnding *ending; /* of a stream upon a bare channel, else NULL */
+  guint timeout_ms;    /* atomic */
 
   GMutex mutex; /* of all below */
   gboolean ended;
@@ -139,6 +142,7 @@ hypha_stream_finalize (GObject *object)
   g_clear_object (&self->input);
   g_clear_object (&self->output);
   g_clear_object (&self->socket);
+  g_clear_pointer (&self->ending, hypha_ending_unref);
   g_clear_pointer (&self->service, g_free);
   g_clear_error (&self->error);
   g_mutex_clear (&self->mutex);
@@ -191,6 +195,28 @@ hypha_stream_init (HyphaStream *self)
   g_mutex_init (&self->mutex);
 }
 
+/* FD is taken. */
+static HyphaStream *
+stream_new (int fd, guint64 id, const char *service, HyphaChannel *channel)
+{
+  g_autoptr (GSocket) socket = g_socket_new_from_fd (fd, NULL);
+  HyphaStream *self;
+
+  if (socket == NULL) {
+    g_close (fd, NULL);
+    return NULL;
+  }
+  self = g_object_new (HYPHA_TYPE_STREAM, NULL);
+  if (channel != NULL)
+    self->ending = hypha_ending_new (self, channel);
+  self->input = hypha_stream_input_new (socket, self->ending);
+  self->output = hypha_stream_output_new (socket, self->ending);
+  self->socket = g_steal_pointer (&socket);
+  self->id = id;
+  self->service = g_strdup (service);
+  return self;
+}
+
 /**
  * hypha_stream_new:
  * @fd: one end of a socketpair; taken, also on failure
@@ -206,23 +232,40 @@ hypha_stream_init (HyphaStream *self)
 HyphaStream *
 hypha_stream_new (int fd, guint64 id, const char *service)
 {
-  g_autoptr (GSocket) socket = NULL;
-  HyphaStream *self;
-
   g_return_val_if_fail (fd >= 0, NULL);
   g_return_val_if_fail (service != NULL, NULL);
 
-  socket = g_socket_new_from_fd (fd, NULL);
-  if (socket == NULL) {
-    g_close (fd, NULL);
-    return NULL;
-  }
-  self = g_object_new (HYPHA_TYPE_STREAM, NULL);
-  self->input = hypha_stream_input_new (socket);
-  self->output = hypha_stream_output_new (socket);
-  self->socket = g_steal_pointer (&socket);
-  self->id = id;
-  self->service = g_strdup (service);
+  return stream_new (fd, id, service, NULL);
+}
+
+/**
+ * hypha_stream_new_for_channel:
+ * @channel: a channel, as [class@Hypha.Listener] gives it; its descriptor is taken out of it
+ * @error: return location for an error
+ *
+ * Makes a stream of a bare channel, for whatever is not Hypha at the other end. Its id is 0, and
+ * its service empty.
+ *
+ * Nobody tells how such a stream ends. It has ended well when end-of-file was read and this end's
+ * direction was closed after all was written; a read or a write that fails, and closing before
+ * end-of-file, end it with `HYPHA_ERROR_RESET`. So the end comes only to those who read. The bytes
+ * sent are those that the kernel has taken.
+ *
+ * Returns: (transfer full): the stream, or %NULL with @error set
+ */
+HyphaStream *
+hypha_stream_new_for_channel (HyphaChannel *channel, GError **error)
+{
+  HyphaStream *self;
+  int fd;
+
+  g_return_val_if_fail (HYPHA_IS_CHANNEL (channel), NULL);
+
+  fd = hypha_channel_steal_fd (channel);
+  self = fd >= 0 ? stream_new (fd, 0, "", channel) : NULL;
+  if (self == NULL)
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_CONNECT,
+                 _ ("the channel has no connected socket any more"));
   return self;
 }
 
@@ -296,8 +339,11 @@ hypha_stream_steal_fd (HyphaStream *self)
   if (g_socket_is_closed (self->socket))
     return -1;
   fd = fcntl (g_socket_get_fd (self->socket), F_DUPFD_CLOEXEC, 3);
-  if (fd >= 0)
-    g_socket_close (self->socket, NULL);
+  if (fd < 0)
+    return -1;
+  g_socket_close (self->socket, NULL);
+  if (self->ending != NULL)
+    hypha_ending_left (self->ending);
   return fd;
 }
 
@@ -353,8 +399,11 @@ hypha_stream_close_read (HyphaStream *self, GError **error)
 {
   g_return_val_if_fail (HYPHA_IS_STREAM (self), FALSE);
 
-  if (g_input_stream_has_pending (self->input))
+  if (g_input_stream_has_pending (self->input)) {
+    if (self->ending != NULL)
+      hypha_ending_closed (self->ending, TRUE);
     return g_socket_shutdown (self->socket, TRUE, FALSE, error);
+  }
   return g_input_stream_close (self->input, NULL, error);
 }
 

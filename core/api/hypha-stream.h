@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <gio/gio.h>
-#include "hypha-macros.h"
+#include "hypha-channel.h"
 
 G_BEGIN_DECLS
 
@@ -41,6 +40,10 @@ void hypha_stream_wait_end_async (HyphaStream *self, GCancellable *cancellable,
 HYPHA_EXTERN
 gboolean hypha_stream_wait_end_finish (HyphaStream *self, GAsyncResult *result, guint64 *received,
                                        guint64 *sent, GError **error);
+
+/* Of a bare channel, whose descriptor is taken out: for whatever is not Hypha at the other end. */
+HYPHA_EXTERN
+HyphaStream *hypha_stream_new_for_channel (HyphaChannel *channel, GError **error);
 
 /* For implementations of HyphaPeer. FD is taken. NULL if it is not a socket. */
 HYPHA_EXTERN

@@ -30,11 +30,18 @@ new_timeout (const HyphaTransfer *self)
 gssize
 hypha_transfer_try (const HyphaTransfer *self, GCancellable *cancellable, GError **error)
 {
-  if (self->into != NULL)
-    return g_socket_receive_with_blocking (self->socket, self->into, self->count, FALSE,
-                                           cancellable, error);
-  return g_socket_send_with_blocking (self->socket, self->from, self->count, FALSE, cancellable,
-                                      error);
+  GError *local = NULL;
+  gssize count = self->into != NULL
+                     ? g_socket_receive_with_blocking (self->socket, self->into, self->count, FALSE,
+                                                       cancellable, &local)
+                     : g_socket_send_with_blocking (self->socket, self->from, self->count, FALSE,
+                                                    cancellable, &local);
+
+  if (self->ending != NULL)
+    hypha_ending_moved (self->ending, self->into != NULL, self->count, count, local);
+  if (local != NULL)
+    g_propagate_error (error, local);
+  return count;
 }
 
 gssize
@@ -71,6 +78,7 @@ wait_free (gpointer data)
   Wait *wait = data;
 
   g_object_unref (wait->transfer.socket);
+  g_clear_pointer (&wait->transfer.ending, hypha_ending_unref);
   g_free (wait);
 }
 
@@ -120,6 +128,8 @@ hypha_transfer_run_async (const HyphaTransfer *self, GTask *task)
 
   wait->transfer = *self;
   g_object_ref (wait->transfer.socket);
+  if (wait->transfer.ending != NULL)
+    hypha_ending_ref (wait->transfer.ending);
   g_task_set_task_data (task, wait, wait_free);
   if (try_task (task))
     return;

@@ -4,9 +4,10 @@
 
 #include <glib/gi18n-lib.h>
 
+#include "loader/dial.h"
+
 #define FIRST_WAIT 1000
 #define LONGEST_WAIT 60000
-#define CONNECT_TIMEOUT 10000
 #define CALM                                                                           \
   (60 * G_TIME_SPAN_SECOND) /* a link that lived as long makes the back-off start anew \
                              */
@@ -165,7 +166,7 @@ connect_done (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (HyphaDialler) self = user_data;
   g_autoptr (GError) error = NULL;
   g_autoptr (HyphaChannel) channel =
-      hypha_transport_connect_finish (HYPHA_TRANSPORT (source), result, &error);
+      hypha_loader_dial_finish (HYPHA_LOADER (source), result, &error);
   const char *tls;
 
   if (self->stopped)
@@ -183,21 +184,18 @@ connect_done (GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 try (HyphaDialler *self)
 {
-  g_autoptr (GError) error = NULL;
-  HyphaTransport *transport = NULL;
-  HyphaEndpoint *endpoint =
-      hypha_loader_parse_endpoint (self->loader, self->uri, &transport, &error);
+  /* Its transport may have come since. */
+  HyphaEndpoint *endpoint = hypha_loader_check_endpoint (self->loader, self->uri, NULL);
 
   set_state (self, HYPHA_DIALLER_TRYING);
-  if (endpoint == NULL) {
-    hypha_dialler_failed (self, error, FALSE);
-    return;
+  if (endpoint != NULL) {
+    hypha_endpoint_unref (self->endpoint);
+    self->endpoint = endpoint;
   }
-  hypha_endpoint_unref (self->endpoint);
-  self->endpoint = endpoint;
+  g_clear_object (&self->cancellable);
   self->cancellable = g_cancellable_new ();
-  hypha_transport_connect_async (transport, endpoint, CONNECT_TIMEOUT, self->cancellable,
-                                 connect_done, hypha_dialler_ref (self));
+  hypha_loader_dial_async (self->loader, self->uri, HYPHA_DIAL_TIMEOUT_MS, self->cancellable,
+                           connect_done, hypha_dialler_ref (self));
 }
 
 void

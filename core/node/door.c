@@ -5,6 +5,8 @@
 #include <glib/gi18n-lib.h>
 #include <unistd.h>
 
+#include "loader/dial.h"
+
 /* An address that is taken now is free when its holder has gone: seconds later, at a restart. */
 #define RETRY_MS 2000
 
@@ -17,7 +19,6 @@ struct _HyphaDoor {
   gboolean was_open; /* at least once: then whoever asked for it was told that it is */
   HyphaDoorEvents events;
   gpointer user_data;
-  HyphaTransport *transport;
   HyphaListener *listener;
   GCancellable *opening;
   guint timer;
@@ -79,7 +80,6 @@ hypha_door_unref (HyphaDoor *self)
   g_clear_handle_id (&self->timer, g_source_remove);
   g_clear_object (&self->opening);
   g_clear_object (&self->listener);
-  g_clear_object (&self->transport);
   g_object_unref (self->loader);
   if (self->adopted >= 0)
     close (self->adopted);
@@ -122,7 +122,6 @@ drop_listener (HyphaDoor *self)
     hypha_listener_close (self->listener);
   }
   g_clear_object (&self->listener);
-  g_clear_object (&self->transport);
 }
 
 static void
@@ -167,9 +166,8 @@ works (HyphaDoor *self, const char *bound)
 
 /* Takes LISTENER. */
 static void
-take_listener (HyphaDoor *self, HyphaTransport *transport, HyphaListener *listener)
+take_listener (HyphaDoor *self, HyphaListener *listener)
 {
-  self->transport = g_object_ref (transport);
   self->listener = listener;
   self->was_open = TRUE;
   g_signal_connect (self->listener, "accepted", G_CALLBACK (on_accepted), self);
@@ -183,7 +181,7 @@ listen_done (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (HyphaDoor) self = user_data;
   g_autoptr (GError) error = NULL;
   g_autoptr (HyphaListener) listener =
-      hypha_transport_listen_finish (HYPHA_TRANSPORT (source), result, &error);
+      hypha_loader_listen_finish (HYPHA_LOADER (source), result, &error);
 
   g_clear_object (&self->opening);
   if (self->closed) {
@@ -195,7 +193,7 @@ listen_done (GObject *source, GAsyncResult *result, gpointer user_data)
     failed (self, error);
     return;
   }
-  take_listener (self, HYPHA_TRANSPORT (source), g_steal_pointer (&listener));
+  take_listener (self, g_steal_pointer (&listener));
 }
 
 /* Asks every transport; a socket that none takes waits for the next that comes. */
@@ -212,7 +210,8 @@ open_adopted (HyphaDoor *self)
         transport != NULL ? hypha_transport_adopt (transport, self->adopted, &error) : NULL;
 
     if (listener != NULL) {
-      take_listener (self, transport, listener);
+      hypha_loader_follow_listener (self->loader, listener);
+      take_listener (self, listener);
       return;
     }
     if (error != NULL && trouble == NULL &&
@@ -230,10 +229,8 @@ open_adopted (HyphaDoor *self)
 void
 hypha_door_open (HyphaDoor *self)
 {
-  g_autoptr (GError) error = NULL;
   g_autoptr (HyphaEndpoint) endpoint = NULL;
-  HyphaTransport *transport = NULL;
-  const char *held;
+  const char *held = NULL;
 
   if (self->closed || self->listener != NULL || self->opening != NULL)
     return;
@@ -242,19 +239,16 @@ hypha_door_open (HyphaDoor *self)
     open_adopted (self);
     return;
   }
-  endpoint = hypha_loader_parse_endpoint (self->loader, self->uri, &transport, &error);
-  if (endpoint == NULL) {
-    failed (self, error);
-    return;
-  }
-  held = self->events.held != NULL ? self->events.held (self, endpoint, self->user_data) : NULL;
+  endpoint = hypha_loader_parse_endpoint (self->loader, self->uri, NULL, NULL);
+  if (endpoint != NULL && self->events.held != NULL)
+    held = self->events.held (self, endpoint, self->user_data);
   if (held != NULL) {
     works (self, held);
     return;
   }
   self->opening = g_cancellable_new ();
-  hypha_transport_listen_async (transport, endpoint, self->opening, listen_done,
-                                hypha_door_ref (self));
+  hypha_loader_listen_async (self->loader, self->uri, self->opening, listen_done,
+                             hypha_door_ref (self));
 }
 
 void
@@ -272,18 +266,6 @@ hypha_door_close (HyphaDoor *self)
   error = g_error_new (HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED, _ ("%s is no longer listened on"),
                        self->uri);
   answer_waiters (self, NULL, error);
-}
-
-void
-hypha_door_transport_gone (HyphaDoor *self, HyphaTransport *transport)
-{
-  g_autoptr (GError) error = NULL;
-
-  if (self->transport != transport)
-    return;
-  error = g_error_new (HYPHA_ERROR, HYPHA_ERROR_NO_TRANSPORT,
-                       _ ("the plug-in behind %s was taken away"), self->uri);
-  failed (self, error);
 }
 
 void

@@ -28,7 +28,6 @@ HyphaDoor *hypha_door_ref (HyphaDoor *self);
 void hypha_door_unref (HyphaDoor *self);
 void hypha_door_open (HyphaDoor *self);  /* now; does nothing while it is open or opening */
 void hypha_door_close (HyphaDoor *self); /* for good */
-void hypha_door_transport_gone (HyphaDoor *self, HyphaTransport *transport);
 /* Completes with the bound endpoint (a string) once open, or with what went wrong; then the door is
  * closed if it is not permanent. */
 void hypha_door_await (HyphaDoor *self, GTask *task);

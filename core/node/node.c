@@ -238,15 +238,6 @@ on_transport_added (HyphaLoader *loader, HyphaModule *module, HyphaNode *self)
   hypha_node_hurry_diallers (self);
 }
 
-static void
-on_transport_removed (HyphaLoader *loader, HyphaModule *module, HyphaNode *self)
-{
-  HyphaTransport *transport = hypha_module_get_transport (module);
-
-  for (guint i = 0; i < self->doors->len && transport != NULL; i++)
-    hypha_door_transport_gone (self->doors->pdata[i], transport);
-}
-
 /* ---- life ---- */
 
 static gboolean
@@ -294,7 +285,6 @@ hypha_node_new (HyphaIdentity *identity, HyphaLoader *loader, guint workers, GEr
   self->admission = hypha_admission_new (self->mailbox, &hypha_node_admission_events, self);
   hypha_node_set_limits (self, &self->limits);
   g_signal_connect (loader, "transport-added", G_CALLBACK (on_transport_added), self);
-  g_signal_connect (loader, "transport-removed", G_CALLBACK (on_transport_removed), self);
   return g_steal_pointer (&self);
 }
 

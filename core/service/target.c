@@ -2,7 +2,7 @@
 
 #include "service/service.h"
 
-#define CONNECT_TIMEOUT_MS 10000
+#include "loader/dial.h"
 
 static void
 connected (GObject *source, GAsyncResult *result, gpointer user_data)
@@ -10,7 +10,7 @@ connected (GObject *source, GAsyncResult *result, gpointer user_data)
   HyphaIncoming *incoming = user_data;
   g_autoptr (GError) error = NULL;
   g_autoptr (HyphaChannel) channel =
-      hypha_transport_connect_finish (HYPHA_TRANSPORT (source), result, &error);
+      hypha_loader_dial_finish (HYPHA_LOADER (source), result, &error);
 
   if (channel == NULL) {
     g_message ("service '%s': %s", hypha_incoming_get_service (incoming), error->message);
@@ -24,16 +24,5 @@ connected (GObject *source, GAsyncResult *result, gpointer user_data)
 void
 hypha_service_connect (HyphaIncoming *incoming, HyphaLoader *loader, const char *target)
 {
-  HyphaTransport *transport = NULL;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (HyphaEndpoint) endpoint =
-      hypha_loader_parse_endpoint (loader, target, &transport, &error);
-
-  if (endpoint == NULL) {
-    g_message ("service '%s': %s", hypha_incoming_get_service (incoming), error->message);
-    hypha_incoming_refuse (incoming, HYPHA_ERROR_REFUSED);
-    return;
-  }
-  hypha_transport_connect_async (transport, endpoint, CONNECT_TIMEOUT_MS, NULL, connected,
-                                 incoming);
+  hypha_loader_dial_async (loader, target, HYPHA_DIAL_TIMEOUT_MS, NULL, connected, incoming);
 }

@@ -3,7 +3,7 @@
 
 /* For authors of transports: everything a plug-in may include. */
 
-#include "hypha.h"
+#include "hypha-api.h"
 #include "hypha-operations.h"
 #include "hypha-socket.h"
 

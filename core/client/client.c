@@ -8,6 +8,17 @@
 /* A little more than hyphad gives a person. */
 #define INTERACTIVE_TIMEOUT_MS 125000
 
+/**
+ * HyphaClient:
+ *
+ * A node in another process, as it is on the bus.
+ *
+ * Its peers are a [iface@Gio.ListModel] of [iface@Hypha.Peer] that follows the node's: streams are
+ * opened as in a node of the own process. When the node goes, [property@Hypha.Client:running] is
+ * false, the list is empty and every stream has ended; when it comes back, the client has it again.
+ *
+ * Lives on the main thread, and tells everything there.
+ */
 struct _HyphaClient {
   GObject parent_instance;
   GDBusObjectManager *objects;
@@ -15,6 +26,11 @@ struct _HyphaClient {
   GListStore *peers; /* HyphaClientPeer */
   guint interactive; /* filter */
 };
+
+enum { PROP_0, PROP_RUNNING, PROP_ID, PROP_NAME, PROP_LISTENING, N_PROPS };
+enum { PEER_PENDING, N_SIGNALS };
+static GParamSpec *props[N_PROPS];
+static guint signals[N_SIGNALS];
 
 G_DEFINE_FINAL_TYPE (HyphaClient, hypha_client, G_TYPE_OBJECT)
 
@@ -35,18 +51,32 @@ on_object_added (GDBusObjectManager *objects, GDBusObject *object, HyphaClient *
 static void
 on_object_removed (GDBusObjectManager *objects, GDBusObject *object, HyphaClient *self)
 {
-  const char *path = g_dbus_object_get_object_path (object);
-  guint n = g_list_model_get_n_items (G_LIST_MODEL (self->peers));
+  g_autoptr (HyphaClientPeer) peer =
+      hypha_client_find_peer_at (self, g_dbus_object_get_object_path (object));
+  guint position;
 
-  for (guint i = 0; i < n; i++) {
+  if (peer != NULL && g_list_store_find (self->peers, peer, &position))
+    g_list_store_remove (self->peers, position);
+}
+
+/**
+ * hypha_client_find_peer_at:
+ * @self: a client
+ * @path: of an object on the bus
+ *
+ * Returns: (transfer full) (nullable): the peer, or %NULL
+ */
+HyphaClientPeer *
+hypha_client_find_peer_at (HyphaClient *self, const char *path)
+{
+  for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->peers)); i++) {
     g_autoptr (HyphaClientPeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i);
     GDBusProxy *proxy = G_DBUS_PROXY (hypha_client_peer_get_proxy (peer));
 
-    if (g_str_equal (g_dbus_proxy_get_object_path (proxy), path)) {
-      g_list_store_remove (self->peers, i);
-      return;
-    }
+    if (g_str_equal (g_dbus_proxy_get_object_path (proxy), path))
+      return g_steal_pointer (&peer);
   }
+  return NULL;
 }
 
 /* A bus tells when the node has gone, and the manager takes its objects away; here the connection
@@ -97,6 +127,27 @@ hypha_client_find_peer (HyphaClient *self, const char *text, GError **error)
         _ ("no peer is called '%s' or has an id that begins so: hyphactl peers shows them all"),
         text);
   return several ? NULL : g_steal_pointer (&found);
+}
+
+/**
+ * hypha_client_lookup_peer:
+ * @self: a client
+ * @text: a trusted peer's name, an id, or a unique beginning of an id
+ * @error: return location for an error
+ *
+ * Finds a peer. A name goes before a beginning; what a peer that is not trusted calls itself finds
+ * nobody.
+ *
+ * Returns: (transfer full): the peer, or %NULL with `HYPHA_ERROR_NO_SUCH_PEER` or
+ * `HYPHA_ERROR_AMBIGUOUS_PEER`
+ */
+HyphaPeer *
+hypha_client_lookup_peer (HyphaClient *self, const char *text, GError **error)
+{
+  g_return_val_if_fail (HYPHA_IS_CLIENT (self), NULL);
+  g_return_val_if_fail (text != NULL, NULL);
+
+  return (HyphaPeer *) hypha_client_find_peer (self, text, error);
 }
 
 /* ---- making one ---- */
@@ -213,20 +264,51 @@ look (HyphaClient *self, const HyphaBus *bus, GCancellable *cancellable, GError 
   return FALSE;
 }
 
+static void
+on_owner_changed (HyphaClient *self)
+{
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_RUNNING]);
+}
+
+static void
+on_node_changed (HyphaClient *self, GParamSpec *property)
+{
+  if (g_object_class_find_property (G_OBJECT_GET_CLASS (self), property->name))
+    g_object_notify (G_OBJECT (self), property->name);
+}
+
+static void
+on_pending (HyphaClient *self, const char *id, const char *from)
+{
+  g_signal_emit (self, signals[PEER_PENDING], 0, id, from);
+}
+
+static void
+follow (HyphaClient *self)
+{
+  g_signal_connect_object (self->objects, "object-added", G_CALLBACK (on_object_added), self, 0);
+  g_signal_connect_object (self->objects, "object-removed", G_CALLBACK (on_object_removed), self,
+                           0);
+  g_signal_connect_object (self->objects, "notify::name-owner", G_CALLBACK (on_owner_changed), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (self->node, "notify", G_CALLBACK (on_node_changed), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (self->node, "peer-pending", G_CALLBACK (on_pending), self,
+                           G_CONNECT_SWAPPED);
+}
+
 /**
- * hypha_client_new:
+ * hypha_client_new_on_bus:
  * @bus: where to look
  * @cancellable: (nullable): to give up early
- * @error: return location for an error: %HYPHA_ERROR_UNAVAILABLE where there is no bus or no node
- * on it, and no node on a socket of its own either
+ * @error: return location for an error, as of hypha_client_new()
  *
- * Finds the node: on the bus, or else on the socket that hyphad has where there is none. Blocks;
- * programs with a main loop use hypha_client_new_async().
+ * Finds the node: on the bus, or else on the socket that hyphad has where there is none. Blocks.
  *
  * Returns: (transfer full): the node, seen from here
  */
 HyphaClient *
-hypha_client_new (const HyphaBus *bus, GCancellable *cancellable, GError **error)
+hypha_client_new_on_bus (const HyphaBus *bus, GCancellable *cancellable, GError **error)
 {
   g_autoptr (HyphaClient) self = g_object_new (HYPHA_TYPE_CLIENT, NULL);
   g_autolist (GDBusObject) objects = NULL;
@@ -237,17 +319,35 @@ hypha_client_new (const HyphaBus *bus, GCancellable *cancellable, GError **error
   objects = g_dbus_object_manager_get_objects (self->objects);
   for (GList *o = objects; o; o = o->next)
     on_object_added (self->objects, o->data, self);
-  g_signal_connect_object (self->objects, "object-added", G_CALLBACK (on_object_added), self, 0);
-  g_signal_connect_object (self->objects, "object-removed", G_CALLBACK (on_object_removed), self,
-                           0);
+  follow (self);
   return g_steal_pointer (&self);
 }
 
-static void
-free_bus (gpointer data)
+/**
+ * hypha_client_new:
+ * @bus: (nullable): `system`, `user` or the address of a bus; %NULL: where hyphactl looks without
+ *   options
+ * @cancellable: (nullable): to give up early
+ * @error: return location for an error
+ *
+ * Finds the node on a bus. Blocks; programs with a main loop use hypha_client_new_async().
+ *
+ * Returns: (transfer full): the node, seen from here, or %NULL with `HYPHA_ERROR_UNAVAILABLE` where
+ * there is no bus or no node on it, or with another @error
+ */
+HyphaClient *
+hypha_client_new (const char *bus, GCancellable *cancellable, GError **error)
 {
-  hypha_bus_clear (data);
-  g_free (data);
+  HyphaBus choice = { 0 };
+
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
+
+  /* No address is one of these words: each has a colon. */
+  choice.system = g_strcmp0 (bus, "system") == 0;
+  choice.user = g_strcmp0 (bus, "user") == 0;
+  if (bus != NULL && !choice.system && !choice.user)
+    choice.address = (char *) bus;
+  return hypha_client_new_on_bus (&choice, cancellable, error);
 }
 
 static void
@@ -264,31 +364,31 @@ make_in_thread (GTask *task, gpointer source, gpointer data, GCancellable *cance
 
 /**
  * hypha_client_new_async:
- * @bus: where to look; copied
+ * @bus: (nullable): as for hypha_client_new()
  * @cancellable: (nullable): to give up early
- * @callback: (nullable): called when it is done
+ * @callback: (scope async): called when it is done
  * @user_data: for @callback
  *
  * Finds the node on a bus, as hypha_client_new() does. What the client tells, it tells on the
  * default main context.
  */
 void
-hypha_client_new_async (const HyphaBus *bus, GCancellable *cancellable,
-                        GAsyncReadyCallback callback, gpointer user_data)
+hypha_client_new_async (const char *bus, GCancellable *cancellable, GAsyncReadyCallback callback,
+                        gpointer user_data)
 {
   g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, user_data);
-  HyphaBus *copy = g_memdup2 (bus, sizeof *bus);
 
-  copy->address = g_strdup (bus->address);
   g_task_set_source_tag (task, hypha_client_new_async);
-  g_task_set_task_data (task, copy, free_bus);
+  g_task_set_task_data (task, g_strdup (bus), g_free);
   g_task_run_in_thread (task, make_in_thread);
 }
 
 /**
  * hypha_client_new_finish:
- * @result: of hypha_client_new_async()
+ * @result: what the callback was given
  * @error: return location for an error
+ *
+ * Ends what hypha_client_new_async() began.
  *
  * Returns: (transfer full): the node, seen from here, or %NULL
  */
@@ -314,12 +414,108 @@ hypha_client_get_node (HyphaClient *self)
  * hypha_client_get_peers:
  * @self: a client
  *
- * Returns: (transfer none): a list of #HyphaClientPeer that follows the node's
+ * Gives the node's peers, also those that are not trusted. The list follows the node's.
+ *
+ * Returns: (transfer none): a list of [iface@Hypha.Peer]
  */
 GListModel *
 hypha_client_get_peers (HyphaClient *self)
 {
+  g_return_val_if_fail (HYPHA_IS_CLIENT (self), NULL);
+
   return G_LIST_MODEL (self->peers);
+}
+
+/**
+ * hypha_client_get_running:
+ * @self: a client
+ *
+ * Tells whether the node is on the bus.
+ *
+ * Returns: whether it runs
+ */
+gboolean
+hypha_client_get_running (HyphaClient *self)
+{
+  g_autofree char *owner = NULL;
+
+  g_return_val_if_fail (HYPHA_IS_CLIENT (self), FALSE);
+
+  owner =
+      g_dbus_object_manager_client_get_name_owner (G_DBUS_OBJECT_MANAGER_CLIENT (self->objects));
+  return owner != NULL;
+}
+
+/**
+ * hypha_client_dup_id:
+ * @self: a client
+ *
+ * Gives the node's id.
+ *
+ * Returns: (transfer full) (nullable): the id, as text; %NULL while the node does not run
+ */
+char *
+hypha_client_dup_id (HyphaClient *self)
+{
+  g_return_val_if_fail (HYPHA_IS_CLIENT (self), NULL);
+
+  return hypha_dbus_node1_dup_id (self->node);
+}
+
+/**
+ * hypha_client_dup_name:
+ * @self: a client
+ *
+ * Gives what the node calls itself.
+ *
+ * Returns: (transfer full) (nullable): the name; %NULL while the node does not run
+ */
+char *
+hypha_client_dup_name (HyphaClient *self)
+{
+  g_return_val_if_fail (HYPHA_IS_CLIENT (self), NULL);
+
+  return hypha_dbus_node1_dup_name (self->node);
+}
+
+/**
+ * hypha_client_dup_listening:
+ * @self: a client
+ *
+ * Gives the endpoints that the node has bound, with their real ports.
+ *
+ * Returns: (transfer full) (nullable) (array zero-terminated=1): the endpoints; %NULL while the
+ * node does not run
+ */
+char **
+hypha_client_dup_listening (HyphaClient *self)
+{
+  g_return_val_if_fail (HYPHA_IS_CLIENT (self), NULL);
+
+  return hypha_dbus_node1_dup_listening (self->node);
+}
+
+static void
+hypha_client_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  HyphaClient *self = HYPHA_CLIENT (object);
+
+  switch (id) {
+  case PROP_RUNNING:
+    g_value_set_boolean (value, hypha_client_get_running (self));
+    break;
+  case PROP_ID:
+    g_value_take_string (value, hypha_client_dup_id (self));
+    break;
+  case PROP_NAME:
+    g_value_take_string (value, hypha_client_dup_name (self));
+    break;
+  case PROP_LISTENING:
+    g_value_take_boxed (value, hypha_client_dup_listening (self));
+    break;
+  default:
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+  }
 }
 
 /**
@@ -389,7 +585,49 @@ hypha_client_dispose (GObject *object)
 static void
 hypha_client_class_init (HyphaClientClass *klass)
 {
-  G_OBJECT_CLASS (klass)->dispose = hypha_client_dispose;
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY;
+
+  object_class->get_property = hypha_client_get_property;
+  object_class->dispose = hypha_client_dispose;
+
+  /**
+   * HyphaClient:running:
+   *
+   * Whether the node is on the bus.
+   */
+  props[PROP_RUNNING] = g_param_spec_boolean ("running", NULL, NULL, FALSE, flags);
+  /**
+   * HyphaClient:id:
+   *
+   * The node's id.
+   */
+  props[PROP_ID] = g_param_spec_string ("id", NULL, NULL, NULL, flags);
+  /**
+   * HyphaClient:name:
+   *
+   * What the node calls itself.
+   */
+  props[PROP_NAME] = g_param_spec_string ("name", NULL, NULL, NULL, flags);
+  /**
+   * HyphaClient:listening:
+   *
+   * The endpoints that the node has bound.
+   */
+  props[PROP_LISTENING] = g_param_spec_boxed ("listening", NULL, NULL, G_TYPE_STRV, flags);
+  g_object_class_install_properties (object_class, N_PROPS, props);
+
+  /**
+   * HyphaClient::peer-pending:
+   * @self: the client
+   * @id: the id of the one who knocked
+   * @from: the endpoint it came from
+   *
+   * Somebody proved this id to the node, and is not trusted.
+   */
+  signals[PEER_PENDING] =
+      g_signal_new ("peer-pending", HYPHA_TYPE_CLIENT, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                    G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_STRING);
 }
 
 static void

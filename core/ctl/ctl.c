@@ -30,7 +30,7 @@ HyphaClient *
 hypha_ctl_get_client (HyphaCtl *self, GError **error)
 {
   if (self->client == NULL) {
-    self->client = hypha_client_new (&self->bus, NULL, error);
+    self->client = hypha_client_new_on_bus (&self->bus, NULL, error);
     if (self->client)
       hypha_client_allow_interaction (self->client);
   }

@@ -58,8 +58,9 @@ static void
 on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (Call) call = user_data;
-  g_autoptr (HyphaNodePeer) peer = NULL;
+  g_autoptr (HyphaPeer) peer = NULL;
   g_autoptr (GError) error = NULL;
+  g_autofree char *id = NULL;
   g_autofree char *path = NULL;
 
   peer = hypha_node_connect_finish (HYPHA_NODE (source), result, &error);
@@ -68,7 +69,8 @@ on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
     hypha_dbus_return_error (call->invocation, error);
     return;
   }
-  path = hypha_dbus_path (HYPHA_DBUS_PEER, hypha_node_peer_get_id_text (peer));
+  id = hypha_peer_dup_id (peer);
+  path = hypha_dbus_path (HYPHA_DBUS_PEER, id);
   hypha_dbus_node1_complete_connect (HYPHA_DBUS_NODE1 (call->self), call->invocation, path);
 }
 

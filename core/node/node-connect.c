@@ -153,6 +153,18 @@ read_options (GVariant *options, guint *timeout, HyphaNodeId *expected, gboolean
   return TRUE;
 }
 
+/**
+ * hypha_node_connect_async:
+ * @self: a node
+ * @endpoint: where to dial
+ * @options: (nullable): of the type `a{sv}`: `timeout` u (milliseconds), `expect-id` s (fail unless
+ *   this node answers)
+ * @cancellable: (nullable): to wait no longer
+ * @callback: (scope async): called when the link is up, or cannot be
+ * @user_data: for @callback
+ *
+ * Dials an endpoint, and keeps dialling it for as long as the node lives.
+ */
 void
 hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *options,
                           GCancellable *cancellable, GAsyncReadyCallback callback,
@@ -210,7 +222,17 @@ hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *optio
   hypha_dialler_await (dialler, inner);
 }
 
-HyphaNodePeer *
+/**
+ * hypha_node_connect_finish:
+ * @self: a node
+ * @result: what the callback was given
+ * @error: return location for an error
+ *
+ * Ends what hypha_node_connect_async() began.
+ *
+ * Returns: (transfer full): the peer, or %NULL with @error set
+ */
+HyphaPeer *
 hypha_node_connect_finish (HyphaNode *self, GAsyncResult *result, GError **error)
 {
   return g_task_propagate_pointer (G_TASK (result), error);
@@ -233,6 +255,16 @@ listen_awaited (GObject *source, GAsyncResult *result, gpointer user_data)
   g_task_return_error (task, g_steal_pointer (&error));
 }
 
+/**
+ * hypha_node_listen_async:
+ * @self: a node
+ * @endpoint: where to listen
+ * @cancellable: (nullable): to wait no longer
+ * @callback: (scope async): called when the node listens, or cannot
+ * @user_data: for @callback
+ *
+ * Listens on an endpoint for as long as the node lives, or until hypha_node_unlisten().
+ */
 void
 hypha_node_listen_async (HyphaNode *self, const char *endpoint, GCancellable *cancellable,
                          GAsyncReadyCallback callback, gpointer user_data)
@@ -264,12 +296,33 @@ hypha_node_listen_async (HyphaNode *self, const char *endpoint, GCancellable *ca
   hypha_door_await (door, inner);
 }
 
+/**
+ * hypha_node_listen_finish:
+ * @self: a node
+ * @result: what the callback was given
+ * @error: return location for an error
+ *
+ * Ends what hypha_node_listen_async() began.
+ *
+ * Returns: (transfer full): the endpoint in its canonical form and with its real port, or %NULL
+ * with @error set
+ */
 char *
 hypha_node_listen_finish (HyphaNode *self, GAsyncResult *result, GError **error)
 {
   return g_task_propagate_pointer (G_TASK (result), error);
 }
 
+/**
+ * hypha_node_unlisten:
+ * @self: a node
+ * @endpoint: one that is bound, or as it was given
+ * @error: return location for an error
+ *
+ * Stops listening on an endpoint. Links that came in this way stay.
+ *
+ * Returns: whether the node listened there; if not, @error is set
+ */
 gboolean
 hypha_node_adopt (HyphaNode *self, int fd, const char *name, GError **error)
 {

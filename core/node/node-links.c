@@ -479,7 +479,7 @@ on_incoming (HyphaNodePeer *peer, HyphaIncoming *incoming, gpointer user_data)
   else if (self->accept != NULL)
     self->accept (self, incoming, self->accept_data);
   else
-    hypha_incoming_refuse (incoming, HYPHA_ERROR_NO_SUCH_SERVICE);
+    hypha_node_offer (self, incoming);
 }
 
 static void

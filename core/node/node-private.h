@@ -77,6 +77,9 @@ void hypha_node_remove_peer (HyphaNode *self, HyphaNodePeer *peer);
  * within one. */
 void hypha_node_reap (HyphaNode *self);
 
+/* node-embedded.c: "incoming-stream" for whoever handles it. */
+void hypha_node_offer (HyphaNode *self, HyphaIncoming *incoming);
+
 /* node-trust.c: lets ID in if a rule says so. FROM: for people. */
 gboolean hypha_node_trust_by_rule (HyphaNode *self, const HyphaNodeId *id, HyphaChannel *channel,
                                    const char *from);

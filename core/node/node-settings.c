@@ -6,6 +6,16 @@
 
 #define STAGGER_MS 250 /* between the endpoints that are dialled at once */
 
+/**
+ * hypha_node_set_name:
+ * @self: a node
+ * @name: 1 to 64 bytes without white space, or empty
+ * @error: return location for an error
+ *
+ * Sets what the node calls itself to others. They know it by its id.
+ *
+ * Returns: whether it is a name; if not, @error is set
+ */
 gboolean
 hypha_node_set_name (HyphaNode *self, const char *name, GError **error)
 {
@@ -51,6 +61,18 @@ same_dialler (gconstpointer a, gconstpointer b)
                       hypha_dialler_get_uri ((HyphaDialler *) b));
 }
 
+/**
+ * hypha_node_set_listen:
+ * @self: a node
+ * @endpoints: (array zero-terminated=1): where to listen
+ * @error: return location for an error
+ *
+ * Listens on these endpoints from now on, and on no others that this function was given before.
+ * Where that does not work now, it is tried again.
+ *
+ * Returns: whether all of them parse; if not, @error names the one that does not, and nothing has
+ * changed
+ */
 gboolean
 hypha_node_set_listen (HyphaNode *self, const char *const *endpoints, GError **error)
 {
@@ -96,6 +118,18 @@ hypha_node_set_listen (HyphaNode *self, const char *const *endpoints, GError **e
   return TRUE;
 }
 
+/**
+ * hypha_node_set_peers:
+ * @self: a node
+ * @endpoints: (array zero-terminated=1): where to dial
+ * @error: return location for an error
+ *
+ * Dials these endpoints from now on and for ever, and no others that this function was given
+ * before.
+ *
+ * Returns: whether all of them parse; if not, @error names the one that does not, and nothing has
+ * changed
+ */
 gboolean
 hypha_node_set_peers (HyphaNode *self, const char *const *endpoints, GError **error)
 {
@@ -152,6 +186,14 @@ hypha_node_set_link_costs (HyphaNode *self, GVariant *costs, GError **error)
   return TRUE;
 }
 
+/**
+ * hypha_node_dup_listening:
+ * @self: a node
+ *
+ * Gives the endpoints that are bound, with their real ports.
+ *
+ * Returns: (transfer full) (array zero-terminated=1): the endpoints
+ */
 char **
 hypha_node_dup_listening (HyphaNode *self)
 {

@@ -164,6 +164,17 @@ hypha_node_dup_trusted (HyphaNode *self)
   return hypha_trust_dup (self->trust);
 }
 
+/**
+ * hypha_node_trust:
+ * @self: a node
+ * @id: the whole id of another node
+ * @name: the name under which it is to be known: 1 to 64 bytes without white space
+ * @error: return location for an error
+ *
+ * Talks to another node from now on. A node that a program holds keeps this in memory only.
+ *
+ * Returns: whether it worked; if not, @error is set
+ */
 gboolean
 hypha_node_trust (HyphaNode *self, const char *id, const char *name, GError **error)
 {
@@ -184,6 +195,16 @@ hypha_node_trust (HyphaNode *self, const char *id, const char *name, GError **er
   return TRUE;
 }
 
+/**
+ * hypha_node_forget:
+ * @self: a node
+ * @id: a peer's name, id, or unique beginning of an id
+ * @error: return location for an error
+ *
+ * Takes back the trust in a peer, and ends its links and streams.
+ *
+ * Returns: whether there was such a peer; if not, @error is set
+ */
 gboolean
 hypha_node_forget (HyphaNode *self, const char *id, GError **error)
 {

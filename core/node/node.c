@@ -10,8 +10,22 @@
 
 #define MOST_WORKERS 4
 
+/**
+ * HyphaNode:
+ *
+ * One node: its identity, its peers, links and listeners.
+ *
+ * A program that holds one needs no daemon. Peers are a [iface@Gio.ListModel] of
+ * [iface@Hypha.Peer], through which streams are opened; services are offered by
+ * [signal@Hypha.Node::incoming-stream]. Everything that is set takes effect at once, without
+ * dropping a link that it does not concern. Nobody is trusted who was not named by
+ * [method@Hypha.Node.trust].
+ *
+ * Lives on the main thread, whose main context has to run; data moves on threads of its own.
+ */
+
 enum { PROP_0, PROP_NAME, PROP_LISTENING, PROP_TROUBLES, N_PROPS };
-enum { PEER_PENDING, TRUST_CHANGED, TRUST_UNSAVED, PAIRING_CODE, N_SIGNALS };
+enum { PEER_PENDING, INCOMING_STREAM, TRUST_CHANGED, TRUST_UNSAVED, PAIRING_CODE, N_SIGNALS };
 static GParamSpec *props[N_PROPS];
 static guint signals[N_SIGNALS];
 
@@ -159,12 +173,28 @@ hypha_node_limits_init (HyphaNodeLimits *limits)
   };
 }
 
+/**
+ * hypha_node_get_id:
+ * @self: a node
+ *
+ * Gives the node's id: its public key.
+ *
+ * Returns: (transfer none): the id
+ */
 const HyphaNodeId *
 hypha_node_get_id (HyphaNode *self)
 {
   return hypha_identity_get_id (self->identity);
 }
 
+/**
+ * hypha_node_get_name:
+ * @self: a node
+ *
+ * Gives what the node calls itself.
+ *
+ * Returns: (transfer none): the name; it may be empty
+ */
 const char *
 hypha_node_get_name (HyphaNode *self)
 {
@@ -183,6 +213,14 @@ hypha_node_pick_worker (HyphaNode *self)
   return self->workers->pdata[self->next_worker++ % self->workers->len];
 }
 
+/**
+ * hypha_node_get_peers:
+ * @self: a node
+ *
+ * Gives the peers that the node knows, also those that are not trusted. The list changes with them.
+ *
+ * Returns: (transfer none): a list of [iface@Hypha.Peer]
+ */
 GListModel *
 hypha_node_get_peers (HyphaNode *self)
 {
@@ -310,6 +348,14 @@ hypha_node_renew (HyphaNode *self, GError **error)
   return TRUE;
 }
 
+/**
+ * hypha_node_stop:
+ * @self: a node
+ *
+ * Says good-bye on every link, ends every stream and stops listening. Blocks until the last words
+ * are out, but not for longer than a moment. To be called before the last reference goes; a node
+ * that has stopped cannot be started again.
+ */
 void
 hypha_node_stop (HyphaNode *self)
 {
@@ -403,13 +449,59 @@ hypha_node_class_init (HyphaNodeClass *klass)
   object_class->get_property = hypha_node_get_property;
   object_class->dispose = hypha_node_dispose;
   object_class->finalize = hypha_node_finalize;
+  /**
+   * HyphaNode:name:
+   *
+   * What the node calls itself.
+   */
   props[PROP_NAME] = g_param_spec_string ("name", NULL, NULL, NULL, flags);
+  /**
+   * HyphaNode:listening:
+   *
+   * The endpoints that are bound, with their real ports.
+   */
   props[PROP_LISTENING] = g_param_spec_boxed ("listening", NULL, NULL, G_TYPE_STRV, flags);
+  /**
+   * HyphaNode:troubles:
+   *
+   * Why an endpoint that is to be listened on or dialled does not work now (`a{ss}`).
+   */
   props[PROP_TROUBLES] =
       g_param_spec_variant ("troubles", NULL, NULL, G_VARIANT_TYPE ("a{ss}"), NULL, flags);
   g_object_class_install_properties (object_class, N_PROPS, props);
+  /**
+   * HyphaNode::incoming-stream:
+   * @self: the node
+   * @peer: who opens it; trusted
+   * @stream: the stream, whose service says what the peer asked for
+   *
+   * A peer opens a stream. The detail is the name of the service: who connects to
+   * `incoming-stream::echo` offers `echo`. A service that nobody offers is
+   * `HYPHA_ERROR_NO_SUCH_SERVICE` to the peer.
+   *
+   * Returns: %TRUE to take the stream, of which the handler keeps a reference; %FALSE to leave it
+   * to another handler, and in the end to refuse it
+   */
+  signals[INCOMING_STREAM] =
+      g_signal_new ("incoming-stream", HYPHA_TYPE_NODE, G_SIGNAL_RUN_LAST | G_SIGNAL_DETAILED, 0,
+                    g_signal_accumulator_true_handled, NULL, NULL, G_TYPE_BOOLEAN, 2,
+                    HYPHA_TYPE_PEER, HYPHA_TYPE_STREAM);
+  /**
+   * HyphaNode::peer-pending:
+   * @self: the node
+   * @id: the id of the one who knocked
+   * @from: the endpoint it came from
+   *
+   * Somebody proved this id, and is not trusted.
+   */
   signals[PEER_PENDING] = g_signal_new ("peer-pending", HYPHA_TYPE_NODE, G_SIGNAL_RUN_LAST, 0, NULL,
                                         NULL, NULL, G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_STRING);
+  /**
+   * HyphaNode::trust-changed:
+   * @self: the node
+   *
+   * Whom the node trusts has changed.
+   */
   signals[TRUST_CHANGED] = g_signal_new ("trust-changed", HYPHA_TYPE_NODE, G_SIGNAL_RUN_LAST, 0,
                                          NULL, NULL, NULL, G_TYPE_NONE, 0);
   signals[TRUST_UNSAVED] = g_signal_new ("trust-unsaved", HYPHA_TYPE_NODE, G_SIGNAL_RUN_LAST, 0,

@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <hypha.h>
+#include <hypha-api.h>
 #include "link/identity.h"
 #include "loader/loader.h"
+#include "node/hypha-node.h"
 #include "node/node-link.h"
 #include "node/node-peer.h"
 
 G_BEGIN_DECLS
 
-/* One node: its identity, its peers, links and listeners. Lives on the main thread; data moves on
- * its workers. Knows nothing of settings and of D-Bus: every setter below takes effect at once,
- * without dropping a link that it does not concern. Properties: name (s), listening (as: bound
- * endpoints). Signals: peer-pending (s id, s from)   trust-changed (): hypha_node_dup_trusted has
- * changed by trust, forget or a rule   trust-unsaved (): it has changed without anybody having
- * asked for it: whoever keeps it saves it   pairing-code (s id, s code: six digits) */
-#define HYPHA_TYPE_NODE (hypha_node_get_type ())
-G_DECLARE_FINAL_TYPE (HyphaNode, hypha_node, HYPHA, NODE, GObject)
+/* What the rooms and hyphad use of a node beside hypha-node.h. Signals: trust-changed (), by trust,
+ * forget or a rule   trust-unsaved (): it has changed without anybody having asked for it: whoever
+ * keeps it saves it   pairing-code (s id, s code: six digits) */
 
 typedef struct {
   guint ping_interval, link_timeout, session_timeout; /* ms */
@@ -38,22 +34,15 @@ HyphaNode *hypha_node_new (HyphaIdentity *identity, HyphaLoader *loader, guint w
  * off; until then links stay. Once, and hypha_node_stop() comes next. */
 typedef void (*HyphaNodeFunc) (HyphaNode *self, gpointer user_data);
 void hypha_node_drain (HyphaNode *self, guint grace_ms, HyphaNodeFunc func, gpointer user_data);
-/* Says GOAWAY on every link and ends everything; before the last reference goes. */
-void hypha_node_stop (HyphaNode *self);
 
 /* Calls FUNC on the main thread when every worker has answered, and not at all when one hangs, or
  * the node has stopped meanwhile. */
 void hypha_node_take_pulse (HyphaNode *self, HyphaNodeFunc func, gpointer user_data);
 
-const HyphaNodeId *hypha_node_get_id (HyphaNode *self);
-const char *hypha_node_get_name (HyphaNode *self);
 HyphaLoader *hypha_node_get_loader (HyphaNode *self);
 
 /* Settings. Each is checked whole; when one is wrong the error names it and nothing changes. */
-gboolean hypha_node_set_name (HyphaNode *self, const char *name, GError **error);
 void hypha_node_set_limits (HyphaNode *self, const HyphaNodeLimits *limits);
-gboolean hypha_node_set_listen (HyphaNode *self, const char *const *endpoints, GError **error);
-gboolean hypha_node_set_peers (HyphaNode *self, const char *const *endpoints, GError **error);
 gboolean hypha_node_set_trusted (HyphaNode *self, GVariant *trusted,
                                  GError **error); /* a{sa{sv}} */
 /* a{ss}: address that kernel or hypervisor vouches for, to name. */
@@ -61,10 +50,7 @@ gboolean hypha_node_set_trust_rules (HyphaNode *self, GVariant *rules, GError **
 gboolean hypha_node_set_link_costs (HyphaNode *self, GVariant *costs,
                                     GError **error); /* a{su}: scheme or endpoint to cost */
 
-/* The lists, as GListModels. */
-GListModel *hypha_node_get_peers (HyphaNode *self); /* HyphaNodePeer, pending ones too */
 GListModel *hypha_node_get_links (HyphaNode *self); /* HyphaNodeLink */
-char **hypha_node_dup_listening (HyphaNode *self);
 /* Whether every endpoint of set_listen is open, or has failed at least once; changes with
  * "listening". */
 gboolean hypha_node_is_settled (HyphaNode *self);
@@ -74,29 +60,14 @@ GVariant *hypha_node_dup_troubles (HyphaNode *self);
 /* By name, id, or unique beginning of an id: NO_SUCH_PEER, AMBIGUOUS_PEER. Not owned. */
 HyphaNodePeer *hypha_node_lookup (HyphaNode *self, const char *text, GError **error);
 
-/* Dials now and keeps dialling for as long as the node lives. Options (a{sv}): timeout u (ms),
- * expect-id s. The peer, when the link is up. */
-void hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *options,
-                               GCancellable *cancellable, GAsyncReadyCallback callback,
-                               gpointer user_data);
-HyphaNodePeer *hypha_node_connect_finish (HyphaNode *self, GAsyncResult *result,
-                                          GError **error); /* transfer full */
-/* The bound endpoint. Listens for as long as the node lives, or until unlisten. */
-void hypha_node_listen_async (HyphaNode *self, const char *endpoint, GCancellable *cancellable,
-                              GAsyncReadyCallback callback, gpointer user_data);
-char *hypha_node_listen_finish (HyphaNode *self, GAsyncResult *result, GError **error);
 /* As it was asked for, where ENDPOINT is what is bound or asked for; NULL: nobody listens there. */
 const char *hypha_node_find_listening (HyphaNode *self, const char *endpoint);
-gboolean hypha_node_unlisten (HyphaNode *self, const char *endpoint, GError **error);
 /* Listens on a socket that somebody else has bound (taken, also on failure), for as long as the
  * node lives, whatever the settings say; what they say about the same endpoint is done thereby.
  * NAME is what people know it by. INVALID_ARGUMENT: it is not a listening stream socket. One that
  * no transport takes waits for one. */
 gboolean hypha_node_adopt (HyphaNode *self, int fd, const char *name, GError **error);
 
-gboolean hypha_node_trust (HyphaNode *self, const char *id, const char *name, GError **error);
-/* Ends its links, too, and suspends the rule that let it in: hypha_node_dup_trust_rules changes. */
-gboolean hypha_node_forget (HyphaNode *self, const char *id, GError **error);
 GVariant *hypha_node_dup_trusted (HyphaNode *self);     /* a{sa{sv}}, as set_trusted takes it */
 GVariant *hypha_node_dup_trust_rules (HyphaNode *self); /* a{ss}, likewise */
 
@@ -132,7 +103,7 @@ void hypha_incoming_refuse (
     HyphaIncoming *self,
     HyphaError error); /* REFUSED, NO_SUCH_SERVICE, PERMISSION_DENIED or BUSY */
 
-/* Who answers them (core/service). Without one, everything is NO_SUCH_SERVICE. */
+/* Who answers them (core/service). Without one, whoever handles "incoming-stream" does. */
 typedef void (*HyphaNodeAcceptFunc) (HyphaNode *self, HyphaIncoming *incoming, gpointer user_data);
 void hypha_node_set_accept_func (HyphaNode *self, HyphaNodeAcceptFunc func, gpointer user_data);
 

@@ -21,7 +21,7 @@ set_up (Fixture *f, gconstpointer data)
   g_autoptr (GError) error = NULL;
 
   f->bus.address = g_strdup (g_getenv ("HYPHA_TEST_ADDRESS"));
-  f->client = hypha_client_new (&f->bus, NULL, &error);
+  f->client = hypha_client_new (f->bus.address, NULL, &error);
   g_assert_no_error (error);
   f->alpha = hypha_client_find_peer (f->client, "alpha", &error);
   g_assert_no_error (error);
@@ -88,7 +88,7 @@ test_new_async_finds_the_same_node (Fixture *f, gconstpointer data)
   g_autoptr (HyphaClient) other = NULL;
   g_autoptr (GError) error = NULL;
 
-  hypha_client_new_async (&f->bus, NULL, on_done, &result);
+  hypha_client_new_async (f->bus.address, NULL, on_done, &result);
   other = hypha_client_new_finish (wait_for (&result), &error);
   g_assert_no_error (error);
   g_assert_cmpstr (hypha_dbus_node1_get_id (hypha_client_get_node (other)), ==,
@@ -155,7 +155,7 @@ test_result_belongs_to_who_opened_the_stream (Fixture *f, gconstpointer data)
 
   g_assert_no_error (error);
   id = hypha_stream_get_id (stream);
-  stranger = hypha_client_new (&f->bus, NULL, &error);
+  stranger = hypha_client_new (f->bus.address, NULL, &error);
   g_assert_no_error (error);
   alpha = hypha_client_find_peer (stranger, "alpha", &error);
   g_assert_no_error (error);

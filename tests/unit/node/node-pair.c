@@ -115,7 +115,7 @@ dial (Side *side, const char *endpoint, GVariant *options, GError **error)
 
   hypha_node_connect_async (side->node, endpoint, owned, NULL, keep_result, &result);
   wait_until (result != NULL);
-  return hypha_node_connect_finish (side->node, result, error);
+  return (HyphaNodePeer *) hypha_node_connect_finish (side->node, result, error);
 }
 
 HyphaStream *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* For programs: everything public but what only plug-ins need. */
+/* What programs and plug-ins have in common; they include hypha.h and hypha-plugin.h. */
 
 #include "hypha-macros.h"
 #include "hypha-error.h"

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "hypha-peer.h"
+
+G_BEGIN_DECLS
+
+/**
+ * HyphaNodeClass:
+ *
+ * The class of [class@Hypha.Node], from which nothing derives.
+ */
+#define HYPHA_TYPE_NODE (hypha_node_get_type ())
+HYPHA_EXTERN
+G_DECLARE_FINAL_TYPE (HyphaNode, hypha_node, HYPHA, NODE, GObject)
+
+/* A node in this process: without a daemon, a bus or settings. */
+HYPHA_EXTERN
+HyphaNode *hypha_node_new_for_file (const char *path, GError **error);
+HYPHA_EXTERN
+HyphaNode *hypha_node_new_ephemeral (GError **error);
+/* Says good-bye on every link and ends everything; before the last reference goes. */
+HYPHA_EXTERN
+void hypha_node_stop (HyphaNode *self);
+
+HYPHA_EXTERN
+const HyphaNodeId *hypha_node_get_id (HyphaNode *self);
+HYPHA_EXTERN
+const char *hypha_node_get_name (HyphaNode *self);
+HYPHA_EXTERN
+char **hypha_node_dup_listening (HyphaNode *self);
+HYPHA_EXTERN
+GListModel *hypha_node_get_peers (HyphaNode *self); /* HyphaPeer, pending ones too */
+/* By name, id, or a unique beginning of an id: NO_SUCH_PEER, AMBIGUOUS_PEER. */
+HYPHA_EXTERN
+HyphaPeer *hypha_node_lookup_peer (HyphaNode *self, const char *text, GError **error);
+
+/* Each is checked whole; when one is wrong the error names it and nothing changes. */
+HYPHA_EXTERN
+gboolean hypha_node_set_name (HyphaNode *self, const char *name, GError **error);
+HYPHA_EXTERN
+gboolean hypha_node_set_listen (HyphaNode *self, const char *const *endpoints, GError **error);
+HYPHA_EXTERN
+gboolean hypha_node_set_peers (HyphaNode *self, const char *const *endpoints, GError **error);
+HYPHA_EXTERN
+gboolean hypha_node_trust (HyphaNode *self, const char *id, const char *name, GError **error);
+HYPHA_EXTERN
+gboolean hypha_node_forget (HyphaNode *self, const char *id, GError **error);
+
+/* OPTIONS (a{sv}, nullable): timeout u (ms), expect-id s. The peer, when the link is up. */
+HYPHA_EXTERN
+void hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *options,
+                               GCancellable *cancellable, GAsyncReadyCallback callback,
+                               gpointer user_data);
+HYPHA_EXTERN
+HyphaPeer *hypha_node_connect_finish (HyphaNode *self, GAsyncResult *result, GError **error);
+/* Gives the endpoint that is bound. */
+HYPHA_EXTERN
+void hypha_node_listen_async (HyphaNode *self, const char *endpoint, GCancellable *cancellable,
+                              GAsyncReadyCallback callback, gpointer user_data);
+HYPHA_EXTERN
+char *hypha_node_listen_finish (HyphaNode *self, GAsyncResult *result, GError **error);
+HYPHA_EXTERN
+gboolean hypha_node_unlisten (HyphaNode *self, const char *endpoint, GError **error);
+
+G_END_DECLS

@@ -3,6 +3,7 @@
 
 #include "daemon/authority.h"
 #include "daemon/call-options.h"
+#include "daemon/dialling.h"
 #include "daemon/forward1.h"
 #include "daemon/sender.h"
 #include "daemon/service-handlers.h"
@@ -284,6 +285,11 @@ handle_renew (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation)
     hypha_dbus_node1_complete_renew (object, invocation);
   else
     hypha_dbus_return_error (invocation, error);
+handle_dial (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, GUnixFDList *fds,
+             const char *endpoint, GVariant *options)
+{
+  hypha_dialling_start (object, invocation, hypha_node_get_loader (HYPHA_NODE1 (object)->node),
+                        endpoint, options);
   return G_DBUS_METHOD_INVOCATION_HANDLED;
 }
 
@@ -400,6 +406,7 @@ node1_iface_init (HyphaDBusNode1Iface *iface)
   iface->handle_unlisten = handle_unlisten;
   iface->handle_trust = handle_trust;
   iface->handle_forget = handle_forget;
+  iface->handle_dial = handle_dial;
   iface->handle_add_forward = handle_add_forward;
   iface->handle_register_service = handle_register_service;
   iface->handle_unregister_service = handle_unregister_service;

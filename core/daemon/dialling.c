@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/dialling.h"
+
+#include <gio/gunixfdlist.h>
+
+#include "daemon/call-options.h"
+#include "dbus/errors.h"
+#include "loader/dial.h"
+
+typedef struct {
+  HyphaDBusNode1 *object;
+  GDBusMethodInvocation *invocation;
+  GCancellable *cancellable;
+  guint watch;   /* of the caller's name on a bus */
+  gulong closed; /* of the caller's own connection, where there is no bus */
+} Dialling;
+
+static void
+dialling_free (Dialling *self)
+{
+  if (self->watch != 0)
+    g_bus_unwatch_name (self->watch);
+  if (self->closed != 0)
+    g_signal_handler_disconnect (g_dbus_method_invocation_get_connection (self->invocation),
+                                 self->closed);
+  g_object_unref (self->invocation);
+  g_object_unref (self->object);
+  g_object_unref (self->cancellable);
+  g_free (self);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Dialling, dialling_free)
+
+static void
+on_vanished (GDBusConnection *connection, const char *name, gpointer user_data)
+{
+  Dialling *self = user_data;
+
+  g_cancellable_cancel (self->cancellable);
+}
+
+static void
+on_closed (GDBusConnection *connection, gboolean remote_vanished, GError *error, Dialling *self)
+{
+  g_cancellable_cancel (self->cancellable);
+}
+
+static void
+watch_caller (Dialling *self)
+{
+  GDBusConnection *connection = g_dbus_method_invocation_get_connection (self->invocation);
+  const char *sender = g_dbus_method_invocation_get_sender (self->invocation);
+
+  if (sender != NULL)
+    self->watch = g_bus_watch_name_on_connection (connection, sender, G_BUS_NAME_WATCHER_FLAGS_NONE,
+                                                  NULL, on_vanished, self, NULL);
+  else
+    self->closed = g_signal_connect (connection, "closed", G_CALLBACK (on_closed), self);
+}
+
+/* The channel's descriptor is all there is of it: what pumps one ends with it. */
+static void
+on_dialled (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (Dialling) self = user_data;
+  g_autoptr (GUnixFDList) fds = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaChannel) channel =
+      hypha_loader_dial_finish (HYPHA_LOADER (source), result, &error);
+  int fd;
+
+  if (channel == NULL) {
+    hypha_dbus_return_error (g_object_ref (self->invocation), error);
+    return;
+  }
+  fd = hypha_channel_steal_fd (channel);
+  fds = g_unix_fd_list_new_from_array (&fd, 1);
+  hypha_dbus_node1_complete_dial (self->object, g_object_ref (self->invocation), fds,
+                                  g_variant_new_handle (0));
+}
+
+/**
+ * hypha_dialling_start:
+ * @object: the interface
+ * @invocation: (transfer full): a call of its method Dial
+ * @loader: of the node
+ * @endpoint: where to connect
+ * @options: a{sv}: timeout u (ms)
+ *
+ * Connects, and answers the call with the descriptor or with what went wrong. Nobody waits for an
+ * answer any more when the caller has gone: then it is given up.
+ */
+void
+hypha_dialling_start (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation,
+                      HyphaLoader *loader, const char *endpoint, GVariant *options)
+{
+  static const HyphaCallOption known[] = { { "timeout", "u" }, { NULL, NULL } };
+  g_autoptr (GError) error = NULL;
+  guint timeout = 0;
+  Dialling *self;
+
+  if (!hypha_call_options_check (options, known, &error)) {
+    hypha_dbus_return_error (invocation, error);
+    return;
+  }
+  g_variant_lookup (options, "timeout", "u", &timeout);
+  self = g_new0 (Dialling, 1);
+  self->object = g_object_ref (object);
+  self->invocation = invocation;
+  self->cancellable = g_cancellable_new ();
+  watch_caller (self);
+  hypha_loader_dial_async (loader, endpoint, timeout, self->cancellable, on_dialled, self);
+}

@@ -202,6 +202,8 @@ hypha_client_trust_async (HyphaClient *self, const char *id, const char *name,
  *
  * Ends what hypha_client_trust_async() began.
  *
+ * The list of peers and the properties of the peer follow at once, but on their own.
+ *
  * Returns: whether it worked; if not, @error is set
  */
 gboolean

@@ -285,6 +285,10 @@ handle_renew (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation)
     hypha_dbus_node1_complete_renew (object, invocation);
   else
     hypha_dbus_return_error (invocation, error);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+static gboolean
 handle_dial (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, GUnixFDList *fds,
              const char *endpoint, GVariant *options)
 {

@@ -133,12 +133,6 @@ hypha_forward_await (HyphaForward *self, GTask *task)
 }
 
 void
-hypha_forward_transport_gone (HyphaForward *self, HyphaTransport *transport)
-{
-  hypha_door_transport_gone (self->door, transport);
-}
-
-void
 hypha_forward_close (HyphaForward *self)
 {
   GHashTableIter iter;

@@ -20,7 +20,6 @@ HyphaForward *hypha_forward_new (HyphaNode *node, guint64 serial, const char *lo
 void hypha_forward_open (HyphaForward *self); /* now; does nothing while it listens */
 /* Completes with a string once it listens, or with why it does not. */
 void hypha_forward_await (HyphaForward *self, GTask *task);
-void hypha_forward_transport_gone (HyphaForward *self, HyphaTransport *transport);
 /* For good. Connections that wait for the peer are reset, those that are joined go on. */
 void hypha_forward_close (HyphaForward *self);
 

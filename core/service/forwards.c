@@ -56,15 +56,6 @@ on_transport_added (HyphaLoader *loader, HyphaModule *module, HyphaForwards *sel
     hypha_forward_open (get (self, i));
 }
 
-static void
-on_transport_removed (HyphaLoader *loader, HyphaModule *module, HyphaForwards *self)
-{
-  HyphaTransport *transport = hypha_module_get_transport (module);
-
-  for (guint i = 0; i < count (self) && transport != NULL; i++)
-    hypha_forward_transport_gone (get (self, i), transport);
-}
-
 /* ---- of the settings ---- */
 
 typedef struct {
@@ -293,7 +284,6 @@ hypha_forwards_new (HyphaNode *node)
 
   self->node = g_object_ref (node);
   g_signal_connect (loader, "transport-added", G_CALLBACK (on_transport_added), self);
-  g_signal_connect (loader, "transport-removed", G_CALLBACK (on_transport_removed), self);
   return self;
 }
 

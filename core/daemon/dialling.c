@@ -4,6 +4,7 @@
 #include <gio/gunixfdlist.h>
 
 #include "daemon/call-options.h"
+#include "daemon/caller.h"
 #include "dbus/errors.h"
 #include "loader/dial.h"
 
@@ -11,18 +12,13 @@ typedef struct {
   HyphaDBusNode1 *object;
   GDBusMethodInvocation *invocation;
   GCancellable *cancellable;
-  guint watch;   /* of the caller's name on a bus */
-  gulong closed; /* of the caller's own connection, where there is no bus */
+  HyphaCaller *caller;
 } Dialling;
 
 static void
 dialling_free (Dialling *self)
 {
-  if (self->watch != 0)
-    g_bus_unwatch_name (self->watch);
-  if (self->closed != 0)
-    g_signal_handler_disconnect (g_dbus_method_invocation_get_connection (self->invocation),
-                                 self->closed);
+  hypha_caller_unwatch (self->caller);
   g_object_unref (self->invocation);
   g_object_unref (self->object);
   g_object_unref (self->cancellable);
@@ -32,30 +28,11 @@ dialling_free (Dialling *self)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Dialling, dialling_free)
 
 static void
-on_vanished (GDBusConnection *connection, const char *name, gpointer user_data)
+on_caller_gone (HyphaCaller *caller, gpointer user_data)
 {
   Dialling *self = user_data;
 
   g_cancellable_cancel (self->cancellable);
-}
-
-static void
-on_closed (GDBusConnection *connection, gboolean remote_vanished, GError *error, Dialling *self)
-{
-  g_cancellable_cancel (self->cancellable);
-}
-
-static void
-watch_caller (Dialling *self)
-{
-  GDBusConnection *connection = g_dbus_method_invocation_get_connection (self->invocation);
-  const char *sender = g_dbus_method_invocation_get_sender (self->invocation);
-
-  if (sender != NULL)
-    self->watch = g_bus_watch_name_on_connection (connection, sender, G_BUS_NAME_WATCHER_FLAGS_NONE,
-                                                  NULL, on_vanished, self, NULL);
-  else
-    self->closed = g_signal_connect (connection, "closed", G_CALLBACK (on_closed), self);
 }
 
 /* The channel's descriptor is all there is of it: what pumps one ends with it. */
@@ -108,6 +85,8 @@ hypha_dialling_start (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation,
   self->object = g_object_ref (object);
   self->invocation = invocation;
   self->cancellable = g_cancellable_new ();
-  watch_caller (self);
+  self->caller =
+      hypha_caller_watch (g_dbus_method_invocation_get_connection (invocation),
+                          g_dbus_method_invocation_get_sender (invocation), on_caller_gone, self);
   hypha_loader_dial_async (loader, endpoint, timeout, self->cancellable, on_dialled, self);
 }

@@ -323,6 +323,19 @@ hypha_client_new_on_bus (const HyphaBus *bus, GCancellable *cancellable, GError 
   return g_steal_pointer (&self);
 }
 
+/* No address is one of these words: each has a colon. ADDRESS stays the caller's. */
+static HyphaBus
+choose (const char *bus)
+{
+  HyphaBus choice = { 0 };
+
+  choice.system = g_strcmp0 (bus, "system") == 0;
+  choice.user = g_strcmp0 (bus, "user") == 0;
+  if (bus != NULL && !choice.system && !choice.user)
+    choice.address = (char *) bus;
+  return choice;
+}
+
 /**
  * hypha_client_new:
  * @bus: (nullable): `system`, `user` or the address of a bus; %NULL: where hyphactl looks without
@@ -338,23 +351,25 @@ hypha_client_new_on_bus (const HyphaBus *bus, GCancellable *cancellable, GError 
 HyphaClient *
 hypha_client_new (const char *bus, GCancellable *cancellable, GError **error)
 {
-  HyphaBus choice = { 0 };
+  HyphaBus choice = choose (bus);
 
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
 
-  /* No address is one of these words: each has a colon. */
-  choice.system = g_strcmp0 (bus, "system") == 0;
-  choice.user = g_strcmp0 (bus, "user") == 0;
-  if (bus != NULL && !choice.system && !choice.user)
-    choice.address = (char *) bus;
   return hypha_client_new_on_bus (&choice, cancellable, error);
+}
+
+static void
+free_bus (gpointer data)
+{
+  hypha_bus_clear (data);
+  g_free (data);
 }
 
 static void
 make_in_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
   g_autoptr (GError) error = NULL;
-  HyphaClient *client = hypha_client_new (data, cancellable, &error);
+  HyphaClient *client = hypha_client_new_on_bus (data, cancellable, &error);
 
   if (client)
     g_task_return_pointer (task, client, g_object_unref);
@@ -376,10 +391,32 @@ void
 hypha_client_new_async (const char *bus, GCancellable *cancellable, GAsyncReadyCallback callback,
                         gpointer user_data)
 {
-  g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, user_data);
+  HyphaBus choice = choose (bus);
 
-  g_task_set_source_tag (task, hypha_client_new_async);
-  g_task_set_task_data (task, g_strdup (bus), g_free);
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  hypha_client_new_on_bus_async (&choice, cancellable, callback, user_data);
+}
+
+/**
+ * hypha_client_new_on_bus_async:
+ * @bus: where to look; copied
+ * @cancellable: (nullable): to give up early
+ * @callback: (nullable): called when it is done; hypha_client_new_finish()
+ * @user_data: for @callback
+ *
+ * Finds the node on a bus, as hypha_client_new_on_bus() does.
+ */
+void
+hypha_client_new_on_bus_async (const HyphaBus *bus, GCancellable *cancellable,
+                               GAsyncReadyCallback callback, gpointer user_data)
+{
+  g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, user_data);
+  HyphaBus *copy = g_memdup2 (bus, sizeof *bus);
+
+  copy->address = g_strdup (bus->address);
+  g_task_set_source_tag (task, hypha_client_new_on_bus_async);
+  g_task_set_task_data (task, copy, free_bus);
   g_task_run_in_thread (task, make_in_thread);
 }
 

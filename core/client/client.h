@@ -14,6 +14,8 @@ G_BEGIN_DECLS
 HyphaClient *hypha_client_new_on_bus (const HyphaBus *bus, GCancellable *cancellable,
                                       GError **error);
 void hypha_client_allow_interaction (HyphaClient *self);
+void hypha_client_new_on_bus_async (const HyphaBus *bus, GCancellable *cancellable,
+                                    GAsyncReadyCallback callback, gpointer user_data);
 HyphaDBusNode1 *hypha_client_get_node (HyphaClient *self);
 /* Everything else as it is on the bus: HyphaDBusObject. */
 GDBusObjectManager *hypha_client_get_objects (HyphaClient *self);

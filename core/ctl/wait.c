@@ -91,7 +91,7 @@ look_for_node (Wait *self)
   g_autoptr (GAsyncResult) result = NULL;
   HyphaClient *client;
 
-  hypha_client_new_async (&self->ctl->bus, self->cancellable, on_client, &result);
+  hypha_client_new_on_bus_async (&self->ctl->bus, self->cancellable, on_client, &result);
   while (result == NULL)
     g_main_context_iteration (NULL, TRUE);
   g_clear_error (&self->last);

@@ -86,6 +86,7 @@ on_private_closed (GDBusConnection *connection, gboolean remote_vanished, GError
                    HyphaClient *self)
 {
   g_list_store_remove_all (self->peers);
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_RUNNING]);
 }
 
 /**
@@ -474,10 +475,14 @@ hypha_client_get_peers (HyphaClient *self)
 gboolean
 hypha_client_get_running (HyphaClient *self)
 {
+  GDBusConnection *connection;
   g_autofree char *owner = NULL;
 
   g_return_val_if_fail (HYPHA_IS_CLIENT (self), FALSE);
 
+  connection = g_dbus_proxy_get_connection (G_DBUS_PROXY (self->node));
+  if (hypha_bus_is_private (connection))
+    return !g_dbus_connection_is_closed (connection);
   owner =
       g_dbus_object_manager_client_get_name_owner (G_DBUS_OBJECT_MANAGER_CLIENT (self->objects));
   return owner != NULL;

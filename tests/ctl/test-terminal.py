@@ -301,8 +301,8 @@ class Monitor(FakeCase):
         first = flood(25000, "tcp://second")
         second = flood(100000, "tcp://third")
         print(f"# RSS after 50,000 signals {first} KiB, after 100,000 more {second} KiB", flush=True)
-        self.assertLess(second, first + 4096)
-        self.assertLess(second, 40960)
+        # What 5,000 signals that wait take, and 20,000 lines; how much of it a flood fills, chance decides.
+        self.assertLess(max(first, second), 28672)
         process.terminate()
         process.wait(DEADLINE)
 

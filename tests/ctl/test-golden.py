@@ -18,7 +18,7 @@ WRITE = "--write" in sys.argv
 VERBS = {
     "status": ["status"], "id": ["id"], "transports": ["transports"], "plugins": ["plugins"], "peers": ["peers"],
     "pending": ["pending"], "links": ["links"], "links-of-peer": ["links", "Läptöp-電腦"], "streams": ["streams"],
-    "services": ["services"],
+    "services": ["services"], "config-of-list": ["config", "list"],
     "explain": ["explain", "web1"], "connect": ["connect", "tcp://web1.example.org:4974"], "disconnect": ["disconnect", "web1"],
     "trust": ["trust", LAPTOP, "laptop"], "forget": ["forget", "web1"], "wait": ["wait", "web1"],
     "error-peer": ["explain", "nobody"], "error-verb": ["stauts"], "error-words": ["trust", "x"],

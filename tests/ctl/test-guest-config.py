@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A guest's key file, of a real node: it waits for the settings on D-Bus."""
+"""hyphactl guest-config on a real node: what it makes is what a guest's hyphad starts with."""
 
 import json
 import os

@@ -81,7 +81,7 @@ hypha_event_queue_start (void)
 gboolean
 hypha_event_queue_has_room (HyphaEventQueue *self)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
 
   return g_queue_get_length (&self->lines) + 1 < MAX_LINES;
 }
@@ -96,7 +96,7 @@ hypha_event_queue_has_room (HyphaEventQueue *self)
 gboolean
 hypha_event_queue_push (HyphaEventQueue *self, char *line)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
 
   if (g_queue_get_length (&self->lines) >= MAX_LINES) {
     g_free (line);
@@ -117,7 +117,7 @@ hypha_event_queue_push (HyphaEventQueue *self, char *line)
 gboolean
 hypha_event_queue_has_failed (HyphaEventQueue *self, GError **error)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
 
   if (self->error != 0)
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("cannot write to standard output: %s"),
@@ -135,7 +135,7 @@ void
 hypha_event_queue_finish (HyphaEventQueue *self)
 {
   gint64 end = g_get_monotonic_time () + FINISH_MS * G_TIME_SPAN_MILLISECOND;
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
 
   while (self->error == 0 && (self->writing || !g_queue_is_empty (&self->lines))) {
     if (!g_cond_wait_until (&self->cond, &self->mutex, end))

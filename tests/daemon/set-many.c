@@ -37,7 +37,7 @@ main (int argc, char **argv)
   guint count = argc == 4 ? (guint) atoi (argv[3]) : 0;
   GDBusProxy *node;
 
-  client = hypha_client_new (&bus, NULL, &error);
+  client = hypha_client_new_on_bus (&bus, NULL, &error);
   if (client == NULL)
     g_error ("%s", error->message);
   node = G_DBUS_PROXY (hypha_client_get_node (client));

@@ -173,7 +173,7 @@ test_forget_suspends_the_rule (NodePair *f, gconstpointer data)
   g_autofree char *bound = listen_with_rule (f, geteuid ());
   g_autofree char *pattern = rule_text (f, geteuid ()), *id = id_of (&f->a);
   g_autofree char *rules = NULL, *resumed = NULL, *anew = NULL, *mark = NULL;
-  g_autoptr (HyphaNodePeer) peer = NULL, again = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
   g_autoptr (GError) error = NULL;
 
   trust (&f->a, &f->b, "beta");

@@ -132,7 +132,7 @@ test_settings_are_told_as_they_were_given (Fixture *f, gconstpointer data)
       "[{'target': <'web'>, 'local': <'tcp://127.0.0.1:0'>, 'peer': <'beta'>}]";
   g_autoptr (GError) error = NULL;
   g_autoptr (HyphaForward) forward = NULL;
-  g_autoptr (GVariant) told = NULL, wanted = NULL;
+  g_autoptr (GVariant) told = NULL;
   g_autoptr (HyphaForward) first = NULL;
 
   g_assert_true (configure (f, text, &error));

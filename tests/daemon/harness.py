@@ -26,9 +26,9 @@ NAME = "org.hypha.Node1"
 ROOT = "/org/hypha/Node1"
 
 
-def wait_for(look, what):
+def wait_for(look, what, deadline=DEADLINE):
     """Looks again and again until there is something true, and returns it."""
-    end = time.monotonic() + DEADLINE
+    end = time.monotonic() + deadline
     while True:
         found = look()
         if found:

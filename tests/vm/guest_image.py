@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The guest of test-nested.py: its own small image, and QEMU to start it from within the machine. See guest.py."""
+
+import glob
+import os
+import pathlib
+import shlex
+
+from image import Image, tool
+from kernel import Missing
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+# Where the machine finds the parts of its guest.
+FOLDER = "/guest"
+
+# Of the firmware that QEMU reads when it starts.
+FIRMWARE = ("/usr/share/qemu/qboot.rom", "/usr/share/qemu/bios-microvm.bin", "/usr/share/qemu/kvmvapic.bin",
+            "/usr/share/qemu/linuxboot_dma.bin", "/usr/share/seabios/*.bin")
+
+
+def build(kernel, path, programs):
+    image = Image()
+    image.busybox()
+    image.modules(kernel, "/etc/modules", "virtio_mmio", "vmw_vsock_virtio_transport")
+    # Loaded by the test that is about a network beside vsock, and by no other.
+    image.modules(kernel, "/etc/modules-net", "virtio_mmio", "virtio_net")
+    image.file(HERE / "guest-init", "/init")
+    names = ("HYPHA_PLUGIN_PATH", "GSETTINGS_SCHEMA_DIR")
+    image.text("/etc/environment", "".join(f"export {name}={shlex.quote(os.environ[name])}\n" for name in names))
+    programs(image)
+    image.write(path)
+
+
+def put_into(image, kernel, work, programs):
+    build(kernel, work / "guest", programs)
+    image.file(work / "guest", FOLDER + "/initramfs")
+    image.file(kernel.image, FOLDER + "/kernel")
+    image.program(tool("qemu-system-x86_64", "qemu-system-x86"), "qemu-system-x86_64")
+    for pattern in FIRMWARE + ("/usr/lib/*/qemu/accel-tcg-x86_64.so",):
+        found = [path for path in glob.glob(pattern) if os.path.exists(path)]
+        if not found:
+            raise Missing(f"there is no {pattern} (Debian: qemu-system-x86)")
+        for path in found:
+            image.program(path) if path.endswith(".so") else image.file(path)

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Cuts a socket of another process from outside: sever PID TEXT shuts down every connected socket
- * of PID whose local or remote address holds TEXT (a path, or a port as ":4974"), by a duplicate of
- * its descriptor. The process is not asked and not told; for it, the connection just dies. sever
- * --allow COMMAND... runs COMMAND so that this may be done to it where Yama restricts ptrace to
- * one's children. */
+ * of PID whose local or remote address holds TEXT (a path, a port as ":4974:", or
+ * "vsock://1:4974/"), by a duplicate of its descriptor. The process is not asked and not told; for
+ * it, the connection just dies. sever --allow COMMAND... runs COMMAND so that this may be done to
+ * it where Yama restricts ptrace to one's children. */
+
+#include <sys/socket.h>
 
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <linux/vm_sockets.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -53,6 +55,10 @@ print_address (const struct sockaddr_storage *address, socklen_t length, char *t
 
     inet_ntop (AF_INET6, &in6->sin6_addr, host, sizeof host);
     snprintf (text, size, "[%s]:%u:", host, ntohs (in6->sin6_port));
+  } else if (address->ss_family == AF_VSOCK) {
+    const struct sockaddr_vm *vm = (const void *) address;
+
+    snprintf (text, size, "vsock://%u:%u/", vm->svm_cid, vm->svm_port);
   }
 }
 

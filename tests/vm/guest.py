@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A virtual machine of the machine that this runs in: a guest that is spoken to over its serial port, and has vsock."""
 
+import json
 import os
 import re
 import shlex
@@ -10,20 +11,39 @@ import threading
 from harness import DEADLINE, wait_for
 
 CID = 42
-# A guest in an emulated machine is emulated twice.
+# A guest may be emulated within an emulated machine.
 SLOWNESS = 2
+
+# TRUE until hyphad serves a socket of its own where there is no bus.
+HAS_BUS = True
+BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>system</type>
+  <listen>unix:path=/run/dbus/system_bus_socket</listen>
+  <policy context="default">
+    <allow user="*"/><allow own="*"/><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/>
+  </policy>
+</busconfig>"""
+
+CONFIG = "/etc/hypha/node.conf"
+IDENTITY = "/var/lib/hypha/identity.pem"
+LOG = "/run/hyphad.log"
+
+
+def acceleration():
+    # Without icount, the kernel hangs at its timer where it is emulated in what is emulated.
+    return ["-accel", "kvm"] if os.path.exists("/dev/kvm") else ["-icount", "shift=3,sleep=on"]
 
 
 class Guest:
     """With NETWORK, arguments of QEMU's, it has a network card, too."""
 
     def __init__(self, network=()):
-        command = ["qemu-system-x86_64", "-M", "microvm,rtc=on", "-m", "256", "-nodefaults", "-display", "none", "-no-reboot",
-                   # Without it the kernel hangs at its timer.
-                   "-icount", "shift=3,sleep=on",
-                   "-L", "/usr/share/qemu", "-L", "/usr/share/seabios", "-kernel", "/guest/kernel", "-initrd", "/guest/initramfs",
-                   "-append", "console=ttyS0 panic=-1 quiet", "-device", f"vhost-vsock-device,guest-cid={CID}", *network,
-                   "-serial", "stdio"]
+        command = ["qemu-system-x86_64", "-M", "microvm,rtc=on", "-cpu", "max", "-m", "256", "-nodefaults", "-display", "none",
+                   "-no-reboot", *acceleration(), "-L", "/usr/share/qemu", "-L", "/usr/share/seabios", "-kernel", "/guest/kernel",
+                   "-initrd", "/guest/initramfs", "-append", "console=ttyS0 panic=-1 quiet cryptomgr.notests", "-device",
+                   f"vhost-vsock-device,guest-cid={CID}", *network, "-serial", "stdio"]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0)
         self.said = ""
         self.reader = threading.Thread(target=self.read, daemon=True)
@@ -37,37 +57,17 @@ class Guest:
         """Until it says PATTERN, which is taken with all that came before it."""
         def look():
             if self.process.poll() is not None:
-                raise AssertionError(f"the guest ended with {self.process.returncode}:\n{self.said}")
+                raise AssertionError(f"it ended with {self.process.returncode}")
             return re.search(pattern, self.said)
         try:
             found = wait_for(look, f"'{pattern}' from the guest", SLOWNESS * DEADLINE)
         except AssertionError as error:
-            raise AssertionError(f"{error}:\n{self.said}") from None
-        before = self.said[:found.start()]
-        self.said = self.said[found.end():]
+            raise AssertionError(f"the guest: {error}; it said:\n{self.said}") from None
+        before, self.said = self.said[:found.start()], self.said[found.end():]
         return before, found
 
     def boot(self):
         self.wait("@ready@\n")
-
-    def send(self, command):
-        self.process.stdin.write(command.encode() + b"\n")
-
-    def try_run(self, command):
-        """A line for its shell: what it printed, and the exit status."""
-        self.send(command)
-        before, found = self.wait(r"@done (\d+)@\n")
-        return before, int(found[1])
-
-    def run(self, command):
-        printed, status = self.try_run(command)
-        if status != 0:
-            log = self.try_run("cat /run/hyphad.log")[0]
-            raise AssertionError(f"in the guest, '{command}' ended with {status}:\n{printed}\nIts hyphad:\n{log}")
-        return printed
-
-    def write(self, path, text, mode="644"):
-        self.run(f"printf %s {shlex.quote(text.encode().hex())} | xxd -r -p >{path} && chmod {mode} {path}")
 
     def close(self):
         self.process.kill()
@@ -75,3 +75,51 @@ class Guest:
         self.reader.join()
         self.process.stdin.close()
         self.process.stdout.close()
+
+    # What its shell is told.
+
+    def try_run(self, command):
+        """One line: what it printed, and the exit status."""
+        self.process.stdin.write(command.encode() + b"\n")
+        before, found = self.wait(r"@done (\d+)@\n")
+        return before, int(found[1])
+
+    def run(self, command):
+        printed, status = self.try_run(command)
+        if status != 0:
+            raise AssertionError(f"in the guest, '{command}' ended with {status}:\n{printed}\nIts hyphad:\n{self.log()}")
+        return printed
+
+    def write(self, path, text, mode="644"):
+        folder = os.path.dirname(path)
+        self.run(f"mkdir -p -m 700 {folder} && printf %s {text.encode().hex()} | xxd -r -p >{path} && chmod {mode} {path}")
+
+    # Its node.
+
+    def start_node(self, *arguments, config=""):
+        self.write(CONFIG, "[org/hypha/node]\n" + config if not config.startswith("[") else config)
+        if HAS_BUS:
+            self.run("mkdir -p /run/dbus; pidof dbus-daemon || dbus-daemon --config-file=/etc/bus.conf --nopidfile --fork")
+        command = shlex.join(["hyphad", "--config", CONFIG, "--identity", IDENTITY, *arguments])
+        self.run(f"{command} >{LOG} 2>&1 & node=$!")
+        wait_for(lambda: self.try_run("hyphactl id 2>&1")[1] == 0, "a node in the guest", SLOWNESS * DEADLINE)
+
+    def stop_node(self):
+        """Ends it as an administrator does."""
+        self.run("kill $node && wait $node")
+        self.forget_node()
+
+    def forget_node(self):
+        """The next one is another one: ends what may run, and takes its identity away."""
+        self.try_run("[ -z \"$node\" ] || kill -9 $node; wait; node=")
+        self.run(f"rm -rf {os.path.dirname(CONFIG)} {os.path.dirname(IDENTITY)}")
+
+    def log(self):
+        return self.try_run(f"cat {LOG}")[0]
+
+    def ask(self, *arguments):
+        """A verb of hyphactl's that has to succeed; its JSON."""
+        return json.loads(self.run(shlex.join(["hyphactl", *arguments, "--json"])))
+
+    def id(self):
+        return self.ask("id")["id"]

@@ -6,6 +6,7 @@ import os
 import pathlib
 import shlex
 
+import guest
 from image import Image, tool
 from kernel import Missing
 
@@ -16,7 +17,7 @@ FOLDER = "/guest"
 
 # Of the firmware that QEMU reads when it starts.
 FIRMWARE = ("/usr/share/qemu/qboot.rom", "/usr/share/qemu/bios-microvm.bin", "/usr/share/qemu/kvmvapic.bin",
-            "/usr/share/qemu/linuxboot_dma.bin", "/usr/share/seabios/*.bin")
+            "/usr/share/qemu/linuxboot_dma.bin", "/usr/share/seabios/bios*.bin")
 
 
 def build(kernel, path, programs):
@@ -26,6 +27,9 @@ def build(kernel, path, programs):
     # Loaded by the test that is about a network beside vsock, and by no other.
     image.modules(kernel, "/etc/modules-net", "virtio_mmio", "virtio_net")
     image.file(HERE / "guest-init", "/init")
+    if guest.HAS_BUS:
+        image.link("/var/run", "../run")
+        image.text("/etc/bus.conf", guest.BUS)
     names = ("HYPHA_PLUGIN_PATH", "GSETTINGS_SCHEMA_DIR")
     image.text("/etc/environment", "".join(f"export {name}={shlex.quote(os.environ[name])}\n" for name in names))
     programs(image)
@@ -42,4 +46,7 @@ def put_into(image, kernel, work, programs):
         if not found:
             raise Missing(f"there is no {pattern} (Debian: qemu-system-x86)")
         for path in found:
-            image.program(path) if path.endswith(".so") else image.file(path)
+            if path.endswith(".so"):
+                image.program(path)
+            else:
+                image.file(path)

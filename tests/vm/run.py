@@ -27,7 +27,8 @@ SLOWNESS = 3
 
 # Of the environment: where the programs are.
 PASSED_ON = ("HYPHAD", "HYPHACTL", "SEVER", "HYPHA_PLUGIN_PATH", "GSETTINGS_SCHEMA_DIR", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
-MODULES = ("vsock_loopback", "vsock_diag", "vhost_vsock", "tun")
+MODULES = ("vsock_loopback", "vsock_diag", "vhost_vsock")
+MODULES_WITH_GUEST = ("kvm_amd", "tun")
 
 
 def programs(image):
@@ -39,12 +40,13 @@ def programs(image):
     image.file(os.environ["GSETTINGS_SCHEMA_DIR"] + "/gschemas.compiled")
     image.program(tool("socat", "socat"), "socat")
     image.program(tool("dbus-daemon", "dbus-daemon"), "dbus-daemon")
+    image.program(tool("gdbus", "libglib2.0-bin"), "gdbus")
 
 
 def build_image(kernel, work, command, with_guest):
     image = Image()
     image.busybox()
-    image.modules(kernel, "/etc/modules", *MODULES)
+    image.modules(kernel, "/etc/modules", *MODULES, *(MODULES_WITH_GUEST if with_guest else ()))
     image.file(HERE / "init", "/init")
     command = [os.path.abspath(word) if os.path.exists(word) else word for word in command]
     for word in command:

@@ -15,7 +15,7 @@ CID = 42
 SLOWNESS = 2
 
 # TRUE until hyphad serves a socket of its own where there is no bus.
-HAS_BUS = True
+HAS_BUS = False
 BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
   "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>

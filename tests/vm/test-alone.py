@@ -29,7 +29,7 @@ class Alone(Case):
         [link] = self.beta.ask("links", "alpha")
         self.assertEqual((link["transport"], link["remote"], link["encrypted"], link["active"]),
                          ("vsock", self.alpha.listening("vsock"), True, True))
-        data = os.urandom(20 * MIB)
+        data = os.urandom(6 * MIB)
         done = self.beta.ctl("open", "alpha", "echo", input=data, text=False)
         self.assertEqual((done.returncode, done.stdout == data), (0, True), done.stderr)
 
@@ -40,7 +40,7 @@ class Alone(Case):
             self.assertEqual((link["transport"], link["encrypted"]), ("vsock", False))
         [link] = self.alpha.ask("links")
         self.assertTrue(link["remote"].startswith("vsock://1:"), link["remote"])
-        data = os.urandom(20 * MIB)
+        data = os.urandom(6 * MIB)
         done = self.beta.ctl("open", "alpha", "echo", input=data, text=False)
         self.assertEqual((done.returncode, done.stdout == data), (0, True), done.stderr)
 
@@ -62,7 +62,7 @@ class Alone(Case):
             subprocess.run([os.environ["SEVER"], str(self.alpha.process.pid), endpoint + "/"], check=True)
             for node in both:
                 wait_for(lambda: active(node.ask("links")) == "tcp", "TCP in use")
-        sent, back = cross(self.beta, "alpha", vsock_goes, 32 * MIB)
+        sent, back = cross(self.beta, "alpha", vsock_goes, 16 * MIB)
         self.assertEqual(sent, back)
         self.assertEqual([link["transport"] for link in self.beta.ask("links")], ["tcp"])
         done = self.alpha.call(ROOT, "org.hypha.Node1.Listen", endpoint, "{}")

@@ -2,100 +2,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A host and its guest, which has vsock and no network, no message bus and no dconf. Runs in a machine of run.py's."""
 
-import hashlib
-import os
 import pathlib
-import socket
 import subprocess
 import sys
-import threading
 
 from crossing import active, cross
-from guest import CID, HAS_BUS, Guest
-from harness import DEADLINE, Case, Node, main, wait_for
-
-MIB = 1 << 20
-SIZE = 8 * MIB
-
-
-class Inbox:
-    """A socket of this machine's that takes one file; as the target of a service."""
-
-    def __init__(self, place):
-        path = f"{place.private}/inbox"
-        self.setting = f"services={{'inbox': {{'target': <'unix://{path}'>}}}}\n"
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.bind(path)
-        self.socket.listen()
-        self.sum = hashlib.sha256()
-        self.thread = threading.Thread(target=self.take, daemon=True)
-        self.thread.start()
-
-    def take(self):
-        connection, _ = self.socket.accept()
-        while piece := connection.recv(65536):
-            self.sum.update(piece)
-        connection.close()
-
-    def close(self):
-        """What has come."""
-        self.thread.join(DEADLINE)
-        self.socket.close()
-        return self.sum.hexdigest()
-
-
-class Nested(Case):
-    network = ()
-
-    @classmethod
-    def setUpClass(cls):
-        cls.guest = Guest(cls.network)
-        cls.guest.boot()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.guest.close()
-
-    def setUp(self):
-        self.place_of_host = self.place()
-        self.inbox = Inbox(self.place_of_host)
-        self.addCleanup(self.guest.forget_node)
-
-    def start_host(self, *listen, config=""):
-        self.host = Node(self.place_of_host, *listen, config=self.inbox.setting + "name='host'\n" + config)
-
-    def start_guest(self, *peers):
-        """Its services, then that each lets the other in."""
-        self.guest.start_node("--peers", *peers, config="name='guest'\nservices={'inbox': {'target': <'unix:///run/inbox'>}}\n")
-        self.host.do("trust", self.guest.id(), "guest")
-        self.guest.run(f"hyphactl trust {self.host.id()} host")
-        self.host.wait_peer("guest", state="online")
-
-    def check_cids(self, port):
-        [link] = self.host.ask("links", "guest")
-        self.assertRegex(link["remote"], rf"^vsock://{CID}:\d+$")
-        [link] = self.guest.ask("links", "host")
-        self.assertEqual(link["remote"], f"vsock://2:{port}")
-        for node, cid in ((self.host, 2), (self.guest, CID)):
-            [vsock] = [transport for transport in node.ask("transports") if transport["name"] == "vsock"]
-            self.assertEqual(vsock["details"]["local-cid"], cid)
-
-    def check_encrypted(self, expected):
-        for node in (self.host, self.guest):
-            self.assertEqual([link["encrypted"] for link in node.ask("links")], [expected])
-
-    def check_file_each_way(self):
-        self.guest.run(f"head -c {SIZE} /dev/urandom >/run/file")
-        self.guest.run("hyphactl open host inbox </run/file")
-        self.assertEqual(self.inbox.close(), self.guest.run("sha256sum /run/file").split()[0])
-
-        file = os.urandom(SIZE)
-        self.guest.run("rm -f /run/inbox; socat -u UNIX-LISTEN:/run/inbox CREATE:/run/got & inbox=$!")
-        self.guest.run("while [ ! -S /run/inbox ]; do sleep 0.1; done")
-        done = self.host.ctl("open", "guest", "inbox", input=file, text=False)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.guest.run("wait $inbox")
-        self.assertEqual(self.guest.run("sha256sum /run/got").split()[0], hashlib.sha256(file).hexdigest())
+from guest import HAS_BUS
+from harness import main, wait_for
+from nested import SIZE, Nested
 
 
 class WithoutNetwork(Nested):
@@ -120,7 +34,7 @@ class WithoutNetwork(Nested):
 
     def test_file_each_way_in_the_open_on_port_974(self):
         self.start_host("--vsock-listen-port", "974")
-        self.start_guest("vsock://2:974")
+        self.start_guest_by_ids("vsock://2:974")
         self.check_cids(974)
         self.check_encrypted(False)
         self.check_file_each_way()

@@ -58,6 +58,13 @@ class Nested(Case):
         self.inbox = Inbox(self.place_of_host)
         self.addCleanup(self.guest.forget_node)
 
+    def wait(self, look, what):
+        """As wait_for; if it never comes, with what both nodes logged."""
+        try:
+            return wait_for(look, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nThe host:\n{self.host.log()}\nThe guest:\n{self.guest.log()}") from None
+
     def start_host(self, *listen, config=""):
         self.host = Node(self.place_of_host, *listen, config=self.inbox.setting + "name='host'\n" + config)
 
@@ -77,12 +84,12 @@ class Nested(Case):
         self.wait_for_one_another()
 
     def wait_for_one_another(self):
-        self.host.wait_peer("guest", state="online")
-        wait_for(lambda: [peer["state"] for peer in self.guest.ask("peers")] == ["online"], "the host in the guest")
+        self.wait(lambda: (self.host.peer("guest") or {}).get("state") == "online", "the guest at the host")
+        self.wait(lambda: [peer["state"] for peer in self.guest.ask("peers")] == ["online"], "the host in the guest")
 
     def check_cids(self, port):
         # The guest dials by its settings, and by its command line: one of the two is a twin.
-        [link] = wait_for(lambda: len(links := self.host.ask("links", "guest")) == 1 and links, "one link, and no twin")
+        [link] = self.wait(lambda: len(links := self.host.ask("links", "guest")) == 1 and links, "one link, and no twin")
         self.assertRegex(link["remote"], rf"^vsock://{CID}:\d+$")
         [link] = self.guest.ask("links", "host")
         self.assertEqual(link["remote"], f"vsock://2:{port}")

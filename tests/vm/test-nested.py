@@ -8,7 +8,7 @@ import sys
 
 from crossing import active, cross
 from guest import HAS_BUS
-from harness import main, wait_for
+from harness import main
 from nested import SIZE, Nested
 
 
@@ -56,7 +56,7 @@ class WithNetwork(Nested):
 
     def wait_active(self, transport):
         for node in (self.host, self.guest):
-            wait_for(lambda: active(node.ask("links")) == transport, f"{transport} in use")
+            self.wait(lambda: active(node.ask("links")) == transport, f"{transport} in use")
 
     def test_cheapest_link_that_works_and_not_a_byte_lost(self):
         """Each pair of nodes talks over the cheapest link that works, and streams move to another without losing a byte."""

@@ -5,7 +5,7 @@
 import sys
 
 from guest import CID
-from harness import main, wait_for
+from harness import main
 from nested import SERVICES, Nested
 
 RULES_OF_HOST = f"trust-rules={{'vsock://{CID}:*': 'guest'}}\n"
@@ -33,7 +33,7 @@ class Rules(Nested):
         self.guest.start_node("--peers", "vsock://2:974", config=RULES_OF_GUEST)
         second = self.guest.id()
         self.assertNotEqual(first, second)
-        wait_for(lambda: [peer for peer in self.host.ask("peers") if peer["id"] == second and peer["state"] == "pending"],
+        self.wait(lambda: [peer for peer in self.host.ask("peers") if peer["id"] == second and peer["state"] == "pending"],
                  "the second guest, pending")
         self.assertEqual(self.host.peer("guest")["id"], first)
         self.guest.stop_node()
@@ -43,7 +43,7 @@ class Rules(Nested):
         self.start_host("--vsock-listen-port", "4974", config=RULES_OF_HOST)
         self.guest.start_node("--peers", "vsock://2:4974", config=RULES_OF_GUEST)
         guest = self.guest.id()
-        wait_for(lambda: [peer for peer in self.host.ask("peers") if peer["id"] == guest and peer["state"] == "pending"],
+        self.wait(lambda: [peer for peer in self.host.ask("peers") if peer["id"] == guest and peer["state"] == "pending"],
                  "the guest, pending")
         self.guest.stop_node()
         self.host.stop()

@@ -14,18 +14,6 @@ CID = 42
 # A guest may be emulated within an emulated machine.
 SLOWNESS = 2
 
-# TRUE until hyphad serves a socket of its own where there is no bus.
-HAS_BUS = False
-BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
-  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>system</type>
-  <listen>unix:path=/run/dbus/system_bus_socket</listen>
-  <policy context="default">
-    <allow user="*"/><allow own="*"/><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/>
-  </policy>
-</busconfig>"""
-
 CONFIG = "/etc/hypha/node.conf"
 IDENTITY = "/var/lib/hypha/identity.pem"
 LOG = "/run/hyphad.log"
@@ -102,8 +90,6 @@ class Guest:
 
     def start_node(self, *arguments, config=""):
         self.write(CONFIG, "[org/hypha/node]\n" + config if not config.startswith("[") else config)
-        if HAS_BUS:
-            self.run("mkdir -p /run/dbus; pidof dbus-daemon || dbus-daemon --config-file=/etc/bus.conf --nopidfile --fork")
         command = shlex.join(["hyphad", "--config", CONFIG, "--identity", IDENTITY, *arguments])
         self.run(f"{command} >{LOG} 2>&1 & node=$!")
         wait_for(lambda: self.try_run("hyphactl id 2>&1")[1] == 0, "a node in the guest", SLOWNESS * DEADLINE)

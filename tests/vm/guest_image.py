@@ -6,7 +6,6 @@ import os
 import pathlib
 import shlex
 
-import guest
 from image import Image, tool
 from kernel import Missing
 
@@ -27,9 +26,6 @@ def build(kernel, path, programs):
     # Loaded by the test that is about a network beside vsock, and by no other.
     image.modules(kernel, "/etc/modules-net", "virtio_mmio", "virtio_net")
     image.file(HERE / "guest-init", "/init")
-    if guest.HAS_BUS:
-        image.link("/var/run", "../run")
-        image.text("/etc/bus.conf", guest.BUS)
     names = ("HYPHA_PLUGIN_PATH", "GSETTINGS_SCHEMA_DIR")
     image.text("/etc/environment", "".join(f"export {name}={shlex.quote(os.environ[name])}\n" for name in names))
     programs(image)

@@ -39,8 +39,6 @@ def programs(image):
             image.program(str(module))
     image.file(os.environ["GSETTINGS_SCHEMA_DIR"] + "/gschemas.compiled")
     image.program(tool("socat", "socat"), "socat")
-    image.program(tool("dbus-daemon", "dbus-daemon"), "dbus-daemon")
-    image.program(tool("gdbus", "libglib2.0-bin"), "gdbus")
 
 
 def build_image(kernel, work, command, with_guest):
@@ -56,6 +54,8 @@ def build_image(kernel, work, command, with_guest):
     lines += [f"export MESON_TEST_TIMEOUT_MULTIPLIER={SLOWNESS}", "exec " + shlex.join(command)]
     image.text("/etc/scenario", "\n".join(lines) + "\n")
     programs(image)
+    image.program(tool("dbus-daemon", "dbus-daemon"), "dbus-daemon")
+    image.program(tool("gdbus", "libglib2.0-bin"), "gdbus")
     if command[0] == "python3":
         image.python()
         for folder in os.environ["PYTHONPATH"].split(":"):

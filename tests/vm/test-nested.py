@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 from crossing import active, cross
-from guest import HAS_BUS
 from harness import main
 from nested import SIZE, Nested
 
@@ -18,8 +17,7 @@ class WithoutNetwork(Nested):
         self.start_guest("vsock://2:4974")
         self.assertEqual(self.guest.run("ls /sys/class/net").split(), ["lo"])
         self.assertEqual(self.guest.try_run("find / -xdev -name '*dconf*' | grep .")[1], 1)
-        if not HAS_BUS:
-            self.assertEqual(self.guest.try_run("pidof dbus-daemon")[1], 1)
+        self.assertEqual(self.guest.try_run("pidof dbus-daemon || which dbus-daemon")[1], 1)
         self.guest.stop_node()
         self.host.stop()
 

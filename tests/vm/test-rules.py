@@ -43,6 +43,8 @@ class Rules(Nested):
         self.start_host("--vsock-listen-port", "4974", config=RULES_OF_HOST)
         self.guest.start_node("--peers", "vsock://2:4974", config=RULES_OF_GUEST)
         guest = self.guest.id()
+        # Or it would be the guest that refuses, and the host would not learn who it is.
+        self.guest.run(f"hyphactl trust {self.host.id()} host")
         self.wait(lambda: [peer for peer in self.host.ask("peers") if peer["id"] == guest and peer["state"] == "pending"],
                  "the guest, pending")
         self.guest.stop_node()

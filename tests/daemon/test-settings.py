@@ -471,6 +471,7 @@ class Dconf(Case):
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         place.processes.append(bus)
         place.address = place.environment["DBUS_SESSION_BUS_ADDRESS"] = bus.stdout.readline().strip()
+        place.which = ["--address", place.address]
         seen = subprocess.run(["gsettings", "set", SCHEMA, "name", "'first'"], env=place.environment, capture_output=True,
                               text=True, timeout=DEADLINE)
         if not (place.private / "config" / "dconf" / "user").exists():

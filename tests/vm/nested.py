@@ -11,8 +11,6 @@ from harness import DEADLINE, Case, Node, wait_for
 
 SIZE = 6 << 20
 SERVICES = "services={'inbox': {'target': <'unix:///run/inbox'>}}\n"
-# ("--cid", str(CID)) as soon as there is org.hypha.Config1.
-BINDING = ()
 
 
 class Inbox:
@@ -71,7 +69,7 @@ class Nested(Case):
     def start_guest(self, *peers):
         """As `guest-config` prepares it: with a key that the host trusts and binds to the CID."""
         key = self.place_of_host.private / "guest.pem"
-        config = self.host.do("guest-config", "--name", "guest", *BINDING, "--identity", str(key))
+        config = self.host.do("guest-config", "--name", "guest", "--cid", str(CID), "--identity", str(key))
         self.guest.write(IDENTITY, key.read_text(), "600")
         self.guest.start_node("--peers", *peers, config=config + SERVICES)
         self.wait_for_one_another()

@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""check.py BUILD: what was installed from there is complete, and the READMEs tell the truth about it.
+
+Every block of a README that is fenced as c, sh, ini, python or js has a name in a comment before it, and is run here by that name.
+What cannot be run (it would install software, or needs another machine) is fenced as console.
+"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+OPTIONS = {option["name"]: option["value"] for option in json.loads(subprocess.run(
+    ["meson", "introspect", "--buildoptions", sys.argv.pop(1)], check=True, capture_output=True, text=True).stdout)}
+PREFIX = pathlib.Path(OPTIONS["prefix"])
+LIBDIR = PREFIX / OPTIONS["libdir"]
+os.environ.update(
+    HYPHAD=str(PREFIX / "bin" / "hyphad"), HYPHACTL=str(PREFIX / "bin" / "hyphactl"),
+    PATH=f"{PREFIX / 'bin'}:{os.environ['PATH']}", LD_LIBRARY_PATH=str(LIBDIR), GI_TYPELIB_PATH=str(LIBDIR / "girepository-1.0"),
+    PKG_CONFIG_PATH=str(LIBDIR / "pkgconfig"),
+    XDG_DATA_DIRS=f"{PREFIX / 'share'}:{os.environ.get('XDG_DATA_DIRS', '/usr/local/share:/usr/share')}")
+for name in ("HYPHA_PLUGIN_PATH", "GSETTINGS_SCHEMA_DIR"):
+    os.environ.pop(name, None)
+sys.path.insert(0, str(ROOT / "tests" / "daemon"))
+
+from harness import DEADLINE, Case, Place, main, trust_each_other, wait_for  # noqa: E402
+
+FENCE = re.compile(r"(?:<!-- run: (?P<name>[\w-]+) -->\n)?^```(?P<language>c|sh|ini|python|js)\n(?P<text>.*?)^```$", re.M | re.S)
+FAR = "tcp://192.0.2.7:4974"  # what the README calls another machine
+
+
+def blocks():
+    """The examples of all READMEs: name to text; those without a name under None."""
+    found = {None: []}
+    for path in sorted(ROOT.rglob("README.md")):
+        if any(part.startswith(("_build", "build")) for part in path.relative_to(ROOT).parts):
+            continue
+        for match in FENCE.finditer(path.read_text()):
+            if match["name"] is None:
+                found[None].append(f"{path.relative_to(ROOT)}: {match['text'].splitlines()[0]}")
+            else:
+                found[match["name"]] = match["text"]
+    return found
+
+
+EXAMPLES = blocks()
+
+
+def compile_example(name, output, *flags):
+    source = output.with_suffix(".c")
+    source.write_text(EXAMPLES[name])
+    package = subprocess.run(["pkg-config", "--cflags", "--libs", "hypha-1"], check=True, capture_output=True, text=True).stdout
+    subprocess.run(["cc", "-Wall", "-Werror", *flags, "-o", output, source, *package.split()], check=True)
+
+
+class Files(Case):
+    def test_everything_is_where_it_belongs_and_nothing_else(self):
+        wanted = [line for line in (ROOT / "tests" / "install" / "files.txt").read_text().splitlines() if not line.startswith("#")]
+        found = []
+        for path in PREFIX.rglob("*"):
+            if path.is_file():
+                inside = path.is_relative_to(LIBDIR)
+                found.append("LIBDIR/" + str(path.relative_to(LIBDIR)) if inside else str(path.relative_to(PREFIX)))
+        self.assertEqual(sorted(found), sorted(wanted))
+
+    def test_manual_is_found_and_shown(self):
+        for page in ("hyphactl", "hyphad", "hypha-node.conf"):
+            done = subprocess.run(["man", "-M", PREFIX / "share" / "man", page], capture_output=True, text=True,
+                                  env=dict(os.environ, MANPAGER="cat", LC_ALL="C.UTF-8"))
+            self.assertIn("NAME", done.stdout, done.stderr)
+
+
+class Readmes(Case):
+    """Each example by its name."""
+
+    def pair(self):
+        near, far = self.node(config="name='near'\n"), self.node(config="name='far'\nlisten=['tcp://127.0.0.1:0']\n")
+        return near, far
+
+    def node(self, *arguments, **more):
+        node = super().node(*arguments, **more)
+        # Root's commands look on the system bus.
+        node.place.environment["DBUS_SYSTEM_BUS_ADDRESS"] = node.place.address
+        return node
+
+    def shell(self, node, name, names):
+        text = EXAMPLES[name]
+        for old, new in names.items():
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        return subprocess.run(["bash", "-euo", "pipefail"], input=text, capture_output=True, text=True, timeout=DEADLINE,
+                              env=node.place.environment, cwd=node.place.private)
+
+    def test_every_example_has_a_name_and_is_run(self):
+        self.assertEqual(EXAMPLES[None], [])
+        source = pathlib.Path(__file__).read_text()
+        for name in EXAMPLES:
+            if name is not None:
+                self.assertIn(f'"{name}"', source, f"nothing here runs the example {name}")
+
+    def test_first_steps_lead_to_an_echo(self):
+        near, far = self.pair()
+        far.do("trust", near.id(), "laptop")
+        done = self.shell(near, "first-steps", {"3kq4…": far.id(), FAR: far.listening("tcp")})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(done.stdout.endswith("hello\n"), done.stdout)
+
+    def test_key_file_is_taken_and_holds(self):
+        place = self.place()
+        text = EXAMPLES["key-file"]
+        config = place.private / "example.conf"
+        config.write_text(text)
+        printed = place.hyphad("--config", str(config), "--print-config")
+        self.assertEqual(printed.returncode, 0, printed.stderr)
+        for line in text.splitlines()[1:]:
+            self.assertIn(line.split("=")[0] + "=", printed.stdout)
+
+    def test_settings_change_while_the_node_runs(self):
+        node = self.node()
+        done = self.shell(node, "settings", {})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        wait_for(lambda: any(e.startswith("tcp://127.0.0.1:") for e in node.ask("status")["listening"]), "the endpoint of the example")
+
+    def test_plugin_is_built_apart_dropped_in_and_loaded(self):
+        node = self.node()
+        (node.place.private / "exec.c").write_text(EXAMPLES["plugin"])
+        home = node.place.private / "data" / "hypha-1" / "transports"
+        done = self.shell(node, "plugin-install", {"~/.local/share/hypha-1/transports": str(home)})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        wait_for(lambda: any(p["name"] == "exec" and p["state"] == "ready" for p in node.ask("plugins")), "the plug-in exec, ready")
+
+    def test_client_in_c_prints_the_peers(self):
+        near, far = self.pair()
+        trust_each_other(near, far, "near", "far")
+        near.do("connect", far.listening("tcp"))
+        near.wait_peer("far", state="online")
+        program = near.place.private / "peers"
+        compile_example("client-c", program)
+        done = subprocess.run([program, near.place.address], capture_output=True, text=True, timeout=DEADLINE)
+        self.assertEqual((done.returncode, done.stdout), (0, "far online\n"), done.stderr)
+
+    def test_node_in_a_program_is_reached(self):
+        near = self.node()
+        program = near.place.private / "node"
+        compile_example("node-c", program)
+        endpoint = f"unix://{near.place.path}/node.sock"
+        process = subprocess.Popen([program, near.place.private / "keys" / "identity", endpoint, near.id()], stdout=subprocess.PIPE,
+                                   text=True, env=near.place.environment)
+        near.place.processes.append(process)
+        near.do("trust", process.stdout.readline().strip(), "embedded")
+        near.do("connect", endpoint)
+        near.ctl("open", "embedded", "ring", input="")
+        self.assertEqual(process.stdout.readline(), "friend opens ring\n")
+        self.assertEqual(process.wait(DEADLINE), 0)
+
+    def test_client_in_python_reads_what_it_wrote(self):
+        near, far = self.pair()
+        trust_each_other(near, far, "near", "web1")
+        near.do("connect", far.listening("tcp"))
+        near.wait_peer("web1", state="online")
+        python = next((p for p in ("python3", "/usr/bin/python3") if subprocess.run([p, "-c", "import gi"], capture_output=True).returncode == 0),
+                      None)
+        if python is None:
+            self.skipTest("no Python here has the bindings of GObject (python3-gi)")
+        done = subprocess.run([python, "-c", EXAMPLES["client-python"]], capture_output=True, text=True, timeout=DEADLINE,
+                              env=near.place.environment)
+        self.assertEqual((done.returncode, done.stdout), (0, "hello\n"), done.stderr)
+
+
+class Activation(Case):
+    def test_session_bus_starts_the_node_that_is_asked_for(self):
+        place = Place()
+        self.addCleanup(place.close)
+        config = place.path / "starting.conf"
+        services = PREFIX / "share" / "dbus-1" / "services"
+        config.write_text(place.BUS.format(path=place.path / "starting").replace("<policy", f"<servicedir>{services}</servicedir><policy", 1))
+        address = f"unix:path={place.path}/starting"
+        environment = dict(place.environment, DBUS_SESSION_BUS_ADDRESS=address)
+        bus = subprocess.Popen(["dbus-daemon", f"--config-file={config}", "--nofork", "--nopidfile", "--print-address=1"],
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
+        place.processes.append(bus)
+        bus.stdout.readline()
+        done = subprocess.run(["hyphactl", "--address", address, "status", "--json"], env=environment, capture_output=True, text=True,
+                              timeout=DEADLINE)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        pid = subprocess.run(["gdbus", "call", "--address", address, "--dest", "org.freedesktop.DBus", "--object-path", "/", "--method",
+                              "org.freedesktop.DBus.GetConnectionUnixProcessID", "org.hypha.Node1"], capture_output=True, text=True,
+                             check=True).stdout
+        pid = int(re.search(r"uint32 (\d+)", pid)[1])
+        self.assertEqual(os.readlink(f"/proc/{pid}/exe"), str(PREFIX / "bin" / "hyphad"))
+        bus.terminate()  # its node ends with it
+        bus.wait(DEADLINE)
+        wait_for(lambda: not pathlib.Path(f"/proc/{pid}/exe").exists(), "the end of the node whose bus is gone")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -66,10 +66,10 @@ class Nested(Case):
     def start_host(self, *listen, config=""):
         self.host = Node(self.place_of_host, *listen, config=self.inbox.setting + "name='host'\n" + config)
 
-    def start_guest(self, *peers):
-        """As `guest-config` prepares it: with a key that the host trusts and binds to the CID."""
+    def start_guest(self, *peers, binding=("--cid", str(CID))):
+        """As `guest-config` prepares it: with a key that the host trusts and, if asked to, binds to the CID."""
         key = self.place_of_host.private / "guest.pem"
-        config = self.host.do("guest-config", "--name", "guest", "--cid", str(CID), "--identity", str(key))
+        config = self.host.do("guest-config", "--name", "guest", *binding, "--identity", str(key))
         self.guest.write(IDENTITY, key.read_text(), "600")
         self.guest.start_node("--peers", *peers, config=config + SERVICES)
         self.wait_for_one_another()

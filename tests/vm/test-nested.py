@@ -59,7 +59,8 @@ class WithNetwork(Nested):
     def test_cheapest_link_that_works_and_not_a_byte_lost(self):
         """Each pair of nodes talks over the cheapest link that works, and streams move to another without losing a byte."""
         self.start_host("--vsock-listen-port", "4974", "--tcp-listen-port", "4974")
-        self.start_guest("tcp://10.42.0.1:4974", "vsock://2:4974")
+        # Bound to its CID, it would not be taken over TCP.
+        self.start_guest("tcp://10.42.0.1:4974", "vsock://2:4974", binding=())
         self.wait_active("vsock")
         ways = {way["transport"]: way for way in self.host.ask("explain", "guest")}
         self.assertEqual([name for name, way in ways.items() if way["chosen"]], ["vsock"])

@@ -5,6 +5,7 @@ A message that is new or has changed makes a catalogue incomplete: `python3 test
 up to date with what there is to translate.
 """
 
+import os
 import pathlib
 import re
 import subprocess
@@ -13,6 +14,8 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PO = ROOT / "po"
+# What in an XML file is for people.
+RULES = ":".join(str(ROOT / "data" / folder) for folder in ("metainfo", "polkit"))
 MARK = re.compile(r"(?<![A-Za-z0-9_])(?:_|N_|C_|NC_|Q_|ngettext|g_dngettext) ?\(\s*\"")
 # As the preset of po/meson.build has it.
 KEYWORDS = ["--keyword=_", "--keyword=N_", "--keyword=C_:1c,2", "--keyword=NC_:1c,2", "--keyword=g_dcgettext:2",
@@ -43,7 +46,8 @@ def sources():
 def extract(template):
     subprocess.run(["xgettext", "--package-name=hypha", "--copyright-holder=The authors of Hypha", "--from-code=UTF-8",
                     "--add-comments=Translators", "--width=120", "--sort-by-file", "--no-location", *KEYWORDS,
-                    f"--files-from={PO / 'POTFILES.in'}", f"--directory={ROOT}", f"--output={template}"], check=True)
+                    f"--files-from={PO / 'POTFILES.in'}", f"--directory={ROOT}", f"--output={template}"],
+                   check=True, env=dict(os.environ, GETTEXTDATADIRS=RULES))
 
 
 def statistics(catalogue):

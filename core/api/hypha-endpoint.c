@@ -211,6 +211,7 @@ decode_escape (const char *p, char *byte, char **why)
   int low = high < 0 ? -1 : g_ascii_xdigit_value (p[2]);
 
   if (low < 0) {
+    /* xgettext:no-c-format */
     *why = g_strdup (_ ("'%' in the address is not followed by two hexadecimal digits"));
     return FALSE;
   }

@@ -227,6 +227,7 @@ ask (Pair *self, gboolean *same, GError **error)
   if (terminal)
     *same = g_ascii_strcasecmp (self->answer->str, "y") == 0 ||
             g_ascii_strcasecmp (self->answer->str, "yes") == 0 ||
+            g_ascii_strcasecmp (self->answer->str, _ ("y")) == 0 ||
             g_ascii_strcasecmp (self->answer->str, _ ("yes")) == 0;
   else
     *same = same_digits (self->answer->str, self->code);

@@ -286,8 +286,8 @@ receive_hello (HyphaHandshake *self, const HyphaMessage *hello)
     fail (self, HYPHA_ERROR_HANDSHAKE,
           _ ("The other end takes this link for %s, but it is %s here: somebody "
              "sits in between"),
-          hello->link_class == HYPHA_LINK_TLS ? "TLS" : "plain",
-          self->mine.link_class == HYPHA_LINK_TLS ? "TLS" : "plain");
+          hello->link_class == HYPHA_LINK_TLS ? "TLS" : _ ("plain"),
+          self->mine.link_class == HYPHA_LINK_TLS ? "TLS" : _ ("plain"));
     return;
   }
   if (hello->link_class == HYPHA_LINK_PLAIN && self->mine.plain_refused) {

@@ -166,8 +166,9 @@ add_context (HyphaLink *self, GError *error)
 {
   g_autofree char *other_end = describe_other_end (self);
 
-  g_prefix_error (&error, _ ("%s with %s: "),
-                  self->stage == HYPHA_STAGE_FRAMES ? "Link" : "Handshake", other_end);
+  g_prefix_error (
+      &error, self->stage == HYPHA_STAGE_FRAMES ? _ ("Link with %s: ") : _ ("Handshake with %s: "),
+      other_end);
 }
 
 void

@@ -42,7 +42,7 @@ check_path (HyphaEndpoint *endpoint, const char *path, GError **error)
   /* With the slash in front: of an empty string there would be no part at all. */
   g_auto (GStrv) parts = g_strsplit (path, "/", -1);
 
-  if (!check_characters (endpoint, "path", path, error))
+  if (!check_characters (endpoint, _ ("path"), path, error))
     return FALSE;
   for (guint i = 1; parts[i] != NULL; i++) {
     if (*parts[i] == '\0')

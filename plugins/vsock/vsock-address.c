@@ -78,7 +78,7 @@ parse_port (HyphaEndpoint *endpoint, const char *text, guint32 *port, GError **e
   *port = 0;
   if (g_str_equal (text, "any"))
     return TRUE;
-  if (!parse_number (endpoint, "port", text, "any", port, error))
+  if (!parse_number (endpoint, _ ("port"), text, "any", port, error))
     return FALSE;
   /* The kernel's own way to write "you choose". */
   if (*port == VMADDR_PORT_ANY)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl/ctl.h"
 
+#include <glib-unix.h>
+#include <signal.h>
 #include <string.h>
 
 /* Enough of an id to tell peers apart by eye, and to be typed. */
@@ -132,18 +134,54 @@ hypha_ctl_dup_peer_name (HyphaCtl *self, const char *path)
 
 /* ---- one thing after the other ---- */
 
-static void
-on_done (GObject *source, GAsyncResult *result, gpointer user_data)
+/**
+ * hypha_ctl_on_done:
+ * @source: what was asked
+ * @result: its answer
+ * @user_data: (out): where the answer goes, which the caller then owns
+ *
+ * The callback of whoever calls hypha_ctl_wait_for() next.
+ */
+void
+hypha_ctl_on_done (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   *(GAsyncResult **) user_data = g_object_ref (result);
 }
 
-static GAsyncResult *
-wait_for (GAsyncResult **result)
+/**
+ * hypha_ctl_wait_for:
+ * @result: the user data of hypha_ctl_on_done()
+ *
+ * Returns: (transfer none): the answer, once it is there
+ */
+GAsyncResult *
+hypha_ctl_wait_for (GAsyncResult **result)
 {
   while (*result == NULL)
     g_main_context_iteration (NULL, TRUE);
   return *result;
+}
+
+static gboolean
+on_signal (gpointer user_data)
+{
+  *(gboolean *) user_data = TRUE;
+  return G_SOURCE_CONTINUE;
+}
+
+/**
+ * hypha_ctl_catch_signals:
+ * @interrupted: (out): set to %TRUE when somebody wants the process to end; as long-lived as it
+ *
+ * For verbs that have something to put in order before they end.
+ */
+void
+hypha_ctl_catch_signals (gboolean *interrupted)
+{
+  const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (signals); i++)
+    g_unix_signal_add (signals[i], on_signal, interrupted);
 }
 
 /**
@@ -160,8 +198,9 @@ hypha_ctl_open_stream (HyphaClientPeer *peer, const char *service, guint timeout
 {
   g_autoptr (GAsyncResult) result = NULL;
 
-  hypha_peer_open_stream_async (HYPHA_PEER (peer), service, timeout_ms, NULL, on_done, &result);
-  return hypha_peer_open_stream_finish (HYPHA_PEER (peer), wait_for (&result), error);
+  hypha_peer_open_stream_async (HYPHA_PEER (peer), service, timeout_ms, NULL, hypha_ctl_on_done,
+                                &result);
+  return hypha_peer_open_stream_finish (HYPHA_PEER (peer), hypha_ctl_wait_for (&result), error);
 }
 
 /**
@@ -176,6 +215,6 @@ hypha_ctl_wait_end (HyphaStream *stream, GError **error)
 {
   g_autoptr (GAsyncResult) result = NULL;
 
-  hypha_stream_wait_end_async (stream, NULL, on_done, &result);
-  return hypha_stream_wait_end_finish (stream, wait_for (&result), NULL, NULL, error);
+  hypha_stream_wait_end_async (stream, NULL, hypha_ctl_on_done, &result);
+  return hypha_stream_wait_end_finish (stream, hypha_ctl_wait_for (&result), NULL, NULL, error);
 }

@@ -24,6 +24,13 @@ GPtrArray *hypha_ctl_list (HyphaCtl *self, const char *folder, GError **error);
 /* How people call the peer whose object is at PATH: its name, else the beginning of its id. */
 char *hypha_ctl_dup_peer_name (HyphaCtl *self, const char *path);
 
+/* For verbs that do one thing after the other: a callback that keeps the result at USER_DATA
+ * (GAsyncResult **), and the wait for it. */
+void hypha_ctl_on_done (GObject *source, GAsyncResult *result, gpointer user_data);
+GAsyncResult *hypha_ctl_wait_for (GAsyncResult **result);
+/* From here on, what would end the process sets INTERRUPTED and wakes the main context. */
+void hypha_ctl_catch_signals (gboolean *interrupted);
+
 /* Waits for both, for the verbs that do one thing after the other. */
 HyphaStream *hypha_ctl_open_stream (HyphaClientPeer *peer, const char *service, guint timeout_ms,
                                     GError **error);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <glib/gi18n-lib.h>
-#include <glib-unix.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "ctl/relay.h"
@@ -11,7 +9,7 @@ typedef struct {
   HyphaRelay *relay;
   gboolean ended;
   GError *end; /* NULL: both directions were finished */
-  const char *interrupted;
+  gboolean interrupted;
 } Open;
 
 static void
@@ -31,15 +29,6 @@ on_ended (GObject *source, GAsyncResult *result, gpointer user_data)
   self->ended = TRUE;
 }
 
-static gboolean
-on_interrupt (gpointer user_data)
-{
-  Open *self = user_data;
-
-  self->interrupted = "interrupted";
-  return G_SOURCE_CONTINUE;
-}
-
 /* TRUE: the stream ended, whichever way. FALSE: this end broke off. */
 static gboolean
 run (Open *self, GError **error)
@@ -49,7 +38,7 @@ run (Open *self, GError **error)
     gboolean drained = hypha_relay_is_drained (self->relay, &output_error);
 
     if (self->interrupted) {
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, "%s", self->interrupted);
+      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("interrupted"));
       return FALSE;
     }
     if (output_error) {
@@ -77,7 +66,6 @@ hypha_verb_open (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **err
   g_auto (Open) self = { 0 };
   g_autoptr (HyphaClientPeer) peer = NULL;
   g_autoptr (HyphaStream) stream = NULL;
-  const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 
   if (words == NULL || !hypha_verb_check_range ("--timeout", timeout, 1, G_MAXINT, error))
     return FALSE;
@@ -87,8 +75,7 @@ hypha_verb_open (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **err
   stream = hypha_ctl_open_stream (peer, words[1], (guint) timeout, error);
   if (stream == NULL)
     return FALSE;
-  for (gsize i = 0; i < G_N_ELEMENTS (signals); i++)
-    g_unix_signal_add (signals[i], on_interrupt, &self);
+  hypha_ctl_catch_signals (&self.interrupted);
   hypha_stream_wait_end_async (stream, NULL, on_ended, &self);
   self.relay = hypha_relay_start (STDIN_FILENO, STDOUT_FILENO, hypha_stream_get_fd (stream));
   if (!run (&self, error)) {

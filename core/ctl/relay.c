@@ -171,3 +171,42 @@ hypha_relay_has_failed (HyphaRelay *self, GError **error)
                g_strerror (self->up.error));
   return TRUE;
 }
+
+/**
+ * hypha_relay_has_ended:
+ * @self: a relay
+ *
+ * Returns: %TRUE if nothing moves any more, either way
+ */
+gboolean
+hypha_relay_has_ended (HyphaRelay *self)
+{
+  return atomic_load (&self->up.state) != RUNNING && atomic_load (&self->down.state) != RUNNING;
+}
+
+/**
+ * hypha_relay_is_broken:
+ * @self: a relay
+ * @error: return location for an error: %HYPHA_ERROR_RESET
+ *
+ * An other end that takes nothing more may still have something to say, so a socket that cannot be
+ * written to is not told before its own words have ended.
+ *
+ * Returns: %TRUE if the socket failed, rather than come to its end
+ */
+gboolean
+hypha_relay_is_broken (HyphaRelay *self, GError **error)
+{
+  const Direction *broken = NULL;
+  State down = atomic_load (&self->down.state);
+
+  if (down == READ_FAILED)
+    broken = &self->down;
+  else if (down != RUNNING && atomic_load (&self->up.state) == WRITE_FAILED)
+    broken = &self->up;
+  if (broken == NULL)
+    return FALSE;
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_RESET, _ ("the other end broke off: %s"),
+               g_strerror (broken->error));
+  return TRUE;
+}

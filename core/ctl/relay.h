@@ -18,4 +18,10 @@ gboolean hypha_relay_is_drained (HyphaRelay *self, GError **error);
 /* IN could not be read to its end. */
 gboolean hypha_relay_has_failed (HyphaRelay *self, GError **error);
 
+/* For a socket of which nobody else tells how it ended. */
+/* Both directions have ended, whichever way. */
+gboolean hypha_relay_has_ended (HyphaRelay *self);
+/* SOCKET itself broke; told once everything that came from it is written. */
+gboolean hypha_relay_is_broken (HyphaRelay *self, GError **error);
+
 G_END_DECLS

@@ -34,6 +34,10 @@ const HyphaVerb hypha_verbs[] = {
   { "streams", "[PEER]", N_ ("List open streams"), hypha_verb_streams },
   { "services", "", N_ ("List what peers may open streams to"), hypha_verb_services },
   { "open", "PEER SERVICE", N_ ("Join standard input and output to a service"), hypha_verb_open },
+  { "dial", "ENDPOINT", N_ ("Join standard input and output to what listens there, Hypha or not"),
+    hypha_verb_dial },
+  { "accept", "ENDPOINT", N_ ("Listen, and join standard input and output to who comes first"),
+    hypha_verb_accept },
   /* For the shells' completion; it takes its words as they are. */
   { "complete", "", NULL, hypha_verb_complete },
   { NULL, NULL, NULL, NULL },

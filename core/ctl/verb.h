@@ -56,5 +56,7 @@ HYPHA_VERB (ping);
 HYPHA_VERB (streams);
 HYPHA_VERB (services);
 HYPHA_VERB (open);
+HYPHA_VERB (dial);
+HYPHA_VERB (accept);
 
 G_END_DECLS

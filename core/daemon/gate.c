@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/gate.h"
 
+#include <gio/gunixfdlist.h>
 #include <glib/gi18n-lib.h>
 #include <hypha.h>
 
@@ -85,13 +86,25 @@ get_sender (State *state, const char *name)
 
 typedef enum { PASS, REFUSE, IGNORE, CUT } Verdict;
 
-static Verdict
-judge (const State *state, const Sender *sender, gpointer serial, gsize size, guint weight)
+/* No method takes any. Those of calls that wait would use up this process's, and a bus hangs up on
+ * whoever has none left. */
+static gboolean
+has_descriptors (GDBusMessage *message)
 {
+  GUnixFDList *fds = g_dbus_message_get_unix_fd_list (message);
+
+  return fds && g_unix_fd_list_get_length (fds) > 0;
+}
+
+static Verdict
+judge (const State *state, const Sender *sender, GDBusMessage *message, gsize size, guint weight)
+{
+  gpointer serial = GUINT_TO_POINTER (g_dbus_message_get_serial (message));
+
   /* Two answers to one number could not be told apart. */
   if (g_hash_table_contains (sender->calls, serial))
     return IGNORE;
-  if (size <= MAX_BODY && sender->load + weight <= MAX_LOAD &&
+  if (size <= MAX_BODY && !has_descriptors (message) && sender->load + weight <= MAX_LOAD &&
       state->load + weight <= MAX_LOAD_IN_ALL)
     return PASS;
   if (sender->refused < MAX_REFUSED)
@@ -110,7 +123,7 @@ enter (State *state, GDBusMessage *message)
   GDBusMessageFlags flags = g_dbus_message_get_flags (message);
   G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&state->mutex);
   Sender *sender = get_sender (state, name ? name : "");
-  Verdict verdict = judge (state, sender, serial, size, weight);
+  Verdict verdict = judge (state, sender, message, size, weight);
   Call *call;
 
   if (verdict == IGNORE || verdict == CUT)
@@ -153,10 +166,17 @@ leave (State *state, GDBusMessage *message)
 static void
 refuse (GDBusConnection *connection, GDBusMessage *message)
 {
-  g_autoptr (GDBusMessage) reply = g_dbus_message_new_method_error_literal (
-      message, hypha_dbus_error_get_name (HYPHA_ERROR_BUSY),
-      _ ("too much of this caller's is under way: take some answers first, and send at most a "
-         "megabyte at a time"));
+  g_autoptr (GDBusMessage) reply = NULL;
+
+  if (has_descriptors (message))
+    reply = g_dbus_message_new_method_error_literal (
+        message, hypha_dbus_error_get_name (HYPHA_ERROR_INVALID_ARGUMENT),
+        _ ("no method of a node takes descriptors: call without them"));
+  else
+    reply = g_dbus_message_new_method_error_literal (
+        message, hypha_dbus_error_get_name (HYPHA_ERROR_BUSY),
+        _ ("too much of this caller's is under way: take some answers first, and send at most a "
+           "megabyte at a time"));
 
   g_dbus_connection_send_message (connection, reply, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
 }

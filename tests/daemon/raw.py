@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """D-Bus by hand: for messages that no library would send, or would wait for the answer to."""
 
+import array
 import os
 import socket
 import struct
@@ -22,38 +23,43 @@ def field(code, signature, value):
     return struct.pack("<BB", code, 1) + signature.encode() + b"\0" + value
 
 
-def message(serial, path, interface, member, signature="", body=b"", flags=0, destination=None):
-    """A method call as it goes over the wire; the body is as it is given."""
+def message(serial, path, interface, member, signature="", body=b"", flags=0, destination=None, descriptors=0):
+    """A method call as it goes over the wire; the body is as it is given. DESCRIPTORS: how many are to come with it."""
     fields = [field(1, "o", text(path)), field(2, "s", text(interface)), field(3, "s", text(member))]
     if destination:
         fields.append(field(6, "s", text(destination)))
     if signature:
         fields.append(field(8, "g", struct.pack("B", len(signature)) + signature.encode() + b"\0"))
-    array = b""
+    if descriptors:
+        fields.append(field(9, "u", struct.pack("<I", descriptors)))
+    whole = b""
     for one in fields:
-        array = pad(array, 8) + one
-    header = struct.pack("<BBBBIII", ord("l"), CALL, flags, 1, len(body), serial, len(array)) + array
+        whole = pad(whole, 8) + one
+    header = struct.pack("<BBBBIII", ord("l"), CALL, flags, 1, len(body), serial, len(whole)) + whole
     return pad(header, 8) + body
 
 
 class Raw:
-    """A connection that has authenticated; on a message bus, say_hello() comes first."""
+    """A connection that has authenticated; on a message bus, say_hello() comes first. DESCRIPTORS: it may pass some."""
 
-    def __init__(self, path, timeout, authenticate=True):
+    def __init__(self, path, timeout, authenticate=True, descriptors=False):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(timeout)
         self.socket.connect(str(path))
         self.buffer = b""
         if authenticate:
             self.socket.sendall(b"\0AUTH EXTERNAL " + str(os.geteuid()).encode().hex().encode() + b"\r\n")
-            self.line()
+            self.line(b"OK")
+            if descriptors:
+                self.socket.sendall(b"NEGOTIATE_UNIX_FD\r\n")
+                self.line(b"AGREE_UNIX_FD")
             self.socket.sendall(b"BEGIN\r\n")
 
-    def line(self):
+    def line(self, wanted):
         while b"\r\n" not in self.buffer:
             self.fill()
         line, self.buffer = self.buffer.split(b"\r\n", 1)
-        if not line.startswith(b"OK"):
+        if not line.startswith(wanted):
             raise AssertionError(line)
 
     def fill(self):
@@ -66,19 +72,22 @@ class Raw:
         self.send(message(1, "/org/freedesktop/DBus", "org.freedesktop.DBus", "Hello", destination="org.freedesktop.DBus"))
         self.answer(1)
 
-    def send(self, data):
+    def send(self, data, descriptors=()):
+        if descriptors:
+            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
+            data = data[self.socket.sendmsg([data], [rights]):]
         self.socket.sendall(data)
 
     def read(self):
         """The next message: its type, the serial it answers, the error's name."""
         while len(self.buffer) < 16:
             self.fill()
-        order, kind, _flags, _version, body, _serial, array = struct.unpack_from("<BBBBIII", self.buffer)
+        order, kind, _flags, _version, body, _serial, length = struct.unpack_from("<BBBBIII", self.buffer)
         assert order == ord("l")
-        whole = 16 + array + -array % 8 + body
+        whole = 16 + length + -length % 8 + body
         while len(self.buffer) < whole:
             self.fill()
-        fields, self.buffer = self.buffer[16:16 + array], self.buffer[whole:]
+        fields, self.buffer = self.buffer[16:16 + length], self.buffer[whole:]
         return kind, *self.parse(fields)
 
     @staticmethod

@@ -117,9 +117,7 @@ class Hostile:
     def test_changes_beyond_what_a_caller_may_have_under_way_are_busy(self):
         raw = self.raw()
         with socket.create_server(("127.0.0.1", 0)) as mute:
-            endpoint = text(f"tcp://127.0.0.1:{mute.getsockname()[1]}")
-            body = endpoint + b"\0" * (-len(endpoint) % 4) + struct.pack("<I", 0)
-            body += b"\0" * (-len(body) % 8)
+            body = self.waiting(mute)
             for serial in range(10, 210):
                 raw.send(message(serial, ROOT, NAME, "Connect", "sa{sv}", body, destination=self.name))
             _kind, answers, error = raw.read()
@@ -132,6 +130,24 @@ class Hostile:
             other = self.raw()
             wait_for(lambda: self.connects(other, body), "room for the changes of another")
             other.close()
+
+    def test_descriptors_that_come_with_calls_are_not_kept(self):
+        raw = self.raw(descriptors=True)
+        with open("/dev/null") as null, socket.create_server(("127.0.0.1", 0)) as mute:
+            body = self.waiting(mute)
+            for serial in range(10, 74):
+                raw.send(message(serial, ROOT, NAME, "Connect", "sa{sv}", body, destination=self.name, descriptors=8),
+                         [null.fileno()] * 8)
+            for serial in range(10, 74):
+                self.assertEqual(raw.answer(serial), "org.hypha.Error.InvalidArgument")
+            self.assertLess(descriptors(self.node), self.descriptors + 16)
+        raw.close()
+
+    def waiting(self, mute):
+        """Arguments of a Connect that waits: nobody answers at MUTE."""
+        endpoint = text(f"tcp://127.0.0.1:{mute.getsockname()[1]}")
+        body = endpoint + b"\0" * (-len(endpoint) % 4) + struct.pack("<I", 0)
+        return body + b"\0" * (-len(body) % 8)
 
     def connects(self, raw, body):
         """Whether a change is waited for, and not refused at once."""
@@ -219,8 +235,8 @@ class Bus(Hostile, Case):
     def node_here(self, *arguments):
         return Node(self.place_of_a_bus(), *arguments)
 
-    def raw(self):
-        raw = Raw(self.node.place.path / "bus", DEADLINE)
+    def raw(self, **more):
+        raw = Raw(self.node.place.path / "bus", DEADLINE, **more)
         raw.say_hello()
         return raw
 
@@ -233,8 +249,8 @@ class Socket(Hostile, Case):
         self.addCleanup(place.close)
         return Node(place, *arguments)
 
-    def raw(self):
-        return Raw(self.node.place.socket, DEADLINE)
+    def raw(self, **more):
+        return Raw(self.node.place.socket, DEADLINE, **more)
 
     def test_garbage_is_shown_the_door(self):
         for garbage in (b"\0\0\0\0", b"GET / HTTP/1.0\r\n\r\n", b"\0AUTH ANONYMOUS\r\nBEGIN\r\n", b"\0AUTH EXTERNAL 393939\r\nBEGIN\r\n",

@@ -5,6 +5,7 @@
 
 #include "daemon/call-options.h"
 #include "daemon/caller.h"
+#include "daemon/descriptors.h"
 #include "dbus/errors.h"
 #include "loader/dial.h"
 
@@ -76,7 +77,8 @@ hypha_dialling_start (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation,
   guint timeout = 0;
   Dialling *self;
 
-  if (!hypha_call_options_check (options, known, &error)) {
+  if (!hypha_call_options_check (options, known, &error) ||
+      !hypha_descriptors_check (invocation, &error)) {
     hypha_dbus_return_error (invocation, error);
     return;
   }

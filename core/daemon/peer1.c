@@ -7,6 +7,7 @@
 #include <glib/gi18n-lib.h>
 
 #include "daemon/call-options.h"
+#include "daemon/descriptors.h"
 #include "daemon/sender.h"
 #include "daemon/stream-results.h"
 #include "dbus/errors.h"
@@ -103,7 +104,8 @@ handle_open_stream (HyphaDBusPeer1 *object, GDBusMethodInvocation *invocation, G
   g_autoptr (GError) error = NULL;
   guint timeout = 0;
 
-  if (!hypha_call_options_check (options, known, &error)) {
+  if (!hypha_call_options_check (options, known, &error) ||
+      !hypha_descriptors_check (invocation, &error)) {
     hypha_dbus_return_error (invocation, error);
     return G_DBUS_METHOD_INVOCATION_HANDLED;
   }

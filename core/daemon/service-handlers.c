@@ -5,6 +5,7 @@
 #include <glib/gi18n-lib.h>
 
 #include "daemon/caller.h"
+#include "daemon/descriptors.h"
 #include "daemon/stream-results.h"
 #include "dbus/paths.h"
 
@@ -109,11 +110,13 @@ on_incoming (HyphaIncoming *incoming, gpointer user_data)
   g_autoptr (GUnixFDList) fds = NULL;
   g_autoptr (GError) error = NULL;
   Asking *asking;
-  int fd;
+  int fd = -1;
 
   if (handler->pending < HYPHA_SERVICE_HANDLERS_MAX_PENDING)
     stream = hypha_incoming_make_stream (incoming, &error);
-  if (stream == NULL) {
+  if (stream)
+    fd = hypha_stream_steal_fd (stream);
+  if (fd < 0) {
     hypha_incoming_refuse (incoming, HYPHA_ERROR_BUSY);
     return;
   }
@@ -123,7 +126,6 @@ on_incoming (HyphaIncoming *incoming, gpointer user_data)
   asking->results = hypha_stream_results_of (hypha_incoming_get_peer (incoming));
   asking->id = hypha_incoming_get_id (incoming);
   handler->pending++;
-  fd = hypha_stream_steal_fd (stream);
   fds = g_unix_fd_list_new_from_array (&fd, 1);
   hypha_stream_results_add (asking->results, connection, sender, stream);
   g_dbus_connection_call_with_unix_fd_list (
@@ -207,13 +209,8 @@ hypha_service_handlers_register (HyphaServiceHandlers *self, GDBusMethodInvocati
   const char *sender = g_dbus_method_invocation_get_sender (invocation);
   Handler *handler;
 
-  if (!(g_dbus_connection_get_capabilities (connection) &
-        G_DBUS_CAPABILITY_FLAGS_UNIX_FD_PASSING)) {
-    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_NOT_SUPPORTED,
-                         _ ("no descriptors can be handed over this bus: connect over a Unix "
-                            "socket"));
+  if (!hypha_descriptors_check (invocation, error))
     return FALSE;
-  }
   if (count_of (self, invocation) >= HYPHA_SERVICE_HANDLERS_MAX_PER_CALLER) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
                  _ ("this caller has registered %d services, and no more may be: unregister one"),

@@ -252,6 +252,18 @@ class Socket(Hostile, Case):
     def raw(self, **more):
         return Raw(self.node.place.socket, DEADLINE, **more)
 
+    def test_who_takes_no_descriptors_is_told_so_and_stays(self):
+        raw = self.raw()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            raw.send(message(10, ROOT, NAME, "Dial", "sa{sv}", self.waiting(server)))
+            self.assertEqual(raw.answer(10), "org.hypha.Error.NotSupported")
+        self.node.do("trust", "a" * 51 + "q", "eve")
+        echo = text("echo")
+        raw.send(message(11, f"{ROOT}/peer/{'a' * 51}q", "org.hypha.Peer1", "OpenStream", "sa{sv}",
+                         echo + b"\0" * (-len(echo) % 4) + struct.pack("<I", 0)))
+        self.assertEqual(raw.answer(11), "org.hypha.Error.NotSupported")
+        raw.close()
+
     def test_garbage_is_shown_the_door(self):
         for garbage in (b"\0\0\0\0", b"GET / HTTP/1.0\r\n\r\n", b"\0AUTH ANONYMOUS\r\nBEGIN\r\n", b"\0AUTH EXTERNAL 393939\r\nBEGIN\r\n",
                         os.urandom(4096)):

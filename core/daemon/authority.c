@@ -15,6 +15,9 @@
 /* Changes that a caller waits for, and all callers together. */
 #define MAX_PENDING 128
 #define MAX_PENDING_IN_ALL 2048
+/* Of them, how many each caller may have however many the others have: or whoever has connections
+ * enough would keep the administrator out. */
+#define SURE_PENDING 8
 
 #define CONFIGURE "org.hypha.configure"
 
@@ -256,6 +259,14 @@ find_line (GDBusMethodInvocation *invocation)
   return caller ? g_hash_table_lookup (lines, caller) : NULL;
 }
 
+static gboolean
+has_room (const Line *line)
+{
+  guint pending = line ? line->pending : 0;
+
+  return pending < SURE_PENDING || (pending < MAX_PENDING && pending_in_all < MAX_PENDING_IN_ALL);
+}
+
 static Line *
 make_line (GDBusMethodInvocation *invocation)
 {
@@ -295,7 +306,7 @@ on_call (GDBusConnection *connection, const char *sender, const char *path, cons
     pass_on (user_data, invocation);
     return;
   }
-  if ((line && line->pending >= MAX_PENDING) || pending_in_all >= MAX_PENDING_IN_ALL) {
+  if (!has_room (line)) {
     refuse_another (invocation, line);
     return;
   }

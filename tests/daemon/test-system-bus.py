@@ -11,6 +11,7 @@ import sys
 import unittest
 
 from harness import DEADLINE, NAME, ROOT, Case, Node, Place, main, wait_for
+from raw import Raw, message, text
 
 POLICY = os.environ["HYPHA_DBUS_POLICY"]
 ACTIONS = os.environ["HYPHA_POLKIT_POLICY"]
@@ -136,6 +137,34 @@ class System(Case):
         self.assert_fails(self.nobody(ROOT, "org.hypha.Node1.Connect", "tcp://127.0.0.1:1", "{}"), 1, "org.hypha.connect")
         self.assert_fails(self.nobody(ROOT, "org.hypha.Node1.Connect", "tcp://127.0.0.1:1", "{'persist': <true>}"), 1,
                           "org.hypha.configure")
+
+    def raw_nobody(self):
+        os.setegid(NOBODY["group"])
+        os.seteuid(NOBODY["user"])
+        try:
+            raw = Raw(self.system.path / "bus", DEADLINE)
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+        self.addCleanup(raw.close)
+        raw.say_hello()
+        return raw
+
+    def test_others_with_many_connections_cannot_keep_root_out(self):
+        self.polkit("hang")
+        # As many calls, and as large ones, as may be under way in all.
+        for calls, size in ((128, 10), (4, 1020 * 1024)):
+            many = [self.raw_nobody() for _ in range(17)]
+            for raw in many:
+                for serial in range(10, 10 + calls):
+                    raw.send(message(serial, ROOT, NAME, "Forget", "s", text("x" * size), destination=NAME))
+                raw.send(message(1000, ROOT, "org.freedesktop.DBus.Peer", "Ping", destination=NAME))
+            for raw in many:
+                raw.answer(1000)
+            self.node.do("trust", PEER, "eve")
+            self.node.do("forget", "eve")
+            for raw in many:
+                raw.close()
 
     def test_polkit_that_vanishes_is_a_no(self):
         self.polkit("vanish")

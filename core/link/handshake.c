@@ -298,6 +298,11 @@ receive_hello (HyphaHandshake *self, const HyphaMessage *hello)
     refuse (self, HYPHA_REJECT_SELF, 0);
     return;
   }
+  /* With the REPLY, whoever dialled knows the digits, and still may go away without having said who
+   * it is: it must not come again until they suit it. */
+  if ((reply.features & HYPHA_FEATURE_PAIRING) && self->mine.untold != NULL &&
+      !atomic_exchange (self->mine.untold, FALSE))
+    reply.features &= ~HYPHA_FEATURE_PAIRING;
   memcpy (self->commitment, hello->commitment, sizeof self->commitment);
   self->peer_instance = hello->instance;
   self->wanted = hello->id;

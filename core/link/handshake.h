@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdatomic.h>
 #include <hypha.h>
 #include "link/identity.h"
 
@@ -49,7 +50,10 @@ typedef struct {
   guint8 binding[HYPHA_BINDING_BYTES]; /* zeros for plain */
   guint8 nonce[HYPHA_NONCE_BYTES];     /* fresh for every handshake */
   guint64 features;                    /* offered, or taken where they are offered */
-  const HyphaNodeId *wanted;           /* initiator only; NULL: whoever answers */
+  _Atomic gboolean *untold;  /* responder only, borrowed; NULL: pair with everybody. Nobody
+                                knows digits of this window yet: a REPLY that takes up
+                                pairing clears it, and no other does so after it */
+  const HyphaNodeId *wanted; /* initiator only; NULL: whoever answers */
   gboolean
       plain_refused; /* responder only: answer a HELLO of class plain by tls-required at once */
 } HyphaHandshakeParameters;

@@ -28,6 +28,7 @@ start_handshake (HyphaLink *self)
     .instance = self->parameters.instance,
     .link_class = self->link_class,
     .features = self->parameters.pairing ? HYPHA_FEATURE_PAIRING : 0,
+    .untold = self->parameters.untold,
     .wanted = self->parameters.wanted,
     .plain_refused = !self->parameters.accept_plain,
   };

@@ -58,6 +58,7 @@ typedef struct {
   gboolean accept_plain;     /* may a plain link be had here, as far as the channel tells, or some
                                 peer's tls=never */
   guint pairing;             /* which window for pairing is open; 0: none */
+  _Atomic gboolean *untold;  /* its digits; see HyphaHandshakeParameters. The node's; borrowed */
   HyphaNonceClock *clock;    /* the node's; borrowed */
   guint32 static_cost;
   HyphaLinkLimits limits;

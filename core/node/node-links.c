@@ -160,6 +160,7 @@ link_parameters (HyphaNode *self, HyphaEndpoint *endpoint)
     .instance = self->instance,
     .clock = &self->clock,
     .pairing = hypha_node_pairing_window (self),
+    .untold = &self->untold,
     .static_cost = endpoint != NULL ? static_cost (self, endpoint) : 1000,
     .limits = {
       .ping_interval = (gint64) self->limits.ping_interval * 1000,
@@ -222,6 +223,9 @@ on_connected (HyphaDialler *dialler, HyphaChannel *channel, const HyphaNodeId *w
 
   p.initiator = TRUE;
   p.wanted = wanted;
+  /* Whom we trust has a window for somebody else: it must not be used up by us. */
+  if (known != NULL && hypha_trust_knows (self->trust, known))
+    p.pairing = 0;
   p.start_tls = tls || !plain_is_fine (self, channel, known, hypha_dialler_get_endpoint (dialler));
   hypha_admission_begin (self->admission, channel, &p, dialler, hypha_node_pick_worker (self));
 }

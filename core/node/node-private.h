@@ -45,8 +45,9 @@ struct _HyphaNode {
   HyphaTrust *trust;
   HyphaTrustRules *rules;
   HyphaPairing pairing;
-  guint windows;       /* how many were opened */
-  HyphaNodeId unnamed; /* paired, and trusted by a beginning of its id until it says its name */
+  guint windows;           /* how many were opened */
+  _Atomic gboolean untold; /* the digits of the last one, to whoever dials; the workers clear it */
+  HyphaNodeId unnamed;     /* paired, and trusted by a beginning of its id until it says its name */
   gboolean has_unnamed;
   HyphaAdmission *admission;
   GListStore *peers, *links;

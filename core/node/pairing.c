@@ -89,6 +89,7 @@ hypha_node_pair (HyphaNode *self, guint seconds, GError **error)
   if (seconds == 0)
     return TRUE;
   self->windows++;
+  atomic_store (&self->untold, TRUE);
   self->pairing.until = g_get_monotonic_time () + seconds * G_TIME_SPAN_SECOND;
   self->pairing.expiry = g_timeout_add (seconds * 1000, expired, self);
   self->pairing.tick = g_timeout_add (TICK_MS, tick, self);

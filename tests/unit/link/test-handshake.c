@@ -1059,6 +1059,32 @@ test_pairing_is_agreed_upon_before_auth (void)
   }
 }
 
+static void
+test_one_reply_takes_pairing_up (void)
+{
+  _Atomic gboolean untold = TRUE;
+
+  for (guint i = 0; i < 4; i++) {
+    HyphaHandshakeParameters a = parameters (alice, HYPHA_LINK_TLS),
+                             b = parameters (bob, HYPHA_LINK_TLS);
+    g_auto (Pair) pair = { 0 };
+
+    /* Who does not ask for it takes nothing from those who do. */
+    a.features = i > 0 ? HYPHA_FEATURE_PAIRING : 0;
+    b.features = HYPHA_FEATURE_PAIRING;
+    b.untold = &untold;
+    pair.initiator = start (TRUE, &a);
+    pair.responder = start (FALSE, &b);
+    carry (pair.initiator, pair.responder, 0);
+    carry (pair.responder, pair.initiator, 0);
+    assert_state (pair.initiator, HYPHA_HANDSHAKE_DECIDE);
+    g_assert_cmpuint (hypha_handshake_get_features (pair.initiator), ==,
+                      i == 1 ? HYPHA_FEATURE_PAIRING : 0);
+    g_assert_cmpuint (hypha_handshake_get_features (pair.responder), ==,
+                      i == 1 ? HYPHA_FEATURE_PAIRING : 0);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -1106,6 +1132,7 @@ main (int argc, char **argv)
   g_test_add_func ("/handshake/digits/equal-at-both-ends", test_digits);
   g_test_add_func ("/handshake/pairing/is-agreed-upon-before-auth",
                    test_pairing_is_agreed_upon_before_auth);
+  g_test_add_func ("/handshake/pairing/one-reply-takes-it-up", test_one_reply_takes_pairing_up);
   result = g_test_run ();
 
   hypha_identity_unref (alice);

@@ -46,34 +46,37 @@ typedef struct {
 
 /* ---- channels ---- */
 
-/* NULL: the kernel does not say by which CID the other end knows this one. */
-static HyphaEndpoint *
-get_local (int fd)
+/* FALSE: the kernel does not say by which CID the other end knows this one. */
+static gboolean
+get_local (int fd, VsockAddress *address)
 {
   struct sockaddr_vm sockaddr;
   socklen_t length = sizeof sockaddr;
-  VsockAddress address;
 
   if (getsockname (fd, (struct sockaddr *) &sockaddr, &length) < 0)
-    return NULL;
-  vsock_address_from_sockaddr (&address, &sockaddr);
-  return address.cid == VMADDR_CID_ANY ? NULL : vsock_address_to_endpoint (&address, NULL);
+    return FALSE;
+  vsock_address_from_sockaddr (address, &sockaddr);
+  return address->cid != VMADDR_CID_ANY;
 }
 
 /* Takes FD. */
 static HyphaChannel *
 make_channel (int fd, HyphaEndpoint *remote, const VsockAddress *address, gboolean privileged)
 {
-  g_autoptr (HyphaEndpoint) local = get_local (fd);
+  VsockAddress own;
+  g_autoptr (HyphaEndpoint) local =
+      get_local (fd, &own) ? vsock_address_to_endpoint (&own, NULL) : NULL;
   g_autofree char *host = g_strdup_printf ("%u", address->cid);
   HyphaChannelFlags flags = HYPHA_CHANNEL_KERNEL | HYPHA_CHANNEL_PEER_IS_NODE;
+  gboolean inside = address->cid == VMADDR_CID_LOCAL || (local != NULL && own.cid == address->cid);
   HyphaChannel *channel;
 
   if (privileged)
     flags |= HYPHA_CHANNEL_PRIVILEGED_PORT;
   /* The hypervisor vouches for the machine, which is as good as the processes that may use its
-   * vsock; a low port at either end shows that somebody privileged has a hand in it. */
-  if (privileged || vsock_address_is_privileged (address))
+   * vsock; a low port at either end shows that somebody privileged has a hand in it. Within this
+   * machine there is no hypervisor in between, and a low port here says nothing of who dials. */
+  if ((privileged && !inside) || vsock_address_is_privileged (address))
     flags |= HYPHA_CHANNEL_VOUCHED_ADDRESS;
   channel = hypha_channel_new (fd, local, remote, flags);
   hypha_channel_set_host (channel, host);

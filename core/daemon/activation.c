@@ -58,8 +58,14 @@ hypha_activation_take (void)
                g_strv_length (self->names), self->n);
     g_clear_pointer (&self->names, g_strfreev);
   }
-  for (int i = 0; i < self->n; i++)
-    fcntl (FIRST + i, F_SETFD, FD_CLOEXEC);
+  /* A number that nobody has opened would be that of something of our own before long. */
+  for (int i = 0; i < self->n; i++) {
+    if (fcntl (FIRST + i, F_SETFD, FD_CLOEXEC) == 0)
+      continue;
+    g_warning ("LISTEN_FDS is %d, but descriptor %d is not open: no more than %d are taken over",
+               self->n, FIRST + i, i);
+    self->n = i;
+  }
   g_unsetenv ("LISTEN_PID");
   g_unsetenv ("LISTEN_FDS");
   g_unsetenv ("LISTEN_FDNAMES");

@@ -28,7 +28,8 @@ fds, names = [int(fd) for fd in sys.argv[1].split(",")], sys.argv[2]
 for number, fd in enumerate(fds, 3):
     os.dup2(fd, number, inheritable=True)
     os.close(fd)
-os.environ.update(LISTEN_PID=str(os.getpid() + int(sys.argv[3])), LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=names)
+count = os.environ.get("CLAIMED_FDS", str(len(fds)))
+os.environ.update(LISTEN_PID=str(os.getpid() + int(sys.argv[3])), LISTEN_FDS=count, LISTEN_FDNAMES=names)
 os.execv(sys.argv[4], sys.argv[4:])
 """
 
@@ -154,6 +155,15 @@ class Activation(Sockets):
         inodes = {os.fstat(bad.fileno()).st_ino for bad in (dead, datagrams)}
         held = {link.stat().st_ino for link in pathlib.Path(f"/proc/{node.process.pid}/fd").iterdir() if link.exists()}
         self.assertFalse(inodes & held, "they are still open")
+        node.stop()
+
+    def test_descriptors_that_are_not_there_harm_nobody(self):
+        tcp, endpoint = self.tcp()
+        place = self.place()
+        place.environment["CLAIMED_FDS"] = "100"
+        node = start_with(place, [tcp])
+        node.wait_log(r"descriptor 4 is not open")
+        self.assertEqual(node.ask("status")["listening"], [endpoint])
         node.stop()
 
     def test_sockets_of_another_process_are_left_alone(self):

@@ -3,21 +3,24 @@
 
 #include <glib/gi18n-lib.h>
 #include <gio/gunixfdlist.h>
+#include <glib/gstdio.h>
 
 #include "client/client.h"
 #include "dbus/errors.h"
 
 /* What a call on the bus may take beyond what the peer is given. */
 #define GRACE_MS 5000
-/* How many ends may overtake the answer to OpenStream. */
-#define MAX_EARLY 256
+/* How many ends may overtake the answers to OpenStream: those of other clients' streams count. */
+#define MAX_EARLY 4096
 
 struct _HyphaClientPeer {
   GObject parent_instance;
   GDBusObjectManager *objects; /* brings the proxy its signals */
   HyphaDBusPeer1 *proxy;
+  char *id;            /* which the proxy forgets with the node */
   GHashTable *streams; /* id to Opened */
-  GQueue early;        /* guint64 *: ends of streams that are not in the table, perhaps not yet */
+  guint opening;       /* calls of OpenStream under way */
+  GQueue early;        /* guint64 *: ends that came meanwhile, perhaps of those streams */
 };
 
 enum { PROP_0, PROP_ID, PROP_NAME, PROP_TRUSTED, PROP_STATE, PROP_LINK_COST };
@@ -94,19 +97,44 @@ ended_early (HyphaClientPeer *self, guint64 id)
   return FALSE;
 }
 
+/* The descriptor of an answer, or -1. What else came along is closed. */
+static int
+take_descriptor (GUnixFDList *list, gint32 handle)
+{
+  int taken = -1;
+  int n = 0;
+  g_autofree int *fds = list != NULL ? g_unix_fd_list_steal_fds (list, &n) : NULL;
+
+  for (int i = 0; i < n; i++) {
+    if (i == handle)
+      taken = fds[i];
+    else
+      g_close (fds[i], NULL);
+  }
+  return taken;
+}
+
 static HyphaStream *
 take_stream (HyphaClientPeer *self, GUnixFDList *fds, GVariant *handle, guint64 id,
              const char *service, GError **error)
 {
   HyphaStream *stream;
   Opened *opened;
-  int fd = fds ? g_unix_fd_list_get (fds, g_variant_get_handle (handle), NULL) : -1;
+  int fd = take_descriptor (fds, g_variant_get_handle (handle));
 
   stream = fd >= 0 ? hypha_stream_new (fd, id, service) : NULL;
   if (stream == NULL) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL,
-                 _ ("the node did not send a stream along: is it a hyphad?"));
+                 _ ("no stream came along with the node's answer: is it a hyphad, and has this program "
+                    "descriptors left?"));
     return NULL;
+  }
+  opened = g_hash_table_lookup (self->streams, &id);
+  if (opened != NULL) {
+    g_autoptr (GError) twice = g_error_new (HYPHA_ERROR, HYPHA_ERROR_PROTOCOL,
+                                            _ ("the node gave another stream the same number"));
+
+    end (opened, 0, 0, twice);
   }
   opened = g_new0 (Opened, 1);
   opened->peer = g_object_ref (self);
@@ -125,13 +153,15 @@ on_opened (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (GUnixFDList) fds = NULL;
   g_autoptr (GVariant) handle = NULL;
   g_autoptr (GError) error = NULL;
+  HyphaClientPeer *self = g_task_get_source_object (task);
   HyphaStream *stream = NULL;
   guint64 id;
 
   if (hypha_dbus_peer1_call_open_stream_finish (HYPHA_DBUS_PEER1 (source), &handle, &id, &fds,
                                                 result, &error))
-    stream = take_stream (g_task_get_source_object (task), fds, handle, id,
-                          g_task_get_task_data (task), &error);
+    stream = take_stream (self, fds, handle, id, g_task_get_task_data (task), &error);
+  if (--self->opening == 0)
+    g_queue_clear_full (&self->early, g_free);
   if (stream) {
     g_task_return_pointer (task, stream, g_object_unref);
   } else {
@@ -154,6 +184,7 @@ open_stream_async (HyphaPeer *peer, const char *service, guint timeout_ms,
   g_task_set_task_data (task, g_strdup (service), g_free);
   if (timeout_ms > 0)
     g_variant_dict_insert (&options, "timeout", "u", timeout_ms);
+  self->opening++;
   hypha_dbus_peer1_call_open_stream (self->proxy, service, g_variant_dict_end (&options),
                                      G_DBUS_CALL_FLAGS_NONE, call_timeout, NULL, cancellable,
                                      on_opened, task);
@@ -230,7 +261,7 @@ on_stream_closed (HyphaDBusPeer1 *proxy, guint64 id, const char *error, guint64 
 
   if (opened) {
     ask_result (opened);
-  } else {
+  } else if (self->opening > 0) {
     g_queue_push_tail (&self->early, g_memdup2 (&id, sizeof id));
     if (g_queue_get_length (&self->early) > MAX_EARLY)
       g_free (g_queue_pop_head (&self->early));
@@ -283,6 +314,13 @@ on_bus_closed (GDBusConnection *connection, gboolean remote_vanished, GError *re
   end_all (self, error);
 }
 
+/* A node that has just vanished has no properties any more. */
+static const char *
+or_empty (const char *text)
+{
+  return text ? text : "";
+}
+
 /**
  * hypha_client_peer_new:
  * @objects: what the node has on the bus
@@ -297,6 +335,7 @@ hypha_client_peer_new (GDBusObjectManager *objects, HyphaDBusPeer1 *proxy)
 
   self->objects = g_object_ref (objects);
   self->proxy = g_object_ref (proxy);
+  self->id = g_strdup (or_empty (hypha_dbus_peer1_get_id (proxy)));
   g_signal_connect_object (objects, "object-removed", G_CALLBACK (on_object_removed), self, 0);
   g_signal_connect_object (g_dbus_proxy_get_connection (G_DBUS_PROXY (proxy)), "closed",
                            G_CALLBACK (on_bus_closed), self, 0);
@@ -318,13 +357,6 @@ hypha_client_peer_get_proxy (HyphaClientPeer *self)
   return self->proxy;
 }
 
-/* A node that has just vanished has no properties any more. */
-static const char *
-or_empty (const char *text)
-{
-  return text ? text : "";
-}
-
 static HyphaPeerState
 get_state (HyphaClientPeer *self)
 {
@@ -342,7 +374,7 @@ hypha_client_peer_get_property (GObject *object, guint id, GValue *value, GParam
 
   switch (id) {
   case PROP_ID:
-    g_value_set_string (value, or_empty (hypha_dbus_peer1_get_id (self->proxy)));
+    g_value_set_string (value, self->id);
     break;
   case PROP_NAME:
     g_value_set_string (value, or_empty (hypha_dbus_peer1_get_name (self->proxy)));
@@ -366,6 +398,7 @@ hypha_client_peer_finalize (GObject *object)
 {
   HyphaClientPeer *self = HYPHA_CLIENT_PEER (object);
 
+  g_free (self->id);
   g_hash_table_unref (self->streams);
   g_queue_clear_full (&self->early, g_free);
   g_object_unref (self->proxy);

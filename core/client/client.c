@@ -79,10 +79,10 @@ hypha_client_find_peer_at (HyphaClient *self, const char *path)
   return NULL;
 }
 
-/* A bus tells when the node has gone, and the manager takes its objects away; here the connection
- * is all there was. */
+/* While there is a bus, that tells when the node has gone, and the manager takes its objects away.
+ */
 static void
-on_private_closed (GDBusConnection *connection, gboolean remote_vanished, GError *reason,
+on_closed (GDBusConnection *connection, gboolean remote_vanished, GError *reason,
                    HyphaClient *self)
 {
   g_list_store_remove_all (self->peers);
@@ -257,10 +257,8 @@ look (HyphaClient *self, const HyphaBus *bus, GCancellable *cancellable, GError 
     return FALSE;
   }
   private = hypha_bus_connect_private (bus, cancellable, &on_socket);
-  if (private) {
-    g_signal_connect_object (private, "closed", G_CALLBACK (on_private_closed), self, 0);
+  if (private)
     return look_there (self, bus, private, cancellable, error);
-  }
   tell_both (bus, g_steal_pointer (&on_bus), g_steal_pointer (&on_socket), error);
   return FALSE;
 }
@@ -284,9 +282,15 @@ on_pending (HyphaClient *self, const char *id, const char *from)
   g_signal_emit (self, signals[PEER_PENDING], 0, id, from);
 }
 
+/* What has come so far, and all that changes. In one go where signals are told, or something would
+ * be lost in between. */
 static void
 follow (HyphaClient *self)
 {
+  GDBusConnection *connection = g_dbus_proxy_get_connection (G_DBUS_PROXY (self->node));
+  g_autolist (GDBusObject) objects = g_dbus_object_manager_get_objects (self->objects);
+
+  g_signal_connect_object (connection, "closed", G_CALLBACK (on_closed), self, 0);
   g_signal_connect_object (self->objects, "object-added", G_CALLBACK (on_object_added), self, 0);
   g_signal_connect_object (self->objects, "object-removed", G_CALLBACK (on_object_removed), self,
                            0);
@@ -296,6 +300,17 @@ follow (HyphaClient *self)
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (self->node, "peer-pending", G_CALLBACK (on_pending), self,
                            G_CONNECT_SWAPPED);
+  for (GList *o = g_dbus_connection_is_closed (connection) ? NULL : objects; o; o = o->next)
+    on_object_added (self->objects, o->data, self);
+}
+
+static HyphaClient *
+find (const HyphaBus *bus, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (HyphaClient) self = g_object_new (HYPHA_TYPE_CLIENT, NULL);
+
+  hypha_dbus_errors_register ();
+  return look (self, bus, cancellable, error) ? g_steal_pointer (&self) : NULL;
 }
 
 /**
@@ -311,17 +326,11 @@ follow (HyphaClient *self)
 HyphaClient *
 hypha_client_new_on_bus (const HyphaBus *bus, GCancellable *cancellable, GError **error)
 {
-  g_autoptr (HyphaClient) self = g_object_new (HYPHA_TYPE_CLIENT, NULL);
-  g_autolist (GDBusObject) objects = NULL;
+  HyphaClient *self = find (bus, cancellable, error);
 
-  hypha_dbus_errors_register ();
-  if (!look (self, bus, cancellable, error))
-    return NULL;
-  objects = g_dbus_object_manager_get_objects (self->objects);
-  for (GList *o = objects; o; o = o->next)
-    on_object_added (self->objects, o->data, self);
-  follow (self);
-  return g_steal_pointer (&self);
+  if (self != NULL)
+    follow (self);
+  return self;
 }
 
 /* No address is one of these words: each has a colon. ADDRESS stays the caller's. */
@@ -370,7 +379,7 @@ static void
 make_in_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
   g_autoptr (GError) error = NULL;
-  HyphaClient *client = hypha_client_new_on_bus (data, cancellable, &error);
+  HyphaClient *client = find (data, cancellable, &error);
 
   if (client)
     g_task_return_pointer (task, client, g_object_unref);
@@ -428,12 +437,20 @@ hypha_client_new_on_bus_async (const HyphaBus *bus, GCancellable *cancellable,
  *
  * Ends what hypha_client_new_async() began.
  *
- * Returns: (transfer full): the node, seen from here, or %NULL
+ * Returns: (transfer full): the node, seen from here, or %NULL with an error as of
+ * hypha_client_new(), or `G_IO_ERROR_CANCELLED`
  */
 HyphaClient *
 hypha_client_new_finish (GAsyncResult *result, GError **error)
 {
-  return g_task_propagate_pointer (G_TASK (result), error);
+  HyphaClient *self;
+
+  g_return_val_if_fail (g_task_is_valid (result, NULL), NULL);
+
+  self = g_task_propagate_pointer (G_TASK (result), error);
+  if (self != NULL)
+    follow (self);
+  return self;
 }
 
 /**
@@ -481,7 +498,7 @@ hypha_client_get_running (HyphaClient *self)
   g_return_val_if_fail (HYPHA_IS_CLIENT (self), FALSE);
 
   connection = g_dbus_proxy_get_connection (G_DBUS_PROXY (self->node));
-  if (hypha_bus_is_private (connection))
+  if (g_dbus_connection_is_closed (connection) || hypha_bus_is_private (connection))
     return !g_dbus_connection_is_closed (connection);
   owner =
       g_dbus_object_manager_client_get_name_owner (G_DBUS_OBJECT_MANAGER_CLIENT (self->objects));

@@ -8,7 +8,8 @@ a JSON list, and is answered by a line when it is carried out:
   ["add", PATH, {INTERFACE: {PROPERTY: GVARIANT-TEXT}}]       ["remove", PATH]
   ["set", PATH, INTERFACE, PROPERTY, GVARIANT-TEXT]
   ["signal", PATH, INTERFACE, SIGNAL, GVARIANT-TEXT, TIMES]
-  ["answer", INTERFACE.METHOD, GVARIANT-TEXT]                 ["fail", INTERFACE.METHOD, ERROR-NAME, MESSAGE]
+  ["answer", INTERFACE.METHOD, GVARIANT-TEXT, WHAT...]        ["fail", INTERFACE.METHOD, ERROR-NAME, MESSAGE]
+                                                              (each WHAT a descriptor that goes along: "socket" or "pipe")
   ["calls"]                                                   (answered by a list of what was called)
   ["drop-name"]                                               ["take-name"]
 
@@ -16,7 +17,9 @@ What nobody set has the empty value of its type; a method that nobody answers an
 """
 
 import json
+import os
 import pathlib
+import socket
 import sys
 
 from gi.repository import Gio, GLib
@@ -54,6 +57,7 @@ class FakeNode:
         self.registered = {}
         self.answers = {}
         self.calls = []
+        self.held = []
         self.register(ROOT, self.manager)
 
     def register(self, path, interface):
@@ -78,8 +82,18 @@ class FakeNode:
             invocation.return_dbus_error(answer[1], answer[2])
             return
         out = [a.signature for a in self.interfaces[interface].lookup_method(method).out_args]
-        invocation.return_value(value(f"({''.join(out)})", answer[1]) if answer else
-                                GLib.Variant.new_tuple(*map(empty, out)))
+        reply = value(f"({''.join(out)})", answer[1]) if answer else GLib.Variant.new_tuple(*map(empty, out))
+        invocation.return_value_with_unix_fd_list(reply, self.descriptors(answer[2]) if answer and answer[2] else None)
+
+    def descriptors(self, kinds):
+        """The far end of each is held for ever."""
+        sent = Gio.UnixFDList()
+        for kind in kinds:
+            here, there = os.pipe() if kind == "pipe" else (end.detach() for end in socket.socketpair())
+            sent.append(there)
+            os.close(there)
+            self.held.append(here)
+        return sent
 
     def emit(self, path, interface, name, parameters):
         self.bus.emit_signal(None, path, interface, name, parameters)
@@ -116,8 +130,8 @@ class FakeNode:
             if number % 1000 == 999:
                 self.bus.flush_sync()
 
-    def answer(self, method, text):
-        self.answers[method] = ("answer", text)
+    def answer(self, method, text, *descriptors):
+        self.answers[method] = ("answer", text, descriptors)
 
     def fail(self, method, name, message):
         self.answers[method] = ("fail", name, message)

@@ -139,5 +139,5 @@ hypha_ctl_format_cost (guint cost)
 char *
 hypha_ctl_format_yes (gboolean yes)
 {
-  return g_strdup (yes ? "yes" : "no");
+  return g_strdup (yes ? _ ("yes") : _ ("no"));
 }

@@ -9,6 +9,12 @@
 
 /* ---- where the keys are kept ---- */
 
+/* VALUE NULL: as if nobody had set it. */
+typedef struct {
+  const char *key;
+  GVariant *value;
+} Change;
+
 /* The file as it is now, whether or not it has been taken. */
 static HyphaConfigFile *
 load (HyphaSettings *self, GError **error)
@@ -43,19 +49,36 @@ adopt (HyphaSettings *self, HyphaConfigFile *before)
   self->file = after;
 }
 
+/* The text of FILE with the changes, and in WANTED what that says. */
+static char *
+edit (HyphaSettings *self, HyphaConfigFile *file, const Change *changes, guint n,
+      HyphaConfigFile **wanted, GError **error)
+{
+  g_autofree char *text = NULL;
+
+  for (guint i = 0; i < n; i++) {
+    g_free (text);
+    text = hypha_config_file_edit (i > 0 ? *wanted : file, self->path, changes[i].key,
+                                   changes[i].value, error);
+    g_clear_pointer (wanted, hypha_config_file_free);
+    if (text == NULL)
+      return NULL;
+    *wanted = hypha_config_file_parse (text, strlen (text), HYPHA_SETTINGS_GROUP, self->schema);
+  }
+  return g_steal_pointer (&text);
+}
+
 static gboolean
-store_in_file (HyphaSettings *self, const char *key, GVariant *value, GError **error)
+store_in_file (HyphaSettings *self, const Change *changes, guint n, GError **error)
 {
   for (guint attempt = 1;; attempt++) {
     g_autoptr (HyphaConfigFile) file = load (self, error);
     g_autoptr (HyphaConfigFile) wanted = NULL;
-    g_autofree char *text =
-        file ? hypha_config_file_edit (file, self->path, key, value, error) : NULL;
+    g_autofree char *text = file ? edit (self, file, changes, n, &wanted, error) : NULL;
     g_autoptr (GError) local_error = NULL;
 
     if (text == NULL)
       return FALSE;
-    wanted = hypha_config_file_parse (text, strlen (text), HYPHA_SETTINGS_GROUP, self->schema);
     if (hypha_config_file_equal (wanted, file))
       return TRUE;
     if (hypha_config_file_save (file, self->path, text, &local_error)) {
@@ -75,6 +98,34 @@ set_locked (const char *key, GError **error)
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
                _ ("%s cannot be saved: the administrator has locked the key"), key);
   return FALSE;
+}
+
+/* What is set on settings that are delayed goes to the back-end in one piece. */
+static gboolean
+store_in_gsettings (HyphaSettings *self, const Change *changes, guint n, GError **error)
+{
+  g_autoptr (GSettings) gsettings = g_settings_new_full (self->schema, NULL, NULL);
+
+  g_settings_delay (gsettings);
+  for (guint i = 0; i < n; i++) {
+    if (!g_settings_is_writable (gsettings, changes[i].key))
+      return set_locked (changes[i].key, error);
+    if (changes[i].value == NULL)
+      g_settings_reset (gsettings, changes[i].key);
+    else if (!g_settings_set_value (gsettings, changes[i].key, changes[i].value))
+      return set_locked (changes[i].key, error);
+  }
+  g_settings_apply (gsettings);
+  g_settings_sync ();
+  return TRUE;
+}
+
+/* All of them or none, also if this process ends meanwhile. */
+static gboolean
+store (HyphaSettings *self, const Change *changes, guint n, GError **error)
+{
+  return self->path ? store_in_file (self, changes, n, error)
+                    : store_in_gsettings (self, changes, n, error);
 }
 
 /**
@@ -113,33 +164,42 @@ hypha_settings_check_store (HyphaSettings *self, const char *key, GVariant *valu
 gboolean
 hypha_settings_store (HyphaSettings *self, const char *key, GVariant *value, GError **error)
 {
-  if (self->path)
-    return store_in_file (self, key, value, error);
-  if (!g_settings_is_writable (self->gsettings, key))
-    return set_locked (key, error);
-  if (value == NULL)
-    g_settings_reset (self->gsettings, key);
-  else if (!g_settings_set_value (self->gsettings, key, value))
-    return set_locked (key, error);
-  g_settings_sync ();
-  return TRUE;
+  const Change change = { key, value };
+
+  return store (self, &change, 1, error);
 }
 
 /* ---- what was done already, and is to last ---- */
 
-/* It holds from now on, whether or not it lasts. */
+/* They hold from now on, whether or not they last. */
+static gboolean
+save_all (HyphaSettings *self, const Change *changes, guint n, GError **error)
+{
+  g_autoptr (GPtrArray) changed = g_ptr_array_new ();
+  gboolean stored;
+
+  for (guint i = 0; i < n; i++) {
+    g_autoptr (GVariant) before =
+        hypha_settings_replace (self, changes[i].key, g_variant_ref (changes[i].value));
+
+    if (before)
+      g_ptr_array_add (changed, (gpointer) changes[i].key);
+  }
+  stored = store (self, changes, n, error);
+  for (guint i = 0; i < changed->len; i++)
+    hypha_settings_tell_changed (self, changed->pdata[i]);
+  if (!stored)
+    g_prefix_error (error, _ ("this holds until hyphad ends, and does not last: "));
+  return stored;
+}
+
 static gboolean
 save (HyphaSettings *self, const char *key, GVariant *value, GError **error)
 {
   g_autoptr (GVariant) owned = g_variant_ref_sink (value);
-  g_autoptr (GVariant) before = hypha_settings_replace (self, key, g_variant_ref (owned));
-  gboolean stored = hypha_settings_store (self, key, owned, error);
+  const Change change = { key, owned };
 
-  if (before)
-    hypha_settings_tell_changed (self, key);
-  if (!stored)
-    g_prefix_error (error, _ ("this holds until hyphad ends, and does not last: "));
-  return stored;
+  return save_all (self, &change, 1, error);
 }
 
 /* The entry of the node ID in DICT, or NULL. */
@@ -221,14 +281,14 @@ hypha_settings_save_trusted (HyphaSettings *self, GError **error)
   g_autoptr (GVariant) now = hypha_node_dup_trusted (self->node);
   g_autoptr (GVariant) written = dup_written (self, "trusted-peers");
   g_autoptr (GVariant) merged = merge_trusted (written, self->trusted, now);
+  const Change changes[] = { { "trusted-peers", merged }, { "trust-rules", rules } };
+  gboolean same = g_variant_equal (rules, g_hash_table_lookup (self->good, "trust-rules"));
 
-  /* First that a rule lets nobody in any more, then that who came by it has gone. */
-  if (!g_variant_equal (rules, g_hash_table_lookup (self->good, "trust-rules")) &&
-      !save (self, "trust-rules", rules, error))
-    return FALSE;
   g_clear_pointer (&self->trusted, g_variant_unref);
   self->trusted = g_steal_pointer (&now);
-  return save (self, "trusted-peers", merged, error);
+  /* At once: a rule whose mark is gone, while who came by it is not trusted yet, would let anybody
+   * in. */
+  return save_all (self, changes, same ? 1 : G_N_ELEMENTS (changes), error);
 }
 
 /**

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """How a stranger gets in: by hand, by a rule, by pairing; and how a node begins anew."""
 
+import ctypes
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from harness import DEADLINE, NAME, ROOT, Case, Node, main, trust_each_other, wait_for
 
 NODE1 = "org.hypha.Node1."
+IN_MOVED_TO = 0x80
 
 
 class Signals:
@@ -116,11 +118,23 @@ class Rules(WaysIn):
         wait_for(lambda: gamma.ctl("connect", self.unix).returncode == 0, "a rule that holds again")
         self.alpha.wait_peer("anew", state="online", id=gamma.id())
 
+    def writes(self, node, *arguments):
+        """How often the key file was replaced while NODE carried out a command."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        watch = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.assertGreaterEqual(libc.inotify_add_watch(watch, os.fsencode(node.config.parent), IN_MOVED_TO), 0)
+        try:
+            node.do(*arguments)
+            return os.read(watch, 65536).count(os.fsencode(node.config.name) + b"\0")
+        finally:
+            os.close(watch)
+
     def test_trust_by_hand_resumes_the_rule(self):
         self.beta.do("connect", self.unix)
         self.alpha.wait_peer("guest", state="online")
-        self.alpha.do("forget", "guest")
-        self.alpha.do("trust", self.beta.id(), "guest")
+        # A rule without its mark and without its peer would be open to anybody after a crash in between.
+        self.assertEqual(self.writes(self.alpha, "forget", "guest"), 1)
+        self.assertEqual(self.writes(self.alpha, "trust", self.beta.id(), "guest"), 1)
         self.assertNotIn("suspended", self.rules(self.alpha))
         self.assertIn(f"'rule': <'{self.rule}'>", self.trusted(self.alpha))
         self.alpha.wait_peer("guest", state="online")

@@ -49,8 +49,9 @@ suspend_rule (HyphaNode *self, const HyphaNodeId *id)
              pattern, hypha_trust_get_name (self->trust, id));
 }
 
+/* One of them: an id uses up one rule, and any other would be open to whoever comes. */
 static void
-resume_rules (HyphaNode *self, const HyphaNodeId *id)
+resume_rule (HyphaNode *self, const HyphaNodeId *id)
 {
   for (guint i = 0; i < hypha_trust_rules_n (self->rules); i++) {
     HyphaTrustRule *rule = hypha_trust_rules_get (self->rules, i);
@@ -59,13 +60,15 @@ resume_rules (HyphaNode *self, const HyphaNodeId *id)
       continue;
     rule->suspended = FALSE;
     hypha_trust_set_rule (self->trust, id, hypha_place_to_string (rule->place));
+    return;
   }
 }
 
-/* Why RULE lets nobody in any more; NULL: it does. */
+/* Why RULE does not let WANTED in; NULL: it does. */
 static char *
-why_spent (HyphaNode *self, const HyphaTrustRule *rule)
+why_not (HyphaNode *self, const HyphaTrustRule *rule, const HyphaNodeId *wanted)
 {
+  const HyphaTrustRule *former = hypha_trust_rules_find_forgotten (self->rules, wanted);
   const HyphaNodeId *user =
       hypha_trust_find_by_rule (self->trust, hypha_place_to_string (rule->place));
   const HyphaNodeId *namesake = hypha_trust_find_by_name (self->trust, rule->name);
@@ -83,6 +86,9 @@ why_spent (HyphaNode *self, const HyphaTrustRule *rule)
     id = hypha_node_id_to_string (namesake);
     return g_strdup_printf ("gives a name that belongs to %s already (%s)", rule->name, id);
   }
+  if (former != NULL)
+    return g_strdup_printf ("does not bring back whom '%s' let in until it was forgotten",
+                            hypha_place_to_string (former->place));
   return NULL;
 }
 
@@ -112,12 +118,12 @@ hypha_node_trust_by_rule (HyphaNode *self, const HyphaNodeId *id, HyphaChannel *
 {
   for (guint i = 0; i < hypha_trust_rules_n (self->rules); i++) {
     const HyphaTrustRule *rule = hypha_trust_rules_get (self->rules, i);
-    g_autofree char *spent = NULL;
+    g_autofree char *refusal = NULL;
 
     if (!hypha_place_vouches (rule->place, channel))
       continue;
-    spent = why_spent (self, rule);
-    if (spent == NULL)
+    refusal = why_not (self, rule, id);
+    if (refusal == NULL)
       return use_rule (self, rule, id, channel);
     /* Once for each; the list of pending peers bounds how often a flood is told. */
     if (hypha_node_find (self, id) == NULL) {
@@ -126,7 +132,7 @@ hypha_node_trust_by_rule (HyphaNode *self, const HyphaNodeId *id, HyphaChannel *
       g_log (G_LOG_DOMAIN,
              hypha_node_is_crowded_by_pending (self) ? G_LOG_LEVEL_INFO : G_LOG_LEVEL_WARNING,
              "%s at %s is not let in by the trust rule '%s', which %s", text, from,
-             hypha_place_to_string (rule->place), spent);
+             hypha_place_to_string (rule->place), refusal);
     }
   }
   return FALSE;
@@ -189,7 +195,7 @@ hypha_node_trust (HyphaNode *self, const char *id, const char *name, GError **er
   }
   if (!hypha_trust_add (self->trust, &parsed, name, error))
     return FALSE;
-  resume_rules (self, &parsed);
+  resume_rule (self, &parsed);
   apply_trust (self);
   g_signal_emit_by_name (self, "trust-changed");
   return TRUE;

@@ -104,12 +104,6 @@ hypha_place_has_uid (HyphaPlace *self)
 }
 
 gboolean
-hypha_place_is_pattern (HyphaPlace *self)
-{
-  return self->pattern;
-}
-
-gboolean
 hypha_place_has_options (HyphaPlace *self)
 {
   g_autoptr (HyphaEndpoint) bare = hypha_endpoint_without_options (self->endpoint);
@@ -208,7 +202,7 @@ hypha_place_vouches (HyphaPlace *self, HyphaChannel *channel)
 char *
 hypha_place_bind (HyphaPlace *self, HyphaChannel *channel)
 {
-  HyphaEndpoint *known = known_end (channel);
+  HyphaEndpoint *known = known_end (channel), *place = self->endpoint;
   const char *wanted = hypha_endpoint_get_rest (self->endpoint);
   const char *found = hypha_endpoint_get_rest (known);
   const char *wanted_port = strrchr (wanted, ':'), *found_port = strrchr (found, ':');
@@ -216,11 +210,12 @@ hypha_place_bind (HyphaPlace *self, HyphaChannel *channel)
   g_autofree char *rest = NULL;
   g_autoptr (HyphaEndpoint) bound = NULL;
 
-  if (memchr (wanted, '*', length) == NULL)
-    return g_strdup (self->text);
-  if (wanted_port != NULL && found_port != NULL)
-    rest = g_strdup_printf ("%.*s%s", (int) (found_port - found), found, wanted_port);
-  bound = hypha_endpoint_new (hypha_endpoint_get_scheme (known), rest != NULL ? rest : found, NULL);
-  return self->has_uid ? g_strdup_printf ("%s?uid=%u", hypha_endpoint_to_string (bound), self->uid)
-                       : g_strdup (hypha_endpoint_to_string (bound));
+  if (memchr (wanted, '*', length) != NULL) {
+    if (wanted_port != NULL && found_port != NULL)
+      rest = g_strdup_printf ("%.*s%s", (int) (found_port - found), found, wanted_port);
+    place = bound =
+        hypha_endpoint_new (hypha_endpoint_get_scheme (known), rest != NULL ? rest : found, NULL);
+  }
+  return self->has_uid ? g_strdup_printf ("%s?uid=%u", hypha_endpoint_to_string (place), self->uid)
+                       : g_strdup (hypha_endpoint_to_string (place));
 }

@@ -6,8 +6,7 @@
 G_BEGIN_DECLS
 
 /* Where a peer may be: an endpoint, or a pattern of endpoints, with the user id that the kernel has
- * to tell. Immutable once it is
- * in use. */
+ * to tell. Immutable once it is in use. */
 typedef struct _HyphaPlace HyphaPlace;
 
 /* SCHEME:REST[?uid=N]. In REST, '*' stands for one or more characters other than '/' and ':'. Other
@@ -17,7 +16,6 @@ void hypha_place_free (HyphaPlace *self);
 const char *hypha_place_to_string (HyphaPlace *self); /* as it was parsed */
 HyphaEndpoint *hypha_place_get_endpoint (HyphaPlace *self);
 gboolean hypha_place_has_uid (HyphaPlace *self);
-gboolean hypha_place_is_pattern (HyphaPlace *self);  /* has a '*' */
 gboolean hypha_place_has_options (HyphaPlace *self); /* other than uid */
 
 /* ENDPOINT is the same, spelled as the transport spells it. */

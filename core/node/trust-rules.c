@@ -70,6 +70,30 @@ check_vouching (HyphaPlace *place, HyphaTransport *transport, GError **error)
   return TRUE;
 }
 
+/* ENDPOINT as TRANSPORT spells it, also with '*' for a port. A pattern of hosts stays as it is. */
+static HyphaEndpoint *
+spell (HyphaEndpoint *endpoint, HyphaTransport *transport, GError **error)
+{
+  const char *rest = hypha_endpoint_get_rest (endpoint), *star = strchr (rest, '*');
+  g_autoptr (HyphaEndpoint) example = NULL, spelled = NULL;
+  g_autofree char *with_port = NULL, *with_star = NULL;
+
+  if (star == NULL)
+    return hypha_transport_parse (transport, endpoint, error);
+  if (star[1] != '\0' || star == rest || star[-1] != ':')
+    return hypha_endpoint_ref (endpoint);
+  with_port = g_strdup_printf ("%.*s1", (int) (star - rest), rest);
+  example = hypha_endpoint_new (hypha_endpoint_get_scheme (endpoint), with_port, NULL);
+  spelled = hypha_transport_parse (transport, example, error);
+  if (spelled == NULL)
+    return NULL;
+  rest = hypha_endpoint_get_rest (spelled);
+  if (!g_str_has_suffix (rest, ":1"))
+    return hypha_endpoint_ref (endpoint);
+  with_star = g_strdup_printf ("%.*s*", (int) strlen (rest) - 1, rest);
+  return hypha_endpoint_new (hypha_endpoint_get_scheme (spelled), with_star, NULL);
+}
+
 static gboolean
 read_place (HyphaTrustRule *rule, HyphaLoader *loader, const char *text, GError **error)
 {
@@ -85,9 +109,9 @@ read_place (HyphaTrustRule *rule, HyphaLoader *loader, const char *text, GError 
       loader, hypha_endpoint_get_scheme (hypha_place_get_endpoint (rule->place)), NULL);
   if (!check_vouching (rule->place, transport, error))
     return FALSE;
-  if (transport == NULL || hypha_place_is_pattern (rule->place))
+  if (transport == NULL)
     return TRUE;
-  canonical = hypha_transport_parse (transport, hypha_place_get_endpoint (rule->place), error);
+  canonical = spell (hypha_place_get_endpoint (rule->place), transport, error);
   if (canonical == NULL)
     return FALSE;
   hypha_place_set_endpoint (rule->place, canonical);
@@ -139,6 +163,14 @@ hypha_trust_rules_set (HyphaTrustRules *self, HyphaLoader *loader, GVariant *rul
     g_ptr_array_add (read, g_steal_pointer (&rule));
   }
   g_ptr_array_sort (read, compare);
+  for (guint i = 1; i < read->len; i++)
+    if (compare (&read->pdata[i - 1], &read->pdata[i]) == 0) {
+      /* One could be suspended, and the other still let in whom that was meant for. */
+      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                   _ ("trust-rules, rule '%s': it is there twice"),
+                   hypha_place_to_string (((HyphaTrustRule *) read->pdata[i])->place));
+      return FALSE;
+    }
   g_ptr_array_unref (self->rules);
   self->rules = g_steal_pointer (&read);
   return TRUE;
@@ -170,6 +202,18 @@ HyphaTrustRule *
 hypha_trust_rules_get (HyphaTrustRules *self, guint index)
 {
   return self->rules->pdata[index];
+}
+
+const HyphaTrustRule *
+hypha_trust_rules_find_forgotten (HyphaTrustRules *self, const HyphaNodeId *id)
+{
+  for (guint i = 0; i < self->rules->len; i++) {
+    const HyphaTrustRule *rule = self->rules->pdata[i];
+
+    if (rule->suspended && hypha_node_id_equal (&rule->forgotten, id))
+      return rule;
+  }
+  return NULL;
 }
 
 HyphaTrustRule *

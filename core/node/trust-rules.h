@@ -27,6 +27,8 @@ GVariant *hypha_trust_rules_dup (HyphaTrustRules *self); /* floating no more; as
 guint hypha_trust_rules_n (HyphaTrustRules *self);
 HyphaTrustRule *hypha_trust_rules_get (HyphaTrustRules *self,
                                        guint index); /* in order of patterns */
+const HyphaTrustRule *hypha_trust_rules_find_forgotten (
+    HyphaTrustRules *self, const HyphaNodeId *id); /* NULL: it was not */
 HyphaTrustRule *hypha_trust_rules_lookup (HyphaTrustRules *self,
                                           const char *pattern); /* nullable */
 

@@ -222,6 +222,8 @@ test_wrong_rules_are_named (void)
     { "{'unix:///run/x?uid=1': 'a b'}", "spaces" },
     { "{'unix:///run/x?uid=1': 'a suspended nobody'}", "unix:///run/x" },
     { "{'nonsense': 'x'}", "nonsense" },
+    { "{'unix:///run/x?uid=1': 'x', 'unix:///run/x?uid=1': 'y'}", "twice" },
+    { "{'unix:relative:*?uid=1': 'x'}", "relative" },
   };
   g_autoptr (HyphaLoader) loader = loader_new ();
   g_autoptr (HyphaTrustRules) rules = hypha_trust_rules_new ();
@@ -246,6 +248,50 @@ test_wrong_rules_are_named (void)
   g_assert_cmpuint (g_variant_n_children (kept), ==, 2);
 }
 
+/* However a rule is spelled, it meets what transports say, and so does what it binds to. */
+static void
+test_rules_are_spelled_as_transports_do (void)
+{
+  static const char *const directories[] = { HYPHA_TEST_VSOCK_DIR, NULL };
+  static const Way host = { NULL, "vsock://2:700", "2", HYPHA_CHANNEL_VOUCHED_ADDRESS, -1 };
+  static const struct {
+    const char *rule;
+    const Way *way;
+  } cases[] = {
+    { "vsock://host:*", &host },   { "vsock:2:*", &host },
+    { "vsock://host:700", &host }, { "VSOCK-CONNECT:42:700", &low_guest },
+    { "vsock://42:*", &guest },    { "vsock://*:*", &guest },
+  };
+  g_autoptr (HyphaLoader) loader = hypha_loader_new (directories);
+
+  hypha_loader_start (loader);
+  if (hypha_loader_lookup (loader, "vsock", NULL) == NULL) {
+    g_test_skip ("vsock cannot be used on this machine");
+    return;
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (HyphaTrustRules) rules = hypha_trust_rules_new ();
+    g_autoptr (GVariant) value =
+        g_variant_ref_sink (g_variant_new_parsed ("{%s: 'name'}", cases[i].rule));
+    g_autoptr (HyphaChannel) channel = channel_of (cases[i].way);
+    g_autoptr (GError) error = NULL;
+    g_autofree char *bound = NULL;
+    g_autoptr (HyphaPlace) again = NULL;
+    HyphaPlace *place;
+
+    g_test_message ("%s", cases[i].rule);
+    g_assert_true (hypha_trust_rules_set (rules, loader, value, &error));
+    g_assert_no_error (error);
+    place = hypha_trust_rules_get (rules, 0)->place;
+    g_assert_true (hypha_place_vouches (place, channel));
+    bound = hypha_place_bind (place, channel);
+    again = place_of (bound);
+    g_assert_true (hypha_place_holds (again, channel, NULL));
+    g_assert_true (hypha_place_holds (again, channel, hypha_channel_get_remote (channel)));
+    g_assert_nonnull (hypha_trust_rules_lookup (rules, cases[i].rule));
+  }
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -255,5 +301,6 @@ main (int argc, char *argv[])
   g_test_add_func ("/place/holds", test_holds);
   g_test_add_func ("/place/wrong-ones-are-refused", test_wrong_places);
   g_test_add_func ("/rules/wrong-ones-are-named-and-change-nothing", test_wrong_rules_are_named);
+  g_test_add_func ("/rules/are-spelled-as-transports-do", test_rules_are_spelled_as_transports_do);
   return g_test_run ();
 }

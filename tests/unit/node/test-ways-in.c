@@ -206,6 +206,32 @@ test_forget_suspends_the_rule (NodePair *f, gconstpointer data)
   wait_until (n_links (&f->b) == 1);
 }
 
+static void
+test_forgotten_id_does_not_return_by_another_rule (NodePair *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_with_rule (f, geteuid ());
+  g_autofree char *id = id_of (&f->a), *rules = NULL, *printed = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+  g_autoptr (GError) error = NULL;
+
+  trust (&f->a, &f->b, "beta");
+  peer = dial (&f->a, bound, NULL, &error);
+  g_assert_no_error (error);
+  rules = g_strdup_printf ("{'unix://%s/b.sock?uid=%u': 'guest suspended %s',"
+                           " 'unix://%s/*?uid=%u': 'wide suspended %s',"
+                           " 'unix://%s/b*?uid=%u': 'other'}",
+                           f->dir, geteuid (), id, f->dir, geteuid (), id, f->dir, geteuid ());
+  g_assert_true (hypha_node_forget (f->b.node, "guest", NULL));
+  set_rules (&f->b, rules);
+  wait_until (knocks (f, id));
+  g_assert_false (hypha_peer_get_trusted (HYPHA_PEER (peer_of (&f->b, id))));
+  /* By hand, it takes up one rule; the other does not become open to whoever comes. */
+  trust (&f->b, &f->a, "alpha");
+  printed = print_rules (&f->b);
+  g_assert_nonnull (strstr (printed, " suspended "));
+  g_assert_null (strstr (strstr (printed, " suspended ") + 1, " suspended "));
+}
+
 /* ---- pairing ---- */
 
 typedef struct {
@@ -669,6 +695,8 @@ main (int argc, char *argv[])
   ADD ("/ways-in/rule/of-another-user-lets-nobody-in", test_rule_of_another_user_lets_nobody_in);
   ADD ("/ways-in/rule/is-used-up-by-its-first-id", test_rule_is_used_up_by_its_first_id);
   ADD ("/ways-in/rule/is-suspended-by-forget", test_forget_suspends_the_rule);
+  ADD ("/ways-in/rule/does-not-bring-back-who-was-forgotten",
+       test_forgotten_id_does_not_return_by_another_rule);
   ADD ("/ways-in/pairing/joins-two-strangers", test_pairing_joins_two_strangers);
   ADD ("/ways-in/pairing/name-that-is-taken-gets-a-number", test_name_that_is_taken_gets_a_number);
   ADD ("/ways-in/pairing/windows-need-not-open-at-once", test_windows_need_not_open_at_once);

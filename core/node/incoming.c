@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A stream that a peer has opened, until somebody here has answered. */
+
+#include "node/node-peer-inner.h"
+
+#include <glib/gi18n-lib.h>
+#include <glib/gstdio.h>
+#include <unistd.h>
+
+struct _HyphaIncoming {
+  HyphaNodePeer *peer;
+  HyphaStreamInfo *info;
+  int fd; /* the other end of what was made for the program; else -1 */
+};
+
+HyphaNodePeer *
+hypha_incoming_get_peer (HyphaIncoming *self)
+{
+  return self->peer;
+}
+
+const char *
+hypha_incoming_get_service (HyphaIncoming *self)
+{
+  return self->info->service;
+}
+
+guint64
+hypha_incoming_get_id (HyphaIncoming *self)
+{
+  return self->info->key;
+}
+
+HyphaStream *
+hypha_incoming_make_stream (HyphaIncoming *self, GError **error)
+{
+  PeerStream *ps = g_hash_table_lookup (self->peer->streams, &self->info->key);
+  HyphaStream *stream;
+  int fds[2];
+
+  if (ps == NULL) {
+    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_GONE, _ ("the stream has ended"));
+    return NULL;
+  }
+  if (!hypha_peer_stream_make_pair (fds, error))
+    return NULL;
+  self->fd = fds[0];
+  stream = hypha_stream_new (fds[1], self->info->key, self->info->service);
+  g_weak_ref_set (&ps->stream, stream);
+  return stream;
+}
+
+void
+hypha_incoming_accept_made (HyphaIncoming *self)
+{
+  hypha_incoming_accept (self, g_steal_fd (&self->fd), NULL);
+}
+
+static void
+incoming_free (HyphaIncoming *self)
+{
+  if (self->fd >= 0)
+    close (self->fd);
+  self->peer->n_incoming--;
+  g_object_unref (self->peer);
+  hypha_stream_info_unref (self->info);
+  g_free (self);
+}
+
+void
+hypha_incoming_accept (HyphaIncoming *self, int fd, GObject *keep)
+{
+  PeerStream *ps = g_hash_table_lookup (self->peer->streams, &self->info->key);
+
+  if (ps != NULL && self->peer->engine != NULL) {
+    g_set_object (&ps->keep, keep);
+    hypha_engine_accept (self->peer->engine, self->info, fd, keep != NULL);
+  } else {
+    close (fd); /* the stream has ended meanwhile */
+  }
+  incoming_free (self);
+}
+
+static HyphaCode
+refusal (HyphaError error)
+{
+  switch (error) {
+  case HYPHA_ERROR_NO_SUCH_SERVICE:
+    return HYPHA_CODE_NO_SUCH_SERVICE;
+  case HYPHA_ERROR_PERMISSION_DENIED:
+    return HYPHA_CODE_NOT_ALLOWED;
+  case HYPHA_ERROR_BUSY:
+    return HYPHA_CODE_BUSY;
+  default:
+    return HYPHA_CODE_REFUSED;
+  }
+}
+
+void
+hypha_incoming_refuse (HyphaIncoming *self, HyphaError error)
+{
+  if (self->peer->engine != NULL)
+    hypha_engine_refuse (self->peer->engine, self->info, refusal (error));
+  incoming_free (self);
+}
+
+void
+hypha_node_peer_stream_incoming (HyphaNodePeer *self, HyphaStreamInfo *info)
+{
+  HyphaIncoming *incoming = g_new0 (HyphaIncoming, 1);
+
+  hypha_peer_stream_new (self, info);
+  incoming->peer = g_object_ref (self);
+  incoming->info = hypha_stream_info_ref (info);
+  incoming->fd = -1;
+  /* The peer may end its streams and open others, but not so the waiting for what they led to. */
+  if (++self->n_incoming > self->max_incoming)
+    hypha_incoming_refuse (incoming, HYPHA_ERROR_BUSY);
+  else
+    self->events.incoming (self, incoming, self->user_data);
+}

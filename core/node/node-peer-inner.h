@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "node/node-peer-private.h"
+
+G_BEGIN_DECLS
+
+/* What a peer is made of: for node-peer.c, node-peer-streams.c and incoming.c alone. */
+
+struct _HyphaNodePeer {
+  GObject parent_instance;
+  HyphaNodeId id;
+  char *id_text;
+  char *name;
+  char *from;
+  gboolean trusted;
+  gboolean dialling;
+  gboolean draining;
+  HyphaPeerState state; /* as last notified */
+  guint link_cost;      /* likewise */
+  HyphaNodePeerEvents events;
+  gpointer user_data;
+  HyphaEngine *engine; /* NULL until the first link, and once stopped */
+  HyphaWorker *worker;
+  HyphaNodeLink *best;
+  GPtrArray *links;
+  GHashTable *streams;      /* guint64 key, of PeerStream */
+  guint64 last_key;         /* of streams opened here; even */
+  guint64 last_incoming;    /* of streams opened by the peer; the engine's, while there is one */
+  guint64 past_rx, past_tx; /* of links that have closed */
+  guint max_incoming;
+  guint n_incoming; /* not answered yet, also of streams that have ended meanwhile */
+};
+
+/* A stream as the main thread knows it. */
+typedef struct {
+  HyphaNodePeer *peer;
+  HyphaStreamInfo *info;
+  GTask *opening; /* until the peer has answered; of a join, until the end */
+  gboolean joins;
+  GSource *deadline, *cancelled;
+  int fd;          /* the program's end, until then */
+  GWeakRef stream; /* the program's; it may let it go at any time */
+  GObject *keep;
+} PeerStream;
+
+/* Into the table of PEER's streams, which frees it. */
+PeerStream *hypha_peer_stream_new (HyphaNodePeer *peer, HyphaStreamInfo *info);
+void hypha_peer_stream_free (gpointer stream);
+/* A descriptor for the program and one for the engine. */
+gboolean hypha_peer_stream_make_pair (int fds[2], GError **error);
+
+/* As HyphaPeerInterface has them. */
+void hypha_node_peer_open_stream_async (HyphaPeer *peer, const char *service, guint timeout_ms,
+                                        GCancellable *cancellable, GAsyncReadyCallback callback,
+                                        gpointer user_data);
+HyphaStream *hypha_node_peer_open_stream_finish (HyphaPeer *peer, GAsyncResult *result,
+                                                 GError **error);
+
+/* News of the engine. */
+void hypha_node_peer_stream_incoming (HyphaNodePeer *self, HyphaStreamInfo *info);
+void hypha_node_peer_stream_accepted (HyphaNodePeer *self, HyphaStreamInfo *info);
+void hypha_node_peer_stream_ended (HyphaNodePeer *self, HyphaStreamInfo *info, const GError *error);
+
+G_END_DECLS

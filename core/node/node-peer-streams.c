@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The streams of a peer as the main thread knows them: opened, joined, ended. */
+
+#include "node/node-peer-inner.h"
+
+#include <glib/gi18n-lib.h>
+#include <errno.h>
+#include <glib-unix.h>
+#include <inttypes.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "io/hard-close.h"
+
+/* What went over a stream that was joined. */
+typedef struct {
+  guint64 received, sent;
+} Joined;
+
+static void
+forget_sources (PeerStream *ps)
+{
+  if (ps->deadline != NULL)
+    g_source_destroy (ps->deadline);
+  if (ps->cancelled != NULL)
+    g_source_destroy (ps->cancelled);
+  g_clear_pointer (&ps->deadline, g_source_unref);
+  g_clear_pointer (&ps->cancelled, g_source_unref);
+}
+
+void
+hypha_peer_stream_free (gpointer data)
+{
+  PeerStream *ps = data;
+
+  forget_sources (ps);
+  if (ps->fd >= 0)
+    close (ps->fd);
+  g_clear_object (&ps->opening);
+  g_clear_object (&ps->keep);
+  g_weak_ref_clear (&ps->stream);
+  hypha_stream_info_unref (ps->info);
+  g_free (ps);
+}
+
+PeerStream *
+hypha_peer_stream_new (HyphaNodePeer *self, HyphaStreamInfo *info)
+{
+  PeerStream *ps = g_new0 (PeerStream, 1);
+
+  ps->peer = self;
+  ps->info = hypha_stream_info_ref (info);
+  ps->fd = -1;
+  g_weak_ref_init (&ps->stream, NULL);
+  g_hash_table_insert (self->streams, &ps->info->key, ps);
+  return ps;
+}
+
+/* The program waits no longer; the peer may still answer, and is told that nobody is there. */
+static void
+give_up (PeerStream *ps, GError *error)
+{
+  g_autoptr (GTask) task = g_steal_pointer (&ps->opening);
+
+  forget_sources (ps);
+  if (ps->fd >= 0)
+    close (g_steal_fd (&ps->fd));
+  if (ps->peer->engine != NULL)
+    hypha_engine_reset (ps->peer->engine, ps->info);
+  g_task_return_error (task, error);
+}
+
+static gboolean
+open_timed_out (gpointer data)
+{
+  PeerStream *ps = data;
+
+  give_up (ps, g_error_new (HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
+                            _ ("%s did not answer the opening of '%s' in time"), ps->peer->name,
+                            ps->info->service));
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+open_cancelled (GCancellable *cancellable, gpointer data)
+{
+  give_up (data, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED,
+                                      _ ("the opening of the stream was cancelled")));
+  return G_SOURCE_REMOVE;
+}
+
+static GSource *
+attach_source (GSource *source, GSourceFunc func, PeerStream *ps)
+{
+  g_source_set_callback (source, func, ps, NULL);
+  g_source_attach (source, g_main_context_get_thread_default ());
+  return source;
+}
+
+static gboolean
+check_service (const char *service, GError **error)
+{
+  gsize length = strlen (service);
+  gboolean good = length > 0 && length <= HYPHA_SERVICE_MAX && g_utf8_validate (service, -1, NULL);
+
+  for (const char *p = service; good && *p != '\0'; p = g_utf8_next_char (p))
+    good = !g_unichar_iscntrl (g_utf8_get_char (p));
+  if (!good)
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+                 _ ("the name of a service has 1 to %d bytes of UTF-8 without control characters"),
+                 HYPHA_SERVICE_MAX);
+  return good;
+}
+
+static gboolean
+may_open (HyphaNodePeer *self, const char *service, GError **error)
+{
+  if (!check_service (service, error))
+    return FALSE;
+  if (!self->trusted) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_NOT_TRUSTED,
+                 _ ("%s is not trusted: hyphactl trust %s NAME"), self->name, self->id_text);
+    return FALSE;
+  }
+  if (self->draining) {
+    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED,
+                         _ ("this node stops, and opens no more streams"));
+    return FALSE;
+  }
+  if (self->engine == NULL) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_OFFLINE,
+                 _ ("there is no link to %s: hyphactl connect ENDPOINT makes one"), self->name);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+hypha_peer_stream_make_pair (int fds[2], GError **error)
+{
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0)
+    return TRUE;
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY, _ ("no descriptors for another stream: %s"),
+               g_strerror (errno));
+  return FALSE;
+}
+
+/* TASK and FD are taken: the engine moves what goes over FD. */
+static PeerStream *
+begin_stream (HyphaNodePeer *self, const char *service, guint timeout_ms, GTask *task, int fd,
+              gboolean joins)
+{
+  g_autoptr (HyphaStreamInfo) info = NULL;
+  PeerStream *ps;
+
+  self->last_key += 2;
+  info = hypha_stream_info_new (self->last_key, TRUE, service);
+  ps = hypha_peer_stream_new (self, info);
+  ps->opening = task;
+  ps->joins = joins;
+  if (timeout_ms > 0)
+    ps->deadline = attach_source (g_timeout_source_new (timeout_ms), open_timed_out, ps);
+  hypha_engine_open (self->engine, info, fd, joins);
+  return ps;
+}
+
+void
+hypha_node_peer_open_stream_async (HyphaPeer *peer, const char *service, guint timeout_ms,
+                                   GCancellable *cancellable, GAsyncReadyCallback callback,
+                                   gpointer user_data)
+{
+  HyphaNodePeer *self = HYPHA_NODE_PEER (peer);
+  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
+  g_autoptr (GError) error = NULL;
+  PeerStream *ps;
+  int fds[2];
+
+  g_task_set_source_tag (task, hypha_node_peer_open_stream_async);
+  if (g_task_return_error_if_cancelled (task))
+    return;
+  if (!may_open (self, service, &error) || !hypha_peer_stream_make_pair (fds, &error)) {
+    g_task_return_error (task, g_steal_pointer (&error));
+    return;
+  }
+  ps = begin_stream (self, service, timeout_ms, g_steal_pointer (&task), fds[1], FALSE);
+  ps->fd = fds[0];
+  if (cancellable != NULL)
+    ps->cancelled =
+        attach_source (g_cancellable_source_new (cancellable), G_SOURCE_FUNC (open_cancelled), ps);
+}
+
+HyphaStream *
+hypha_node_peer_open_stream_finish (HyphaPeer *peer, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+void
+hypha_node_peer_join_async (HyphaNodePeer *self, const char *service, int fd, GObject *keep,
+                            guint timeout_ms, GAsyncReadyCallback callback, gpointer user_data)
+{
+  g_autoptr (GTask) task = g_task_new (self, NULL, callback, user_data);
+  g_autoptr (GError) error = NULL;
+  PeerStream *ps;
+
+  g_task_set_source_tag (task, hypha_node_peer_join_async);
+  if (!may_open (self, service, &error)) {
+    hypha_hard_close (fd);
+    g_task_return_error (task, g_steal_pointer (&error));
+    return;
+  }
+  ps = begin_stream (self, service, timeout_ms, g_steal_pointer (&task), fd, TRUE);
+  g_set_object (&ps->keep, keep);
+}
+
+gboolean
+hypha_node_peer_join_finish (HyphaNodePeer *self, GAsyncResult *result, guint64 *received,
+                             guint64 *sent, GError **error)
+{
+  const Joined *joined = g_task_get_task_data (G_TASK (result));
+
+  if (received != NULL)
+    *received = joined != NULL ? joined->received : 0;
+  if (sent != NULL)
+    *sent = joined != NULL ? joined->sent : 0;
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+void
+hypha_node_peer_stream_accepted (HyphaNodePeer *self, HyphaStreamInfo *info)
+{
+  PeerStream *ps = g_hash_table_lookup (self->streams, &info->key);
+  g_autoptr (GTask) task = NULL;
+  HyphaStream *stream;
+
+  if (ps == NULL || ps->opening == NULL)
+    return;
+  forget_sources (ps);
+  if (ps->joins)
+    return;
+  task = g_steal_pointer (&ps->opening);
+  stream = hypha_stream_new (g_steal_fd (&ps->fd), info->key, info->service);
+  g_weak_ref_set (&ps->stream, stream);
+  g_task_return_pointer (task, stream, g_object_unref);
+}
+
+void
+hypha_node_peer_stream_ended (HyphaNodePeer *self, HyphaStreamInfo *info, const GError *error)
+{
+  guint64 received = atomic_load (&info->received), sent = atomic_load (&info->sent);
+  PeerStream *ps = g_hash_table_lookup (self->streams, &info->key);
+  g_autoptr (HyphaStream) stream = NULL;
+
+  if (ps == NULL)
+    return;
+  g_hash_table_steal (self->streams, &info->key);
+  stream = g_weak_ref_get (&ps->stream);
+  if (stream != NULL)
+    hypha_stream_ended (stream, received, sent, error);
+  if (ps->opening != NULL) {
+    forget_sources (ps);
+    if (ps->joins) {
+      Joined joined = { received, sent };
+
+      g_task_set_task_data (ps->opening, g_memdup2 (&joined, sizeof joined), g_free);
+    }
+    if (error == NULL && ps->joins)
+      g_task_return_boolean (ps->opening, TRUE);
+    else if (error != NULL)
+      g_task_return_new_error (ps->opening, error->domain, error->code, _ ("%s, service '%s': %s"),
+                               self->name, info->service, error->message);
+    else
+      g_task_return_new_error (ps->opening, HYPHA_ERROR, HYPHA_ERROR_GONE,
+                               _ ("%s, service '%s': the stream ended before it was answered"),
+                               self->name, info->service);
+  }
+  hypha_peer_stream_free (ps);
+  g_signal_emit_by_name (self, "stream-closed", info->key, error != NULL ? error->message : "",
+                         received, sent);
+}
+
+/* ---- all of them ---- */
+
+GVariant *
+hypha_node_peer_dup_streams (HyphaNodePeer *self)
+{
+  GVariantBuilder builder;
+  GHashTableIter iter;
+  PeerStream *ps;
+
+  g_variant_builder_init (&builder, G_VARIANT_TYPE ("aa{sv}"));
+  g_hash_table_iter_init (&iter, self->streams);
+  while (g_hash_table_iter_next (&iter, NULL, (gpointer *) &ps)) {
+    g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
+
+    g_variant_dict_insert (&dict, "id", "t", ps->info->key);
+    g_variant_dict_insert (&dict, "service", "s", ps->info->service);
+    g_variant_dict_insert (&dict, "mine", "b", ps->info->mine);
+    g_variant_dict_insert (&dict, "received", "t", (guint64) atomic_load (&ps->info->received));
+    g_variant_dict_insert (&dict, "sent", "t", (guint64) atomic_load (&ps->info->sent));
+    g_variant_builder_add_value (&builder, g_variant_dict_end (&dict));
+  }
+  return g_variant_ref_sink (g_variant_builder_end (&builder));
+}
+
+void
+hypha_node_peer_drain (HyphaNodePeer *self)
+{
+  self->draining = TRUE;
+}
+
+guint
+hypha_node_peer_n_streams (HyphaNodePeer *self)
+{
+  return g_hash_table_size (self->streams);
+}
+
+gboolean
+hypha_node_peer_close_stream (HyphaNodePeer *self, guint64 id, GError **error)
+{
+  PeerStream *ps = g_hash_table_lookup (self->streams, &id);
+
+  if (ps == NULL || self->engine == NULL) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_GONE, _ ("%s has no stream %" PRIu64), self->name,
+                 id);
+    return FALSE;
+  }
+  hypha_engine_reset (self->engine, ps->info);
+  return TRUE;
+}

@@ -151,6 +151,7 @@ make_name (HyphaNode *self, const HyphaNodeId *id, const char *called)
 {
   g_autoptr (GString) base = g_string_new (NULL);
   g_autofree char *text = hypha_node_id_to_string (id);
+  HyphaNodeId claimed;
   char *name;
   guint n = 1;
 
@@ -161,8 +162,10 @@ make_name (HyphaNode *self, const HyphaNodeId *id, const char *called)
       break;
     g_string_append_unichar (base, g_unichar_isgraph (c) ? c : '-');
   }
-  if (base->len == 0)
+  if (base->len == 0 || hypha_node_id_parse (called, &claimed, NULL)) {
+    g_string_truncate (base, 0);
     g_string_append_len (base, text, 8);
+  }
   name = g_strdup (base->str);
   for (;;) {
     const HyphaNodeId *holder = hypha_trust_find_by_name (self->trust, name);
@@ -178,17 +181,19 @@ static gboolean
 agree (HyphaNode *self, const char *id, GError **error)
 {
   HyphaPairing *pairing = &self->pairing;
-  g_autofree char *name =
-      make_name (self, &pairing->id, pairing->name != NULL ? pairing->name : "");
+  gboolean named = pairing->name != NULL;
+  g_autofree char *name = make_name (self, &pairing->id, named ? pairing->name : "");
+  HyphaNodeId peer = pairing->id;
 
   pairing->agreed = TRUE;
   if (!hypha_node_trust (self, id, name, error)) {
     pairing->agreed = FALSE;
     return FALSE;
   }
-  /* Whoever answered our dialling has not said its name yet. */
-  self->has_unnamed = pairing->name == NULL;
-  self->unnamed = pairing->id;
+  /* Whoever answered our dialling has not said its name yet. Of the pairing, nothing may be left:
+   * whoever was told of the new peer may have opened another window. */
+  self->has_unnamed = !named;
+  self->unnamed = peer;
   return TRUE;
 }
 

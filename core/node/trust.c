@@ -58,6 +58,7 @@ gboolean
 hypha_trust_check_name (const char *name, GError **error)
 {
   const char *p = name;
+  HyphaNodeId id;
 
   if (*name == '\0' || strlen (name) > HYPHA_NAME_MAX || !g_utf8_validate (name, -1, NULL)) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
@@ -73,6 +74,12 @@ hypha_trust_check_name (const char *name, GError **error)
           _ ("a name holds neither spaces nor control characters, and this one has U+%04X"), c);
       return FALSE;
     }
+  }
+  /* Settings and commands take both, and a peer that is called so would be taken for another. */
+  if (hypha_node_id_parse (name, &id, NULL)) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+                 _ ("a name is not the id of a node, and this one could be"));
+    return FALSE;
   }
   return TRUE;
 }

@@ -39,7 +39,7 @@ gboolean hypha_trust_admits (HyphaTrust *self, const HyphaNodeId *id, HyphaChann
 GList *hypha_trust_list (HyphaTrust *self); /* (transfer container) of HyphaNodeId */
 
 /* A name a person can type and a terminal can print: 1 to 64 bytes of UTF-8 without control
- * characters or white space. */
+ * characters or white space, and no id. */
 gboolean hypha_trust_check_name (const char *name, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaTrust, hypha_trust_free)

@@ -7,6 +7,7 @@
 
 #include "link/handshake.h"
 #include "node-pair.h"
+#include "node/node-private.h"
 
 #define STRANGERS 8 /* as many handshakes as one source may have under way */
 
@@ -369,6 +370,33 @@ test_name_that_is_taken_gets_a_number (NodePair *f, gconstpointer data)
 }
 
 /* Whoever opens the window first dials in vain, and goes on doing so; that costs no handshake. */
+/* What is meant for an id (a service, a command) is not for a peer that calls itself so. */
+static void
+test_name_is_nobodys_id (NodePair *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autoptr (HyphaIdentity) other = hypha_identity_generate (NULL);
+  g_autofree char *claimed = hypha_node_id_to_string (hypha_identity_get_id (other));
+  g_autofree char *id = id_of (&f->a), *name = NULL;
+  g_autoptr (GError) error = NULL;
+  g_auto (Told) b = { 0 };
+
+  g_assert_false (hypha_node_trust (f->b.node, id, claimed, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT);
+  /* A node would not take it for its name, but what it says is what anybody has made it say. */
+  g_free (f->a.node->name);
+  f->a.node->name = g_strdup (claimed);
+  told_start (&b, &f->b);
+  open_window (&f->a, 60);
+  open_window (&f->b, 60);
+  dial_in_vain (&f->a, bound);
+  wait_until (b.n == 1);
+  confirm (&b, TRUE);
+  name = hypha_peer_dup_name (HYPHA_PEER (peer_of (&f->b, id)));
+  g_assert_cmpstr (name, !=, claimed);
+  g_assert_true (g_str_has_prefix (id, name));
+}
+
 static void
 test_windows_need_not_open_at_once (NodePair *f, gconstpointer data)
 {
@@ -699,6 +727,7 @@ main (int argc, char *argv[])
        test_forgotten_id_does_not_return_by_another_rule);
   ADD ("/ways-in/pairing/joins-two-strangers", test_pairing_joins_two_strangers);
   ADD ("/ways-in/pairing/name-that-is-taken-gets-a-number", test_name_that_is_taken_gets_a_number);
+  ADD ("/ways-in/pairing/name-is-nobodys-id", test_name_is_nobodys_id);
   ADD ("/ways-in/pairing/windows-need-not-open-at-once", test_windows_need_not_open_at_once);
   ADD ("/ways-in/pairing/without-both-windows-there-are-no-digits",
        test_without_both_windows_there_are_no_digits);

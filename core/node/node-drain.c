@@ -105,7 +105,8 @@ hypha_node_drain (HyphaNode *self, guint grace_ms, HyphaNodeFunc func, gpointer 
     hypha_door_close (self->doors->pdata[i]);
   g_ptr_array_set_size (self->doors, 0);
   g_object_notify (G_OBJECT (self), "listening");
-  /* Whoever becomes a peer from now on has no streams: there is nothing to wait for. */
+  /* Whoever becomes a peer from now on has no streams, and gets none: there is nothing to wait for.
+   */
   for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->peers)); i++) {
     g_autoptr (HyphaNodePeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i);
 

@@ -46,6 +46,8 @@ hypha_node_add_peer (HyphaNode *self, const HyphaNodeId *id)
 
   g_hash_table_insert (self->by_id, (gpointer) hypha_node_peer_get_id (peer), peer);
   g_list_store_append (self->peers, peer);
+  if (self->drain != NULL)
+    hypha_node_peer_drain (peer);
   return peer; /* the list's */
 }
 

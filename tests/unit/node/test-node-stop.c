@@ -62,6 +62,33 @@ test_drain_waits_for_streams_and_opens_none (NodePair *f, gconstpointer data)
 }
 
 static void
+test_drain_holds_for_peers_of_later (NodePair *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autoptr (HyphaNodePeer) peer = join (f, bound);
+  G_GNUC_UNUSED g_autoptr (HyphaStream) stream = must_open (peer, "echo");
+  g_autoptr (GError) error = NULL;
+  g_autofree char *there = NULL;
+  const char *peers[] = { NULL, NULL };
+  Side late = { 0 };
+  guint drained = 0;
+
+  side_up (&late, hypha_identity_generate (NULL), "late");
+  peers[0] = there = listen_on (&late, "tcp://127.0.0.1:0");
+  trust (&late, &f->b, "beta");
+  wait_until (n_streams (peer_of (&f->b, "alpha")) == 1);
+  g_assert_true (hypha_node_set_peers (f->b.node, peers, NULL));
+  hypha_node_drain (f->b.node, FOR_EVER, count, &drained);
+  trust (&f->b, &late, "late");
+  wait_until (hypha_peer_get_state (HYPHA_PEER (peer_of (&f->b, "late"))) == HYPHA_PEER_ONLINE);
+  g_assert_null (open_stream (peer_of (&f->b, "late"), "echo", &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED);
+  g_assert_cmpuint (drained, ==, 0);
+  side_down (&late);
+  hypha_identity_unref (late.identity);
+}
+
+static void
 test_drain_has_an_end (NodePair *f, gconstpointer data)
 {
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
@@ -175,6 +202,7 @@ main (int argc, char *argv[])
   g_test_add (path, NodePair, NULL, node_pair_set_up, func, node_pair_tear_down)
   ADD ("/node/drain/without-streams-is-over-at-once", test_drain_without_streams_is_over_at_once);
   ADD ("/node/drain/waits-for-streams-and-opens-none", test_drain_waits_for_streams_and_opens_none);
+  ADD ("/node/drain/holds-for-peers-of-later", test_drain_holds_for_peers_of_later);
   ADD ("/node/drain/has-an-end", test_drain_has_an_end);
   ADD ("/node/drain/is-ended-by-stop", test_stop_ends_a_drain);
   ADD ("/node/pulse/waits-for-every-worker", test_pulse_waits_for_every_worker);

@@ -118,13 +118,14 @@ hypha_node_note_pending (HyphaNode *self, const HyphaNodeId *id, const char *fro
   g_signal_emit (self, signals[PEER_PENDING], 0, hypha_node_peer_get_id_text (peer), from);
 }
 
+/* What a stranger calls itself could be the name of a friend, or the beginning of an id. */
 static gboolean
-fits (HyphaNodePeer *peer, const char *text)
+is_called (HyphaNodePeer *peer, const char *text)
 {
   g_autofree char *name = hypha_peer_dup_name (HYPHA_PEER (peer));
 
   return (!is_pending (peer) && g_str_equal (name, text)) ||
-         g_str_has_prefix (hypha_node_peer_get_id_text (peer), text);
+         g_str_equal (hypha_node_peer_get_id_text (peer), text);
 }
 
 HyphaNodePeer *
@@ -135,12 +136,13 @@ hypha_node_lookup (HyphaNode *self, const char *text, GError **error)
 
   for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->peers)); i++) {
     g_autoptr (HyphaNodePeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i);
-    g_autofree char *name = hypha_peer_dup_name (HYPHA_PEER (peer));
 
-    if (*text == '\0' || !fits (peer, text))
-      continue;
-    if (g_str_equal (name, text) || g_str_equal (hypha_node_peer_get_id_text (peer), text))
+    if (*text == '\0')
+      break;
+    if (is_called (peer, text))
       return peer; /* a name or a whole id goes before a beginning */
+    if (!g_str_has_prefix (hypha_node_peer_get_id_text (peer), text))
+      continue;
     found = peer;
     n++;
   }

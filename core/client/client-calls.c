@@ -96,6 +96,10 @@ hypha_client_connect_async (HyphaClient *self, const char *endpoint, GVariant *o
  *
  * Ends what hypha_client_connect_async() began.
  *
+ * The error is what hypha_node_connect_finish() gives, `HYPHA_ERROR_PERMISSION_DENIED` where the
+ * node may not be told so, or `HYPHA_ERROR_RESTARTED` or `HYPHA_ERROR_UNAVAILABLE` where it has
+ * gone. So it is with all calls.
+ *
  * Returns: (transfer full): the peer, or %NULL with @error set
  */
 HyphaPeer *
@@ -167,6 +171,46 @@ hypha_client_listen_finish (HyphaClient *self, GAsyncResult *result, GError **er
   if (reply != NULL)
     g_variant_get (reply, "(s)", &bound);
   return bound;
+}
+
+/**
+ * hypha_client_unlisten_async:
+ * @self: a client
+ * @endpoint: one that is bound, or as it was given
+ * @cancellable: (nullable): to wait no longer
+ * @callback: (scope async): called when it is done
+ * @user_data: for @callback
+ *
+ * Makes the node stop listening on an endpoint. Links that came in this way stay.
+ */
+void
+hypha_client_unlisten_async (HyphaClient *self, const char *endpoint, GCancellable *cancellable,
+                             GAsyncReadyCallback callback, gpointer user_data)
+{
+  g_return_if_fail (HYPHA_IS_CLIENT (self));
+  g_return_if_fail (endpoint != NULL);
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  call (self, "Unlisten", g_variant_new ("(s)", endpoint), hypha_client_unlisten_async, cancellable,
+        callback, user_data);
+}
+
+/**
+ * hypha_client_unlisten_finish:
+ * @self: a client
+ * @result: what the callback was given
+ * @error: return location for an error
+ *
+ * Ends what hypha_client_unlisten_async() began.
+ *
+ * Returns: whether it worked; if not, @error is set
+ */
+gboolean
+hypha_client_unlisten_finish (HyphaClient *self, GAsyncResult *result, GError **error)
+{
+  g_return_val_if_fail (HYPHA_IS_CLIENT (self), FALSE);
+
+  return finish_without_answer (self, result, error);
 }
 
 /**
@@ -248,6 +292,90 @@ hypha_client_forget_async (HyphaClient *self, const char *id, GCancellable *canc
  */
 gboolean
 hypha_client_forget_finish (HyphaClient *self, GAsyncResult *result, GError **error)
+{
+  g_return_val_if_fail (HYPHA_IS_CLIENT (self), FALSE);
+
+  return finish_without_answer (self, result, error);
+}
+
+/**
+ * hypha_client_pair_async:
+ * @self: a client
+ * @seconds: how long the window is open, 1 to 120; 0 closes it
+ * @cancellable: (nullable): to wait no longer
+ * @callback: (scope async): called when it is done
+ * @user_data: for @callback
+ *
+ * Makes the node open a window for pairing. The first stranger who shakes hands while both sides
+ * have one open, whoever dialled, yields six digits here and there:
+ * [signal@Hypha.Client::pairing-code]. One handshake a window does.
+ */
+void
+hypha_client_pair_async (HyphaClient *self, guint seconds, GCancellable *cancellable,
+                         GAsyncReadyCallback callback, gpointer user_data)
+{
+  g_return_if_fail (HYPHA_IS_CLIENT (self));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  call (self, "Pair", g_variant_new ("(u)", seconds), hypha_client_pair_async, cancellable,
+        callback, user_data);
+}
+
+/**
+ * hypha_client_pair_finish:
+ * @self: a client
+ * @result: what the callback was given
+ * @error: return location for an error
+ *
+ * Ends what hypha_client_pair_async() began.
+ *
+ * Returns: whether it worked; if not, @error is set
+ */
+gboolean
+hypha_client_pair_finish (HyphaClient *self, GAsyncResult *result, GError **error)
+{
+  g_return_val_if_fail (HYPHA_IS_CLIENT (self), FALSE);
+
+  return finish_without_answer (self, result, error);
+}
+
+/**
+ * hypha_client_confirm_pairing_async:
+ * @self: a client
+ * @id: whom [signal@Hypha.Client::pairing-code] told
+ * @same: whether the other side shows the same digits
+ * @cancellable: (nullable): to wait no longer
+ * @callback: (scope async): called when it is done
+ * @user_data: for @callback
+ *
+ * Makes the node trust the one who was told, under the name that it calls itself by, or one made of
+ * it if that is taken; or, if the digits differ, gives the pairing up.
+ */
+void
+hypha_client_confirm_pairing_async (HyphaClient *self, const char *id, gboolean same,
+                                    GCancellable *cancellable, GAsyncReadyCallback callback,
+                                    gpointer user_data)
+{
+  g_return_if_fail (HYPHA_IS_CLIENT (self));
+  g_return_if_fail (id != NULL);
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  call (self, "ConfirmPairing", g_variant_new ("(sb)", id, same),
+        hypha_client_confirm_pairing_async, cancellable, callback, user_data);
+}
+
+/**
+ * hypha_client_confirm_pairing_finish:
+ * @self: a client
+ * @result: what the callback was given
+ * @error: return location for an error
+ *
+ * Ends what hypha_client_confirm_pairing_async() began.
+ *
+ * Returns: whether it worked; if not, @error is set
+ */
+gboolean
+hypha_client_confirm_pairing_finish (HyphaClient *self, GAsyncResult *result, GError **error)
 {
   g_return_val_if_fail (HYPHA_IS_CLIENT (self), FALSE);
 

@@ -124,9 +124,10 @@ take_stream (HyphaClientPeer *self, GUnixFDList *fds, GVariant *handle, guint64 
 
   stream = fd >= 0 ? hypha_stream_new (fd, id, service) : NULL;
   if (stream == NULL) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL,
-                 _ ("no stream came along with the node's answer: is it a hyphad, and has this program "
-                    "descriptors left?"));
+    g_set_error (
+        error, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL,
+        _ ("no stream came along with the node's answer: is it a hyphad, and has this program "
+           "descriptors left?"));
     return NULL;
   }
   opened = g_hash_table_lookup (self->streams, &id);

@@ -27,8 +27,8 @@ struct _HyphaClient {
   guint interactive; /* filter */
 };
 
-enum { PROP_0, PROP_RUNNING, PROP_ID, PROP_NAME, PROP_LISTENING, N_PROPS };
-enum { PEER_PENDING, N_SIGNALS };
+enum { PROP_0, PROP_PEERS, PROP_RUNNING, PROP_ID, PROP_NAME, PROP_LISTENING, N_PROPS };
+enum { PEER_PENDING, PAIRING_CODE, N_SIGNALS };
 static GParamSpec *props[N_PROPS];
 static guint signals[N_SIGNALS];
 
@@ -82,8 +82,7 @@ hypha_client_find_peer_at (HyphaClient *self, const char *path)
 /* While there is a bus, that tells when the node has gone, and the manager takes its objects away.
  */
 static void
-on_closed (GDBusConnection *connection, gboolean remote_vanished, GError *reason,
-                   HyphaClient *self)
+on_closed (GDBusConnection *connection, gboolean remote_vanished, GError *reason, HyphaClient *self)
 {
   g_list_store_remove_all (self->peers);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_RUNNING]);
@@ -277,6 +276,12 @@ on_node_changed (HyphaClient *self, GParamSpec *property)
 }
 
 static void
+on_pairing_code (HyphaClient *self, const char *id, const char *code)
+{
+  g_signal_emit (self, signals[PAIRING_CODE], 0, id, code);
+}
+
+static void
 on_pending (HyphaClient *self, const char *id, const char *from)
 {
   g_signal_emit (self, signals[PEER_PENDING], 0, id, from);
@@ -299,6 +304,8 @@ follow (HyphaClient *self)
   g_signal_connect_object (self->node, "notify", G_CALLBACK (on_node_changed), self,
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (self->node, "peer-pending", G_CALLBACK (on_pending), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (self->node, "pairing-code", G_CALLBACK (on_pairing_code), self,
                            G_CONNECT_SWAPPED);
   for (GList *o = g_dbus_connection_is_closed (connection) ? NULL : objects; o; o = o->next)
     on_object_added (self->objects, o->data, self);
@@ -560,6 +567,9 @@ hypha_client_get_property (GObject *object, guint id, GValue *value, GParamSpec 
   HyphaClient *self = HYPHA_CLIENT (object);
 
   switch (id) {
+  case PROP_PEERS:
+    g_value_set_object (value, self->peers);
+    break;
   case PROP_RUNNING:
     g_value_set_boolean (value, hypha_client_get_running (self));
     break;
@@ -651,6 +661,13 @@ hypha_client_class_init (HyphaClientClass *klass)
   object_class->dispose = hypha_client_dispose;
 
   /**
+   * HyphaClient:peers:
+   *
+   * The node's peers: a list of [iface@Hypha.Peer]. It is the same list for as long as the client
+   * lives.
+   */
+  props[PROP_PEERS] = g_param_spec_object ("peers", NULL, NULL, G_TYPE_LIST_MODEL, flags);
+  /**
    * HyphaClient:running:
    *
    * Whether the node is on the bus.
@@ -686,6 +703,18 @@ hypha_client_class_init (HyphaClientClass *klass)
    */
   signals[PEER_PENDING] =
       g_signal_new ("peer-pending", HYPHA_TYPE_CLIENT, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                    G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_STRING);
+  /**
+   * HyphaClient::pairing-code:
+   * @self: the client
+   * @id: the id of the one who shook hands
+   * @code: six digits, the same on both sides if nobody sits in between
+   *
+   * Somebody came while a window for pairing was open. Once the people have compared:
+   * [method@Hypha.Client.confirm_pairing_async].
+   */
+  signals[PAIRING_CODE] =
+      g_signal_new ("pairing-code", HYPHA_TYPE_CLIENT, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                     G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_STRING);
 }
 

@@ -37,7 +37,8 @@ GListModel *hypha_client_get_peers (HyphaClient *self); /* HyphaPeer */
 HYPHA_EXTERN
 HyphaPeer *hypha_client_lookup_peer (HyphaClient *self, const char *text, GError **error);
 
-/* OPTIONS (a{sv}, nullable): timeout u (ms), expect-id s, persist b. */
+/* What is like a method of HyphaNode has its name, and waits for the other process.
+ * OPTIONS (a{sv}, nullable): timeout u (ms), expect-id s, persist b. */
 HYPHA_EXTERN
 void hypha_client_connect_async (HyphaClient *self, const char *endpoint, GVariant *options,
                                  GCancellable *cancellable, GAsyncReadyCallback callback,
@@ -52,6 +53,12 @@ void hypha_client_listen_async (HyphaClient *self, const char *endpoint, GVarian
 HYPHA_EXTERN
 char *hypha_client_listen_finish (HyphaClient *self, GAsyncResult *result, GError **error);
 HYPHA_EXTERN
+void hypha_client_unlisten_async (HyphaClient *self, const char *endpoint,
+                                  GCancellable *cancellable, GAsyncReadyCallback callback,
+                                  gpointer user_data);
+HYPHA_EXTERN
+gboolean hypha_client_unlisten_finish (HyphaClient *self, GAsyncResult *result, GError **error);
+HYPHA_EXTERN
 void hypha_client_trust_async (HyphaClient *self, const char *id, const char *name,
                                GCancellable *cancellable, GAsyncReadyCallback callback,
                                gpointer user_data);
@@ -62,5 +69,18 @@ void hypha_client_forget_async (HyphaClient *self, const char *id, GCancellable 
                                 GAsyncReadyCallback callback, gpointer user_data);
 HYPHA_EXTERN
 gboolean hypha_client_forget_finish (HyphaClient *self, GAsyncResult *result, GError **error);
+/* Opens a window for SECONDS (at most 120; 0 closes it): pairing-code tells what comes of it. */
+HYPHA_EXTERN
+void hypha_client_pair_async (HyphaClient *self, guint seconds, GCancellable *cancellable,
+                              GAsyncReadyCallback callback, gpointer user_data);
+HYPHA_EXTERN
+gboolean hypha_client_pair_finish (HyphaClient *self, GAsyncResult *result, GError **error);
+HYPHA_EXTERN
+void hypha_client_confirm_pairing_async (HyphaClient *self, const char *id, gboolean same,
+                                         GCancellable *cancellable, GAsyncReadyCallback callback,
+                                         gpointer user_data);
+HYPHA_EXTERN
+gboolean hypha_client_confirm_pairing_finish (HyphaClient *self, GAsyncResult *result,
+                                              GError **error);
 
 G_END_DECLS

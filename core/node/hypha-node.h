@@ -23,10 +23,11 @@ HyphaNode *hypha_node_new_ephemeral (GError **error);
 HYPHA_EXTERN
 void hypha_node_stop (HyphaNode *self);
 
+/* The same as of HyphaClient, as far as both have it. */
 HYPHA_EXTERN
-const HyphaNodeId *hypha_node_get_id (HyphaNode *self);
+char *hypha_node_dup_id (HyphaNode *self);
 HYPHA_EXTERN
-const char *hypha_node_get_name (HyphaNode *self);
+char *hypha_node_dup_name (HyphaNode *self);
 HYPHA_EXTERN
 char **hypha_node_dup_listening (HyphaNode *self);
 HYPHA_EXTERN
@@ -54,13 +55,21 @@ void hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *
                                gpointer user_data);
 HYPHA_EXTERN
 HyphaPeer *hypha_node_connect_finish (HyphaNode *self, GAsyncResult *result, GError **error);
-/* Gives the endpoint that is bound. */
+/* OPTIONS (a{sv}, nullable): none so far. Gives the endpoint that is bound. */
 HYPHA_EXTERN
-void hypha_node_listen_async (HyphaNode *self, const char *endpoint, GCancellable *cancellable,
-                              GAsyncReadyCallback callback, gpointer user_data);
+void hypha_node_listen_async (HyphaNode *self, const char *endpoint, GVariant *options,
+                              GCancellable *cancellable, GAsyncReadyCallback callback,
+                              gpointer user_data);
 HYPHA_EXTERN
 char *hypha_node_listen_finish (HyphaNode *self, GAsyncResult *result, GError **error);
 HYPHA_EXTERN
 gboolean hypha_node_unlisten (HyphaNode *self, const char *endpoint, GError **error);
+/* Opens a window for SECONDS (at most 120; 0 closes it): the first stranger who shakes hands with
+ * one open yields digits: pairing-code. */
+HYPHA_EXTERN
+gboolean hypha_node_pair (HyphaNode *self, guint seconds, GError **error);
+HYPHA_EXTERN
+gboolean hypha_node_confirm_pairing (HyphaNode *self, const char *id, gboolean same,
+                                     GError **error);
 
 G_END_DECLS

@@ -170,8 +170,9 @@ hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *optio
                           GCancellable *cancellable, GAsyncReadyCallback callback,
                           gpointer user_data)
 {
-  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
+  g_autoptr (GTask) task = NULL;
   g_autoptr (GTask) inner = NULL;
+  g_autoptr (GVariant) owned = options != NULL ? g_variant_ref_sink (options) : NULL;
   g_autoptr (GError) error = NULL;
   guint timeout = DEFAULT_TIMEOUT_MS;
   HyphaNodeId expected = { 0 };
@@ -179,6 +180,12 @@ hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *optio
   HyphaDialler *dialler;
   Connecting *connecting;
 
+  g_return_if_fail (HYPHA_IS_NODE (self));
+  g_return_if_fail (endpoint != NULL);
+  g_return_if_fail (options == NULL || g_variant_is_of_type (options, G_VARIANT_TYPE_VARDICT));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  task = g_task_new (self, cancellable, callback, user_data);
   g_task_set_source_tag (task, hypha_node_connect_async);
   if (return_if_stopped (self, task))
     return;
@@ -230,11 +237,17 @@ hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *optio
  *
  * Ends what hypha_node_connect_async() began.
  *
+ * The error is `HYPHA_ERROR_INVALID_ENDPOINT`, `HYPHA_ERROR_INVALID_ARGUMENT` for a wrong option,
+ * `HYPHA_ERROR_NO_TRANSPORT`, `HYPHA_ERROR_CONNECT`, `HYPHA_ERROR_NOT_TRUSTED`,
+ * `HYPHA_ERROR_WRONG_ID`, `HYPHA_ERROR_TIMED_OUT`, or `G_IO_ERROR_CANCELLED`.
+ *
  * Returns: (transfer full): the peer, or %NULL with @error set
  */
 HyphaPeer *
 hypha_node_connect_finish (HyphaNode *self, GAsyncResult *result, GError **error)
 {
+  g_return_val_if_fail (g_task_is_valid (result, self), NULL);
+
   return g_task_propagate_pointer (G_TASK (result), error);
 }
 
@@ -259,6 +272,8 @@ listen_awaited (GObject *source, GAsyncResult *result, gpointer user_data)
  * hypha_node_listen_async:
  * @self: a node
  * @endpoint: where to listen
+ * @options: (nullable): of the type `a{sv}`, for what is to come: any is
+ *   `HYPHA_ERROR_INVALID_ARGUMENT`
  * @cancellable: (nullable): to wait no longer
  * @callback: (scope async): called when the node listens, or cannot
  * @user_data: for @callback
@@ -266,19 +281,34 @@ listen_awaited (GObject *source, GAsyncResult *result, gpointer user_data)
  * Listens on an endpoint for as long as the node lives, or until hypha_node_unlisten().
  */
 void
-hypha_node_listen_async (HyphaNode *self, const char *endpoint, GCancellable *cancellable,
-                         GAsyncReadyCallback callback, gpointer user_data)
+hypha_node_listen_async (HyphaNode *self, const char *endpoint, GVariant *options,
+                         GCancellable *cancellable, GAsyncReadyCallback callback,
+                         gpointer user_data)
 {
-  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
+  g_autoptr (GTask) task = NULL;
   g_autoptr (GTask) inner = NULL;
+  g_autoptr (GVariant) owned = options != NULL ? g_variant_ref_sink (options) : NULL;
   g_autoptr (GError) error = NULL;
-  g_autoptr (HyphaEndpoint) parsed =
-      hypha_loader_parse_endpoint (self->loader, endpoint, NULL, &error);
+  g_autoptr (HyphaEndpoint) parsed = NULL;
   HyphaDoor *door = NULL;
 
+  g_return_if_fail (HYPHA_IS_NODE (self));
+  g_return_if_fail (endpoint != NULL);
+  g_return_if_fail (options == NULL || g_variant_is_of_type (options, G_VARIANT_TYPE_VARDICT));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  task = g_task_new (self, cancellable, callback, user_data);
   g_task_set_source_tag (task, hypha_node_listen_async);
   if (return_if_stopped (self, task))
     return;
+  if (options != NULL && g_variant_n_children (options) > 0) {
+    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+                             _ ("to listen on %s: a node in the own process has no options for "
+                                "this"),
+                             endpoint);
+    return;
+  }
+  parsed = hypha_loader_parse_endpoint (self->loader, endpoint, NULL, &error);
   for (guint i = 0; i < self->doors->len && parsed != NULL; i++)
     if (g_str_equal (hypha_door_get_uri (self->doors->pdata[i]), endpoint))
       door = self->doors->pdata[i];
@@ -304,25 +334,20 @@ hypha_node_listen_async (HyphaNode *self, const char *endpoint, GCancellable *ca
  *
  * Ends what hypha_node_listen_async() began.
  *
+ * The error is `HYPHA_ERROR_INVALID_ENDPOINT`, `HYPHA_ERROR_NO_TRANSPORT`,
+ * `HYPHA_ERROR_ADDRESS_IN_USE` and so on, or `G_IO_ERROR_CANCELLED`.
+ *
  * Returns: (transfer full): the endpoint in its canonical form and with its real port, or %NULL
  * with @error set
  */
 char *
 hypha_node_listen_finish (HyphaNode *self, GAsyncResult *result, GError **error)
 {
+  g_return_val_if_fail (g_task_is_valid (result, self), NULL);
+
   return g_task_propagate_pointer (G_TASK (result), error);
 }
 
-/**
- * hypha_node_unlisten:
- * @self: a node
- * @endpoint: one that is bound, or as it was given
- * @error: return location for an error
- *
- * Stops listening on an endpoint. Links that came in this way stay.
- *
- * Returns: whether the node listened there; if not, @error is set
- */
 gboolean
 hypha_node_adopt (HyphaNode *self, int fd, const char *name, GError **error)
 {
@@ -355,10 +380,23 @@ hypha_node_find_listening (HyphaNode *self, const char *endpoint)
   return NULL;
 }
 
+/**
+ * hypha_node_unlisten:
+ * @self: a node
+ * @endpoint: one that is bound, or as it was given
+ * @error: return location for an error
+ *
+ * Stops listening on an endpoint. Links that came in this way stay.
+ *
+ * Returns: whether the node listened there; if not, @error is set
+ */
 gboolean
 hypha_node_unlisten (HyphaNode *self, const char *endpoint, GError **error)
 {
   gboolean adopted = FALSE;
+
+  g_return_val_if_fail (HYPHA_IS_NODE (self), FALSE);
+  g_return_val_if_fail (endpoint != NULL, FALSE);
 
   for (guint i = 0; i < self->doors->len; i++) {
     HyphaDoor *door = self->doors->pdata[i];

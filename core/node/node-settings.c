@@ -19,6 +19,9 @@
 gboolean
 hypha_node_set_name (HyphaNode *self, const char *name, GError **error)
 {
+  g_return_val_if_fail (HYPHA_IS_NODE (self), FALSE);
+  g_return_val_if_fail (name != NULL, FALSE);
+
   if (*name != '\0' && !hypha_trust_check_name (name, error))
     return FALSE;
   if (g_str_equal (self->name, name))
@@ -78,6 +81,9 @@ hypha_node_set_listen (HyphaNode *self, const char *const *endpoints, GError **e
 {
   g_autoptr (GPtrArray) wanted = g_ptr_array_new_with_free_func ((GDestroyNotify) hypha_door_unref);
 
+  g_return_val_if_fail (HYPHA_IS_NODE (self), FALSE);
+  g_return_val_if_fail (endpoints != NULL, FALSE);
+
   if (self->drain != NULL)
     return TRUE; /* it stops */
   for (guint i = 0; endpoints[i] != NULL; i++) {
@@ -136,6 +142,9 @@ hypha_node_set_peers (HyphaNode *self, const char *const *endpoints, GError **er
   g_autoptr (GPtrArray) wanted =
       g_ptr_array_new_with_free_func ((GDestroyNotify) hypha_dialler_unref);
   guint delay = 0;
+
+  g_return_val_if_fail (HYPHA_IS_NODE (self), FALSE);
+  g_return_val_if_fail (endpoints != NULL, FALSE);
 
   for (guint i = 0; endpoints[i] != NULL; i++) {
     HyphaDialler *dialler = NULL;
@@ -198,6 +207,8 @@ char **
 hypha_node_dup_listening (HyphaNode *self)
 {
   g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+
+  g_return_val_if_fail (HYPHA_IS_NODE (self), NULL);
 
   for (guint i = 0; i < self->doors->len; i++)
     if (hypha_door_get_bound (self->doors->pdata[i]) != NULL)

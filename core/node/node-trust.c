@@ -186,6 +186,10 @@ hypha_node_trust (HyphaNode *self, const char *id, const char *name, GError **er
 {
   HyphaNodeId parsed;
 
+  g_return_val_if_fail (HYPHA_IS_NODE (self), FALSE);
+  g_return_val_if_fail (id != NULL, FALSE);
+  g_return_val_if_fail (name != NULL, FALSE);
+
   if (!hypha_node_id_parse (id, &parsed, error))
     return FALSE;
   if (hypha_node_id_equal (&parsed, hypha_node_get_id (self))) {
@@ -216,6 +220,9 @@ hypha_node_forget (HyphaNode *self, const char *id, GError **error)
 {
   HyphaNodePeer *peer;
   HyphaNodeId parsed;
+
+  g_return_val_if_fail (HYPHA_IS_NODE (self), FALSE);
+  g_return_val_if_fail (id != NULL, FALSE);
 
   peer = hypha_node_lookup (self, id, error);
   if (peer == NULL)

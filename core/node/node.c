@@ -24,7 +24,7 @@
  * Lives on the main thread, whose main context has to run; data moves on threads of its own.
  */
 
-enum { PROP_0, PROP_NAME, PROP_LISTENING, PROP_TROUBLES, N_PROPS };
+enum { PROP_0, PROP_ID, PROP_PEERS, PROP_NAME, PROP_LISTENING, PROP_TROUBLES, N_PROPS };
 enum { PEER_PENDING, INCOMING_STREAM, TRUST_CHANGED, TRUST_UNSAVED, PAIRING_CODE, N_SIGNALS };
 static GParamSpec *props[N_PROPS];
 static guint signals[N_SIGNALS];
@@ -177,14 +177,6 @@ hypha_node_limits_init (HyphaNodeLimits *limits)
   };
 }
 
-/**
- * hypha_node_get_id:
- * @self: a node
- *
- * Gives the node's id: its public key.
- *
- * Returns: (transfer none): the id
- */
 const HyphaNodeId *
 hypha_node_get_id (HyphaNode *self)
 {
@@ -192,17 +184,41 @@ hypha_node_get_id (HyphaNode *self)
 }
 
 /**
- * hypha_node_get_name:
+ * hypha_node_dup_id:
  * @self: a node
  *
- * Gives what the node calls itself.
+ * Gives the node's id: its public key.
  *
- * Returns: (transfer none): the name; it may be empty
+ * Returns: (transfer full): the id, as text
  */
+char *
+hypha_node_dup_id (HyphaNode *self)
+{
+  g_return_val_if_fail (HYPHA_IS_NODE (self), NULL);
+
+  return hypha_node_id_to_string (hypha_node_get_id (self));
+}
+
 const char *
 hypha_node_get_name (HyphaNode *self)
 {
   return self->name;
+}
+
+/**
+ * hypha_node_dup_name:
+ * @self: a node
+ *
+ * Gives what the node calls itself.
+ *
+ * Returns: (transfer full): the name; it may be empty
+ */
+char *
+hypha_node_dup_name (HyphaNode *self)
+{
+  g_return_val_if_fail (HYPHA_IS_NODE (self), NULL);
+
+  return g_strdup (self->name);
 }
 
 HyphaLoader *
@@ -228,6 +244,8 @@ hypha_node_pick_worker (HyphaNode *self)
 GListModel *
 hypha_node_get_peers (HyphaNode *self)
 {
+  g_return_val_if_fail (HYPHA_IS_NODE (self), NULL);
+
   return G_LIST_MODEL (self->peers);
 }
 
@@ -363,6 +381,8 @@ hypha_node_renew (HyphaNode *self, GError **error)
 void
 hypha_node_stop (HyphaNode *self)
 {
+  g_return_if_fail (HYPHA_IS_NODE (self));
+
   if (self->stopped)
     return;
   self->stopped = TRUE;
@@ -430,8 +450,14 @@ hypha_node_get_property (GObject *object, guint id, GValue *value, GParamSpec *p
   HyphaNode *self = HYPHA_NODE (object);
 
   switch (id) {
+  case PROP_ID:
+    g_value_take_string (value, hypha_node_dup_id (self));
+    break;
   case PROP_NAME:
     g_value_set_string (value, self->name);
+    break;
+  case PROP_PEERS:
+    g_value_set_object (value, self->peers);
     break;
   case PROP_LISTENING:
     g_value_take_boxed (value, hypha_node_dup_listening (self));
@@ -453,6 +479,19 @@ hypha_node_class_init (HyphaNodeClass *klass)
   object_class->get_property = hypha_node_get_property;
   object_class->dispose = hypha_node_dispose;
   object_class->finalize = hypha_node_finalize;
+  /**
+   * HyphaNode:id:
+   *
+   * The node's id, as text. It never changes.
+   */
+  props[PROP_ID] = g_param_spec_string ("id", NULL, NULL, NULL, flags);
+  /**
+   * HyphaNode:peers:
+   *
+   * The peers that the node knows: a list of [iface@Hypha.Peer]. It is the same list for as long as
+   * the node lives.
+   */
+  props[PROP_PEERS] = g_param_spec_object ("peers", NULL, NULL, G_TYPE_LIST_MODEL, flags);
   /**
    * HyphaNode:name:
    *
@@ -508,8 +547,24 @@ hypha_node_class_init (HyphaNodeClass *klass)
    */
   signals[TRUST_CHANGED] = g_signal_new ("trust-changed", HYPHA_TYPE_NODE, G_SIGNAL_RUN_LAST, 0,
                                          NULL, NULL, NULL, G_TYPE_NONE, 0);
+  /**
+   * HyphaNode::trust-unsaved:
+   * @self: the node
+   *
+   * Whom the node trusts has changed without anybody having asked for it just now: by a rule, or by
+   * a pairing whose other side has told its name. Whoever keeps it saves it.
+   */
   signals[TRUST_UNSAVED] = g_signal_new ("trust-unsaved", HYPHA_TYPE_NODE, G_SIGNAL_RUN_LAST, 0,
                                          NULL, NULL, NULL, G_TYPE_NONE, 0);
+  /**
+   * HyphaNode::pairing-code:
+   * @self: the node
+   * @id: the id of the one who shook hands
+   * @code: six digits, the same on both sides if nobody sits in between
+   *
+   * Somebody came while a window for pairing was open. Once the people have compared:
+   * [method@Hypha.Node.confirm_pairing].
+   */
   signals[PAIRING_CODE] = g_signal_new ("pairing-code", HYPHA_TYPE_NODE, G_SIGNAL_RUN_LAST, 0, NULL,
                                         NULL, NULL, G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_STRING);
 }

@@ -12,7 +12,7 @@ G_BEGIN_DECLS
 
 /* What the rooms and hyphad use of a node beside hypha-node.h. Signals: trust-changed (), by trust,
  * forget or a rule   trust-unsaved (): it has changed without anybody having asked for it: whoever
- * keeps it saves it   pairing-code (s id, s code: six digits) */
+ * keeps it saves it */
 
 typedef struct {
   guint ping_interval, link_timeout, session_timeout; /* ms */
@@ -40,6 +40,8 @@ void hypha_node_drain (HyphaNode *self, guint grace_ms, HyphaNodeFunc func, gpoi
 void hypha_node_take_pulse (HyphaNode *self, HyphaNodeFunc func, gpointer user_data);
 
 HyphaLoader *hypha_node_get_loader (HyphaNode *self);
+const HyphaNodeId *hypha_node_get_id (HyphaNode *self);
+const char *hypha_node_get_name (HyphaNode *self);
 
 /* Settings. Each is checked whole; when one is wrong the error names it and nothing changes. */
 void hypha_node_set_limits (HyphaNode *self, const HyphaNodeLimits *limits);
@@ -70,13 +72,6 @@ gboolean hypha_node_adopt (HyphaNode *self, int fd, const char *name, GError **e
 
 GVariant *hypha_node_dup_trusted (HyphaNode *self);     /* a{sa{sv}}, as set_trusted takes it */
 GVariant *hypha_node_dup_trust_rules (HyphaNode *self); /* a{ss}, likewise */
-
-/* Opens a window of SECONDS, 1 to 120; 0 closes it. The first stranger who shakes hands while both
- * have one open yields digits: pairing-code. */
-gboolean hypha_node_pair (HyphaNode *self, guint seconds, GError **error);
-/* SAME: both show the same digits: trusts ID. Otherwise the window is closed. */
-gboolean hypha_node_confirm_pairing (HyphaNode *self, const char *id, gboolean same,
-                                     GError **error);
 
 /* This life of the node ends and another begins, as by a restart: streams end as RESTARTED, links
  * are dialled anew; doors, trust and settings stay. */

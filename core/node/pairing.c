@@ -72,9 +72,24 @@ hypha_node_pairing_needs (HyphaNode *self, HyphaDialler *dialler)
          (!self->pairing.met || hypha_node_id_equal (id, &self->pairing.id));
 }
 
+/**
+ * hypha_node_pair:
+ * @self: a node
+ * @seconds: how long the window is open, 1 to 120; 0 closes it
+ * @error: return location for an error: `HYPHA_ERROR_INVALID_ARGUMENT`, or
+ *   `HYPHA_ERROR_DISCONNECTED` once the node has stopped
+ *
+ * Opens a window for pairing. The first stranger who shakes hands while both sides have one open,
+ * whoever dialled, yields six digits here and there: [signal@Hypha.Node::pairing-code]. One
+ * handshake a window does.
+ *
+ * Returns: whether it worked; if not, @error is set
+ */
 gboolean
 hypha_node_pair (HyphaNode *self, guint seconds, GError **error)
 {
+  g_return_val_if_fail (HYPHA_IS_NODE (self), FALSE);
+
   if (self->stopped) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED, _ ("this node has stopped"));
     return FALSE;
@@ -197,11 +212,27 @@ agree (HyphaNode *self, const char *id, GError **error)
   return TRUE;
 }
 
+/**
+ * hypha_node_confirm_pairing:
+ * @self: a node
+ * @id: whom [signal@Hypha.Node::pairing-code] told
+ * @same: whether the other side shows the same digits
+ * @error: return location for an error: `HYPHA_ERROR_INVALID_ID`, or `HYPHA_ERROR_INVALID_ARGUMENT`
+ *   where no digits of this node wait
+ *
+ * Trusts the node under the name that it calls itself by, or one made of it if that is taken; or,
+ * if the digits differ, gives the pairing up.
+ *
+ * Returns: whether it worked; if not, @error is set
+ */
 gboolean
 hypha_node_confirm_pairing (HyphaNode *self, const char *id, gboolean same, GError **error)
 {
   HyphaPairing *pairing = &self->pairing;
   HyphaNodeId parsed;
+
+  g_return_val_if_fail (HYPHA_IS_NODE (self), FALSE);
+  g_return_val_if_fail (id != NULL, FALSE);
 
   if (!hypha_node_id_parse (id, &parsed, error))
     return FALSE;

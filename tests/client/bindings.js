@@ -159,7 +159,7 @@ const scenarios = {
             resolve([from, stream]);
             return true;
         }));
-        print(node.get_id().to_string());
+        print(node.dup_id());
         const input = Gio.DataInputStream.new(Gio.UnixInputStream.new(0, false));
         const [id, endpoint] = input.read_line_utf8(null)[0].split(' ');
         node.trust(id, 'alpha');

@@ -20,7 +20,7 @@ main (int argc, char **argv)
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   const char *listen[] = { argc > 3 ? argv[2] : NULL, NULL };
   g_autoptr (HyphaNode) node = argc > 3 ? hypha_node_new_for_file (argv[1], &error) : NULL;
-  g_autofree char *id = node ? hypha_node_id_to_string (hypha_node_get_id (node)) : NULL;
+  g_autofree char *id = node ? hypha_node_dup_id (node) : NULL;
 
   if (node == NULL || !hypha_node_trust (node, argv[3], "friend", &error) ||
       !hypha_node_set_listen (node, listen, &error))

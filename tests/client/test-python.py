@@ -64,6 +64,9 @@ class Clients(BindingCase):
         client = self.client(beta)
         bound = client.listen_finish(wait(client.listen_async, "tcp://127.0.0.1:0", None))
         self.assertIn(bound, client.dup_listening())
+        client.unlisten_finish(wait(client.unlisten_async, bound))
+        until(lambda: bound not in client.dup_listening(), "an endpoint less")
+        self.assert_hypha_error(Hypha.Error.INVALID_ARGUMENT, client.unlisten_finish, wait(client.unlisten_async, bound))
         options = GLib.Variant("a{sv}", {"expect-id": GLib.Variant("s", beta.id())})
         self.assert_hypha_error(Hypha.Error.INVALID_ENDPOINT, client.listen_finish,
                                 wait(client.listen_async, "tcp://127.0.0.1", None))
@@ -79,6 +82,29 @@ class Clients(BindingCase):
         alpha.ctl("connect", beta.listening("tcp"))
         until(lambda: knocks, "somebody who knocks")
         self.assertEqual(knocks[0], alpha.id())
+
+    def test_pairs(self):
+        alpha, beta = self.hyphad("alpha"), self.hyphad("beta")
+        clients = [self.client(alpha), self.client(beta)]
+        codes = {}
+        for client in clients:
+            client.connect("pairing-code", lambda client, id, code: codes.update({client: (id, code)}))
+            client.pair_finish(wait(client.pair_async, 60))
+        clients[1].connect_async(alpha.listening("tcp"), None, None, lambda *_: None)
+        until(lambda: len(codes) == 2, "digits on both sides")
+        for client in clients:
+            client.confirm_pairing_finish(wait(client.confirm_pairing_async, codes[client][0], True))
+        self.assertEqual(codes[clients[0]][1], codes[clients[1]][1])
+        beta.wait_peer("alpha", state="online")
+
+    def test_misses_nothing_while_it_is_being_made(self):
+        alpha, beta = self.hyphad("alpha"), self.hyphad("beta")
+        results = []
+        Hypha.Client.new_async(beta.place.address, None, lambda source, result: results.append(result))
+        beta.do("trust", alpha.id(), "alpha")
+        until(lambda: results, "a client")
+        client = Hypha.Client.new_finish(results[0])
+        until(lambda: client.props.peers.get_n_items() == 1, "the peer")
 
     def test_sees_the_node_go_and_come_back(self):
         alpha, beta = self.pair()
@@ -255,7 +281,7 @@ class EmbeddedNodes(BindingCase):
         alpha = self.hyphad("alpha")
         node = self.embedded()
         node.set_name("embedded")
-        alpha.do("trust", node.get_id().to_string(), "embedded")
+        alpha.do("trust", node.dup_id(), "embedded")
         node.trust(alpha.id(), "alpha")
         return alpha, node, node.connect_finish(wait(node.connect_async, alpha.listening("tcp"), None))
 
@@ -264,11 +290,11 @@ class EmbeddedNodes(BindingCase):
         first = Hypha.Node.new_for_file(path)
         # One at a time: the lock goes with the last reference.
         self.assert_hypha_error(Hypha.Error.IDENTITY, Hypha.Node.new_for_file, path)
-        name = first.get_id().to_string()
+        name = first.dup_id()
         first.stop()
         del first
         gc.collect()
-        self.assertEqual(self.embedded(path).get_id().to_string(), name)
+        self.assertEqual(self.embedded(path).dup_id(), name)
 
     def test_list_their_peers_and_open_streams(self):
         alpha, node, peer = self.joined()
@@ -320,11 +346,11 @@ class EmbeddedNodes(BindingCase):
 
     def test_listen_and_are_met(self):
         alpha, node = self.hyphad("alpha"), self.embedded()
-        bound = node.listen_finish(wait(node.listen_async, "tcp://127.0.0.1:0"))
+        bound = node.listen_finish(wait(node.listen_async, "tcp://127.0.0.1:0", None))
         self.assertEqual(node.dup_listening(), [bound])
         knocks = []
         node.connect("peer-pending", lambda node, id, origin: knocks.append(id))
-        alpha.do("trust", node.get_id().to_string(), "embedded")
+        alpha.do("trust", node.dup_id(), "embedded")
         process = alpha.place.start_ctl("connect", bound, stderr=subprocess.DEVNULL)
         until(lambda: knocks, "somebody who knocks")
         self.assertEqual(knocks[0], alpha.id())
@@ -343,6 +369,96 @@ class EmbeddedNodes(BindingCase):
         self.assert_hypha_error(Hypha.Error.INVALID_ENDPOINT, node.set_listen, ["tcp://127.0.0.1:0", "tcp://nowhere"])
         self.assertEqual(len(node.dup_listening()), 1)
         self.assertTrue(node.set_peers([]))
+
+    def two(self):
+        """Two nodes in this process, of which one listens."""
+        one, other = self.embedded(), self.embedded()
+        return one, other, one.listen_finish(wait(one.listen_async, "tcp://127.0.0.1:0", None))
+
+    def test_meet_in_one_process(self):
+        one, other, bound = self.two()
+        one.trust(other.props.id, "other")
+        other.trust(one.dup_id(), "one")
+        self.assertEqual(other.props.peers, other.get_peers())
+        peer = other.connect_finish(wait(other.connect_async, bound, GLib.Variant("a{sv}", {})))
+        taken = []
+        one.connect("incoming-stream::greet", lambda node, peer, stream: not taken.append(stream))
+        stream = open_stream(peer, "greet")
+        results = []
+        stream.get_input_stream().read_bytes_async(1, 0, None, lambda source, result: results.append(result))
+        peer.open_stream_async("none", 0, None, lambda source, result: results.append(result))
+        other.connect_async("tcp://127.0.0.1:1", None, None, lambda source, result: results.append(result))
+        # With a read, an OpenStream and a dialling under way: each is answered.
+        other.stop()
+        one.stop()
+        until(lambda: len(results) == 3, "answers")
+        self.assert_hypha_error(Hypha.Error.DISCONNECTED, ended, stream)
+        with self.assertRaises(GLib.Error):
+            other.connect_finish(wait(other.connect_async, bound, None))
+
+    def test_pair(self):
+        one, other, bound = self.two()
+        codes = {}
+        for node in (one, other):
+            node.connect("pairing-code", lambda node, id, code: codes.update({node: (id, code)}))
+            node.pair(60)
+        self.assert_hypha_error(Hypha.Error.INVALID_ARGUMENT, one.pair, 1000)
+        done = []
+        other.connect_async(bound, None, None, lambda node, result: done.append(result))
+        until(lambda: len(codes) == 2, "digits on both sides")
+        self.assertEqual(codes[one][1], codes[other][1])
+        self.assertEqual((codes[one][0], codes[other][0]), (other.dup_id(), one.dup_id()))
+        for node in (one, other):
+            self.assertTrue(node.confirm_pairing(codes[node][0], True))
+        until(lambda: one.lookup_peer(other.dup_id()).get_state() == Hypha.PeerState.ONLINE, "a link")
+
+    def test_are_not_told_by_a_stranger_what_it_is_called(self):
+        one, other, bound = self.two()
+        name = other.dup_id()[:6]
+        other.set_name(name)
+        other.trust(one.dup_id(), "one")
+        with self.assertRaises(GLib.Error):
+            other.connect_finish(wait(other.connect_async, bound, None))
+        until(lambda: items(one.get_peers()), "a stranger")
+        friend = self.embedded().dup_id()
+        one.trust(friend, name)
+        self.assertEqual(one.lookup_peer(name).dup_id(), friend)
+
+    def test_say_which_option_is_wrong(self):
+        node = self.embedded()
+        options = GLib.Variant("a{sv}", {"persist": GLib.Variant("b", True)})
+        for start, finish in ((node.listen_async, node.listen_finish), (node.connect_async, node.connect_finish)):
+            self.assert_hypha_error(Hypha.Error.INVALID_ARGUMENT, finish, wait(start, "tcp://127.0.0.1:0", options))
+
+    def test_live_without_any_transport(self):
+        """In a process of its own: plug-ins are looked for once."""
+        program = """if True:
+            import gi
+            gi.require_version("Hypha", "1")
+            from bindings import Hypha, GLib, dial, wait
+            node = Hypha.Node.new_ephemeral()
+            for call in (lambda: node.listen_finish(wait(node.listen_async, "tcp://127.0.0.1:0", None)),
+                         lambda: node.connect_finish(wait(node.connect_async, "tcp://127.0.0.1:1", None)),
+                         lambda: dial("tcp://127.0.0.1:1")):
+                try:
+                    call()
+                    raise SystemExit("it did not fail")
+                except GLib.Error as error:
+                    assert error.matches(Hypha.error_quark(), Hypha.Error.NO_TRANSPORT), error
+            node.stop()
+        """
+        for path in ("/nonexistent/transports", str(self.place().path)):
+            environment = {**os.environ, "HYPHA_PLUGIN_PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)}
+            done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True,
+                                  timeout=DEADLINE)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_leave_an_identity_to_the_daemon_that_has_it(self):
+        place = self.place()
+        path = place.private / "keys" / "identity"
+        Node(place, "--identity", str(path), config="")
+        error = self.assert_hypha_error(Hypha.Error.IDENTITY, Hypha.Node.new_for_file, str(path))
+        self.assertIn(str(path), error.message)
 
     def test_end_streams_when_they_stop(self):
         alpha, node, peer = self.joined()

@@ -100,7 +100,7 @@ listen_on (Side *side, const char *endpoint)
   g_autoptr (GError) error = NULL;
   char *bound;
 
-  hypha_node_listen_async (side->node, endpoint, NULL, keep_result, &result);
+  hypha_node_listen_async (side->node, endpoint, NULL, NULL, keep_result, &result);
   wait_until (result != NULL);
   bound = hypha_node_listen_finish (side->node, result, &error);
   g_assert_no_error (error);

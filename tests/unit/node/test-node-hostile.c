@@ -166,7 +166,7 @@ test_stopped_node_neither_dials_nor_listens (NodePair *f, gconstpointer data)
   g_assert_null (dial (&f->a, bound, NULL, &error));
   g_assert_nonnull (error);
   g_clear_error (&error);
-  hypha_node_listen_async (f->a.node, "tcp://127.0.0.1:0", NULL, keep_result, &result);
+  hypha_node_listen_async (f->a.node, "tcp://127.0.0.1:0", NULL, NULL, keep_result, &result);
   wait_until (result != NULL);
   g_assert_null (hypha_node_listen_finish (f->a.node, result, &error));
   g_assert_nonnull (error);

@@ -491,7 +491,7 @@ test_failed_attempts_leave_no_trouble (NodePair *f, gconstpointer data)
   g_assert_null (dial (&f->a, bound, NULL, &error));
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_NOT_TRUSTED);
   g_clear_error (&error);
-  hypha_node_listen_async (f->a.node, nowhere, NULL, keep_result, &result);
+  hypha_node_listen_async (f->a.node, nowhere, NULL, NULL, keep_result, &result);
   wait_until (result != NULL);
   g_assert_null (hypha_node_listen_finish (f->a.node, result, &error));
   g_assert_nonnull (error);

@@ -118,7 +118,7 @@ hypha_node_note_pending (HyphaNode *self, const HyphaNodeId *id, const char *fro
   g_signal_emit (self, signals[PEER_PENDING], 0, hypha_node_peer_get_id_text (peer), from);
 }
 
-/* What a stranger calls itself could be the name of a friend, or the beginning of an id. */
+/* The name of a stranger is the beginning of its id, which may be the name of a friend. */
 static gboolean
 is_called (HyphaNodePeer *peer, const char *text)
 {

@@ -68,7 +68,7 @@ hypha_peer_default_init (HyphaPeerInterface *iface)
   /**
    * HyphaPeer:name:
    *
-   * The name under which it is trusted, or else the one that it gave itself.
+   * The name under which it is trusted, or else the beginning of its id.
    */
   g_object_interface_install_property (iface,
                                        g_param_spec_string ("name", NULL, NULL, NULL, flags));
@@ -131,7 +131,7 @@ hypha_peer_dup_id (HyphaPeer *self)
  * hypha_peer_dup_name:
  * @self: a peer
  *
- * Gives the name under which it is trusted, or else the one that it gave itself.
+ * Gives the name under which it is trusted, or else the beginning of its id.
  *
  * Returns: (transfer full) (nullable): the name
  */

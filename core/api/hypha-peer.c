@@ -212,7 +212,8 @@ hypha_peer_get_link_cost (HyphaPeer *self)
  * @callback: (scope async): called when the peer has taken the stream or refused it
  * @user_data: for @callback
  *
- * Opens a stream to a service of the peer.
+ * Opens a stream to a service of the peer. Many may be opened at once; where a bus or the node takes
+ * no more of them, it is `HYPHA_ERROR_BUSY`.
  */
 void
 hypha_peer_open_stream_async (HyphaPeer *self, const char *service, guint timeout_ms,
@@ -237,7 +238,9 @@ hypha_peer_open_stream_async (HyphaPeer *self, const char *service, guint timeou
  *
  * The error is `HYPHA_ERROR_REFUSED` or `HYPHA_ERROR_NO_SUCH_SERVICE` where the peer said no,
  * `HYPHA_ERROR_NOT_TRUSTED` where this node does, `HYPHA_ERROR_OFFLINE` where there is no link,
- * `HYPHA_ERROR_TIMED_OUT`, or `G_IO_ERROR_CANCELLED`.
+ * `HYPHA_ERROR_BUSY`, `HYPHA_ERROR_TIMED_OUT`, or `G_IO_ERROR_CANCELLED`; over a bus also
+ * `HYPHA_ERROR_PERMISSION_DENIED`, `HYPHA_ERROR_PROTOCOL` where the answer is none, and
+ * `HYPHA_ERROR_RESTARTED` where the node has ended.
  *
  * Returns: (transfer full): the stream, or %NULL with @error set
  */

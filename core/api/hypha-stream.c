@@ -19,7 +19,9 @@
  * nobody listens any more. Reads and writes have a deadline, and
  * [method@Hypha.Stream.wait_end_async] says how it ended, which an end-of-file does not.
  *
- * Both directions are pollable, and may be used by different threads.
+ * Both directions are pollable, and may be used by different threads. The descriptor closes itself
+ * at exec. In a child that was made by fork alone, a stream must be left alone: closing it there
+ * shuts its directions down for the parent, too.
  */
 struct _HyphaStream {
   GIOStream parent_instance;

@@ -62,6 +62,7 @@ class FalseNodes(BindingCase):
         self.fake.order("answer", OPEN, "(1, 18446744073709551615)", "socket", "socket", "pipe")
         stream = open_stream(peer, "echo")
         self.assertEqual(stream.get_id(), 2**64 - 1)
+        self.assertFalse(os.get_inheritable(stream.get_fd()))
         stream.close()
         self.assertEqual(descriptors(), before)
 

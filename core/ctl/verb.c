@@ -31,6 +31,7 @@ const HyphaVerb hypha_verbs[] = {
     hypha_verb_explain },
   { "monitor", "[PEER]", N_ ("Print what happens, as it happens"), hypha_verb_monitor },
   { "ping", "PEER", N_ ("Time a peer's answers"), hypha_verb_ping },
+  { "bench", "PEER", N_ ("Measure round trip and throughput"), hypha_verb_bench },
   { "streams", "[PEER]", N_ ("List open streams"), hypha_verb_streams },
   { "services", "", N_ ("List what peers may open streams to"), hypha_verb_services },
   { "open", "PEER SERVICE", N_ ("Join standard input and output to a service"), hypha_verb_open },

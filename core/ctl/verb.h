@@ -58,5 +58,6 @@ HYPHA_VERB (services);
 HYPHA_VERB (open);
 HYPHA_VERB (dial);
 HYPHA_VERB (accept);
+HYPHA_VERB (bench);
 
 G_END_DECLS

@@ -18,13 +18,14 @@ VERBS = {
     "disconnect": ["PEER"], "trust": ["ID", "NAME"], "forget": ["PEER"], "explain": ["PEER"], "monitor": ["[PEER]"],
     "pending": [], "pair": [], "wait": ["[PEER]"], "guest-config": [],
     "ping": ["PEER"], "streams": ["[PEER]"], "services": [], "open": ["PEER", "SERVICE"],
-    "dial": ["ENDPOINT"], "accept": ["ENDPOINT"],
+    "dial": ["ENDPOINT"], "accept": ["ENDPOINT"], "bench": ["PEER"],
 }
 # They ask no node.
 BY_THEMSELVES = {"dial", "accept"}
 RANGES = [("ping", ["x"], "--count", "0"), ("ping", ["x"], "--interval", "-1"), ("ping", ["x"], "--timeout", "0"),
           ("connect", ["x"], "--timeout", "-1"), ("open", ["x", "y"], "--timeout", "0"), ("wait", ["x"], "--timeout", "0"),
           ("dial", ["x"], "--timeout", "0"), ("accept", ["x"], "--timeout", "-1"),
+          ("bench", ["x"], "--seconds", "0"), ("bench", ["x"], "--streams", "65"),
           ("pair", [], "--seconds", "121"), ("guest-config", ["--name", "x"], "--cid", "1")]
 # Options without which a verb is not understood.
 NEEDED = {"wait": ["--node"], "guest-config": ["--name", "x"]}

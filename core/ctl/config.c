@@ -19,6 +19,9 @@ get_config (HyphaCtl *ctl, GError **error)
       g_dbus_proxy_get_name (G_DBUS_PROXY (node)), HYPHA_DBUS_ROOT, NULL, error);
   if (config == NULL)
     hypha_client_clean_error (error);
+  else
+    g_dbus_proxy_set_default_timeout (G_DBUS_PROXY (config),
+                                      g_dbus_proxy_get_default_timeout (G_DBUS_PROXY (node)));
   return config;
 }
 
@@ -129,7 +132,8 @@ parse (const char *key, const GVariantType *type, const char *text, GError **err
 
   if (value)
     return g_variant_ref_sink (value);
-  if (g_variant_type_equal (type, G_VARIANT_TYPE_STRING) && strchr ("\"'", *text) == NULL)
+  if (g_variant_type_equal (type, G_VARIANT_TYPE_STRING) &&
+      (*text == '\0' || strchr ("\"'", *text) == NULL))
     return g_variant_ref_sink (g_variant_new_string (text));
   wanted = g_variant_type_dup_string (type);
   example = example_of (type);

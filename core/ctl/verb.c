@@ -136,7 +136,7 @@ check_words (const HyphaVerb *verb, char **words, GError **error)
     return FALSE;
   }
   for (guint i = 0; i < n; i++) {
-    if (*words[i] == '\0') {
+    if (*words[i] == '\0' && !g_str_has_prefix (wanted[i], "[VALUE")) {
       g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("%s is empty"), wanted[i]);
       return FALSE;
     }
@@ -211,6 +211,16 @@ hypha_verb_parse_common (HyphaCtl *ctl, const GOptionEntry *options, char **argv
   return g_strdupv (words + 1);
 }
 
+static gboolean
+has_negative_number (char **argv)
+{
+  for (; *argv && !g_str_equal (*argv, "--"); argv++) {
+    if ((*argv)[0] == '-' && g_ascii_isdigit ((*argv)[1]))
+      return TRUE;
+  }
+  return FALSE;
+}
+
 /**
  * hypha_verb_parse:
  * @verb: the verb
@@ -232,6 +242,7 @@ hypha_verb_parse (const HyphaVerb *verb, HyphaCtl *ctl, const GOptionEntry *opti
   g_auto (GStrv) whole = NULL;
   g_auto (GStrv) words = NULL;
   g_autofree char *usage = g_strdup_printf ("%s %s", verb->name, verb->arguments);
+  g_autoptr (GError) local_error = NULL;
   const GOptionEntry rest[] = {
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &words, NULL, NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
@@ -245,8 +256,15 @@ hypha_verb_parse (const HyphaVerb *verb, HyphaCtl *ctl, const GOptionEntry *opti
   g_strv_builder_add (builder, "hyphactl");
   g_strv_builder_addv (builder, (const char **) argv);
   whole = g_strv_builder_end (builder);
-  if (!parse (context, ctl, options, &whole, error))
+  if (!parse (context, ctl, options, &whole, &local_error)) {
+    if (g_error_matches (local_error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION) &&
+        has_negative_number (argv))
+      g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION,
+                   _ ("%s (a value that begins with '-' goes behind '--')"), local_error->message);
+    else
+      g_propagate_error (error, g_steal_pointer (&local_error));
     return NULL;
+  }
   if (words == NULL)
     words = g_new0 (char *, 1);
   return check_words (verb, words, error) ? g_steal_pointer (&words) : NULL;

@@ -55,8 +55,18 @@ class Config(Case):
         # Also one that would be something else.
         self.do("set", "name", "5")
         self.assertEqual(self.do("get", "name"), "'5'\n")
-        self.do("set", "name", "''")
-        self.assertEqual(self.do("get", "name"), "''\n")
+        for empty in ("''", ""):
+            self.do("set", "name", "web1")
+            self.do("set", "name", empty)
+            self.assertEqual(self.do("get", "name"), "''\n")
+
+    def test_empty_value_is_none_where_a_word_is_not_wanted(self):
+        self.assert_fails(self.ctl("set", "switch-margin", ""), 1, "switch-margin")
+        self.assert_fails(self.ctl("set", "", "5"), 2, "KEY", "is empty")
+
+    def test_negative_value_is_told_how_to_be_typed(self):
+        self.assert_fails(self.ctl("set", "switch-margin", "-5"), 2, "-5", "goes behind '--'")
+        self.assert_fails(self.ctl("set", "--", "switch-margin", "-5"), 1, "switch-margin")
 
     def test_reset(self):
         self.do("reset", "switch-margin")

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <glib/gi18n-lib.h>
 #include <glib-unix.h>
+#include <errno.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "daemon/activation.h"
 #include "daemon/bus-name.h"
@@ -257,6 +259,22 @@ daemon_run (Daemon *daemon, const HyphaCommandLine *line)
   return daemon->failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* A descriptor for each link and each stream: the soft limit is there for programs that use
+ * select(), which this one does not. It starts no other programs, which would have to get it back.
+ */
+static void
+raise_descriptor_limit (void)
+{
+  struct rlimit limit;
+
+  if (getrlimit (RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max)
+    return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit (RLIMIT_NOFILE, &limit) != 0)
+    g_warning ("cannot raise the limit of open files to %llu: %s",
+               (unsigned long long) limit.rlim_max, g_strerror (errno));
+}
+
 static int
 fail (int status, const GError *error)
 {
@@ -277,6 +295,7 @@ main (int argc, char **argv)
 
   setlocale (LC_ALL, "");
   signal (SIGPIPE, SIG_IGN);
+  raise_descriptor_limit ();
   activation = hypha_activation_take ();
   daemon.activation = activation;
   g_log_writer_default_set_use_stderr (TRUE);

@@ -4,6 +4,7 @@
 
 import os
 import re
+import resource
 import signal
 import stat
 import subprocess
@@ -21,6 +22,13 @@ class Start(Case):
 
     def test_ends_with_0_on_sigint(self):
         self.node().stop(signal.SIGINT)
+
+    def test_takes_all_the_descriptors_it_may_have(self):
+        def low():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (256, 1000))
+        node = self.node(preexec_fn=low)
+        self.assertEqual(resource.prlimit(node.process.pid, resource.RLIMIT_NOFILE), (1000, 1000))
+        node.stop()
 
     def test_says_that_it_is_stopping(self):
         node = self.node()

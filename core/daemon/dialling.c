@@ -4,37 +4,25 @@
 #include <gio/gunixfdlist.h>
 
 #include "daemon/call-options.h"
-#include "daemon/caller.h"
 #include "daemon/descriptors.h"
+#include "daemon/sender.h"
 #include "dbus/errors.h"
 #include "loader/dial.h"
 
 typedef struct {
   HyphaDBusNode1 *object;
   GDBusMethodInvocation *invocation;
-  GCancellable *cancellable;
-  HyphaCaller *caller;
 } Dialling;
 
 static void
 dialling_free (Dialling *self)
 {
-  hypha_caller_unwatch (self->caller);
   g_object_unref (self->invocation);
   g_object_unref (self->object);
-  g_object_unref (self->cancellable);
   g_free (self);
 }
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Dialling, dialling_free)
-
-static void
-on_caller_gone (HyphaCaller *caller, gpointer user_data)
-{
-  Dialling *self = user_data;
-
-  g_cancellable_cancel (self->cancellable);
-}
 
 /* The channel's descriptor is all there is of it: what pumps one ends with it. */
 static void
@@ -86,9 +74,6 @@ hypha_dialling_start (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation,
   self = g_new0 (Dialling, 1);
   self->object = g_object_ref (object);
   self->invocation = invocation;
-  self->cancellable = g_cancellable_new ();
-  self->caller =
-      hypha_caller_watch (g_dbus_method_invocation_get_connection (invocation),
-                          g_dbus_method_invocation_get_sender (invocation), on_caller_gone, self);
-  hypha_loader_dial_async (loader, endpoint, timeout, self->cancellable, on_dialled, self);
+  hypha_loader_dial_async (loader, endpoint, timeout, hypha_sender_cancellable (invocation),
+                           on_dialled, self);
 }

@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Calls as a foreign program may make them: each wrong one is answered by a named error, and the daemon lives."""
 
+import os
+import pathlib
 import re
+import socket
 import subprocess
 import sys
 
-from harness import DEADLINE, NAME, ROOT, Case, main
+from harness import DEADLINE, NAME, ROOT, Case, main, wait_for
 
 ID = "3awbtvxg2dm5jnvl36zisabueuohjgwwj4iko34r7r45q3p5hvyq"
 NODE = "org.hypha.Node1."
@@ -54,6 +57,36 @@ class Calls(Case):
         port = self.alpha.listening("tcp").rsplit(":", 1)[1]
         self.alpha.call(ROOT, NODE + "Unlisten", self.alpha.listening("tcp"))
         self.own("Connect", ROOT, NODE + "Connect", f"tcp://127.0.0.1:{port}", "{}")
+
+    def test_dialling_ends_when_its_caller_has_gone(self):
+        server = socket.socket()
+        self.addCleanup(server.close)
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        port = server.getsockname()[1]
+        # Whoever comes when the queue is full is not answered.
+        for _ in range(2):
+            sock = socket.socket()
+            self.addCleanup(sock.close)
+            sock.setblocking(False)
+            sock.connect_ex(server.getsockname())
+        node = self.alpha.process.pid
+
+        def dials():
+            lines = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+            asking = {line[9] for line in lines if line[2].endswith(f":{port:04X}") and line[3] == "02"}
+            links = [os.readlink(link) for link in pathlib.Path(f"/proc/{node}/fd").iterdir() if os.path.lexists(link)]
+            return any(f"socket:[{inode}]" in links for inode in asking)
+        self.assertFalse(dials())
+        caller = subprocess.Popen(["gdbus", "call", "--address", self.alpha.place.address, "--dest", NAME, "--object-path", ROOT, "--method",
+                                   NODE + "Dial", "--", f"tcp://127.0.0.1:{port}", "{'timeout': <uint32 3600000>}"],
+                                  env=self.alpha.place.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_for(dials, "a connection under way")
+        finally:
+            caller.kill()
+            caller.wait()
+        wait_for(lambda: not dials(), "the end of it")
 
     def test_listen_twice_and_unlisten_what_is_not(self):
         taken = self.alpha.listening("tcp")

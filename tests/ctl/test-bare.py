@@ -278,6 +278,18 @@ class Bare(Case):
         self.environment["HYPHA_PLUGIN_PATH"] = str(self.folder)
         self.hold_broken(self.start("dial", "tcp://127.0.0.1:1"), "tcp")
 
+    def test_listener_ends_when_its_plug_in_is_taken_away(self):
+        plugins = self.folder / "plugins"
+        plugins.mkdir(mode=0o755)
+        [module] = [path for folder in os.environ["HYPHA_PLUGIN_PATH"].split(":")
+                    for path in pathlib.Path(folder).glob("tcp.so")]
+        shutil.copy(module, plugins / "part")
+        (plugins / "part").rename(plugins / "tcp.so")
+        self.environment["HYPHA_PLUGIN_PATH"] = str(plugins)
+        process, endpoint = self.accepting("tcp")
+        (plugins / "tcp.so").unlink()
+        self.hold_broken(process, endpoint, "was taken away")
+
     def test_address_that_is_taken(self):
         _, endpoint = self.listen("tcp")
         self.hold_broken(self.start("accept", endpoint), endpoint)

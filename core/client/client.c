@@ -617,6 +617,15 @@ mark_interactive (GDBusConnection *connection, GDBusMessage *message, gboolean i
   return copy;
 }
 
+static void
+wait_for_people (GDBusObjectManager *objects, GDBusObject *object, HyphaClient *self)
+{
+  g_autolist (GDBusInterface) interfaces = g_dbus_object_get_interfaces (object);
+
+  for (GList *i = interfaces; i; i = i->next)
+    g_dbus_proxy_set_default_timeout (G_DBUS_PROXY (i->data), INTERACTIVE_TIMEOUT_MS);
+}
+
 /**
  * hypha_client_allow_interaction:
  * @self: a client
@@ -628,10 +637,15 @@ void
 hypha_client_allow_interaction (HyphaClient *self)
 {
   GDBusProxy *node = G_DBUS_PROXY (self->node);
+  g_autolist (GDBusObject) objects = NULL;
 
   if (self->interactive)
     return;
+  objects = g_dbus_object_manager_get_objects (self->objects);
   g_dbus_proxy_set_default_timeout (node, INTERACTIVE_TIMEOUT_MS);
+  for (GList *o = objects; o; o = o->next)
+    wait_for_people (self->objects, o->data, self);
+  g_signal_connect_object (self->objects, "object-added", G_CALLBACK (wait_for_people), self, 0);
   self->interactive = g_dbus_connection_add_filter (g_dbus_proxy_get_connection (node),
                                                     mark_interactive, NULL, NULL);
 }

@@ -2,7 +2,7 @@
 #include "daemon/polkit.h"
 
 #include <glib/gi18n-lib.h>
-#include <hypha.h>
+#include <hypha-api.h>
 #include <pwd.h>
 
 #define POLKIT "org.freedesktop.PolicyKit1"
@@ -99,7 +99,9 @@ take_answer (GTask *task, GDBusMessage *reply)
                             G_DBUS_CALL_FLAGS_NONE, BUS_TIMEOUT_MS, NULL, on_who,
                             g_object_ref (task));
   else if (challenge)
-    deny (task, _ ("polkit wants a password, and nobody was there to be asked for it"));
+    deny (task,
+          _ ("polkit wants a password, and there was nobody to be asked for it: use sudo, or start "
+             "an agent for this terminal first, with pkttyagent"));
   else
     deny (task, _ ("polkit says no"));
 }

@@ -69,6 +69,8 @@ def main():
         room = path.parent.name
         check_includes(path, room)
         look(path, room, GOTO, "goto: an auto-cleanup is clearer")
+        if room != "ctl":
+            look(path, room, r"#\s*include\s*[<\"]hypha\.h[>\"]", "hypha.h has all floors' headers: hypha-api.h is for the rooms")
         if room == "session":
             look(path, room, r"#include <(gio/|sys/socket|sys/epoll|time\.h|pthread)|g_get_monotonic_time|g_timeout_|g_source_|"
                  r"g_main_|GSocket|epoll_", "core/session is a pure state machine")

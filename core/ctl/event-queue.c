@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include <hypha.h>
+#include <hypha-api.h>
 
 /* As many as a burst has, at a few hundred bytes each. */
 #define MAX_LINES 20000

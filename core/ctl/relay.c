@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <hypha.h>
+#include <hypha-api.h>
 
 #define BUFFER_BYTES (256 * 1024)
 

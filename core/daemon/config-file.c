@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <hypha.h>
+#include <hypha-api.h>
 
 /* GKeyFile and its settings back-end would take the schema's default for a value that does not
  * parse, without a word; a typing error would so close every listener. Hence a reader that keeps

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <hypha.h>
+#include <hypha-api.h>
 
 /* Changing one key of a file that belongs to the administrator: every other byte stays, and so does
  * what he writes at the same time. */

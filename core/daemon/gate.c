@@ -3,7 +3,7 @@
 
 #include <gio/gunixfdlist.h>
 #include <glib/gi18n-lib.h>
-#include <hypha.h>
+#include <hypha-api.h>
 
 #include "dbus/errors.h"
 

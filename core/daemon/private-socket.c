@@ -6,7 +6,7 @@
 #include <gio/gunixsocketaddress.h>
 #include <glib/gi18n-lib.h>
 #include <glib/gstdio.h>
-#include <hypha.h>
+#include <hypha-api.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>

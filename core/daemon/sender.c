@@ -2,7 +2,7 @@
 #include "daemon/sender.h"
 
 #include <glib/gi18n-lib.h>
-#include <hypha.h>
+#include <hypha-api.h>
 
 #define BUS "org.freedesktop.DBus"
 #define BUS_PATH "/org/freedesktop/DBus"

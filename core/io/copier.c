@@ -4,7 +4,7 @@
 #include <glib/gi18n-lib.h>
 #include <inttypes.h>
 #include <errno.h>
-#include <hypha.h>
+#include <hypha-api.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>

@@ -3,7 +3,7 @@
 
 #include <glib/gi18n-lib.h>
 #include <errno.h>
-#include <hypha.h>
+#include <hypha-api.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 

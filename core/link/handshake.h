@@ -2,7 +2,7 @@
 #pragma once
 
 #include <stdatomic.h>
-#include <hypha.h>
+#include <hypha-api.h>
 #include "link/identity.h"
 
 G_BEGIN_DECLS

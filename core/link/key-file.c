@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <hypha.h>
+#include <hypha-api.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <stdatomic.h>
-#include <hypha.h>
+#include <hypha-api.h>
 #include "io/worker.h"
 #include "link/frame.h"
 #include "link/handshake.h"

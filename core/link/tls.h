@@ -2,7 +2,7 @@
 #pragma once
 
 #include <glib.h>
-#include <hypha.h>
+#include <hypha-api.h>
 
 G_BEGIN_DECLS
 

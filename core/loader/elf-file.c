@@ -5,7 +5,7 @@
 #include <link.h>
 #include <string.h>
 #include <gio/gio.h>
-#include <hypha.h>
+#include <hypha-api.h>
 #include "loader/inspect.h"
 
 #define NATIVE_CLASS (sizeof (gpointer) == 8 ? ELFCLASS64 : ELFCLASS32)

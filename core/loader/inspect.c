@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <gio/gio.h>
-#include <hypha.h>
+#include <hypha-api.h>
 
 #define MAX_LINKS 40                /* as the kernel */
 #define MAX_FILE (64 * 1024 * 1024) /* a copy is held in memory */

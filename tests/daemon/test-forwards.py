@@ -14,7 +14,7 @@ from harness import DEADLINE, ROOT, Case, Node, main, trust_each_other, wait_for
 HARD = b"\1\0\0\0\0\0\0\0"
 
 
-class Forwards(Case):
+class Sides(Case):
     """beta forwards to alpha, whose service `web` is the test's own."""
 
     def setUp(self):
@@ -100,6 +100,8 @@ class Forwards(Case):
             # Whoever is not served is never at an end.
             self.read(self.connect(path))
 
+
+class Forwards(Sides):
     def test_tcp_and_unix_with_what_is_told_of_them(self):
         for local in ("tcp://127.0.0.1:0", f"unix://{self.beta.place.private}/local"):
             path = self.add(local)
@@ -303,16 +305,17 @@ class Forwards(Case):
         self.assertEqual(server.recv(1), b"x")
         self.assert_fails(self.beta.call(path, "org.hypha.Forward1.Remove"), 1, "UnknownMethod")
 
-    def test_node_that_stops_resets_what_is_open_and_what_waits(self):
-        path = self.add(target="web")
-        client = self.connect(path)
-        self.accept()
-        waiting = self.connect(self.add(peer=self.trust_somebody()))
-        self.beta.stop()
-        for connection in (client, waiting):
-            with self.assertRaises(ConnectionResetError):
-                connection.recv(1)
+    def test_calls_with_bad_arguments(self):
+        self.refused("InvalidEndpoint", "tcp://127.0.0.1", "alpha", "echo", "{}")
+        self.refused("NoTransport", "nosuch://x", "alpha", "echo", "{}")
+        for peer, target in (("", "echo"), ("x" * 65, "echo"), ("two words", "echo"), ("alpha", ""), ("alpha", "x" * 256),
+                             ("alpha", "\x1b[31m")):
+            self.refused("InvalidArgument", "tcp://127.0.0.1:0", peer, target, "{}")
+        self.assertIn("frob", self.refused("InvalidArgument", "tcp://127.0.0.1:0", "alpha", "echo", "{'frob': <1>}"))
+        self.assertEqual(self.paths(), [])
 
+
+class Deadline(Sides):
     def trust_somebody(self):
         somebody = "3awbtvxg2dm5jnvl36zisabueuohjgwwj4iko34r7r45q3p5hvyq"
         self.beta.do("trust", somebody, "eve")
@@ -323,14 +326,15 @@ class Forwards(Case):
         self.assert_reset(path)
         self.assertIn("there was no link to", self.get(path, "Reason"))
 
-    def test_calls_with_bad_arguments(self):
-        self.refused("InvalidEndpoint", "tcp://127.0.0.1", "alpha", "echo", "{}")
-        self.refused("NoTransport", "nosuch://x", "alpha", "echo", "{}")
-        for peer, target in (("", "echo"), ("x" * 65, "echo"), ("two words", "echo"), ("alpha", ""), ("alpha", "x" * 256),
-                             ("alpha", "\x1b[31m")):
-            self.refused("InvalidArgument", "tcp://127.0.0.1:0", peer, target, "{}")
-        self.assertIn("frob", self.refused("InvalidArgument", "tcp://127.0.0.1:0", "alpha", "echo", "{'frob': <1>}"))
-        self.assertEqual(self.paths(), [])
+    def test_node_that_stops_resets_what_is_open_and_what_waits(self):
+        path = self.add(target="web")
+        client = self.connect(path)
+        self.accept()
+        waiting = self.connect(self.add(peer=self.trust_somebody()))
+        self.beta.stop()
+        for connection in (client, waiting):
+            with self.assertRaises(ConnectionResetError):
+                connection.recv(1)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ class Program:
 
 
 @unittest.skipUnless(Gio, "python3-gi is not installed")
-class Registered(Case):
+class Programs(Case):
     """alpha has programs, beta uses their services."""
 
     config = ""
@@ -102,6 +102,8 @@ class Registered(Case):
     def refused(self, service, *words):
         self.assert_fails(self.beta.ctl("open", "alpha", service, input=""), 1, *words)
 
+
+class Registered(Programs):
     def test_stream_reaches_the_program_and_half_close_works(self):
         program = self.program("shout")
         text = "what comes is sent back in upper case\n" * 30000
@@ -221,12 +223,6 @@ class Registered(Case):
         for _ in range(3):
             self.assertEqual(self.beta.ctl("open", "alpha", "twice", input="x").stdout, "X")
 
-    def test_program_that_never_answers_refuses_at_the_deadline(self):
-        self.program("never", "never")
-        cat = self.open("never")
-        self.assertEqual(cat.wait(DEADLINE), 1)
-        self.alpha.wait_log("service 'never': its handler does not take a stream: ")
-
     def test_more_than_64_that_wait_are_busy(self):
         program = self.program("never", "never")
         bus = Gio.DBusConnection.new_for_address_sync(
@@ -297,14 +293,17 @@ class Registered(Case):
         self.assertRegex(self.alpha.do("services"), r"shout +handler +all trusted +:1\.\d+")
 
 
-class Settings(Registered):
+class Deadline(Programs):
+    def test_program_that_never_answers_refuses_at_the_deadline(self):
+        self.program("never", "never")
+        cat = self.open("never")
+        self.assertEqual(cat.wait(DEADLINE), 1)
+        self.alpha.wait_log("service 'never': its handler does not take a stream: ")
+
+
+class Settings(Programs):
     config = ("services={'app': {'peers': <['gamma']>}, 'tool': {'target': <'handler'>, 'peers': <['beta']>}, "
               "'fixed': {'target': <'echo'>}, 'discard': {'target': <'off'>}}\n")
-
-    # What Registered proves need not be proven twice.
-    for name in [n for n in dir(Registered) if n.startswith("test_")]:
-        locals()[name] = None
-    del name
 
     def test_settings_say_who_may_use_what_a_program_registers(self):
         program = self.program("app")

@@ -59,7 +59,7 @@ class SystemPlace(Place):
 
 
 @unittest.skipUnless(os.geteuid() == 0, "only root may become somebody else")
-class System(Case):
+class SystemBus(Case):
     def setUp(self):
         self.system = SystemPlace()
         self.addCleanup(self.system.close)
@@ -87,6 +87,8 @@ class System(Case):
         self.asked = lambda: [json.loads(line) for line in log.read_text().splitlines()]
         return process
 
+
+class System(SystemBus):
     def test_everybody_may_read(self):
         read = self.nobody(ROOT, "org.freedesktop.DBus.Properties.Get", NAME, "Id")
         self.assertIn(self.node.id(), read.stdout, read.stderr)
@@ -170,18 +172,6 @@ class System(Case):
         self.polkit("vanish")
         self.assert_fails(self.trust(), 1, "org.hypha.Error.PermissionDenied", "polkit")
 
-    def test_polkit_that_hangs_is_a_no_and_keeps_nobody_else_waiting(self):
-        self.polkit("hang")
-        process = subprocess.Popen(["gdbus", "call", "--address", self.system.address, "--dest", NAME, "--object-path", ROOT,
-                                    "--method", "org.hypha.Node1.Trust", PEER, "eve"], stderr=subprocess.PIPE, text=True,
-                                   env=self.system.environment, **NOBODY)
-        self.system.processes.append(process)
-        wait_for(self.asked, "a question")
-        self.node.do("trust", PEER, "adam")
-        self.assertEqual(process.wait(DEADLINE), 1)
-        self.assertIn("in time", process.stderr.read())
-        self.assertEqual(self.node.ask("peers")[0]["name"], "adam")
-
     def test_question_is_taken_back_when_the_caller_leaves(self):
         self.polkit("hang")
         process = subprocess.Popen(["gdbus", "call", "--address", self.system.address, "--dest", NAME, "--object-path", ROOT,
@@ -230,6 +220,20 @@ class System(Case):
         for method, *arguments in (("Trust", PEER, "eve"), ("Listen", "tcp://127.0.0.1:0", "{}")):
             refused = self.nobody(ROOT, f"org.hypha.Node1.{method}", *arguments)
             self.assert_fails(refused, 1, "org.hypha.Error.PermissionDenied", "password")
+
+
+class Deadline(SystemBus):
+    def test_polkit_that_hangs_is_a_no_and_keeps_nobody_else_waiting(self):
+        self.polkit("hang")
+        process = subprocess.Popen(["gdbus", "call", "--address", self.system.address, "--dest", NAME, "--object-path", ROOT,
+                                    "--method", "org.hypha.Node1.Trust", PEER, "eve"], stderr=subprocess.PIPE, text=True,
+                                   env=self.system.environment, **NOBODY)
+        self.system.processes.append(process)
+        wait_for(self.asked, "a question")
+        self.node.do("trust", PEER, "adam")
+        self.assertEqual(process.wait(DEADLINE), 1)
+        self.assertIn("in time", process.stderr.read())
+        self.assertEqual(self.node.ask("peers")[0]["name"], "adam")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <hypha-api.h>
 
+#include "dbus/values.h"
+
 /* GKeyFile and its settings back-end would take the schema's default for a value that does not
  * parse, without a word; a typing error would so close every listener. Hence a reader that keeps
  * count of lines and says what is wrong. What it takes is what the back-end takes. */
@@ -90,6 +92,10 @@ check_value (HyphaConfigFile *self, guint line, const char *key, const char *tex
     g_variant_get (range, "(&sv)", NULL, &limits);
     printed = g_variant_print (limits, FALSE);
     add_fault (self, line, key, text, _ ("it is not within %s"), printed);
+    return NULL;
+  }
+  if (!hypha_dbus_value_check (value, &error)) {
+    add_fault (self, line, key, text, "%s", error->message);
     return NULL;
   }
   return g_steal_pointer (&value);

@@ -4,6 +4,8 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
+#include "dbus/values.h"
+
 /* One key at a time, on behalf of somebody who wants to know whether it worked: all or nothing. */
 
 /* A value may be as long as a file; a message need not. */
@@ -59,6 +61,7 @@ check_value (HyphaSettings *self, const char *key, GVariant *value, GError **err
   g_autoptr (GVariant) range = NULL;
   g_autoptr (GVariant) limits = NULL;
   g_autofree char *printed = NULL;
+  g_autoptr (GError) reason = NULL;
 
   if (!g_variant_is_of_type (value, type)) {
     g_autofree char *wanted = g_variant_type_dup_string (type);
@@ -66,6 +69,8 @@ check_value (HyphaSettings *self, const char *key, GVariant *value, GError **err
     return refuse (error, key, value, _ ("it is of the type %s, and has to be of the type %s"),
                    g_variant_get_type_string (value), wanted);
   }
+  if (!hypha_dbus_value_check (value, &reason))
+    return refuse (error, key, value, "%s", reason->message);
   if (g_settings_schema_key_range_check (schema_key, value))
     return TRUE;
   range = g_settings_schema_key_get_range (schema_key);

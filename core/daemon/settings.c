@@ -3,6 +3,8 @@
 
 #include <glib/gi18n-lib.h>
 
+#include "dbus/values.h"
+
 #define SCHEMA "org.hypha.node"
 
 G_DEFINE_FINAL_TYPE (HyphaSettings, hypha_settings, G_TYPE_OBJECT)
@@ -16,10 +18,25 @@ GVariant *
 hypha_settings_get_default (HyphaSettings *self, const char *key)
 {
   g_autoptr (GSettingsSchemaKey) schema_key = g_settings_schema_get_key (self->schema, key);
+  g_autoptr (GVariant) administrators =
+      self->gsettings ? g_settings_get_default_value (self->gsettings, key) : NULL;
 
-  if (self->gsettings)
-    return g_settings_get_default_value (self->gsettings, key);
+  if (administrators && hypha_dbus_value_check (administrators, NULL))
+    return g_steal_pointer (&administrators);
   return g_settings_schema_key_get_default_value (schema_key);
+}
+
+static GVariant *
+read_gsettings (HyphaSettings *self, const char *key)
+{
+  g_autoptr (GVariant) value = g_settings_get_value (self->gsettings, key);
+  GVariant *good = g_hash_table_lookup (self->good, key);
+  g_autoptr (GError) error = NULL;
+
+  if (hypha_dbus_value_check (value, &error))
+    return g_steal_pointer (&value);
+  g_warning ("setting %s: %s; the last good value stays", key, error->message);
+  return good ? g_variant_ref (good) : hypha_settings_get_default (self, key);
 }
 
 GVariant *
@@ -28,7 +45,7 @@ hypha_settings_read (HyphaSettings *self, const char *key)
   GVariant *value;
 
   if (self->gsettings)
-    return g_settings_get_value (self->gsettings, key);
+    return read_gsettings (self, key);
   if (self->file == NULL)
     return hypha_settings_get_default (self, key);
   if (hypha_config_file_is_wrong (self->file, key))

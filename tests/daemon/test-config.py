@@ -13,6 +13,10 @@ from harness import DEADLINE, Case, Node, main, wait_for
 
 ID = "3awbtvxg2dm5jnvl36zisabueuohjgwwj4iko34r7r45q3p5hvyq"
 
+# What a GVariant can be, and no message can have in it: the daemon's answer would be lost, or the daemon.
+UNTOLD = [f"{{'frob': {{'x': {value}}}}}" for value in
+          ("<just 5>", "<()>", "<@mas nothing>", "<@a() []>", "<handle 0>", "<" * 80 + "1" + ">" * 80, "<" + "[" * 70 + "1" + "]" * 70 + ">")]
+
 
 class Bad(Case):
     """A key file that is wrong is refused with file, line, key, value and reason."""
@@ -32,6 +36,10 @@ class Bad(Case):
 
     def test_value_out_of_range(self):
         self.refused("[org/hypha/node]\nping-interval=0\n", "line 2", "ping-interval = 0", "50", "3600000")
+
+    def test_value_that_d_bus_cannot_carry(self):
+        for value in UNTOLD:
+            self.refused(f"[org/hypha/node]\ntransport-options={value}\n", "line 2", "transport-options", "D-Bus could not carry it")
 
     def test_value_that_overflows(self):
         self.refused("[org/hypha/node]\nping-interval=4294967296\n", "line 2", "ping-interval = 4294967296")
@@ -277,6 +285,18 @@ class GSettings(Case):
         node = self.node()
         self.gsettings(node, "set", "org.hypha.node", "listen", "['tcp://x:99999']")
         node.wait_log(r"setting listen = \['tcp://x:99999'\]: .*last good value stays")
+        node.stop()
+
+    def test_value_that_d_bus_cannot_carry_is_told_and_the_last_good_one_stays(self):
+        node = self.node()
+        for count, value in enumerate(UNTOLD, 1):
+            self.gsettings(node, "set", "org.hypha.node", "transport-options", value)
+            wait_for(lambda n=count: node.log().count("D-Bus could not carry it") >= n, "the warning")
+            self.assertEqual(node.do("config", "get", "transport-options"), "{}\n")
+        node.stop()
+        # Nor does it keep the node from starting.
+        node = Node(node.place)
+        self.assertEqual(node.do("config", "get", "transport-options"), "{}\n")
         node.stop()
 
     def test_trust_lasts(self):

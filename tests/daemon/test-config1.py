@@ -113,6 +113,8 @@ class Face(Config):
                       self.refused(node, "Set", "ping-interval", "<uint32 5>"))
         self.assertIn("listen = ['tcp://127.0.0.1:70000']: ", self.refused(node, "Set", "listen", "<['tcp://127.0.0.1:70000']>"))
         self.assertIn("below ping-interval", self.refused(node, "Set", "ping-interval", "<uint32 20000>"))
+        deep = "<" * 40 + "1" + ">" * 40
+        self.assertIn("D-Bus could not carry it", self.refused(node, "Set", "transport-options", f"<{{'frob': {{'x': {deep}}}}}>"))
         # A transport may have taken a part of what it was handed.
         self.refused(node, "Set", "transport-options", "<{'unix': {'mode': <'600'>}, 'tcp': {'frob': <1>}}>")
         self.assertEqual(self.done(node, "Get", "transport-options"), "(<@a{sa{sv}} {}>,)")

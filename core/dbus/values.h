@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <hypha.h>
+
+G_BEGIN_DECLS
+
+gboolean hypha_dbus_value_check (GVariant *value, GError **error);
+
+G_END_DECLS

@@ -236,19 +236,30 @@ class Registered(Programs):
                 ended.append("taken")
             except GLib.Error as error:
                 ended.append(Gio.DBusError.get_remote_error(error))
-        for _ in range(65):
+
+        def open_one():
             bus.call_with_unix_fd_list("org.hypha.Node1", f"/org/hypha/Node1/peer/{self.alpha.id()}", "org.hypha.Peer1",
                                        "OpenStream", GLib.Variant("(sa{sv})", ("never", {})), None, Gio.DBusCallFlags.NONE,
                                        -1, None, None, done)
-        context = GLib.MainContext.default()
-        while not ended:
-            context.iteration(True)
+
+        def wait_ended(number):
+            while len(ended) < number:
+                GLib.MainContext.default().iteration(True)
+
+        # A machine may be so busy that the first is given up before the last has come: then once more.
+        for _ in range(5):
+            ended.clear()
+            for _ in range(65):
+                open_one()
+            wait_ended(1)
+            if ended[0] == "org.hypha.Error.Busy":
+                break
+            wait_ended(65)
         self.assertEqual(ended, ["org.hypha.Error.Busy"])
         for _ in range(64):
             program.accepted()
         program.kill()
-        while len(ended) < 65:
-            context.iteration(True)
+        wait_ended(65)
         self.assertEqual(set(ended[1:]), {"org.hypha.Error.Refused"})
         bus.close_sync()
 

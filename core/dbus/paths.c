@@ -29,7 +29,7 @@ hypha_dbus_path_escape (const char *name)
 
 /**
  * hypha_dbus_path:
- * @folder: `peer`, `link`, `transport` or `plugin`
+ * @folder: `peer`, `link`, `transport`, `plugin` or `forward`
  * @name: names the object within it; escaped here
  *
  * Returns: (transfer full): the object's path

@@ -172,7 +172,7 @@ hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *optio
 {
   g_autoptr (GTask) task = NULL;
   g_autoptr (GTask) inner = NULL;
-  g_autoptr (GVariant) owned = options != NULL ? g_variant_ref_sink (options) : NULL;
+  G_GNUC_UNUSED g_autoptr (GVariant) owned = options != NULL ? g_variant_ref_sink (options) : NULL;
   g_autoptr (GError) error = NULL;
   guint timeout = DEFAULT_TIMEOUT_MS;
   HyphaNodeId expected = { 0 };
@@ -287,7 +287,7 @@ hypha_node_listen_async (HyphaNode *self, const char *endpoint, GVariant *option
 {
   g_autoptr (GTask) task = NULL;
   g_autoptr (GTask) inner = NULL;
-  g_autoptr (GVariant) owned = options != NULL ? g_variant_ref_sink (options) : NULL;
+  G_GNUC_UNUSED g_autoptr (GVariant) owned = options != NULL ? g_variant_ref_sink (options) : NULL;
   g_autoptr (GError) error = NULL;
   g_autoptr (HyphaEndpoint) parsed = NULL;
   HyphaDoor *door = NULL;

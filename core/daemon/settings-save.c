@@ -13,6 +13,7 @@
 typedef struct {
   const char *key;
   GVariant *value;
+  GVariant *holds; /* where that is done already: what holds meanwhile */
 } Change;
 
 /* The file as it is now, whether or not it has been taken. */
@@ -164,7 +165,7 @@ hypha_settings_check_store (HyphaSettings *self, const char *key, GVariant *valu
 gboolean
 hypha_settings_store (HyphaSettings *self, const char *key, GVariant *value, GError **error)
 {
-  const Change change = { key, value };
+  const Change change = { key, value, NULL };
 
   return store (self, &change, 1, error);
 }
@@ -180,7 +181,7 @@ save_all (HyphaSettings *self, const Change *changes, guint n, GError **error)
 
   for (guint i = 0; i < n; i++) {
     g_autoptr (GVariant) before =
-        hypha_settings_replace (self, changes[i].key, g_variant_ref (changes[i].value));
+        hypha_settings_replace (self, changes[i].key, g_variant_ref (changes[i].holds));
 
     if (before)
       g_ptr_array_add (changed, (gpointer) changes[i].key);
@@ -193,20 +194,30 @@ save_all (HyphaSettings *self, const Change *changes, guint n, GError **error)
   return stored;
 }
 
+/* HOLDS does from now on, whether or not it lasts. What MERGED, which is to last, has beyond that
+ * was written by somebody else: it is taken when the word of that comes. */
 static gboolean
-save (HyphaSettings *self, const char *key, GVariant *value, GError **error)
+save_merged (HyphaSettings *self, const char *key, GVariant *holds, GVariant *merged,
+             GError **error)
 {
-  g_autoptr (GVariant) owned = g_variant_ref_sink (value);
-  const Change change = { key, owned };
+  const Change change = { key, merged, holds };
 
   return save_all (self, &change, 1, error);
 }
 
-/* The entry of the node ID in DICT, or NULL. */
-static GVariant *
-entry_of (GVariant *dict, const char *id)
+static gboolean
+save (HyphaSettings *self, const char *key, GVariant *value, GError **error)
 {
-  return dict ? g_variant_lookup_value (dict, id, G_VARIANT_TYPE_VARDICT) : NULL;
+  g_autoptr (GVariant) owned = g_variant_ref_sink (value);
+
+  return save_merged (self, key, owned, owned, error);
+}
+
+/* The entry KEY of DICT, or NULL. */
+static GVariant *
+entry_of (GVariant *dict, const char *key)
+{
+  return dict ? g_variant_lookup_value (dict, key, NULL) : NULL;
 }
 
 static gboolean
@@ -215,36 +226,92 @@ same_entry (GVariant *a, GVariant *b)
   return a == NULL || b == NULL ? a == b : g_variant_equal (a, b);
 }
 
-/* What somebody has written into the settings since they were last taken, and what the node has
- * done since: an entry that the node has not touched is as it is written. */
+static void
+add_entry (GVariantBuilder *builder, const char *key, GVariant *value)
+{
+  g_variant_builder_add_value (builder,
+                               g_variant_new_dict_entry (g_variant_new_string (key), value));
+}
+
+/* What somebody has written into a dictionary since it was last taken, and what the node has done
+ * since: an entry that the node has not touched is as it is written. */
 static GVariant *
-merge_trusted (GVariant *written, GVariant *before, GVariant *now)
+merge (GVariant *written, GVariant *before, GVariant *now)
 {
   GVariantBuilder builder;
-  GVariantIter iter;
-  const char *id;
-  GVariant *items;
 
-  g_variant_builder_init (&builder, G_VARIANT_TYPE ("a{sa{sv}}"));
-  g_variant_iter_init (&iter, written);
-  while (g_variant_iter_next (&iter, "{&s@a{sv}}", &id, &items)) {
-    G_GNUC_UNUSED g_autoptr (GVariant) owned = items;
-    g_autoptr (GVariant) ours = entry_of (now, id);
-    g_autoptr (GVariant) past = entry_of (before, id);
+  g_variant_builder_init (&builder, g_variant_get_type (now));
+  for (gsize i = 0; i < g_variant_n_children (written); i++) {
+    g_autoptr (GVariant) entry = g_variant_get_child_value (written, i);
+    g_autoptr (GVariant) key = g_variant_get_child_value (entry, 0);
+    g_autoptr (GVariant) theirs = g_variant_get_child_value (entry, 1);
+    g_autoptr (GVariant) ours = entry_of (now, g_variant_get_string (key, NULL));
+    g_autoptr (GVariant) past = entry_of (before, g_variant_get_string (key, NULL));
 
     if (same_entry (ours, past))
-      g_variant_builder_add (&builder, "{s@a{sv}}", id, items);
+      add_entry (&builder, g_variant_get_string (key, NULL), theirs);
     else if (ours)
-      g_variant_builder_add (&builder, "{s@a{sv}}", id, ours);
+      add_entry (&builder, g_variant_get_string (key, NULL), ours);
   }
-  g_variant_iter_init (&iter, now);
-  while (g_variant_iter_next (&iter, "{&s@a{sv}}", &id, &items)) {
-    G_GNUC_UNUSED g_autoptr (GVariant) owned = items;
-    g_autoptr (GVariant) theirs = entry_of (written, id);
-    g_autoptr (GVariant) past = entry_of (before, id);
+  for (gsize i = 0; i < g_variant_n_children (now); i++) {
+    g_autoptr (GVariant) entry = g_variant_get_child_value (now, i);
+    g_autoptr (GVariant) key = g_variant_get_child_value (entry, 0);
+    g_autoptr (GVariant) ours = g_variant_get_child_value (entry, 1);
+    g_autoptr (GVariant) theirs = entry_of (written, g_variant_get_string (key, NULL));
+    g_autoptr (GVariant) past = entry_of (before, g_variant_get_string (key, NULL));
 
-    if (theirs == NULL && !same_entry (items, past))
-      g_variant_builder_add (&builder, "{s@a{sv}}", id, items);
+    if (theirs == NULL && !same_entry (ours, past))
+      add_entry (&builder, g_variant_get_string (key, NULL), ours);
+  }
+  return g_variant_ref_sink (g_variant_builder_end (&builder));
+}
+
+static gboolean
+same_forward (GVariant *a, GVariant *b)
+{
+  static const char *const parts[] = { "local", "peer", "target" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (parts); i++) {
+    const char *x = "", *y = "";
+
+    g_variant_lookup (a, parts[i], "&s", &x);
+    g_variant_lookup (b, parts[i], "&s", &y);
+    if (!g_str_equal (x, y))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+has_forward (GVariant *forwards, GVariant *forward)
+{
+  for (gsize i = 0; i < g_variant_n_children (forwards); i++) {
+    g_autoptr (GVariant) other = g_variant_get_child_value (forwards, i);
+
+    if (same_forward (other, forward))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* The same for the list of forwards, whose entries are never changed, only added and removed. */
+static GVariant *
+merge_forwards (GVariant *written, GVariant *before, GVariant *now)
+{
+  GVariantBuilder builder;
+
+  g_variant_builder_init (&builder, G_VARIANT_TYPE ("aa{sv}"));
+  for (gsize i = 0; i < g_variant_n_children (written); i++) {
+    g_autoptr (GVariant) theirs = g_variant_get_child_value (written, i);
+
+    if (has_forward (now, theirs) || !has_forward (before, theirs))
+      g_variant_builder_add_value (&builder, theirs);
+  }
+  for (gsize i = 0; i < g_variant_n_children (now); i++) {
+    g_autoptr (GVariant) ours = g_variant_get_child_value (now, i);
+
+    if (!has_forward (written, ours) && !has_forward (before, ours))
+      g_variant_builder_add_value (&builder, ours);
   }
   return g_variant_ref_sink (g_variant_builder_end (&builder));
 }
@@ -280,9 +347,12 @@ hypha_settings_save_trusted (HyphaSettings *self, GError **error)
   g_autoptr (GVariant) rules = hypha_node_dup_trust_rules (self->node);
   g_autoptr (GVariant) now = hypha_node_dup_trusted (self->node);
   g_autoptr (GVariant) written = dup_written (self, "trusted-peers");
-  g_autoptr (GVariant) merged = merge_trusted (written, self->trusted, now);
-  const Change changes[] = { { "trusted-peers", merged }, { "trust-rules", rules } };
-  gboolean same = g_variant_equal (rules, g_hash_table_lookup (self->good, "trust-rules"));
+  g_autoptr (GVariant) theirs = dup_written (self, "trust-rules");
+  GVariant *past = g_hash_table_lookup (self->good, "trust-rules");
+  g_autoptr (GVariant) merged = merge (written, self->trusted, now);
+  g_autoptr (GVariant) both = merge (theirs, past, rules);
+  const Change changes[] = { { "trusted-peers", merged, merged }, { "trust-rules", both, rules } };
+  gboolean same = g_variant_equal (rules, past);
 
   g_clear_pointer (&self->trusted, g_variant_unref);
   self->trusted = g_steal_pointer (&now);
@@ -303,9 +373,12 @@ hypha_settings_save_trusted (HyphaSettings *self, GError **error)
 gboolean
 hypha_settings_save_forwards (HyphaSettings *self, GError **error)
 {
-  g_autoptr (GVariant) forwards = hypha_forwards_dup (self->forwards);
+  g_autoptr (GVariant) now = hypha_forwards_dup (self->forwards);
+  g_autoptr (GVariant) written = dup_written (self, "forwards");
+  g_autoptr (GVariant) merged =
+      merge_forwards (written, g_hash_table_lookup (self->good, "forwards"), now);
 
-  return save (self, "forwards", forwards, error);
+  return save_merged (self, "forwards", now, merged, error);
 }
 
 /* Where ENDPOINT is in VALUE, however it is spelled; -1: it is not. */

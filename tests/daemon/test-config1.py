@@ -186,6 +186,28 @@ class KeyFile(Config):
             wait_for(lambda: node.ask("peers") == [], "nobody who is trusted")
         node.stop()
 
+    def test_forward_on_top_of_an_edit_of_the_same_key_keeps_both(self):
+        node = self.node(config="")
+        theirs, ours = (f"unix://{node.place.private}/{name}" for name in ("theirs", "ours"))
+        target = "tcp://127.0.0.1:1"
+
+        def forwards():
+            return sorted(re.findall(r"'Local': <'([^']*)'>", node.call(ROOT, "org.freedesktop.DBus.ObjectManager.GetManagedObjects").stdout))
+        for _ in range(10):
+            node.config.write_text(f"[org/hypha/node]\nforwards=[{{'local': <'{theirs}'>, 'peer': <'{OTHER}'>, 'target': <'{target}'>}}]\n")
+            done = node.call(ROOT, "org.hypha.Node1.AddForward", ours, OTHER, target, "{'persist': <true>}")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(theirs, node.config.read_text())
+            self.assertIn(ours, node.config.read_text())
+            wait_for(lambda: len([f for f in forwards() if f in (theirs, ours)]) == 2, "both forwards")
+            path = re.search(r"'(/[^']*)'", done.stdout)[1]
+            self.assertEqual(node.call(path, "org.hypha.Forward1.Remove").returncode, 0)
+            self.assertIn(theirs, node.config.read_text())
+            self.assertNotIn(ours, node.config.read_text())
+            node.config.write_text("[org/hypha/node]\n")
+            wait_for(lambda: not [f for f in forwards() if f in (theirs, ours)], "no forwards")
+        node.stop()
+
     def test_no_edit_is_lost_while_keys_are_set(self):
         node = self.node(config="")
         many = self.set_many(node, "session-timeout", 250)

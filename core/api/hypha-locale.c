@@ -8,8 +8,8 @@
 __attribute__ ((constructor)) static void
 bind_messages (void)
 {
-  /* For trees that are not installed. Translations are formats: a process with raised privileges does
-   * not take them from whoever started it. */
+  /* For trees that are not installed. Translations are formats: a process with raised privileges
+   * does not take them from whoever started it. */
   const char *folder = secure_getenv ("HYPHA_LOCALE_DIR");
 
   bindtextdomain (GETTEXT_PACKAGE,

@@ -212,8 +212,8 @@ hypha_peer_get_link_cost (HyphaPeer *self)
  * @callback: (scope async): called when the peer has taken the stream or refused it
  * @user_data: for @callback
  *
- * Opens a stream to a service of the peer. Many may be opened at once; where a bus or the node takes
- * no more of them, it is `HYPHA_ERROR_BUSY`.
+ * Opens a stream to a service of the peer. Many may be opened at once; where a bus or the node
+ * takes no more of them, it is `HYPHA_ERROR_BUSY`.
  */
 void
 hypha_peer_open_stream_async (HyphaPeer *self, const char *service, guint timeout_ms,

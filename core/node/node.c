@@ -376,8 +376,8 @@ hypha_node_renew (HyphaNode *self, GError **error)
  *
  * Says good-bye on every link, ends every stream and stops listening. Blocks until the last words
  * are out, but not for longer than a quarter of a second for each worker, the patience of
- * hypha_farewell_finish() with peers that do not read. To be called before the last reference goes; a node
- * that has stopped cannot be started again.
+ * hypha_farewell_finish() with peers that do not read. To be called before the last reference goes;
+ * a node that has stopped cannot be started again.
  */
 void
 hypha_node_stop (HyphaNode *self)

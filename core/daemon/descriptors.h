@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <hypha.h>
+#include <hypha-api.h>
 
 G_BEGIN_DECLS
 

@@ -193,7 +193,7 @@ find_command (char **words, GError **error)
       return command;
     if (n < command->n_words)
       g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("%s: %s is missing"),
-                   command->name, n == 1 ? "KEY" : "VALUE");
+                   command->name, n == 1 ? _ ("KEY") : _ ("VALUE"));
     else
       g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
                    _ ("%s: there is no place for '%s'; a value with spaces is put in quotes"),

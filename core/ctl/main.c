@@ -17,10 +17,13 @@ list_verbs (FILE *to)
 {
   fputs (_ ("Verbs:\n"), to);
   for (const HyphaVerb *verb = hypha_verbs; verb->name; verb++) {
-    g_autofree char *usage = g_strdup_printf ("%s %s", verb->name, verb->arguments);
+    g_autofree char *words = hypha_verb_dup_usage (verb);
+    g_autofree char *usage = g_strdup_printf ("%s %s", verb->name, words);
+    guint width = hypha_ctl_text_width (usage);
 
     if (!hypha_verb_is_hidden (verb))
-      fprintf (to, "  %-20s %s\n", usage, _ (verb->summary));
+      fprintf (to, "  %s%*s %s\n", usage, width < 20 ? (int) (20 - width) : 0, "",
+               _ (verb->summary));
   }
   fputs (_ ("\nhyphactl VERB --help shows what a verb takes.\n"), to);
 }
@@ -52,10 +55,13 @@ fail (const HyphaVerb *verb, const GError *error)
     return EXIT_FAILURE;
   }
   fprintf (stderr, "hyphactl%s%s: %s\n", verb ? " " : "", verb ? verb->name : "", safe);
-  if (verb)
-    fprintf (stderr, _ ("Usage: hyphactl %s [OPTION...] %s\n"), verb->name, verb->arguments);
-  else
+  if (verb) {
+    g_autofree char *words = hypha_verb_dup_usage (verb);
+
+    fprintf (stderr, _ ("Usage: hyphactl %s [OPTION...] %s\n"), verb->name, words);
+  } else {
     fputs (_ ("hyphactl --help lists the verbs and the options\n"), stderr);
+  }
   return EXIT_USAGE;
 }
 

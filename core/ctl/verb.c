@@ -117,17 +117,56 @@ hypha_verb_is_hidden (const HyphaVerb *verb)
   return verb->summary == NULL;
 }
 
+/* What a word of usage is called in the user's language: `[KEY]`. One of several that are typed as
+ * they are, as in `list|get`, stays. */
+static char *
+dup_word (const char *word)
+{
+  static const char *const kinds[] = { N_ ("ENDPOINT"), N_ ("ID"),      N_ ("KEY"),  N_ ("NAME"),
+                                       N_ ("PEER"),     N_ ("SERVICE"), N_ ("VALUE") };
+  gboolean optional = *word == '[';
+  g_autofree char *kind = g_strndup (word + optional, strcspn (word + optional, "]"));
+
+  for (gsize i = 0; i < G_N_ELEMENTS (kinds); i++) {
+    if (g_str_equal (kind, kinds[i]))
+      return g_strdup_printf (optional ? "[%s]" : "%s", _ (kinds[i]));
+  }
+  return g_strdup (word);
+}
+
+/**
+ * hypha_verb_dup_usage:
+ * @verb: a verb
+ *
+ * Returns: (transfer full): the words it takes, as people are told
+ */
+char *
+hypha_verb_dup_usage (const HyphaVerb *verb)
+{
+  g_auto (GStrv) words = g_strsplit (verb->arguments, " ", -1);
+
+  for (guint i = 0; words[i]; i++) {
+    char *word = dup_word (words[i]);
+
+    g_free (words[i]);
+    words[i] = word;
+  }
+  return g_strjoinv (" ", words);
+}
+
 static gboolean
 check_words (const HyphaVerb *verb, char **words, GError **error)
 {
   g_auto (GStrv) wanted = g_strsplit (verb->arguments, " ", -1);
+  g_autofree char *name = NULL;
   guint n = g_strv_length (words);
   guint n_wanted = g_strv_length (wanted);
 
   for (guint i = n; i < n_wanted; i++) {
     if (*wanted[i] == '[')
       continue;
-    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("%s is missing"), wanted[i]);
+    name = dup_word (wanted[i]);
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("%s is missing"), name);
     return FALSE;
   }
   if (n > n_wanted) {
@@ -137,7 +176,8 @@ check_words (const HyphaVerb *verb, char **words, GError **error)
   }
   for (guint i = 0; i < n; i++) {
     if (*words[i] == '\0' && !g_str_has_prefix (wanted[i], "[VALUE")) {
-      g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("%s is empty"), wanted[i]);
+      name = dup_word (wanted[i]);
+      g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("%s is empty"), name);
       return FALSE;
     }
   }
@@ -241,7 +281,8 @@ hypha_verb_parse (const HyphaVerb *verb, HyphaCtl *ctl, const GOptionEntry *opti
   g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
   g_auto (GStrv) whole = NULL;
   g_auto (GStrv) words = NULL;
-  g_autofree char *usage = g_strdup_printf ("%s %s", verb->name, verb->arguments);
+  g_autofree char *arguments = hypha_verb_dup_usage (verb);
+  g_autofree char *usage = g_strdup_printf ("%s %s", verb->name, arguments);
   g_autoptr (GError) local_error = NULL;
   const GOptionEntry rest[] = {
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &words, NULL, NULL },

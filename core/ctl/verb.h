@@ -20,6 +20,7 @@ extern const HyphaVerb hypha_verbs[]; /* ends with a NULL name */
 
 const HyphaVerb *hypha_verb_find (const char *name);
 gboolean hypha_verb_is_hidden (const HyphaVerb *verb);
+char *hypha_verb_dup_usage (const HyphaVerb *verb);
 /* Which verbs may have been meant; NULL: none that is near. */
 char *hypha_verb_suggest (const char *typed);
 /* What comes before the verb; the words from the verb on. */

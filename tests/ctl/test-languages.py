@@ -17,7 +17,7 @@ from harness import DEADLINE, Node, main, wait_for
 PO = HERE.parent.parent / "po"
 LANGUAGES = ("de", "zh_CN")
 # What the two say where English says something else.
-USAGE = {"de": ["Aufruf: hyphactl", "Die anderen Knoten auflisten"], "zh_CN": ["用法：hyphactl", "列出其他节点"]}
+USAGE = {"de": ["Aufruf: hyphactl", "trust KENNUNG NAME   Einen Knoten"], "zh_CN": ["用法：hyphactl", "trust 标识 名称      以某个名称"]}
 PAIR = {"de": ["1 bis 120", "Nicht fragen"], "zh_CN": ["1 到 120", "不询问"]}
 DAEMON = {"de": ["Auch auf ENDPUNKT lauschen", "Hält die Verbindungen"], "zh_CN": ["也在 端点 上监听", "维持本节点的链路"]}
 NO_VERB = {"de": "es gibt keinen Befehl „stauts“", "zh_CN": "没有命令“stauts”"}

@@ -48,6 +48,8 @@ def extract(template):
                     "--add-comments=Translators", "--width=120", "--sort-by-file", "--no-location", *KEYWORDS,
                     f"--files-from={PO / 'POTFILES.in'}", f"--directory={ROOT}", f"--output={template}"],
                    check=True, env=dict(os.environ, GETTEXTDATADIRS=RULES))
+    # The time of it would be in every catalogue, for branches to conflict about.
+    template.write_text(re.sub(r'"POT-Creation-Date: .*\n', "", template.read_text()))
 
 
 def statistics(catalogue):

@@ -20,7 +20,7 @@ typedef struct {
 
 /* clang-format off */
 static const Layout layouts[] = {
-  [HYPHA_FRAME_OPEN]   = { "OPEN", .of_stream = TRUE, .payload_min = 1, .payload_max = HYPHA_SERVICE_MAX },
+  [HYPHA_FRAME_OPEN]   = { "OPEN", HYPHA_FRAME_DIRECT, .of_stream = TRUE, .payload_min = 1, .payload_max = HYPHA_SERVICE_MAX },
   [HYPHA_FRAME_DATA]   = { "DATA", HYPHA_FRAME_FIN, .of_stream = TRUE, .has_value = TRUE,
                            .payload_max = HYPHA_FRAME_DATA_MAX },
   [HYPHA_FRAME_ACK]    = { "ACK", HYPHA_FRAME_FIN | HYPHA_FRAME_RESET_TAKEN, .of_stream = TRUE,
@@ -56,6 +56,13 @@ fixed_size (const Layout *layout)
   return (layout->has_code ? 4 : 0) + (layout->has_value ? 8 : 0);
 }
 
+/* Of a ticket, before the rest of the payload. */
+static gsize
+ticket_size (guint flags)
+{
+  return flags & HYPHA_FRAME_DIRECT ? HYPHA_TICKET_BYTES : 0;
+}
+
 static gboolean
 check_resume_length (guint flags, gsize length, GError **error)
 {
@@ -80,7 +87,7 @@ check_header (guint type, guint flags, guint reserved, guint32 stream, gsize len
   if (type == 0 || type >= G_N_ELEMENTS (layouts))
     return refuse (error, _ ("The peer sent a frame of the unknown type %u"), type);
   layout = &layouts[type];
-  fixed = fixed_size (layout);
+  fixed = fixed_size (layout) + ticket_size (flags);
   if (flags & ~(guint) layout->flags)
     return refuse (error, _ ("The peer sent a frame %s with the unknown flags 0x%02x"),
                    layout->name, flags & ~(guint) layout->flags);
@@ -122,8 +129,11 @@ check_body (const HyphaFrame *frame, GError **error)
 {
   const char *wrong = NULL;
 
-  if (frame->type == HYPHA_FRAME_OPEN)
-    wrong = hypha_wire_judge_name (frame->data, frame->length);
+  if (frame->type == HYPHA_FRAME_OPEN) {
+    gsize ticket = ticket_size (frame->flags);
+
+    wrong = hypha_wire_judge_name (frame->data + ticket, frame->length - ticket);
+  }
   if (wrong != NULL)
     return refuse (error, _ ("The peer opened a stream to a service whose name %s"), wrong);
   if (frame->type == HYPHA_FRAME_DATA && frame->value > G_MAXUINT64 - frame->length)

@@ -13,9 +13,11 @@ G_BEGIN_DECLS
 #define HYPHA_FRAME_DATA_MAX (HYPHA_FRAME_MAX - 8) /* bytes in one DATA, behind its offset */
 #define HYPHA_SERVICE_MAX \
   255 /* bytes of a service's name: UTF-8, no control characters, not empty */
+/* With OPEN and DIRECT, before the service: who dials the fresh channel, and the token it shows. */
+#define HYPHA_TICKET_BYTES 33
 
 typedef enum {
-  HYPHA_FRAME_OPEN = 1, /* service */
+  HYPHA_FRAME_OPEN = 1, /* service; DIRECT: a ticket before it */
   HYPHA_FRAME_DATA,     /* offset, bytes; FIN */
   HYPHA_FRAME_ACK,      /* next offset; FIN or RESET: that end was taken */
   HYPHA_FRAME_WINDOW,   /* limit; the first one answers the OPEN */
@@ -33,6 +35,7 @@ typedef enum {
   HYPHA_FRAME_FIN = 1 << 0,
   HYPHA_FRAME_RESET_TAKEN = 1 << 1,
   HYPHA_FRAME_ASK = 1 << 2,
+  HYPHA_FRAME_DIRECT = 1 << 3,
 } HyphaFrameFlags;
 
 typedef enum {                             /* codes of RESET and STOP */
@@ -62,7 +65,7 @@ typedef struct {
   guint32 stream;
   guint64 value;      /* offset, limit, final size, token, number */
   guint32 code;       /* RESET, STOP, GOAWAY, CLOSE */
-  const guint8 *data; /* DATA: the bytes; OPEN: the service; RESUME: the body */
+  const guint8 *data; /* DATA: the bytes; OPEN: ticket and service; RESUME: the body */
   gsize length;
 } HyphaFrame;
 

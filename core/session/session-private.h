@@ -62,6 +62,8 @@ struct _HyphaSessionStream {
   guint ended : 1;    /* by itself or with the session: only waits to be freed */
   guint listed : 1;   /* while a RESUME is read: it is in there */
   guint open_sent : 1;
+  guint direct : 1; /* it has a ticket */
+  guint8 ticket[HYPHA_TICKET_BYTES];
 
   /* sending: acked <= position <= sent <= limit, sent <= written */
   HyphaQueue out; /* what is written and not acknowledged; empty once reset or ended */
@@ -189,7 +191,8 @@ void hypha_session_over (HyphaSession *self, HyphaError error, const char *text,
 void hypha_session_empty (HyphaSession *self, HyphaError error, const char *text,
                           gboolean say_close, HyphaAway away);
 gboolean hypha_session_refusal (HyphaSession *self, guint32 id, HyphaCode code);
-HyphaSessionStream *hypha_session_add_stream (HyphaSession *self, guint32 id, const char *service);
+HyphaSessionStream *hypha_session_add_stream (HyphaSession *self, guint32 id, const char *service,
+                                              const guint8 *ticket); /* nullable */
 void hypha_session_end_stream (HyphaSession *self, HyphaSessionStream *stream, int error,
                                const char *text);
 /* Forgets STREAM if both directions have ended, nothing is owed and nothing is left to be read. */

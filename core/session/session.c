@@ -366,16 +366,26 @@ hypha_session_refusal (HyphaSession *self, guint32 id, HyphaCode code)
 /* --- Frames in --- */
 
 static gboolean
+has_ticket (HyphaSessionStream *stream, const guint8 *ticket)
+{
+  if (!stream->direct || ticket == NULL)
+    return !stream->direct && ticket == NULL;
+  return memcmp (stream->ticket, ticket, HYPHA_TICKET_BYTES) == 0;
+}
+
+static gboolean
 receive_open (HyphaSession *self, const HyphaFrame *frame)
 {
   HyphaSessionStream *stream = hypha_session_find (self, frame->stream);
+  const guint8 *ticket = frame->flags & HYPHA_FRAME_DIRECT ? frame->data : NULL;
+  gsize skip = ticket != NULL ? HYPHA_TICKET_BYTES : 0;
   g_autofree char *service = NULL;
 
   if (hypha_session_id_is_mine (self, frame->stream))
     return hypha_session_broken (self, _ ("the peer opened a stream whose id is ours to open"));
-  service = g_strndup ((const char *) frame->data, frame->length);
+  service = g_strndup ((const char *) frame->data + skip, frame->length - skip);
   if (stream != NULL) {
-    if (strcmp (stream->service, service) != 0)
+    if (strcmp (stream->service, service) != 0 || !has_ticket (stream, ticket))
       return hypha_session_broken (self, _ ("the peer opened a stream again for another service"));
     /* Sent again over another link: so the answer may have been lost with the first one. */
     if (stream->answered)
@@ -389,7 +399,7 @@ receive_open (HyphaSession *self, const HyphaFrame *frame)
   hypha_watermark_raise (&self->ids, (guint64) (self->seen + 1), 0, hypha_session_ticks (self));
   if (g_queue_get_length (&self->theirs) >= self->limits.streams)
     return hypha_session_refusal (self, frame->stream, HYPHA_CODE_BUSY);
-  stream = hypha_session_add_stream (self, frame->stream, service);
+  stream = hypha_session_add_stream (self, frame->stream, service, ticket);
   hypha_session_event_stream (self, HYPHA_SESSION_OPENED, stream, -1, stream->service);
   return TRUE;
 }
@@ -548,6 +558,9 @@ static gboolean
 open_frame (HyphaSession *self, HyphaFrameOut *out)
 {
   HyphaSessionStream *stream = g_queue_peek_head (&self->opens);
+  const gsize skip = stream != NULL && stream->direct ? HYPHA_TICKET_BYTES : 0;
+  guint8 payload[HYPHA_TICKET_BYTES + HYPHA_SERVICE_MAX];
+  gsize length;
 
   if (stream == NULL)
     return FALSE;
@@ -555,10 +568,14 @@ open_frame (HyphaSession *self, HyphaFrameOut *out)
   stream->open_sent = TRUE;
   /* OPEN carries no limit: what the peer may send is told right behind it. */
   hypha_session_owe (self, stream, HYPHA_OWES_WINDOW);
+  length = strlen (stream->service);
+  memcpy (payload, stream->ticket, skip);
+  memcpy (payload + skip, stream->service, length);
   write_simple (&(HyphaFrame){ .type = HYPHA_FRAME_OPEN,
+                               .flags = skip > 0 ? HYPHA_FRAME_DIRECT : 0,
                                .stream = stream->id,
-                               .data = (const guint8 *) stream->service,
-                               .length = strlen (stream->service) },
+                               .data = payload,
+                               .length = skip + length },
                 out);
   return TRUE;
 }

@@ -152,11 +152,16 @@ gboolean hypha_session_next_event (HyphaSession *self, HyphaSessionEvent *event)
 /* NULL with BUSY (too many), OFFLINE (ids ran out; the session is renewed when idle) or
  * INVALID_ARGUMENT (no name of a service). A session without a link opens: it is sent later. */
 HyphaSessionStream *hypha_session_open (HyphaSession *self, const char *service, GError **error);
+/* Likewise, with TICKET (HYPHA_TICKET_BYTES, nullable), which the peer finds with the stream. What
+ * it says is no business of the session. */
+HyphaSessionStream *hypha_session_open_direct (HyphaSession *self, const char *service,
+                                               const guint8 *ticket, GError **error);
 HyphaSessionStream *hypha_session_find (HyphaSession *self, guint32 id); /* NULL: none */
 void hypha_session_accept (HyphaSession *self, HyphaSessionStream *stream);
 void hypha_session_refuse (HyphaSession *self, HyphaSessionStream *stream, HyphaCode code);
 guint32 hypha_session_stream_get_id (HyphaSessionStream *stream);
 const char *hypha_session_stream_get_service (HyphaSessionStream *stream);
+const guint8 *hypha_session_stream_get_ticket (HyphaSessionStream *stream); /* NULL: none */
 gboolean hypha_session_stream_is_mine (HyphaSessionStream *stream);
 void hypha_session_stream_set_data (HyphaSessionStream *stream, gpointer data);
 gpointer hypha_session_stream_get_data (HyphaSessionStream *stream);
@@ -195,6 +200,9 @@ gsize hypha_session_get_memory (HyphaSession *self); /* bytes held, received and
 /* Every invariant of the design, by g_assert: tests and the simulator call it after every event;
  * cheap enough for builds with -Dinvariants=true to do so by themselves. */
 void hypha_session_check (HyphaSession *self);
+
+/* What a refusal means to whoever opened: an error, and a text for people. */
+HyphaError hypha_session_error_of_code (HyphaCode code, const char **text);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaSession, hypha_session_free)
 

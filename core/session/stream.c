@@ -18,13 +18,16 @@ hypha_session_stream_free (HyphaSessionStream *stream)
 }
 
 HyphaSessionStream *
-hypha_session_add_stream (HyphaSession *self, guint32 id, const char *service)
+hypha_session_add_stream (HyphaSession *self, guint32 id, const char *service, const guint8 *ticket)
 {
   HyphaSessionStream *stream = g_new0 (HyphaSessionStream, 1);
 
   stream->id = id;
   stream->service = g_strdup (service);
   stream->mine = hypha_session_id_is_mine (self, id);
+  stream->direct = ticket != NULL;
+  if (ticket != NULL)
+    memcpy (stream->ticket, ticket, HYPHA_TICKET_BYTES);
   stream->reserve = self->limits.window_min;
   hypha_queue_init (&stream->out);
   hypha_queue_init (&stream->in);
@@ -58,6 +61,23 @@ is_service (const char *service, GError **error)
  * @service: the name of the peer's service, at most %HYPHA_SERVICE_MAX bytes
  * @error: return location for an error
  *
+ * Opens a stream without a ticket: see hypha_session_open_direct().
+ *
+ * Returns: (transfer none): the stream, or %NULL
+ */
+HyphaSessionStream *
+hypha_session_open (HyphaSession *self, const char *service, GError **error)
+{
+  return hypha_session_open_direct (self, service, NULL, error);
+}
+
+/**
+ * hypha_session_open_direct: (skip)
+ * @self: a session
+ * @service: the name of the peer's service, at most %HYPHA_SERVICE_MAX bytes
+ * @ticket: (nullable) (array fixed-size=33): what the peer is given with it
+ * @error: return location for an error
+ *
  * Opens a stream. Nothing can be written before the peer took it (%HYPHA_SESSION_ACCEPTED). If
  * there is no link now, the peer is asked when there is one.
  *
@@ -66,7 +86,8 @@ is_service (const char *service, GError **error)
  * %HYPHA_ERROR_INVALID_ARGUMENT (no service can have this name)
  */
 HyphaSessionStream *
-hypha_session_open (HyphaSession *self, const char *service, GError **error)
+hypha_session_open_direct (HyphaSession *self, const char *service, const guint8 *ticket,
+                           GError **error)
 {
   HyphaSessionStream *stream;
 
@@ -91,7 +112,7 @@ hypha_session_open (HyphaSession *self, const char *service, GError **error)
   if (self->links->len == 0 && self->opened < 0 && self->seen < 0)
     self->offline_since = G_MININT64;
 
-  stream = hypha_session_add_stream (self, (guint32) self->next_id, service);
+  stream = hypha_session_add_stream (self, (guint32) self->next_id, service, ticket);
   self->opened = (gint64) self->next_id;
   self->next_id += 2;
   hypha_credit_open (self, stream);
@@ -146,8 +167,15 @@ hypha_session_accept (HyphaSession *self, HyphaSessionStream *stream)
   HYPHA_SESSION_CHECK (self);
 }
 
-static HyphaError
-error_of_code (HyphaCode code, const char **text)
+/**
+ * hypha_session_error_of_code: (skip)
+ * @code: a refusal; one that is not known is taken for %HYPHA_CODE_REFUSED
+ * @text: (out) (transfer none): what it means, for people
+ *
+ * Returns: the error that the opener of the stream gets
+ */
+HyphaError
+hypha_session_error_of_code (HyphaCode code, const char **text)
 {
   switch (code) {
   case HYPHA_CODE_NO_SUCH_SERVICE:
@@ -199,7 +227,7 @@ gboolean
 hypha_session_stream_gone (HyphaSession *self, HyphaSessionStream *stream, HyphaCode code)
 {
   const char *text;
-  HyphaError error = error_of_code (code, &text);
+  HyphaError error = hypha_session_error_of_code (code, &text);
 
   if (stream->ended)
     return TRUE;
@@ -310,6 +338,12 @@ const char *
 hypha_session_stream_get_service (HyphaSessionStream *stream)
 {
   return stream->service;
+}
+
+const guint8 *
+hypha_session_stream_get_ticket (HyphaSessionStream *stream)
+{
+  return stream->direct ? stream->ticket : NULL;
 }
 
 gboolean

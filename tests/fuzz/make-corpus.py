@@ -35,6 +35,8 @@ RESUME = u32(6) + u32(4) + entry(3, 1, 9, 8192, 0) + entry(4, 3, 7, 8192, 7) + e
 
 write("frame", {
     "open": frame(1, "écho".encode(), stream=1),
+    "open-direct": frame(1, b"\1" + bytes(32) + b"echo", flags=8, stream=1),
+    "open-direct-nothing": frame(1, b"\1" + bytes(32), flags=8, stream=1),
     "data": frame(2, u64(5) + b"bytes", stream=2),
     "data-fin": frame(2, u64(5), flags=1, stream=2),
     "data-beyond": frame(2, u64(2**64 - 1) + b"!", stream=2),

@@ -201,6 +201,29 @@ static const char *const event_names[] = {
   [HYPHA_SESSION_CONFIRMED] = "  CONFIRMED",
 };
 
+/* Half of the streams have one, which says whose it is. */
+static const guint8 *
+ticket_of (guint token, guint8 ticket[HYPHA_TICKET_BYTES])
+{
+  if (token % 2 == 0)
+    return NULL;
+  for (guint i = 0; i < HYPHA_TICKET_BYTES; i++)
+    ticket[i] = (guint8) (token * 31 + i);
+  return ticket;
+}
+
+static gboolean
+has_its_ticket (HyphaSessionStream *stream, guint token)
+{
+  guint8 bytes[HYPHA_TICKET_BYTES];
+  const guint8 *wanted = ticket_of (token, bytes);
+  const guint8 *ticket = hypha_session_stream_get_ticket (stream);
+
+  if (wanted == NULL || ticket == NULL)
+    return wanted == ticket;
+  return memcmp (wanted, ticket, HYPHA_TICKET_BYTES) == 0;
+}
+
 static void
 on_opened (SimSession *self, const HyphaSessionEvent *event)
 {
@@ -215,6 +238,8 @@ on_opened (SimSession *self, const HyphaSessionEvent *event)
     sim_violation (world, "OPEN of a service that nobody named: %s", service);
     return;
   }
+  if (!has_its_ticket (event->stream, (guint) token))
+    sim_violation (world, "stream %" G_GUINT64_FORMAT " came without its ticket", token);
   stream = g_ptr_array_index (world->streams, token - 1);
   if (++stream->carried_out > 1)
     sim_violation (world, "the OPEN of stream %u was carried out twice", stream->token);
@@ -496,6 +521,7 @@ sim_node_open (SimNode *self)
   SimSession *session = sim_node_pick_session (self);
   g_autoptr (GError) error = NULL;
   g_autofree char *service = NULL;
+  guint8 ticket[HYPHA_TICKET_BYTES];
   HyphaSessionStream *hs;
   guint mine = 0;
 
@@ -506,7 +532,8 @@ sim_node_open (SimNode *self)
     mine += app->session == session && app->side == 0;
   }
   service = g_strdup_printf ("t%u", self->world->streams->len + 1);
-  hs = hypha_session_open (session->session, service, &error);
+  hs = hypha_session_open_direct (session->session, service,
+                                  ticket_of (self->world->streams->len + 1, ticket), &error);
   if (!hs) {
     if (!g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_BUSY) || mine < self->limits.streams)
       sim_violation (self->world, "opening failed: %s", error->message);

@@ -35,6 +35,8 @@ static const guint8 resume_body[] = {
   255, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4, 5, 6, 7, 8,
 };
 
+#define TICKET "\1abcdefghijklmnopqrstuvwxyz012345"
+
 static const HyphaFrame samples[] = {
   { HYPHA_FRAME_OPEN, 0, 7, 0, 0,
     (const guint8 *) "\xc3\xa9"
@@ -56,6 +58,8 @@ static const HyphaFrame samples[] = {
   { HYPHA_FRAME_RESUME, 0, 0, 0, 0, resume_body, sizeof resume_body },
   { HYPHA_FRAME_GOAWAY, 0, 0, 0, HYPHA_AWAY_TWIN, NULL, 0 },
   { HYPHA_FRAME_CLOSE, 0, 0, 0, HYPHA_AWAY_SHUTDOWN, NULL, 0 },
+  { HYPHA_FRAME_OPEN, HYPHA_FRAME_DIRECT, 7, 0, 0, (const guint8 *) TICKET "echo",
+    HYPHA_TICKET_BYTES + 4 },
 };
 
 static void
@@ -176,6 +180,11 @@ static const BadHeader bad_headers[] = {
   { "goaway-of-a-stream", { 11, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 4 }, "GOAWAY for stream 1" },
   { "stream-untellable", { 4, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 8 }, "stream 4294967295" },
   { "open-empty", { 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }, "OPEN of 0 bytes" },
+  { "direct-without-a-service",
+    { 1, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 33 },
+    "OPEN of 33 bytes; it has 34 to 288" },
+  { "direct-too-long", { 1, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1, 33 }, "OPEN of 289 bytes" },
+  { "direct-data", { 2, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9 }, "DATA with the unknown flags 0x08" },
   { "open-too-long", { 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0 }, "OPEN of 256 bytes; it has 1 to 255" },
   { "data-too-short", { 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7 }, "DATA of 7 bytes" },
   { "data-too-long", { 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1 }, "DATA of 65537 bytes" },
@@ -214,11 +223,11 @@ test_bad_header (gconstpointer data)
 }
 
 static void
-assert_body_refused (guint8 type, const void *body, guint8 length, const char *message)
+assert_refused (guint8 type, guint8 flags, const void *body, guint8 length, const char *message)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
-  const guint8 header[] = { type, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, length };
+  const guint8 header[] = { type, flags, 0, 0, 0, 0, 0, 0, 0, 0, 0, length };
   HyphaFrame frame;
 
   g_byte_array_append (bytes, header, sizeof header);
@@ -229,8 +238,16 @@ assert_body_refused (guint8 type, const void *body, guint8 length, const char *m
 }
 
 static void
+assert_body_refused (guint8 type, const void *body, guint8 length, const char *message)
+{
+  assert_refused (type, 0, body, length, message);
+}
+
+static void
 test_bad_service (void)
 {
+  assert_refused (HYPHA_FRAME_OPEN, HYPHA_FRAME_DIRECT, TICKET "a\n", HYPHA_TICKET_BYTES + 2,
+                  "control character");
   assert_body_refused (HYPHA_FRAME_OPEN, "\xff", 1, "not UTF-8");
   assert_body_refused (HYPHA_FRAME_OPEN, "e\xc3", 2, "not UTF-8");
   assert_body_refused (HYPHA_FRAME_OPEN, "\xc0\x80", 2, "not UTF-8");

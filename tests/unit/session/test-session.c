@@ -74,6 +74,54 @@ test_open_write_finish (void)
 }
 
 static void
+test_ticket_comes_with_its_stream (void)
+{
+  g_autoptr (Pair) p = pair_new ();
+  g_autoptr (GError) error = NULL;
+  guint8 ticket[HYPHA_TICKET_BYTES];
+  HyphaSessionStream *a, *b, *plain;
+  Wire *wire = pair_link (p, 5);
+
+  memset (ticket, 0xa5, sizeof ticket);
+  a = hypha_session_open_direct (p->session[0], "echo", ticket, &error);
+  g_assert_no_error (error);
+  plain = pair_open (p, 0, "echo");
+  pair_run (p);
+  b = pair_other (p, 0, a);
+  g_assert_cmpmem (hypha_session_stream_get_ticket (b), HYPHA_TICKET_BYTES, ticket, sizeof ticket);
+  g_assert_cmpstr (hypha_session_stream_get_service (b), ==, "echo");
+  g_assert_null (hypha_session_stream_get_ticket (pair_other (p, 0, plain)));
+
+  pair_inject (
+      p, wire, 1,
+      &(HyphaFrame){ .type = HYPHA_FRAME_OPEN, .data = (const guint8 *) "echo", .length = 4 });
+  pair_drain (p);
+  assert_over (p, 1, HYPHA_ERROR_PROTOCOL);
+}
+
+/* The OPEN is lost with its link, and sent again over the next. */
+static void
+test_ticket_survives_its_link (void)
+{
+  g_autoptr (Pair) p = pair_new ();
+  g_autoptr (GError) error = NULL;
+  const guint8 ticket[HYPHA_TICKET_BYTES] = { 1, 2, 3 };
+  HyphaSessionStream *a;
+  Wire *wire = pair_link (p, 5);
+
+  pair_run (p);
+  a = hypha_session_open_direct (p->session[0], "echo", ticket, &error);
+  g_assert_no_error (error);
+  g_assert_true (pair_send_one (p, wire, 0));
+  pair_cut (p, wire);
+  pair_link (p, 5);
+  pair_run (p);
+  g_assert_cmpmem (hypha_session_stream_get_ticket (pair_other (p, 0, a)), HYPHA_TICKET_BYTES,
+                   ticket, sizeof ticket);
+  g_assert_nonnull (pair_find (p, 0, HYPHA_SESSION_ACCEPTED, 0));
+}
+
+static void
 test_ids_by_parity (void)
 {
   g_autoptr (Pair) p = pair_new ();
@@ -859,6 +907,8 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   ADD ("stream/open-write-finish-by-halves", test_open_write_finish);
+  ADD ("stream/ticket-comes-with-it", test_ticket_comes_with_its_stream);
+  ADD ("stream/ticket-survives-its-link", test_ticket_survives_its_link);
   ADD ("stream/ids-by-parity", test_ids_by_parity);
   ADD ("stream/finished-without-a-byte", test_empty_stream);
   ADD ("stream/accepted-later-and-once", test_acceptance_later);

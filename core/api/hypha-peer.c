@@ -254,6 +254,56 @@ hypha_peer_open_stream_finish (HyphaPeer *self, GAsyncResult *result, GError **e
 }
 
 /**
+ * hypha_peer_open_direct_async:
+ * @self: a peer
+ * @service: the name of a service of the peer
+ * @timeout_ms: how long to wait for the peer's answer, in milliseconds; 0: for ever
+ * @cancellable: (nullable): to give up
+ * @callback: (scope async): called when the peer has taken the stream or refused it
+ * @user_data: for @callback
+ *
+ * Opens a direct stream to a service of the peer: one socket of the kernel's between the two
+ * programs, which no node carries anything over. It is fast, and it is what it is: it does not move
+ * to another link, nobody can take it back, and how it ended is what the socket says.
+ * [method@Hypha.Stream.wait_end_async] is done at once, without an error, and has counted nothing.
+ */
+void
+hypha_peer_open_direct_async (HyphaPeer *self, const char *service, guint timeout_ms,
+                              GCancellable *cancellable, GAsyncReadyCallback callback,
+                              gpointer user_data)
+{
+  g_return_if_fail (HYPHA_IS_PEER (self));
+  g_return_if_fail (service != NULL);
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  HYPHA_PEER_GET_IFACE (self)->open_direct_async (self, service, timeout_ms, cancellable, callback,
+                                                  user_data);
+}
+
+/**
+ * hypha_peer_open_direct_finish:
+ * @self: a peer
+ * @result: what the callback was given
+ * @error: return location for an error
+ *
+ * Ends what hypha_peer_open_direct_async() began.
+ *
+ * The error is `HYPHA_ERROR_NOT_SUPPORTED` where the link in use is encrypted, or not one socket of
+ * the kernel's, or leads to a node that knows no direct streams; and those of
+ * hypha_peer_open_stream_finish().
+ *
+ * Returns: (transfer full): the stream, or %NULL with @error set
+ */
+HyphaStream *
+hypha_peer_open_direct_finish (HyphaPeer *self, GAsyncResult *result, GError **error)
+{
+  g_return_val_if_fail (HYPHA_IS_PEER (self), NULL);
+  g_return_val_if_fail (G_IS_ASYNC_RESULT (result), NULL);
+
+  return HYPHA_PEER_GET_IFACE (self)->open_direct_finish (self, result, error);
+}
+
+/**
  * hypha_peer_disconnect_async:
  * @self: a peer
  * @cancellable: (nullable): to wait no longer

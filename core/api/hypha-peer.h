@@ -39,6 +39,8 @@ G_DECLARE_INTERFACE (HyphaPeer, hypha_peer, HYPHA, PEER, GObject)
  * @parent: the parent interface
  * @open_stream_async: implements [method@Hypha.Peer.open_stream_async]
  * @open_stream_finish: implements [method@Hypha.Peer.open_stream_finish]
+ * @open_direct_async: implements [method@Hypha.Peer.open_direct_async]
+ * @open_direct_finish: implements [method@Hypha.Peer.open_direct_finish]
  * @disconnect_async: implements [method@Hypha.Peer.disconnect_async]
  * @disconnect_finish: implements [method@Hypha.Peer.disconnect_finish]
  *
@@ -51,6 +53,10 @@ struct _HyphaPeerInterface {
                              GCancellable *cancellable, GAsyncReadyCallback callback,
                              gpointer user_data);
   HyphaStream *(*open_stream_finish) (HyphaPeer *self, GAsyncResult *result, GError **error);
+  void (*open_direct_async) (HyphaPeer *self, const char *service, guint timeout_ms,
+                             GCancellable *cancellable, GAsyncReadyCallback callback,
+                             gpointer user_data);
+  HyphaStream *(*open_direct_finish) (HyphaPeer *self, GAsyncResult *result, GError **error);
   void (*disconnect_async) (HyphaPeer *self, GCancellable *cancellable,
                             GAsyncReadyCallback callback, gpointer user_data);
   gboolean (*disconnect_finish) (HyphaPeer *self, GAsyncResult *result, GError **error);
@@ -76,6 +82,14 @@ void hypha_peer_open_stream_async (HyphaPeer *self, const char *service, guint t
                                    gpointer user_data);
 HYPHA_EXTERN
 HyphaStream *hypha_peer_open_stream_finish (HyphaPeer *self, GAsyncResult *result, GError **error);
+/* A channel of its own: the kernel's speed, and it does not survive its link. NOT_SUPPORTED where
+ * the link in use is not for that. */
+HYPHA_EXTERN
+void hypha_peer_open_direct_async (HyphaPeer *self, const char *service, guint timeout_ms,
+                                   GCancellable *cancellable, GAsyncReadyCallback callback,
+                                   gpointer user_data);
+HYPHA_EXTERN
+HyphaStream *hypha_peer_open_direct_finish (HyphaPeer *self, GAsyncResult *result, GError **error);
 /* Ends the session: every stream of it with DISCONNECTED. */
 HYPHA_EXTERN
 void hypha_peer_disconnect_async (HyphaPeer *self, GCancellable *cancellable,

@@ -171,24 +171,44 @@ on_opened (GObject *source, GAsyncResult *result, gpointer user_data)
   }
 }
 
+/* TASK is taken. */
 static void
-open_stream_async (HyphaPeer *peer, const char *service, guint timeout_ms,
-                   GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
+open_async (HyphaClientPeer *self, const char *service, gboolean direct, guint timeout_ms,
+            GCancellable *cancellable, GTask *task)
 {
-  HyphaClientPeer *self = HYPHA_CLIENT_PEER (peer);
-  GTask *task = g_task_new (self, cancellable, callback, user_data);
   g_auto (GVariantDict) options = G_VARIANT_DICT_INIT (NULL);
   int call_timeout =
       timeout_ms > 0 && timeout_ms < G_MAXINT - GRACE_MS ? (int) timeout_ms + GRACE_MS : G_MAXINT;
 
-  g_task_set_source_tag (task, open_stream_async);
   g_task_set_task_data (task, g_strdup (service), g_free);
   if (timeout_ms > 0)
     g_variant_dict_insert (&options, "timeout", "u", timeout_ms);
+  if (direct)
+    g_variant_dict_insert (&options, "direct", "b", TRUE);
   self->opening++;
   hypha_dbus_peer1_call_open_stream (self->proxy, service, g_variant_dict_end (&options),
                                      G_DBUS_CALL_FLAGS_NONE, call_timeout, NULL, cancellable,
                                      on_opened, task);
+}
+
+static void
+open_stream_async (HyphaPeer *peer, const char *service, guint timeout_ms,
+                   GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
+{
+  GTask *task = g_task_new (peer, cancellable, callback, user_data);
+
+  g_task_set_source_tag (task, open_stream_async);
+  open_async (HYPHA_CLIENT_PEER (peer), service, FALSE, timeout_ms, cancellable, task);
+}
+
+static void
+open_direct_async (HyphaPeer *peer, const char *service, guint timeout_ms,
+                   GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
+{
+  GTask *task = g_task_new (peer, cancellable, callback, user_data);
+
+  g_task_set_source_tag (task, open_direct_async);
+  open_async (HYPHA_CLIENT_PEER (peer), service, TRUE, timeout_ms, cancellable, task);
 }
 
 static HyphaStream *
@@ -412,6 +432,8 @@ peer_iface_init (HyphaPeerInterface *iface)
 {
   iface->open_stream_async = open_stream_async;
   iface->open_stream_finish = open_stream_finish;
+  iface->open_direct_async = open_direct_async;
+  iface->open_direct_finish = open_stream_finish;
   iface->disconnect_async = disconnect_async;
   iface->disconnect_finish = disconnect_finish;
 }

@@ -65,9 +65,10 @@ finish (HyphaCopier *self, const GError *error)
 static void
 fail (HyphaCopier *self, const char *what, int number)
 {
-  g_autoptr (GError) error = g_error_new (
-      HYPHA_ERROR, HYPHA_ERROR_RESET, _ ("Copying stopped after %" PRIu64 " bytes, while %s: %s"),
-      self->bytes, what, g_strerror (number));
+  g_autoptr (GError) error =
+      g_error_new (HYPHA_ERROR, number == EPIPE ? HYPHA_ERROR_GONE : HYPHA_ERROR_RESET,
+                   _ ("Copying stopped after %" PRIu64 " bytes, while %s: %s"), self->bytes, what,
+                   g_strerror (number));
 
   finish (self, error);
 }

@@ -10,7 +10,8 @@ G_BEGIN_DECLS
  */
 typedef struct _HyphaCopier HyphaCopier;
 
-/* Once, on the worker: how many bytes went over, and NULL or why it stopped early. */
+/* Once, on the worker: how many bytes went over, and NULL or why it stopped early: GONE where
+ * nobody reads TO any more, else RESET. */
 typedef void (*HyphaCopierDone) (HyphaCopier *copier, guint64 bytes, const GError *error,
                                  gpointer user_data);
 

@@ -16,6 +16,7 @@ typedef struct _HyphaHandshake HyphaHandshake;
 #define HYPHA_BINDING_BYTES 32
 #define HYPHA_HANDSHAKE_MAX 4096                 /* bytes before authentication, each way */
 #define HYPHA_FEATURE_PAIRING ((guint64) 1 << 0) /* a window for pairing is open */
+#define HYPHA_FEATURE_DIRECT ((guint64) 1 << 1)  /* knows direct streams */
 #define HYPHA_NAME_MAX 64                        /* bytes of UTF-8; no control characters */
 
 typedef enum { HYPHA_LINK_PLAIN = 0, HYPHA_LINK_TLS = 1 } HyphaLinkClass;

@@ -27,7 +27,8 @@ start_handshake (HyphaLink *self)
     .identity = self->parameters.identity,
     .instance = self->parameters.instance,
     .link_class = self->link_class,
-    .features = self->parameters.pairing ? HYPHA_FEATURE_PAIRING : 0,
+    .features = self->parameters.pairing ? HYPHA_FEATURE_PAIRING | HYPHA_FEATURE_DIRECT
+                                         : HYPHA_FEATURE_DIRECT,
     .untold = self->parameters.untold,
     .wanted = self->parameters.wanted,
     .plain_refused = !self->parameters.accept_plain,
@@ -97,7 +98,9 @@ hypha_link_look_at_first_byte (HyphaLink *self)
   }
   atomic_store (&self->spoken_to, TRUE);
   hypha_link_set_deadline (self, self->deadline);
-  if (byte != TLS_CLIENT_HELLO)
+  if (byte == HYPHA_PREAMBLE_FIRST_BYTE && self->link_class == HYPHA_LINK_PLAIN)
+    self->stage = HYPHA_STAGE_PREAMBLE;
+  else if (byte != TLS_CLIENT_HELLO)
     start_handshake (self);
   else if (self->link_class == HYPHA_LINK_PLAIN)
     start_tls (self);
@@ -106,6 +109,37 @@ hypha_link_look_at_first_byte (HyphaLink *self)
                      g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE,
                                           _ ("The other end began TLS inside of a channel that "
                                              "is encrypted already")));
+}
+
+/* Not a byte more than the preamble has: what follows is the program's. */
+void
+hypha_link_read_preamble (HyphaLink *self)
+{
+  const gsize size = sizeof self->preamble;
+
+  while (self->preamble_length < size) {
+    gssize n = recv (self->line.fd, self->preamble + self->preamble_length,
+                     size - self->preamble_length, 0);
+
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+      return;
+    if (n < 0) {
+      hypha_link_fail (self, g_error_new (HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE, _ ("Cannot read: %s"),
+                                          g_strerror (errno)));
+      return;
+    }
+    self->preamble_length += (gsize) n;
+    if (n == 0 || !hypha_preamble_check (self->preamble, self->preamble_length)) {
+      hypha_link_fail (self,
+                       g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE,
+                                            n == 0 ? _ ("It was closed in the midst of a preamble")
+                                                   : _ ("What it says is no handshake")));
+      return;
+    }
+  }
+  hypha_link_park (self);
 }
 
 void
@@ -161,6 +195,7 @@ peer_proven (HyphaLink *self)
     self->peer_numbers = *hypha_handshake_get_peer_numbers (self->handshake);
   if (hypha_handshake_get_features (self->handshake) & HYPHA_FEATURE_PAIRING)
     self->pairing = self->parameters.pairing;
+  self->knows_direct = (hypha_handshake_get_features (self->handshake) & HYPHA_FEATURE_DIRECT) != 0;
   self->digits = hypha_handshake_get_digits (self->handshake);
   self->first_rtt = hypha_link_now (self) - self->asked;
   hypha_link_park (self);

@@ -13,6 +13,7 @@ G_BEGIN_DECLS
 typedef enum {
   HYPHA_STAGE_NEW,
   HYPHA_STAGE_FIRST_BYTE, /* responder: TLS or HELLO? */
+  HYPHA_STAGE_PREAMBLE,   /* responder: a direct stream */
   HYPHA_STAGE_TLS,
   HYPHA_STAGE_HANDSHAKE,
   HYPHA_STAGE_PARKED,
@@ -56,6 +57,9 @@ struct _HyphaLink {
   HyphaNodeId peer;
   HyphaInstance peer_instance;
   HyphaHandshakeNumbers peer_numbers;
+  guint8 preamble[HYPHA_PREAMBLE_BYTES];
+  gsize preamble_length; /* whole: its token is what decide is about */
+  gboolean knows_direct;
   guint digits;
   guint pairing;
   guint64 nonce_tick;
@@ -85,6 +89,7 @@ gboolean hypha_link_draw (HyphaLink *self, void *buffer,
                           gsize size); /* random bytes; FALSE: none, and the link has failed */
 void hypha_link_begin (HyphaLink *self);
 void hypha_link_look_at_first_byte (HyphaLink *self);
+void hypha_link_read_preamble (HyphaLink *self);
 void hypha_link_go_on_with_tls (HyphaLink *self);
 void hypha_link_go_on_with_handshake (
     HyphaLink *self); /* its state has changed, or it has something to say */

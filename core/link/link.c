@@ -2,6 +2,8 @@
 #include "link/link-private.h"
 
 #include <glib/gi18n-lib.h>
+#include <glib-unix.h>
+#include <glib/gstdio.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -471,6 +473,8 @@ run (HyphaLink *self, gboolean readable)
     hypha_link_begin (self);
   if (self->stage == HYPHA_STAGE_FIRST_BYTE)
     hypha_link_look_at_first_byte (self);
+  if (self->stage == HYPHA_STAGE_PREAMBLE)
+    hypha_link_read_preamble (self);
   if (self->stage == HYPHA_STAGE_TLS)
     hypha_link_go_on_with_tls (self);
   if (self->stage == HYPHA_STAGE_HANDSHAKE)
@@ -631,6 +635,26 @@ HyphaLinkClass
 hypha_link_get_class (HyphaLink *self)
 {
   return self->link_class;
+}
+
+const guint8 *
+hypha_link_get_token (HyphaLink *self)
+{
+  return self->preamble_length == sizeof self->preamble ? hypha_preamble_get_token (self->preamble)
+                                                        : NULL;
+}
+
+int
+hypha_link_steal_fd (HyphaLink *self)
+{
+  g_assert (self->stage == HYPHA_STAGE_PARKED && self->line.tls == NULL);
+  return g_steal_fd (&self->line.fd);
+}
+
+gboolean
+hypha_link_knows_direct (HyphaLink *self)
+{
+  return self->knows_direct;
 }
 
 const HyphaNodeId *

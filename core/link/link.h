@@ -8,6 +8,7 @@
 #include "link/handshake.h"
 #include "link/heartbeat.h"
 #include "link/nonce-clock.h"
+#include "link/preamble.h"
 
 G_BEGIN_DECLS
 
@@ -32,8 +33,9 @@ typedef struct {
 
 /* Calls on the link's worker. After closed the link may be freed, from within the call too. */
 typedef struct {
-  /* The other's identity is proven. The link is parked: no watch, no timer, until
-   * hypha_link_proceed or _reject. */
+  /* The other's identity is proven, or it has shown a token (hypha_link_get_token) instead of
+   * beginning a handshake. The link is parked: no watch, no timer, until hypha_link_proceed or
+   * _reject; with a token, until it is freed. */
   void (*decide) (HyphaLink *link, gpointer user_data);
   /* Past ACCEPT. Frames follow. */
   void (*established) (HyphaLink *link, gpointer user_data);
@@ -95,6 +97,12 @@ gboolean hypha_link_has_heard (HyphaLink *self);
 gboolean hypha_link_has_been_spoken_to (HyphaLink *self);
 
 /* From any thread once decide was called. */
+/* Responder: what a channel that wants to be a direct stream has shown; NULL: it is a link. */
+const guint8 *hypha_link_get_token (HyphaLink *self);
+/* With a token: the descriptor, of which nothing behind the preamble was read. To be closed by the
+ * caller. */
+int hypha_link_steal_fd (HyphaLink *self);
+gboolean hypha_link_knows_direct (HyphaLink *self); /* both ends do */
 HyphaChannel *hypha_link_get_channel (HyphaLink *self);
 gboolean hypha_link_is_initiator (HyphaLink *self);
 HyphaLinkClass hypha_link_get_class (HyphaLink *self);

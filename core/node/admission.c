@@ -160,7 +160,11 @@ read_note (gpointer data)
     /* First, for whoever is told may stop the node, and SELF would go with it. */
     candidate_remove (self);
     events.failed (dialler, error, code == HYPHA_REJECT_TLS_REQUIRED, user_data);
-  } else if (!self->evicted) {
+  } else if (self->evicted) {
+    return; /* it is being closed, and that is told of */
+  } else if (hypha_link_get_token (self->link) != NULL) {
+    admission->events.direct (self, admission->user_data);
+  } else {
     self->judged = TRUE;
     admission->events.decide (self, admission->user_data);
   }
@@ -421,6 +425,14 @@ hypha_candidate_link_take (HyphaCandidateLink *self)
 
   candidate_remove (self);
   return link;
+}
+
+void
+hypha_candidate_link_drop (HyphaCandidateLink *self, const GError *error)
+{
+  if (!self->admission->stopped)
+    tell (self->admission, error, "");
+  candidate_remove (self);
 }
 
 void

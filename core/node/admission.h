@@ -17,6 +17,8 @@ typedef struct {
   /* The other end has proven who it is. Answer at once, by hypha_candidate_link_take, _reject or
    * _introduce. */
   void (*decide) (HyphaCandidateLink *candidate, gpointer user_data);
+  /* It has shown a token instead. Answer at once, by hypha_candidate_link_take or _drop. */
+  void (*direct) (HyphaCandidateLink *candidate, gpointer user_data);
   /* It came to nothing. DIALLER is nullable. */
   void (*failed) (HyphaDialler *dialler, const GError *error, gboolean tls_required,
                   gpointer user_data);
@@ -47,6 +49,8 @@ HyphaLink *hypha_candidate_link_get_link (HyphaCandidateLink *self);
 HyphaDialler *hypha_candidate_link_get_dialler (HyphaCandidateLink *self); /* nullable */
 HyphaLink *hypha_candidate_link_take (
     HyphaCandidateLink *self); /* frees SELF; the link is parked */
+/* What it has shown leads nowhere: a failed handshake like any other. Frees SELF. */
+void hypha_candidate_link_drop (HyphaCandidateLink *self, const GError *error);
 void hypha_candidate_link_reject (HyphaCandidateLink *self, HyphaRejectCode code);
 /* A stranger answered, with whom we pair: sends AUTH, so that it sees our digits, and goes no
  * further. */

@@ -218,7 +218,8 @@ open_stream (gpointer data)
                      _ ("there is no link to the peer: hyphactl connect ENDPOINT makes one")));
     return;
   }
-  stream = hypha_session_open (es->session, order->stream->service, &error);
+  stream = hypha_session_open_direct (es->session, order->stream->service,
+                                      order->stream->direct ? order->stream->ticket : NULL, &error);
   if (stream == NULL) {
     refuse_open (self, order->stream, g_steal_pointer (&error));
     return;

@@ -7,13 +7,16 @@
 /* ---- what both threads share ---- */
 
 HyphaStreamInfo *
-hypha_stream_info_new (guint64 key, gboolean mine, const char *service)
+hypha_stream_info_new (guint64 key, gboolean mine, const char *service, const guint8 *ticket)
 {
   HyphaStreamInfo *self = g_atomic_rc_box_new0 (HyphaStreamInfo);
 
   self->key = key;
   self->mine = mine;
   self->service = g_strdup (service);
+  self->direct = ticket != NULL;
+  if (ticket != NULL)
+    memcpy (self->ticket, ticket, HYPHA_TICKET_BYTES);
   return self;
 }
 
@@ -220,7 +223,8 @@ incoming (EngineSession *es, HyphaSessionStream *stream)
 
   *self->parameters.last_key += 2;
   info = hypha_stream_info_new (*self->parameters.last_key, FALSE,
-                                hypha_session_stream_get_service (stream));
+                                hypha_session_stream_get_service (stream),
+                                hypha_session_stream_get_ticket (stream));
   hypha_engine_stream_new (self, es, stream, info);
   news.stream = g_steal_pointer (&info);
   hypha_engine_tell (self, &news);

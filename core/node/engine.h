@@ -18,10 +18,14 @@ typedef struct {
   guint64 key;
   gboolean mine;
   char *service;
+  gboolean direct; /* what goes over it is how a direct stream comes about: see direct.h */
+  guint8 ticket[HYPHA_TICKET_BYTES];
   _Atomic guint64 received, sent; /* bytes that the program at this end read and wrote */
 } HyphaStreamInfo;
 
-HyphaStreamInfo *hypha_stream_info_new (guint64 key, gboolean mine, const char *service);
+/* TICKET (nullable): of a direct one. */
+HyphaStreamInfo *hypha_stream_info_new (guint64 key, gboolean mine, const char *service,
+                                        const guint8 *ticket);
 HyphaStreamInfo *hypha_stream_info_ref (HyphaStreamInfo *self);
 void hypha_stream_info_unref (HyphaStreamInfo *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaStreamInfo, hypha_stream_info_unref)

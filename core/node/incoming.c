@@ -11,7 +11,7 @@
 struct _HyphaIncoming {
   HyphaNodePeer *peer;
   HyphaStreamInfo *info;
-  int fd; /* the other end of what was made for the program; else -1 */
+  int fd; /* the other end of what was made for the program; of a direct one its own; else -1 */
 };
 
 HyphaNodePeer *
@@ -32,6 +32,12 @@ hypha_incoming_get_id (HyphaIncoming *self)
   return self->info->key;
 }
 
+gboolean
+hypha_incoming_is_direct (HyphaIncoming *self)
+{
+  return self->info->direct;
+}
+
 HyphaStream *
 hypha_incoming_make_stream (HyphaIncoming *self, GError **error)
 {
@@ -43,22 +49,19 @@ hypha_incoming_make_stream (HyphaIncoming *self, GError **error)
     g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_GONE, _ ("the stream has ended"));
     return NULL;
   }
-  if (!hypha_peer_stream_make_pair (fds, error))
+  if (self->info->direct)
+    fds[1] = g_steal_fd (&self->fd);
+  else if (!hypha_peer_stream_make_pair (fds, error))
     return NULL;
-  self->fd = fds[0];
+  else
+    self->fd = fds[0];
   stream = hypha_stream_new (fds[1], self->info->key, self->info->service);
   g_weak_ref_set (&ps->stream, stream);
   return stream;
 }
 
 void
-hypha_incoming_accept_made (HyphaIncoming *self)
-{
-  hypha_incoming_accept (self, g_steal_fd (&self->fd), NULL);
-}
-
-static void
-incoming_free (HyphaIncoming *self)
+hypha_incoming_free (HyphaIncoming *self)
 {
   if (self->fd >= 0)
     close (self->fd);
@@ -66,6 +69,26 @@ incoming_free (HyphaIncoming *self)
   g_object_unref (self->peer);
   hypha_stream_info_unref (self->info);
   g_free (self);
+}
+
+/* Tells the opener of a direct stream whether it is taken. */
+static void
+answer_direct (HyphaIncoming *self, HyphaCode code)
+{
+  PeerStream *ps = g_hash_table_lookup (self->peer->streams, &self->info->key);
+
+  if (ps != NULL && ps->direct != NULL)
+    hypha_direct_answer (ps->direct, code);
+  hypha_incoming_free (self);
+}
+
+void
+hypha_incoming_accept_made (HyphaIncoming *self)
+{
+  if (self->info->direct)
+    answer_direct (self, 0);
+  else
+    hypha_incoming_accept (self, g_steal_fd (&self->fd), NULL);
 }
 
 void
@@ -79,7 +102,7 @@ hypha_incoming_accept (HyphaIncoming *self, int fd, GObject *keep)
   } else {
     close (fd); /* the stream has ended meanwhile */
   }
-  incoming_free (self);
+  hypha_incoming_free (self);
 }
 
 static HyphaCode
@@ -100,23 +123,75 @@ refusal (HyphaError error)
 void
 hypha_incoming_refuse (HyphaIncoming *self, HyphaError error)
 {
+  if (self->info->direct) {
+    answer_direct (self, refusal (error));
+    return;
+  }
   if (self->peer->engine != NULL)
     hypha_engine_refuse (self->peer->engine, self->info, refusal (error));
-  incoming_free (self);
+  hypha_incoming_free (self);
+}
+
+static void
+on_direct_incoming (HyphaDirect *direct, int fd, const GError *error, gpointer user_data)
+{
+  PeerStream *ps = user_data;
+  HyphaNodePeer *self = ps->peer;
+  HyphaIncoming *incoming = g_steal_pointer (&ps->held);
+
+  incoming->fd = fd;
+  if (fd >= 0) {
+    self->events.incoming (self, incoming, self->user_data);
+    return;
+  }
+  g_message ("%s, a direct stream to '%s': %s", self->name, ps->info->service, error->message);
+  hypha_incoming_refuse (incoming, HYPHA_ERROR_REFUSED);
+}
+
+/* Its stream of the session is taken at once: over that the program's answer will go. */
+static void
+begin_direct (PeerStream *ps, HyphaIncoming *incoming)
+{
+  HyphaNodePeer *self = ps->peer;
+  g_autoptr (GError) error = NULL;
+  int fds[2];
+
+  if (self->engine != NULL && hypha_peer_stream_make_pair (fds, &error)) {
+    ps->direct = hypha_direct_new_answering (self->directs, self, fds[0], ps->info->ticket, &error);
+    if (ps->direct == NULL)
+      close (fds[1]);
+  }
+  if (ps->direct == NULL) {
+    g_message ("%s, a direct stream to '%s': %s", self->name, ps->info->service,
+               error != NULL ? error->message : "it has ended");
+    if (self->engine != NULL)
+      hypha_engine_refuse (self->engine, ps->info, HYPHA_CODE_BUSY);
+    hypha_incoming_free (incoming);
+    return;
+  }
+  ps->held = incoming;
+  hypha_engine_accept (self->engine, ps->info, fds[1], FALSE);
+  hypha_direct_start (ps->direct, on_direct_incoming, ps);
 }
 
 void
 hypha_node_peer_stream_incoming (HyphaNodePeer *self, HyphaStreamInfo *info)
 {
   HyphaIncoming *incoming = g_new0 (HyphaIncoming, 1);
+  PeerStream *ps = hypha_peer_stream_new (self, info);
 
-  hypha_peer_stream_new (self, info);
   incoming->peer = g_object_ref (self);
   incoming->info = hypha_stream_info_ref (info);
   incoming->fd = -1;
   /* The peer may end its streams and open others, but not so the waiting for what they led to. */
-  if (++self->n_incoming > self->max_incoming)
-    hypha_incoming_refuse (incoming, HYPHA_ERROR_BUSY);
-  else
+  if (++self->n_incoming > self->max_incoming) {
+    /* Of a direct one, too, the stream of the session is what is refused. */
+    if (self->engine != NULL)
+      hypha_engine_refuse (self->engine, info, HYPHA_CODE_BUSY);
+    hypha_incoming_free (incoming);
+  } else if (info->direct) {
+    begin_direct (ps, incoming);
+  } else {
     self->events.incoming (self, incoming, self->user_data);
+  }
 }

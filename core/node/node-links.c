@@ -405,6 +405,26 @@ on_decide (HyphaCandidateLink *candidate, gpointer user_data)
 }
 
 static void
+on_direct (HyphaCandidateLink *candidate, gpointer user_data)
+{
+  HyphaNode *self = user_data;
+  g_autoptr (GError) error = NULL;
+  HyphaDirect *direct =
+      hypha_directs_match (self->directs, hypha_candidate_link_get_link (candidate), &error);
+  HyphaLink *link;
+  int fd;
+
+  if (direct == NULL) {
+    hypha_candidate_link_drop (candidate, error);
+    return;
+  }
+  link = hypha_candidate_link_take (candidate);
+  fd = hypha_link_steal_fd (link);
+  hypha_link_free (link);
+  hypha_direct_arrived (direct, fd);
+}
+
+static void
 on_failed (HyphaDialler *dialler, const GError *error, gboolean tls_required, gpointer user_data)
 {
   if (dialler != NULL)
@@ -414,6 +434,7 @@ on_failed (HyphaDialler *dialler, const GError *error, gboolean tls_required, gp
 }
 
 const HyphaAdmissionEvents hypha_node_admission_events = { .decide = on_decide,
+                                                           .direct = on_direct,
                                                            .failed = on_failed };
 
 /* ---- what peers tell ---- */

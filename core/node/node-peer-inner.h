@@ -20,6 +20,7 @@ struct _HyphaNodePeer {
   guint link_cost;      /* likewise */
   HyphaNodePeerEvents events;
   gpointer user_data;
+  HyphaDirects *directs;
   HyphaEngine *engine; /* NULL until the first link, and once stopped */
   HyphaWorker *worker;
   HyphaNodeLink *best;
@@ -42,6 +43,8 @@ typedef struct {
   int fd;          /* the program's end, until then */
   GWeakRef stream; /* the program's; it may let it go at any time */
   GObject *keep;
+  HyphaDirect *direct; /* NULL: the bytes go over the session */
+  HyphaIncoming *held; /* of the peer's, until its channel is there */
 } PeerStream;
 
 /* Into the table of PEER's streams, which frees it. */
@@ -54,8 +57,14 @@ gboolean hypha_peer_stream_make_pair (int fds[2], GError **error);
 void hypha_node_peer_open_stream_async (HyphaPeer *peer, const char *service, guint timeout_ms,
                                         GCancellable *cancellable, GAsyncReadyCallback callback,
                                         gpointer user_data);
+void hypha_node_peer_open_direct_async (HyphaPeer *peer, const char *service, guint timeout_ms,
+                                        GCancellable *cancellable, GAsyncReadyCallback callback,
+                                        gpointer user_data);
 HyphaStream *hypha_node_peer_open_stream_finish (HyphaPeer *peer, GAsyncResult *result,
                                                  GError **error);
+
+/* In silence: the stream has ended. */
+void hypha_incoming_free (HyphaIncoming *self);
 
 /* News of the engine. */
 void hypha_node_peer_stream_incoming (HyphaNodePeer *self, HyphaStreamInfo *info);

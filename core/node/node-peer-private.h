@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "node/direct.h"
 #include "node/engine.h"
 #include "node/node-link-private.h"
 #include "node/node-peer.h"
@@ -17,8 +18,9 @@ typedef struct {
   void (*gone) (HyphaNodePeer *peer, gpointer user_data); /* its engine has ended */
 } HyphaNodePeerEvents;
 
-HyphaNodePeer *hypha_node_peer_new (const HyphaNodeId *id, const HyphaNodePeerEvents *events,
-                                    gpointer user_data);
+/* DIRECTS: the node's, which outlives the peer's streams. */
+HyphaNodePeer *hypha_node_peer_new (const HyphaNodeId *id, HyphaDirects *directs,
+                                    const HyphaNodePeerEvents *events, gpointer user_data);
 /* ENGINE parameters but func and user_data; the peer makes its engine with its first link. */
 void hypha_node_peer_adopt (HyphaNodePeer *self, HyphaNodeLink *link,
                             const HyphaEngineParameters *parameters, const char *our_name);

@@ -7,6 +7,7 @@
 #include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <glib-unix.h>
+#include <glib/gstdio.h>
 #include <inttypes.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -37,6 +38,8 @@ hypha_peer_stream_free (gpointer data)
   forget_sources (ps);
   if (ps->fd >= 0)
     close (ps->fd);
+  g_clear_pointer (&ps->direct, hypha_direct_free);
+  g_clear_pointer (&ps->held, hypha_incoming_free);
   g_clear_object (&ps->opening);
   g_clear_object (&ps->keep);
   g_weak_ref_clear (&ps->stream);
@@ -66,6 +69,7 @@ give_up (PeerStream *ps, GError *error)
   forget_sources (ps);
   if (ps->fd >= 0)
     close (g_steal_fd (&ps->fd));
+  g_clear_pointer (&ps->direct, hypha_direct_free);
   if (ps->peer->engine != NULL)
     hypha_engine_reset (ps->peer->engine, ps->info);
   g_task_return_error (task, error);
@@ -146,17 +150,19 @@ hypha_peer_stream_make_pair (int fds[2], GError **error)
   return FALSE;
 }
 
-/* TASK and FD are taken: the engine moves what goes over FD. */
+/* TASK, FD and DIRECT (nullable) are taken: the engine moves what goes over FD. */
 static PeerStream *
 begin_stream (HyphaNodePeer *self, const char *service, guint timeout_ms, GTask *task, int fd,
-              gboolean joins)
+              gboolean joins, HyphaDirect *direct)
 {
   g_autoptr (HyphaStreamInfo) info = NULL;
   PeerStream *ps;
 
   self->last_key += 2;
-  info = hypha_stream_info_new (self->last_key, TRUE, service);
+  info = hypha_stream_info_new (self->last_key, TRUE, service,
+                                direct != NULL ? hypha_direct_get_ticket (direct) : NULL);
   ps = hypha_peer_stream_new (self, info);
+  ps->direct = direct;
   ps->opening = task;
   ps->joins = joins;
   if (timeout_ms > 0)
@@ -165,29 +171,84 @@ begin_stream (HyphaNodePeer *self, const char *service, guint timeout_ms, GTask 
   return ps;
 }
 
-void
-hypha_node_peer_open_stream_async (HyphaPeer *peer, const char *service, guint timeout_ms,
-                                   GCancellable *cancellable, GAsyncReadyCallback callback,
-                                   gpointer user_data)
+/* The program gets its end. */
+static void
+finish_opening (PeerStream *ps, int fd)
 {
-  HyphaNodePeer *self = HYPHA_NODE_PEER (peer);
-  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
+  g_autoptr (GTask) task = g_steal_pointer (&ps->opening);
+  HyphaStream *stream = hypha_stream_new (fd, ps->info->key, ps->info->service);
+
+  forget_sources (ps);
+  g_weak_ref_set (&ps->stream, stream);
+  g_task_return_pointer (task, stream, g_object_unref);
+}
+
+static void
+on_direct_opened (HyphaDirect *direct, int fd, const GError *error, gpointer user_data)
+{
+  PeerStream *ps = user_data;
+
+  if (fd >= 0)
+    finish_opening (ps, fd);
+  else
+    give_up (ps, g_error_new (error->domain, error->code, _ ("%s, service '%s': %s"),
+                              ps->peer->name, ps->info->service, error->message));
+}
+
+/* TASK is taken. */
+static void
+open_async (HyphaNodePeer *self, const char *service, gboolean direct, guint timeout_ms,
+            GCancellable *cancellable, GTask *owned)
+{
+  g_autoptr (GTask) task = owned;
   g_autoptr (GError) error = NULL;
+  HyphaDirect *on_its_way = NULL;
   PeerStream *ps;
   int fds[2];
 
-  g_task_set_source_tag (task, hypha_node_peer_open_stream_async);
   if (g_task_return_error_if_cancelled (task))
     return;
   if (!may_open (self, service, &error) || !hypha_peer_stream_make_pair (fds, &error)) {
     g_task_return_error (task, g_steal_pointer (&error));
     return;
   }
-  ps = begin_stream (self, service, timeout_ms, g_steal_pointer (&task), fds[1], FALSE);
+  if (direct) {
+    on_its_way = hypha_direct_new_opening (self->directs, self, g_steal_fd (&fds[0]), &error);
+    if (on_its_way == NULL) {
+      close (fds[1]);
+      g_task_return_error (task, g_steal_pointer (&error));
+      return;
+    }
+  }
+  ps = begin_stream (self, service, timeout_ms, g_steal_pointer (&task), fds[1], FALSE, on_its_way);
   ps->fd = fds[0];
+  if (on_its_way != NULL)
+    hypha_direct_start (on_its_way, on_direct_opened, ps);
   if (cancellable != NULL)
     ps->cancelled =
         attach_source (g_cancellable_source_new (cancellable), G_SOURCE_FUNC (open_cancelled), ps);
+}
+
+void
+hypha_node_peer_open_stream_async (HyphaPeer *peer, const char *service, guint timeout_ms,
+                                   GCancellable *cancellable, GAsyncReadyCallback callback,
+                                   gpointer user_data)
+{
+  GTask *task = g_task_new (peer, cancellable, callback, user_data);
+
+  g_task_set_source_tag (task, hypha_node_peer_open_stream_async);
+  open_async (HYPHA_NODE_PEER (peer), service, FALSE, timeout_ms, cancellable, task);
+}
+
+void
+hypha_node_peer_open_direct_async (HyphaPeer *peer, const char *service, guint timeout_ms,
+                                   GCancellable *cancellable, GAsyncReadyCallback callback,
+                                   gpointer user_data)
+{
+  GTask *task = g_task_new (peer, cancellable, callback, user_data);
+
+  g_task_set_source_tag (task, hypha_node_peer_open_direct_async);
+  open_async (HYPHA_NODE_PEER (peer), service, TRUE, timeout_ms, cancellable, task);
 }
 
 HyphaStream *
@@ -210,7 +271,7 @@ hypha_node_peer_join_async (HyphaNodePeer *self, const char *service, int fd, GO
     g_task_return_error (task, g_steal_pointer (&error));
     return;
   }
-  ps = begin_stream (self, service, timeout_ms, g_steal_pointer (&task), fd, TRUE);
+  ps = begin_stream (self, service, timeout_ms, g_steal_pointer (&task), fd, TRUE, NULL);
   g_set_object (&ps->keep, keep);
 }
 
@@ -231,24 +292,23 @@ void
 hypha_node_peer_stream_accepted (HyphaNodePeer *self, HyphaStreamInfo *info)
 {
   PeerStream *ps = g_hash_table_lookup (self->streams, &info->key);
-  g_autoptr (GTask) task = NULL;
-  HyphaStream *stream;
 
   if (ps == NULL || ps->opening == NULL)
     return;
-  forget_sources (ps);
-  if (ps->joins)
-    return;
-  task = g_steal_pointer (&ps->opening);
-  stream = hypha_stream_new (g_steal_fd (&ps->fd), info->key, info->service);
-  g_weak_ref_set (&ps->stream, stream);
-  g_task_return_pointer (task, stream, g_object_unref);
+  if (ps->direct != NULL)
+    hypha_direct_accepted (ps->direct);
+  else if (ps->joins)
+    forget_sources (ps);
+  else
+    finish_opening (ps, g_steal_fd (&ps->fd));
 }
 
 void
 hypha_node_peer_stream_ended (HyphaNodePeer *self, HyphaStreamInfo *info, const GError *error)
 {
-  guint64 received = atomic_load (&info->received), sent = atomic_load (&info->sent);
+  /* Of a direct one nothing was counted but how it came about. */
+  guint64 received = info->direct ? 0 : atomic_load (&info->received);
+  guint64 sent = info->direct ? 0 : atomic_load (&info->sent);
   PeerStream *ps = g_hash_table_lookup (self->streams, &info->key);
   g_autoptr (HyphaStream) stream = NULL;
 

@@ -128,13 +128,15 @@ on_news (const HyphaNews *news, gpointer user_data)
 /* ---- for the node ---- */
 
 HyphaNodePeer *
-hypha_node_peer_new (const HyphaNodeId *id, const HyphaNodePeerEvents *events, gpointer user_data)
+hypha_node_peer_new (const HyphaNodeId *id, HyphaDirects *directs,
+                     const HyphaNodePeerEvents *events, gpointer user_data)
 {
   HyphaNodePeer *self = g_object_new (HYPHA_TYPE_NODE_PEER, NULL);
 
   self->id = *id;
   self->id_text = hypha_node_id_to_string (id);
   self->name = g_strndup (self->id_text, 8);
+  self->directs = directs;
   self->events = *events;
   self->user_data = user_data;
   return self;
@@ -349,6 +351,8 @@ peer_iface_init (HyphaPeerInterface *iface)
 {
   iface->open_stream_async = hypha_node_peer_open_stream_async;
   iface->open_stream_finish = hypha_node_peer_open_stream_finish;
+  iface->open_direct_async = hypha_node_peer_open_direct_async;
+  iface->open_direct_finish = hypha_node_peer_open_stream_finish;
   iface->disconnect_async = disconnect_async;
   iface->disconnect_finish = disconnect_finish;
 }

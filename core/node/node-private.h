@@ -50,6 +50,7 @@ struct _HyphaNode {
   HyphaNodeId unnamed;     /* paired, and trusted by a beginning of its id until it says its name */
   gboolean has_unnamed;
   HyphaAdmission *admission;
+  HyphaDirects *directs;
   GListStore *peers, *links;
   GHashTable *by_id;   /* HyphaNodeId (in the peer) to HyphaNodePeer, owned by the list */
   GPtrArray *diallers; /* of HyphaDialler */

@@ -42,7 +42,8 @@ hypha_node_find (HyphaNode *self, const HyphaNodeId *id)
 HyphaNodePeer *
 hypha_node_add_peer (HyphaNode *self, const HyphaNodeId *id)
 {
-  g_autoptr (HyphaNodePeer) peer = hypha_node_peer_new (id, &hypha_node_peer_events, self);
+  g_autoptr (HyphaNodePeer) peer =
+      hypha_node_peer_new (id, self->directs, &hypha_node_peer_events, self);
 
   g_hash_table_insert (self->by_id, (gpointer) hypha_node_peer_get_id (peer), peer);
   g_list_store_append (self->peers, peer);
@@ -343,6 +344,7 @@ hypha_node_new (HyphaIdentity *identity, HyphaLoader *loader, guint workers, GEr
   if (self->mailbox == NULL || !start_workers (self, workers, error))
     return NULL;
   self->admission = hypha_admission_new (self->mailbox, &hypha_node_admission_events, self);
+  self->directs = hypha_directs_new (self->loader);
   hypha_node_set_limits (self, &self->limits);
   g_signal_connect (loader, "transport-added", G_CALLBACK (on_transport_added), self);
   return g_steal_pointer (&self);
@@ -412,6 +414,7 @@ hypha_node_stop (HyphaNode *self)
   g_ptr_array_set_size (self->workers, 0);
   g_clear_pointer (&self->mailbox, hypha_mailbox_free);
   g_clear_pointer (&self->admission, hypha_admission_free);
+  g_clear_pointer (&self->directs, hypha_directs_free);
   g_assert (self->engines == 0);
   g_hash_table_remove_all (self->by_id);
   g_list_store_remove_all (self->peers);

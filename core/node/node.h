@@ -86,13 +86,15 @@ typedef struct _HyphaIncoming HyphaIncoming;
 HyphaNodePeer *hypha_incoming_get_peer (HyphaIncoming *self);
 const char *hypha_incoming_get_service (HyphaIncoming *self);
 guint64 hypha_incoming_get_id (HyphaIncoming *self); /* of the stream, on that peer */
+/* A direct stream, whose channel is there: make_stream, then accept_made or refuse. */
+gboolean hypha_incoming_is_direct (HyphaIncoming *self);
 /* The end of a program that is asked before the answer is given; it will know how the stream ended,
  * refusal included. Then hypha_incoming_accept_made answers, not hypha_incoming_accept. NULL with
  * an error: refuse. */
 HyphaStream *hypha_incoming_make_stream (HyphaIncoming *self, GError **error);
 void hypha_incoming_accept_made (HyphaIncoming *self);
 /* FD (taken, non-blocking) is the program's side from now on. KEEP (nullable) is unreferenced when
- * the stream has ended. */
+ * the stream has ended. Not for a direct stream. */
 void hypha_incoming_accept (HyphaIncoming *self, int fd, GObject *keep);
 void hypha_incoming_refuse (
     HyphaIncoming *self,

@@ -2,15 +2,27 @@
 
 #include "service/builtin.h"
 
+#include <fcntl.h>
+#include <glib/gi18n-lib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "io/copier.h"
+#include "io/hard-close.h"
 
 struct _HyphaBuiltins {
+  grefcount ref_count;
   HyphaWorker *worker; /* NULL until it is needed */
   GHashTable *copiers; /* set of HyphaCopier; the worker's */
+  GHashTable *bridges; /* set of Bridge; likewise */
 };
+
+/* Two sockets, each of which is copied to the other. The copiers have descriptors of their own. */
+typedef struct {
+  HyphaBuiltins *builtins;
+  int fds[2];
+  HyphaCopier *copiers[2]; /* NULL: done */
+} Bridge;
 
 typedef struct {
   HyphaBuiltins *builtins;
@@ -42,26 +54,136 @@ start (gpointer data)
                error->message);
 }
 
-static void
-serve (HyphaBuiltins *self, HyphaIncoming *incoming, gboolean echo)
+/* The peer's socket, or one that leads to the peer; -1: there is none to be had. */
+static int
+take_fd (HyphaBuiltins *self, HyphaIncoming *incoming)
 {
-  Order *order;
-  int fds[2];
+  g_autoptr (HyphaStream) stream = NULL;
 
   if (self->worker == NULL)
     self->worker = hypha_worker_new ("hypha-builtin", NULL);
-  if (self->worker == NULL ||
-      socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0) {
+  if (self->worker != NULL)
+    stream = hypha_incoming_make_stream (incoming, NULL);
+  return stream != NULL ? hypha_stream_steal_fd (stream) : -1;
+}
+
+static void
+serve (HyphaBuiltins *self, HyphaIncoming *incoming, gboolean echo)
+{
+  int fd = take_fd (self, incoming);
+  Order *order;
+
+  if (fd < 0) {
     hypha_incoming_refuse (incoming, HYPHA_ERROR_BUSY);
     return;
   }
   order = g_new (Order, 1);
   order->builtins = self;
-  order->fd = fds[1];
+  order->fd = fd;
   order->echo = echo;
   hypha_worker_post (self->worker, start, order);
-  hypha_incoming_accept (incoming, fds[0], NULL);
+  hypha_incoming_accept_made (incoming);
 }
+
+/* ---- bridges ---- */
+
+static void
+bridge_free (Bridge *bridge, gboolean hard)
+{
+  g_hash_table_remove (bridge->builtins->bridges, bridge);
+  for (guint i = 0; i < 2; i++) {
+    if (bridge->copiers[i] != NULL)
+      hypha_copier_cancel (bridge->copiers[i]);
+    if (hard)
+      hypha_hard_close (bridge->fds[i]);
+    else
+      close (bridge->fds[i]);
+  }
+  g_free (bridge);
+}
+
+static gboolean
+is_unix (int fd)
+{
+  int domain = -1;
+  socklen_t length = sizeof domain;
+
+  return getsockopt (fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX;
+}
+
+static void
+copied (HyphaCopier *copier, guint64 bytes, const GError *error, gpointer user_data)
+{
+  Bridge *bridge = user_data;
+  guint which = bridge->copiers[0] == copier ? 0 : 1;
+
+  bridge->copiers[which] = NULL;
+  /* Whoever has closed without reading all may still have sent something, which goes on its way; on
+   * a Unix socket, that is all that a reset says. */
+  if (error != NULL && error->code != HYPHA_ERROR_GONE && !is_unix (bridge->fds[which]))
+    bridge_free (bridge, TRUE);
+  else if (bridge->copiers[!which] == NULL)
+    bridge_free (bridge, FALSE);
+  else if (error != NULL)
+    shutdown (bridge->fds[!which], SHUT_WR);
+}
+
+static int
+copy_of (int fd)
+{
+  return fcntl (fd, F_DUPFD_CLOEXEC, 3);
+}
+
+static HyphaCopier *
+start_copier (Bridge *bridge, int from, int to, GError **error)
+{
+  int from_copy = copy_of (from), to_copy = copy_of (to);
+
+  if (from_copy >= 0 && to_copy >= 0)
+    return hypha_copier_start (bridge->builtins->worker, from_copy, to_copy, copied, bridge, error);
+  if (from_copy >= 0)
+    close (from_copy);
+  if (to_copy >= 0)
+    close (to_copy);
+  g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_BUSY, _ ("there are no more descriptors"));
+  return NULL;
+}
+
+static void
+start_bridge (gpointer data)
+{
+  Bridge *bridge = data;
+  g_autoptr (GError) error = NULL;
+
+  g_hash_table_add (bridge->builtins->bridges, bridge);
+  for (guint i = 0; i < 2 && error == NULL; i++)
+    bridge->copiers[i] = start_copier (bridge, bridge->fds[i], bridge->fds[!i], &error);
+  if (error == NULL)
+    return;
+  g_warning ("a direct stream could not be led to its target: %s", error->message);
+  bridge_free (bridge, TRUE);
+}
+
+void
+hypha_builtins_bridge (HyphaBuiltins *self, HyphaIncoming *incoming, int target)
+{
+  int fd = take_fd (self, incoming);
+  Bridge *bridge;
+
+  if (fd < 0) {
+    hypha_hard_close (target);
+    hypha_incoming_refuse (incoming, HYPHA_ERROR_BUSY);
+    return;
+  }
+  bridge = g_new0 (Bridge, 1);
+  bridge->builtins = self;
+  bridge->fds[0] = fd;
+  bridge->fds[1] = target;
+  hypha_worker_post (self->worker, start_bridge, bridge);
+  hypha_incoming_accept_made (incoming);
+}
+
+/* ---- life ---- */
 
 void
 hypha_builtins_echo (HyphaBuiltins *self, HyphaIncoming *incoming)
@@ -80,7 +202,9 @@ hypha_builtins_new (void)
 {
   HyphaBuiltins *self = g_new0 (HyphaBuiltins, 1);
 
+  g_ref_count_init (&self->ref_count);
   self->copiers = g_hash_table_new (NULL, NULL);
+  self->bridges = g_hash_table_new (NULL, NULL);
   return self;
 }
 
@@ -94,15 +218,32 @@ end (gpointer data)
   g_hash_table_iter_init (&iter, self->copiers);
   while (g_hash_table_iter_next (&iter, (gpointer *) &copier, NULL))
     hypha_copier_cancel (copier);
+  while (g_hash_table_size (self->bridges) > 0) {
+    Bridge *bridge;
+
+    g_hash_table_iter_init (&iter, self->bridges);
+    g_hash_table_iter_next (&iter, (gpointer *) &bridge, NULL);
+    bridge_free (bridge, TRUE);
+  }
+}
+
+HyphaBuiltins *
+hypha_builtins_ref (HyphaBuiltins *self)
+{
+  g_ref_count_inc (&self->ref_count);
+  return self;
 }
 
 void
-hypha_builtins_free (HyphaBuiltins *self)
+hypha_builtins_unref (HyphaBuiltins *self)
 {
+  if (!g_ref_count_dec (&self->ref_count))
+    return;
   if (self->worker != NULL) {
     hypha_worker_post (self->worker, end, self);
     hypha_worker_free (self->worker);
   }
   g_hash_table_unref (self->copiers);
+  g_hash_table_unref (self->bridges);
   g_free (self);
 }

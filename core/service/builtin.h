@@ -6,16 +6,22 @@
 
 G_BEGIN_DECLS
 
-/* The services that need no program: echo sends back what comes, discard throws it away. Their
+/* The services that need no program: echo sends back what comes, discard throws it away. And direct
+ * streams to a target, which this node has to carry between two sockets. Their
  * bytes move on a worker of their own, so that they outlive the node's: when a node stops, its
  * streams have to end before the programs at their ends do, or they would look finished. */
 typedef struct _HyphaBuiltins HyphaBuiltins;
 
 HyphaBuiltins *hypha_builtins_new (void);
-void hypha_builtins_free (HyphaBuiltins *self); /* ends what goes on */
+HyphaBuiltins *hypha_builtins_ref (HyphaBuiltins *self);
+void hypha_builtins_unref (HyphaBuiltins *self); /* the last one ends what goes on */
 void hypha_builtins_echo (HyphaBuiltins *self, HyphaIncoming *incoming);
 void hypha_builtins_discard (HyphaBuiltins *self, HyphaIncoming *incoming);
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaBuiltins, hypha_builtins_free)
+/* A direct stream to a target: moves what comes on either of INCOMING's socket and TARGET (taken,
+ * non-blocking) to the other, and answers. A reset of one is one of the other. */
+void hypha_builtins_bridge (HyphaBuiltins *self, HyphaIncoming *incoming, int target);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaBuiltins, hypha_builtins_unref)
 
 G_END_DECLS

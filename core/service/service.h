@@ -2,6 +2,7 @@
 #pragma once
 
 #include "node/node.h"
+#include "service/builtin.h"
 
 G_BEGIN_DECLS
 
@@ -23,7 +24,8 @@ gboolean hypha_service_check_name (const char *name, HyphaError code, GError **e
 gboolean hypha_service_admits (HyphaService *self, HyphaNodePeer *peer);
 
 /* Answers INCOMING with a channel to TARGET, or refuses when there is none. */
-void hypha_service_connect (HyphaIncoming *incoming, HyphaLoader *loader, const char *target);
+void hypha_service_connect (HyphaIncoming *incoming, HyphaLoader *loader, HyphaBuiltins *builtins,
+                            const char *target);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaService, hypha_service_free)
 

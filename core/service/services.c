@@ -58,7 +58,7 @@ answer (HyphaNode *node, HyphaIncoming *incoming, gpointer user_data)
   else if (g_str_equal (service->target, "discard"))
     hypha_builtins_discard (self->builtins, incoming);
   else
-    hypha_service_connect (incoming, hypha_node_get_loader (node), service->target);
+    hypha_service_connect (incoming, hypha_node_get_loader (node), self->builtins, service->target);
 }
 
 static GHashTable *
@@ -254,7 +254,7 @@ hypha_services_finalize (GObject *object)
 
   hypha_node_set_accept_func (self->node, NULL, NULL);
   g_object_unref (self->node);
-  hypha_builtins_free (self->builtins);
+  hypha_builtins_unref (self->builtins);
   g_hash_table_unref (self->by_name);
   g_hash_table_unref (self->registered);
   G_OBJECT_CLASS (hypha_services_parent_class)->finalize (object);

@@ -4,10 +4,17 @@
 
 #include "loader/dial.h"
 
+typedef struct {
+  HyphaIncoming *incoming;
+  HyphaBuiltins *builtins;
+} Connecting;
+
 static void
 connected (GObject *source, GAsyncResult *result, gpointer user_data)
 {
-  HyphaIncoming *incoming = user_data;
+  g_autofree Connecting *connecting = user_data;
+  g_autoptr (HyphaBuiltins) builtins = connecting->builtins;
+  HyphaIncoming *incoming = connecting->incoming;
   g_autoptr (GError) error = NULL;
   g_autoptr (HyphaChannel) channel =
       hypha_loader_dial_finish (HYPHA_LOADER (source), result, &error);
@@ -17,12 +24,21 @@ connected (GObject *source, GAsyncResult *result, gpointer user_data)
     hypha_incoming_refuse (incoming, HYPHA_ERROR_REFUSED);
     return;
   }
+  if (hypha_incoming_is_direct (incoming)) {
+    hypha_builtins_bridge (builtins, incoming, hypha_channel_steal_fd (channel));
+    return;
+  }
   /* A pumped channel has to live as long as its descriptor is used. */
   hypha_incoming_accept (incoming, hypha_channel_steal_fd (channel), G_OBJECT (channel));
 }
 
 void
-hypha_service_connect (HyphaIncoming *incoming, HyphaLoader *loader, const char *target)
+hypha_service_connect (HyphaIncoming *incoming, HyphaLoader *loader, HyphaBuiltins *builtins,
+                       const char *target)
 {
-  hypha_loader_dial_async (loader, target, HYPHA_DIAL_TIMEOUT_MS, NULL, connected, incoming);
+  Connecting *connecting = g_new (Connecting, 1);
+
+  connecting->incoming = incoming;
+  connecting->builtins = hypha_builtins_ref (builtins);
+  hypha_loader_dial_async (loader, target, HYPHA_DIAL_TIMEOUT_MS, NULL, connected, connecting);
 }

@@ -99,6 +99,8 @@ peer_init (HyphaPeerInterface *iface)
 {
   iface->open_stream_async = open_stream_async;
   iface->open_stream_finish = open_stream_finish;
+  iface->open_direct_async = open_stream_async;
+  iface->open_direct_finish = open_stream_finish;
   iface->disconnect_async = disconnect_async;
   iface->disconnect_finish = disconnect_finish;
 }

@@ -241,7 +241,7 @@ test_reader_gone (Fixture *self, gconstpointer data)
   g_assert_cmpint (write (in, "x", 1), ==, 1);
   close (out);
   gate_wait (&self->done, 1);
-  g_assert_error (self->error, HYPHA_ERROR, HYPHA_ERROR_RESET);
+  g_assert_error (self->error, HYPHA_ERROR, HYPHA_ERROR_GONE);
   close (in);
 }
 

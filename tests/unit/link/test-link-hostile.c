@@ -327,6 +327,59 @@ test_slow_tls (Fixture *self, gconstpointer data)
   end_expect_closed (&self->end, HYPHA_ERROR_TIMED_OUT, "not done after 50 ms");
 }
 
+/* Preambles */
+
+/* In one piece, or byte by byte; what is behind it is not touched. */
+static void
+test_preamble (Fixture *self, gconstpointer data)
+{
+  const guint8 token[HYPHA_TOKEN_BYTES] = { 'D', 22, 'H' };
+  const gsize piece = GPOINTER_TO_SIZE (data);
+  guint8 bytes[HYPHA_PREAMBLE_BYTES + 5];
+  char buffer[8] = "";
+  int fd;
+
+  hypha_preamble_write (token, bytes);
+  memcpy (bytes + HYPHA_PREAMBLE_BYTES, "bytes", 5);
+  self->end.hold = TRUE;
+  start_end (self);
+  for (gsize at = 0; at < sizeof bytes; at += piece)
+    raw_write (self, bytes + at, MIN (piece, sizeof bytes - at));
+  gate_wait (&self->end.decided, 1);
+  g_assert_cmpmem (hypha_link_get_token (self->end.link), HYPHA_TOKEN_BYTES, token, sizeof token);
+  g_assert_false (hypha_link_has_heard (self->end.link));
+  fd = hypha_link_steal_fd (self->end.link);
+  g_assert_cmpint (recv (fd, buffer, sizeof buffer, 0), ==, 5);
+  g_assert_cmpstr (buffer, ==, "bytes");
+  close (fd);
+}
+
+static void
+test_half_a_preamble (Fixture *self, gconstpointer data)
+{
+  self->parameters.limits.handshake_timeout = 50000;
+  start_end (self);
+  raw_write (self, "DIRECT/1 and a part of a token", 30);
+  end_expect_closed (&self->end, HYPHA_ERROR_TIMED_OUT, "not done after 50 ms");
+}
+
+static void
+test_preamble_broken_off (Fixture *self, gconstpointer data)
+{
+  start_end (self);
+  raw_write (self, "DIRECT/1", 8);
+  hang_up (self);
+  end_expect_closed (&self->end, HYPHA_ERROR_HANDSHAKE, "in the midst of a preamble");
+}
+
+static void
+test_almost_a_preamble (Fixture *self, gconstpointer data)
+{
+  start_end (self);
+  raw_write (self, data, strlen (data));
+  end_expect_closed (&self->end, HYPHA_ERROR_HANDSHAKE, "is no handshake");
+}
+
 /* Floods */
 
 static gnutls_session_t
@@ -784,6 +837,12 @@ main (int argc, char **argv)
   ADD ("frames/unknown-goaway", test_unknown_away, NULL);
   ADD ("flood/empty-tls-records", test_empty_records, NULL);
   ADD_BOTH ("flood/pings-without-reading", test_pings_without_reading);
+  ADD ("preamble/whole", test_preamble, GSIZE_TO_POINTER (HYPHA_PREAMBLE_BYTES + 5));
+  ADD ("preamble/byte-by-byte", test_preamble, GSIZE_TO_POINTER (1));
+  ADD ("preamble/half", test_half_a_preamble, NULL);
+  ADD ("preamble/broken-off", test_preamble_broken_off, NULL);
+  ADD ("preamble/of-another-version", test_almost_a_preamble, "DIRECT/2");
+  ADD ("preamble/of-http", test_almost_a_preamble, "DELETE / HTTP/1.1\r\n");
   ADD_BOTH ("frames/pong-before-data", test_pong_before_data);
   ADD_BOTH ("life/suspect-and-back", test_suspect);
   ADD_BOTH ("life/deaf", test_deaf);

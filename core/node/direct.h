@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "link/frame.h"
+#include "loader/loader.h"
+#include "node/node-peer.h"
+
+G_BEGIN_DECLS
+
+/* Direct streams on their way: a fresh channel beside the link, which shows a token that was given
+ * over the session, and whose descriptor the programs at both ends get. Whoever dialled the link
+ * dials the channel. A stream of the session goes with it until both ends have it: over that the
+ * acceptor says whether its service takes the stream. Main thread. */
+
+/* Those of a node: the tokens that it waits for. */
+typedef struct _HyphaDirects HyphaDirects;
+/* One of them, at either end. */
+typedef struct _HyphaDirect HyphaDirect;
+
+/* How many of one peer may be on their way at once, and how long for. */
+#define HYPHA_DIRECTS_MAX 64
+#define HYPHA_DIRECT_TIMEOUT_MS 10000
+
+/* Once. FD is the caller's; -1: ERROR says why. DIRECT may be freed. */
+typedef void (*HyphaDirectFunc) (HyphaDirect *direct, int fd, const GError *error,
+                                 gpointer user_data);
+
+HyphaDirects *hypha_directs_new (HyphaLoader *loader);
+void hypha_directs_free (HyphaDirects *self);                          /* none is left */
+void hypha_directs_set_timeout (HyphaDirects *self, guint timeout_ms); /* of those that come */
+/* LINK, parked, has shown a token. NULL with HANDSHAKE: it is none of ours, or of somebody else. A
+ * token is good for one look. Then, when the link is gone, hypha_direct_arrived with its FD
+ * (taken).
+ */
+HyphaDirect *hypha_directs_match (HyphaDirects *self, HyphaLink *link, GError **error);
+void hypha_direct_arrived (HyphaDirect *self, int fd);
+
+/* FALSE: LINK (nullable) is none beside which a direct stream can be: NOT_SUPPORTED or OFFLINE. */
+gboolean hypha_direct_check_link (HyphaNodeLink *link, GError **error);
+
+/* The opener's. CONTROL is its end of the session's stream (taken); FUNC is called when the channel
+ * is there and the peer has taken the stream. BUSY, or as above. */
+HyphaDirect *hypha_direct_new_opening (HyphaDirects *directs, HyphaNodePeer *peer, int control,
+                                       GError **error);
+const guint8 *hypha_direct_get_ticket (HyphaDirect *self);
+/* Of either end. FUNC may be called from within. */
+void hypha_direct_start (HyphaDirect *self, HyphaDirectFunc func, gpointer user_data);
+void hypha_direct_accepted (HyphaDirect *self); /* the session's stream was */
+
+/* The acceptor's: FUNC is called when the channel is there, or cannot be. Answer then. */
+HyphaDirect *hypha_direct_new_answering (HyphaDirects *directs, HyphaNodePeer *peer, int control,
+                                         const guint8 *ticket, GError **error);
+void hypha_direct_answer (HyphaDirect *self, HyphaCode code); /* 0: it is taken */
+
+void hypha_direct_free (HyphaDirect *self); /* FUNC is not called any more */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaDirect, hypha_direct_free)
+
+G_END_DECLS

@@ -81,7 +81,8 @@ on_link_changed (HyphaPeer *peer, const char *from, const char *to, const char *
 static gboolean
 measure_round_trip (Bench *self, GError **error)
 {
-  g_autoptr (HyphaStream) stream = hypha_ctl_open_stream (self->peer, "echo", PATIENCE_MS, error);
+  g_autoptr (HyphaStream) stream =
+      hypha_ctl_open_stream (self->peer, "echo", FALSE, PATIENCE_MS, error);
   gint64 end = g_get_monotonic_time () + self->seconds * G_TIME_SPAN_SECOND;
 
   if (stream == NULL)
@@ -193,7 +194,8 @@ measure (Bench *self, Test *test, GError **error)
 
   g_array_set_clear_func (lanes, lane_clear);
   for (int i = 0; i < self->streams; i++) {
-    Lane lane = { .stream = hypha_ctl_open_stream (self->peer, test->service, PATIENCE_MS, error) };
+    Lane lane = { .stream = hypha_ctl_open_stream (self->peer, test->service, FALSE, PATIENCE_MS,
+                                                   error) };
 
     if (lane.stream == NULL)
       return FALSE;

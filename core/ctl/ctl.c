@@ -188,16 +188,23 @@ hypha_ctl_catch_signals (gboolean *interrupted)
  * hypha_ctl_open_stream:
  * @peer: a peer
  * @service: a service of it
+ * @direct: one socket of the kernel's all the way
  * @timeout_ms: how long it may take; 0: for ever
  * @error: return location for an error
  *
  * Returns: (transfer full) (nullable): the stream
  */
 HyphaStream *
-hypha_ctl_open_stream (HyphaClientPeer *peer, const char *service, guint timeout_ms, GError **error)
+hypha_ctl_open_stream (HyphaClientPeer *peer, const char *service, gboolean direct,
+                       guint timeout_ms, GError **error)
 {
   g_autoptr (GAsyncResult) result = NULL;
 
+  if (direct) {
+    hypha_peer_open_direct_async (HYPHA_PEER (peer), service, timeout_ms, NULL, hypha_ctl_on_done,
+                                  &result);
+    return hypha_peer_open_direct_finish (HYPHA_PEER (peer), hypha_ctl_wait_for (&result), error);
+  }
   hypha_peer_open_stream_async (HYPHA_PEER (peer), service, timeout_ms, NULL, hypha_ctl_on_done,
                                 &result);
   return hypha_peer_open_stream_finish (HYPHA_PEER (peer), hypha_ctl_wait_for (&result), error);

@@ -32,8 +32,8 @@ GAsyncResult *hypha_ctl_wait_for (GAsyncResult **result);
 void hypha_ctl_catch_signals (gboolean *interrupted);
 
 /* Waits for both, for the verbs that do one thing after the other. */
-HyphaStream *hypha_ctl_open_stream (HyphaClientPeer *peer, const char *service, guint timeout_ms,
-                                    GError **error);
+HyphaStream *hypha_ctl_open_stream (HyphaClientPeer *peer, const char *service, gboolean direct,
+                                    guint timeout_ms, GError **error);
 gboolean hypha_ctl_wait_end (HyphaStream *stream, GError **error);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (HyphaCtl, hypha_ctl_clear)

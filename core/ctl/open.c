@@ -57,9 +57,12 @@ gboolean
 hypha_verb_open (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **error)
 {
   int timeout = 10000;
+  gboolean direct = FALSE;
   const GOptionEntry options[] = {
     { "timeout", 't', 0, G_OPTION_ARG_INT, &timeout,
       N_ ("Milliseconds to wait for the peer to take the stream (10000)"), "MS" },
+    { "direct", 0, 0, G_OPTION_ARG_NONE, &direct,
+      N_ ("One socket all the way: fast, and it does not survive its link"), NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
   g_auto (GStrv) words = hypha_verb_parse (verb, ctl, options, argv, error);
@@ -72,7 +75,7 @@ hypha_verb_open (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **err
   peer = hypha_ctl_find_peer (ctl, words[0], error);
   if (peer == NULL)
     return FALSE;
-  stream = hypha_ctl_open_stream (peer, words[1], (guint) timeout, error);
+  stream = hypha_ctl_open_stream (peer, words[1], direct, (guint) timeout, error);
   if (stream == NULL)
     return FALSE;
   hypha_ctl_catch_signals (&self.interrupted);

@@ -101,7 +101,7 @@ hypha_verb_ping (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **err
   ping.peer = peer = hypha_ctl_find_peer (ctl, words[0], error);
   if (peer == NULL)
     return FALSE;
-  ping.stream = stream = hypha_ctl_open_stream (peer, "echo", (guint) ping.timeout, error);
+  ping.stream = stream = hypha_ctl_open_stream (peer, "echo", FALSE, (guint) ping.timeout, error);
   if (stream == NULL || !run_probes (&ping, error))
     return FALSE;
   hypha_probe_finish (ping.stream, ping.timeout);

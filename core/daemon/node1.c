@@ -368,7 +368,7 @@ HyphaNode1 *
 hypha_node1_new (HyphaNode *node, HyphaSettings *settings, HyphaServices *services,
                  HyphaForwards *forwards)
 {
-  static const char *const features[] = { NULL };
+  static const char *const features[] = { "direct", NULL };
   g_autofree char *id = hypha_node_id_to_string (hypha_node_get_id (node));
   HyphaNode1 *self = g_object_new (HYPHA_TYPE_NODE1, "id", id, "version", HYPHA_VERSION, "features",
                                    features, NULL);

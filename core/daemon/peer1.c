@@ -99,10 +99,11 @@ static gboolean
 handle_open_stream (HyphaDBusPeer1 *object, GDBusMethodInvocation *invocation, GUnixFDList *fds,
                     const char *service, GVariant *options)
 {
-  static const HyphaCallOption known[] = { { "timeout", "u" }, { NULL, NULL } };
+  static const HyphaCallOption known[] = { { "timeout", "u" }, { "direct", "b" }, { NULL, NULL } };
   HyphaPeer1 *self = HYPHA_PEER1 (object);
   g_autoptr (GError) error = NULL;
   guint timeout = 0;
+  gboolean direct = FALSE;
 
   if (!hypha_call_options_check (options, known, &error) ||
       !hypha_descriptors_check (invocation, &error)) {
@@ -110,9 +111,10 @@ handle_open_stream (HyphaDBusPeer1 *object, GDBusMethodInvocation *invocation, G
     return G_DBUS_METHOD_INVOCATION_HANDLED;
   }
   g_variant_lookup (options, "timeout", "u", &timeout);
-  hypha_peer_open_stream_async (HYPHA_PEER (self->peer), service, timeout,
-                                hypha_sender_cancellable (invocation), on_opened,
-                                call_new (self, invocation));
+  g_variant_lookup (options, "direct", "b", &direct);
+  (direct ? hypha_peer_open_direct_async : hypha_peer_open_stream_async) (
+      HYPHA_PEER (self->peer), service, timeout, hypha_sender_cancellable (invocation), on_opened,
+      call_new (self, invocation));
   return G_DBUS_METHOD_INVOCATION_HANDLED;
 }
 

@@ -94,6 +94,8 @@ describe (Handler *handler, HyphaIncoming *incoming)
   g_variant_dict_insert (&info, "service", "s", handler->name);
   g_variant_dict_insert (&info, "peer-id", "s", id);
   g_variant_dict_insert (&info, "peer-name", "s", valid);
+  if (hypha_incoming_is_direct (incoming))
+    g_variant_dict_insert (&info, "direct", "b", TRUE);
   return g_variant_new ("(oht@a{sv})", path, 0, hypha_incoming_get_id (incoming),
                         g_variant_dict_end (&info));
 }

@@ -72,7 +72,9 @@ class Programs(Case):
     config = ""
 
     def setUp(self):
-        self.alpha = Node(self.place(), "--listen", "tcp://127.0.0.1:0", config=self.config)
+        place = self.place()
+        self.unix = f"unix://{place.private}/socket"
+        self.alpha = Node(place, "--listen", "tcp://127.0.0.1:0", "--listen", self.unix, config=self.config)
         self.beta = self.node()
         trust_each_other(self.alpha, self.beta)
         self.beta.do("connect", self.alpha.listening("tcp"))
@@ -115,6 +117,21 @@ class Registered(Programs):
         self.assertEqual(program.do("result", said["peer"], said["id"]), ["", len(text), len(text)])
         # Which is forgotten then.
         self.assertEqual(program.fails("result", said["peer"], said["id"])[0], "Gone")
+
+    def test_direct_stream_reaches_the_program(self):
+        program = self.program("shout")
+        self.beta.do("connect", self.unix)
+        wait_for(lambda: any(link["active"] and link["transport"] == "unix" for link in self.beta.ask("links")), "the cheaper link")
+        text = "what comes is sent back in upper case\n" * 30000
+        done = self.beta.ctl("open", "alpha", "shout", "--direct", input=text)
+        self.assertEqual((done.returncode, done.stdout == text.upper()), (0, True), done.stderr)
+        said = program.accepted()
+        self.assertTrue(said["info"]["direct"])
+        self.assertEqual(program.do("result", said["peer"], said["id"]), ["", 0, 0])
+        self.assertLess(sum(link["rx-bytes"] for link in self.beta.ask("links")), len(text) // 2)
+        # A refusal reaches the opener here, too.
+        program.do("register", "full", "refuse")
+        self.assert_fails(self.beta.ctl("open", "alpha", "full", "--direct", input=""), 1, "refused")
 
     def test_several_streams_at_once(self):
         self.program("shout")

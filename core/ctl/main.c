@@ -140,12 +140,21 @@ run (HyphaCtl *ctl, char **argv)
   return finish_output ();
 }
 
+/* What the library tells of plug-ins while dial and accept look for one: an error says what
+ * concerns the endpoint. */
+static void
+drop (const char *domain, GLogLevelFlags level, const char *message, gpointer user_data)
+{
+}
+
 int
 main (int argc, char **argv)
 {
   g_auto (HyphaCtl) ctl = { 0 };
 
   setlocale (LC_ALL, "");
+  if (g_getenv ("G_MESSAGES_DEBUG") == NULL)
+    g_log_set_handler (G_LOG_DOMAIN, G_LOG_LEVEL_MESSAGE, drop, NULL);
   signal (SIGPIPE, SIG_IGN);
   return run (&ctl, argv);
 }

@@ -126,6 +126,17 @@ class Bare(Case):
 
     # What ends well.
 
+    def test_plugin_that_is_of_no_use_here_is_not_told_to_who_has_not_asked(self):
+        stub = pathlib.Path(os.environ["HYPHA_PLUGIN_PATH"].split(":")[0]).parent / "quic-stub"
+        if not list(stub.glob("*.so")):
+            self.skipTest("the plug-in quic-stub is not built")
+        self.environment["HYPHA_PLUGIN_PATH"] += f":{stub}"
+        process = self.start("accept", "--json", "tcp://127.0.0.1:0")
+        line = json.loads(process.stderr.readline())
+        self.connect(line["listening"]).close()
+        _, said = process.communicate(timeout=DEADLINE)
+        self.assertEqual((process.returncode, said), (0, b""))
+
     def test_much_goes_both_ways_at_once_and_arrives_whole(self):
         for process, sock in self.ways():
             feeder = feed(sock, BIG[::-1])

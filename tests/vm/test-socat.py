@@ -38,10 +38,13 @@ class Socat(Case):
         sink = open(place.private / "from-there", "wb")
         self.addCleanup(source.close)
         self.addCleanup(sink.close)
-        return place.start_ctl(*words, stdin=source, stdout=sink)
+        # Standard error is for TAP here, too.
+        log = open(place.private / "log", "wb")
+        self.addCleanup(log.close)
+        return place.start_ctl(*words, stdin=source, stdout=sink, stderr=log)
 
     def check(self, socat, ctl):
-        self.assertEqual((socat.wait(DEADLINE), ctl.wait(DEADLINE)), (0, 0))
+        self.assertEqual((socat.wait(DEADLINE), ctl.wait(DEADLINE)), (0, 0), (self.node_here.place.private / "log").read_text())
         for sent, name in ((self.there, "from-there"), (self.here, "from-here")):
             got = (self.node_here.place.private / name).read_bytes()
             self.assertEqual(hashlib.sha256(got).hexdigest(), hashlib.sha256(sent).hexdigest())

@@ -275,7 +275,7 @@ test_options_take_effect (Fixture *f, gconstpointer data)
     { "@a{sv} {}", 524288, 524288 },
     { "{'buffer-size': <uint64 1048576>}", 1048576, 1048576 },
     { "{'buffer-size': <uint32 65536>, 'buffer-max': <uint64 4194304>}", 65536, 4194304 },
-    { "{'buffer-max': <uint32 131072>}", 131072, 131072 },
+    { "{'buffer-max': <131072>}", 131072, 131072 },
     { "{'buffer-max': <uint64 1048576>}", 524288, 1048576 },
     { "@a{sv} {}", 524288, 524288 },
   };
@@ -312,7 +312,8 @@ test_wrong_options_are_named (Fixture *f, gconstpointer data)
     const char *named;
   } cases[] = {
     { "{'buffer-size': <'1M'>}", "'buffer-size' of type 's'" },
-    { "{'buffer-size': <65536>}", "'buffer-size' of type 'i'" },
+    { "{'buffer-size': <1.5>}", "'buffer-size' of type 'd'" },
+    { "{'buffer-size': <-65536>}", "'buffer-size' of the transport vsock is -65536:" },
     { "{'buffer-max': <int64 65536>}", "'buffer-max' of type 'x'" },
     { "{'buffer-size': <uint32 0>}", "'buffer-size' of the transport vsock is 0:" },
     { "{'buffer-size': <uint32 4095>}", "'buffer-size' of the transport vsock is 4095:" },

@@ -313,28 +313,46 @@ vsock_transport_parse (HyphaTransport *transport, HyphaEndpoint *endpoint, GErro
              : NULL;
 }
 
-/* An option in bytes, which people write as a number of either size. */
+/* A bare number, as people write one, is an i. What is negative is too small, too. */
+static gboolean
+read_number (GVariant *value, guint64 *number)
+{
+  switch (g_variant_classify (value)) {
+  case G_VARIANT_CLASS_UINT64:
+    *number = g_variant_get_uint64 (value);
+    return TRUE;
+  case G_VARIANT_CLASS_UINT32:
+    *number = g_variant_get_uint32 (value);
+    return TRUE;
+  case G_VARIANT_CLASS_INT32:
+    *number = (guint64) MAX (g_variant_get_int32 (value), 0);
+    return TRUE;
+  default:
+    return FALSE;
+  }
+}
+
 static gboolean
 read_option (const char *key, GVariant *value, guint64 *size, guint64 *max, GError **error)
 {
   guint64 *bytes = g_str_equal (key, "buffer-size")  ? size
                    : g_str_equal (key, "buffer-max") ? max
                                                      : NULL;
-  gboolean large = g_variant_is_of_type (value, G_VARIANT_TYPE_UINT64);
+  g_autofree char *text = NULL;
 
-  if (bytes == NULL || !(large || g_variant_is_of_type (value, G_VARIANT_TYPE_UINT32))) {
+  if (bytes == NULL || !read_number (value, bytes)) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
                  _ ("the transport vsock has no option '%s' of type '%s': it has 'buffer-size' and "
-                    "'buffer-max' (t or u), in bytes"),
+                    "'buffer-max' (t, u or i), in bytes"),
                  key, g_variant_get_type_string (value));
     return FALSE;
   }
-  *bytes = large ? g_variant_get_uint64 (value) : g_variant_get_uint32 (value);
   if (*bytes >= MIN_BUFFER && *bytes <= MAX_BUFFER)
     return TRUE;
+  text = g_variant_print (value, FALSE);
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               _ ("option '%s' of the transport vsock is %" PRIu64 ": it is %d to %d bytes"), key,
-               *bytes, MIN_BUFFER, MAX_BUFFER);
+               _ ("option '%s' of the transport vsock is %s: it is %d to %d bytes"), key, text,
+               MIN_BUFFER, MAX_BUFFER);
   return FALSE;
 }
 

@@ -13,9 +13,9 @@
 #define NAME_MAX_CHARS 253
 #define LABEL_MAX_CHARS 63
 
-#define REASON                                                                               \
-  "QUIC is not built in here: use tcp:// in its place, or put a plug-in that provides QUIC " \
-  "into the directory of transports (`hyphactl plugins` names it)"
+static const char *const not_built_in =
+    N_ ("QUIC is not built in here: use tcp:// in its place, or put a plug-in that provides QUIC "
+        "into the directory of transports (`hyphactl plugins` names it)");
 
 struct _QuicStubTransport {
   GObject parent_instance;
@@ -142,7 +142,7 @@ quic_stub_transport_get_link_cost (HyphaTransport *transport, HyphaEndpoint *end
 static gboolean
 quic_stub_transport_probe (HyphaTransport *transport, GVariantDict *details, GError **error)
 {
-  g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE, REASON);
+  g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE, _ (not_built_in));
   return FALSE;
 }
 
@@ -157,7 +157,7 @@ quic_stub_transport_connect_async (HyphaTransport *transport, HyphaEndpoint *end
   g_task_set_name (task, "quic-stub-connect");
   g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
                            _ ("cannot connect to %s: %s"), hypha_endpoint_to_string (endpoint),
-                           REASON);
+                           _ (not_built_in));
 }
 
 static HyphaChannel *
@@ -177,7 +177,7 @@ quic_stub_transport_listen_async (HyphaTransport *transport, HyphaEndpoint *endp
   g_task_set_name (task, "quic-stub-listen");
   g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
                            _ ("cannot listen on %s: %s"), hypha_endpoint_to_string (endpoint),
-                           REASON);
+                           _ (not_built_in));
 }
 
 static HyphaListener *

@@ -8,12 +8,14 @@ import re
 import socket
 import subprocess
 import sys
+from xml.etree import ElementTree
 
-from harness import DEADLINE, NAME, ROOT, Case, main, wait_for
+from harness import DEADLINE, NAME, ROOT, Case, main, trust_each_other, wait_for
 
 ID = "3awbtvxg2dm5jnvl36zisabueuohjgwwj4iko34r7r45q3p5hvyq"
 NODE = "org.hypha.Node1."
 PEER = "org.hypha.Peer1."
+XML = pathlib.Path(__file__).resolve().parents[2] / "core" / "dbus"
 
 
 class Calls(Case):
@@ -150,13 +152,40 @@ class Calls(Case):
         self.done(ROOT, NODE + "Trust", ID, "eve")
         self.assertIn(f"'{ROOT}/peer/{ID}'", self.done(ROOT, "org.freedesktop.DBus.ObjectManager.GetManagedObjects"))
 
-    def test_interfaces_are_those_of_the_xml(self):
-        introspected = subprocess.run(["gdbus", "introspect", "--xml", "--address", self.alpha.place.address, "--dest", NAME,
-                                       "--object-path", ROOT], env=self.alpha.place.environment, capture_output=True,
-                                      text=True, timeout=DEADLINE).stdout
-        for member in ("Connect", "Listen", "Unlisten", "Trust", "Forget", "Explain"):
-            self.assertIn(f'<method name="{member}">', introspected)
-        self.assertIn('<signal name="PeerPending">', introspected)
+    def members(self, text):
+        """Of each interface: its members with their types."""
+        def arguments(member):
+            return [(arg.get("type"), arg.get("direction", "out" if member.tag == "signal" else "in")) for arg in member.iter("arg")]
+        return {interface.get("name"): {(member.tag, member.get("name"), member.get("type"), *arguments(member))
+                                        for member in interface if member.tag != "annotation"}
+                for interface in ElementTree.fromstring(text).iter("interface")}
+
+    def test_interfaces_are_those_of_the_xml_and_every_property_is_read(self):
+        beta = self.node()
+        trust_each_other(self.alpha, beta)
+        beta.do("connect", self.alpha.listening("tcp"))
+        self.alpha.wait_peer("beta", state="online")
+        [link] = self.alpha.ask("links")
+        forward = self.done(ROOT, NODE + "AddForward", "tcp://127.0.0.1:0", "beta", "echo", "{}")
+        objects = {"Node1": ROOT, "Config1": ROOT, "Peer1": f"{ROOT}/peer/{beta.id()}", "Link1": link["path"],
+                   "Transport1": f"{ROOT}/transport/tcp", "Plugin1": f"{ROOT}/plugin/tcp",
+                   "Forward1": re.search(r"'(/\S+)'", forward)[1]}
+        files = {path.suffixes[-2][1:]: path.read_text() for path in XML.glob("org.hypha.*.xml")}
+        # That one is called, and not served.
+        files.pop("ServiceHandler1")
+        self.assertEqual(set(files), set(objects))
+        for short, path in objects.items():
+            name = f"org.hypha.{short}"
+            served = subprocess.run(["gdbus", "introspect", "--xml", "--address", self.alpha.place.address, "--dest", NAME,
+                                     "--object-path", path], env=self.alpha.place.environment, capture_output=True, text=True,
+                                    timeout=DEADLINE).stdout
+            wanted = self.members(files[short])[name]
+            self.assertEqual(self.members(served)[name], wanted)
+            properties = [member[1] for member in wanted if member[0] == "property"]
+            if properties:
+                values = self.done(path, "org.freedesktop.DBus.Properties.GetAll", name)
+                for member in properties:
+                    self.assertIn(f"'{member}': <", values)
 
     def tearDown(self):
         self.alpha.stop()

@@ -155,17 +155,5 @@ class Languages(Case):
         self.assertEqual(done.returncode, 0, done.stderr)
 
 
-class Installed(Case):
-    def test_every_interface_is_told_to_programs_that_look_for_it(self):
-        """What is on the bus is what the files say."""
-        node = self.node()
-        introspected = subprocess.run(["gdbus", "introspect", "--xml", "--address", node.place.address, "--dest", NAME,
-                                       "--object-path", ROOT], env=node.place.environment, capture_output=True, text=True,
-                                      timeout=DEADLINE).stdout
-        for interface in (NAME, "org.freedesktop.DBus.ObjectManager", "org.freedesktop.DBus.Properties"):
-            self.assertIn(f'<interface name="{interface}">', introspected)
-        node.stop()
-
-
 if __name__ == "__main__":
     sys.exit(main())

@@ -140,6 +140,27 @@ class System(SystemBus):
         self.assert_fails(self.nobody(ROOT, "org.hypha.Node1.Connect", "tcp://127.0.0.1:1", "{'persist': <true>}"), 1,
                           "org.hypha.configure")
 
+    def test_every_change_has_its_action(self):
+        self.polkit("no")
+        self.node.do("trust", PEER, "eve")
+        actions = {
+            "Node1": {"connect": [("Connect", "tcp://127.0.0.1:1", "{}")], "dial": [("Dial", "tcp://127.0.0.1:1", "{}")],
+                      "serve": [("RegisterService", "mine", "/")],
+                      "trust": [("Trust", PEER, "eve"), ("Forget", PEER), ("Pair", "1"), ("ConfirmPairing", PEER, "true")],
+                      "configure": [("Listen", "tcp://127.0.0.1:0", "{}"), ("Unlisten", "tcp://127.0.0.1:1"), ("Renew",),
+                                    ("AddForward", "tcp://127.0.0.1:0", "eve", "echo", "{}")]},
+            "Config1": {"configure": [("Set", "name", "<'x'>"), ("Reset", "name")]},
+            "Peer1": {"connect": [("Disconnect",)], "open-stream": [("OpenStream", "echo", "{}"), ("CloseStream", "1")]},
+        }
+        for interface, methods in actions.items():
+            path = f"{ROOT}/peer/{PEER}" if interface == "Peer1" else ROOT
+            for action, calls in methods.items():
+                for method, *arguments in calls:
+                    self.assert_fails(self.nobody(path, f"org.hypha.{interface}.{method}", *arguments), 1,
+                                      "org.hypha.Error.PermissionDenied")
+                    self.assertEqual(self.asked()[-1][2], f"org.hypha.{action}", method)
+        self.assertEqual([peer["name"] for peer in self.node.ask("peers")], ["eve"])
+
     def raw_nobody(self):
         os.setegid(NOBODY["group"])
         os.seteuid(NOBODY["user"])

@@ -7,9 +7,12 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "ctl/text.h"
+
+#define MAX_WIDTH 10000
 
 static char *
 format (GVariant *value, gboolean pretty)
@@ -140,4 +143,42 @@ char *
 hypha_ctl_format_yes (gboolean yes)
 {
   return g_strdup (yes ? _ ("yes") : _ ("no"));
+}
+
+/**
+ * hypha_ctl_terminal_width:
+ *
+ * COLUMNS is what the user says of the terminal; a pipe has no width, whatever the terminal has.
+ *
+ * Returns: the columns of standard output; 0 if it is no terminal
+ */
+guint
+hypha_ctl_terminal_width (void)
+{
+  const char *columns = g_getenv ("COLUMNS");
+  struct winsize size;
+  guint64 width;
+
+  if (!isatty (STDOUT_FILENO))
+    return 0;
+  if (columns && g_ascii_string_to_unsigned (columns, 10, 1, MAX_WIDTH, &width, NULL))
+    return (guint) width;
+  return ioctl (STDOUT_FILENO, TIOCGWINSZ, &size) < 0 ? 0 : size.ws_col;
+}
+
+/**
+ * hypha_ctl_print_wrapped:
+ * @safe: harmless UTF-8
+ * @indent: columns before it, which are printed already
+ *
+ * Prints @safe and a line break; on a terminal, over as many lines as it takes.
+ */
+void
+hypha_ctl_print_wrapped (const char *safe, guint indent)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  guint width = hypha_ctl_terminal_width ();
+
+  hypha_ctl_text_append_wrapped (text, safe, indent, width > indent ? width - indent : 0);
+  puts (text->str);
 }

@@ -84,8 +84,9 @@ hypha_verb_pending (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **
   }
   hypha_table_print (table);
   if (pending->len > 0)
-    puts (
+    hypha_ctl_print_wrapped (
         _ ("hyphactl trust ID NAME lets one in, under a name of your choice; a beginning of the id "
-           "will do."));
+           "will do."),
+        0);
   return TRUE;
 }

@@ -103,8 +103,9 @@ print_notice (const char *title, const char *state, const char *text)
   g_autofree char *safe = hypha_ctl_escape (text);
   int pad = MAX (1, TITLE_WIDTH - (int) hypha_ctl_text_width (title));
 
-  printf ("%s%s%s%*s%s\n", hypha_ctl_colour_begin (state), title, hypha_ctl_colour_end (state), pad,
-          "", safe);
+  printf ("%s%s%s%*s", hypha_ctl_colour_begin (state), title, hypha_ctl_colour_end (state), pad,
+          "");
+  hypha_ctl_print_wrapped (safe, hypha_ctl_text_width (title) + (guint) pad);
 }
 
 static void

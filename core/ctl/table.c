@@ -4,16 +4,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "ctl/colour.h"
+#include "ctl/output.h"
 #include "ctl/text.h"
 
 #define MIN_COLUMN 8
 #define ROOMY_COLUMN 16 /* as much as a column wants, before others are left out */
 #define GAP 2
-#define MAX_WIDTH 10000
+#define MIN_WIDTH 20 /* of a terminal; a narrower one breaks the lines itself */
 
 typedef struct {
   gboolean right, states, optional, wraps;
@@ -133,8 +132,8 @@ row_width (HyphaTable *self, guint most)
 }
 
 /* Columns that can be done without give way first, from the right; then the widest, until the row
- * fits or no column can. */
-static void
+ * fits. FALSE if no column can any more. */
+static gboolean
 fit (HyphaTable *self, guint width)
 {
   for (guint i = self->n_columns; i-- > 0 && row_width (self, ROOMY_COLUMN) > width;) {
@@ -142,16 +141,20 @@ fit (HyphaTable *self, guint width)
       self->columns[i].width = 0;
   }
   for (guint total = row_width (self, G_MAXUINT); total > width; total--) {
-    Column *widest = &self->columns[0];
+    Column *widest = NULL;
 
-    for (guint i = 1; i < self->n_columns; i++) {
-      if (self->columns[i].width > widest->width)
-        widest = &self->columns[i];
+    for (guint i = 0; i < self->n_columns; i++) {
+      Column *column = &self->columns[i];
+
+      if (column->width > (column->wraps ? ROOMY_COLUMN : MIN_COLUMN) &&
+          (widest == NULL || column->width > widest->width))
+        widest = column;
     }
-    if (widest->width <= MIN_COLUMN)
-      return;
+    if (widest == NULL)
+      return FALSE;
     widest->width--;
   }
+  return TRUE;
 }
 
 static void
@@ -159,21 +162,6 @@ trim (GString *text)
 {
   while (text->len > 0 && text->str[text->len - 1] == ' ')
     g_string_truncate (text, text->len - 1);
-}
-
-/* WHOLE over as many lines as it takes, each as far in as the column is. */
-static void
-append_wrapped (GString *text, const char *whole, guint indent, guint width)
-{
-  const char *rest = whole;
-
-  do {
-    g_autofree char *line = hypha_ctl_text_take_line (&rest, width);
-
-    g_string_append (text, line);
-    if (*rest)
-      g_string_append_printf (text, "\n%*s", (int) indent, "");
-  } while (*rest);
 }
 
 /* INDENT is where the cell begins. */
@@ -185,7 +173,7 @@ append_cell (GString *text, const Column *column, const char *whole, gboolean co
   int pad;
 
   if (column->wraps) {
-    append_wrapped (text, whole, indent, column->width);
+    hypha_ctl_text_append_wrapped (text, whole, indent, column->width);
     return;
   }
   cell = hypha_ctl_text_cut (whole, column->width);
@@ -216,12 +204,50 @@ append_row (HyphaTable *self, GString *text, guint first)
   g_string_append_c (text, '\n');
 }
 
+/* Where there is no room for columns: a row is a block of lines, each with its title before. */
+static void
+append_block (HyphaTable *self, GString *text, guint first, guint width)
+{
+  guint indent = 0;
+
+  for (guint i = 0; i < self->n_columns; i++)
+    indent = MAX (indent, hypha_ctl_text_width (self->cells->pdata[i]) + GAP);
+  indent = MIN (indent, width / 2);
+  for (guint i = 0; i < self->n_columns; i++) {
+    const char *cell = self->cells->pdata[first + i];
+    g_autofree char *title = hypha_ctl_text_cut (self->cells->pdata[i], indent - 1);
+    gboolean coloured = self->columns[i].states;
+
+    if (*cell == '\0')
+      continue;
+    if (*title == '\0') { /* a mark, which needs no column of its own here */
+      g_string_append_printf (text, "%s\n", cell);
+      continue;
+    }
+    g_string_append_printf (text, "%s%*s%s", title, (int) (indent - hypha_ctl_text_width (title)),
+                            "", coloured ? hypha_ctl_colour_begin (cell) : "");
+    hypha_ctl_text_append_wrapped (text, cell, indent, width - indent);
+    g_string_append_printf (text, "%s\n", coloured ? hypha_ctl_colour_end (cell) : "");
+  }
+}
+
+static void
+append_blocks (HyphaTable *self, GString *text, guint width)
+{
+  for (guint i = self->n_columns; i < self->cells->len; i += self->n_columns) {
+    if (i > self->n_columns)
+      g_string_append_c (text, '\n');
+    append_block (self, text, i, width);
+  }
+}
+
 /**
  * hypha_table_to_string:
  * @self: a table
  * @width: columns of the terminal; 0: no cell is cut
  *
- * Returns: (transfer full): the table as lines of text
+ * Returns: (transfer full): the table as lines of text; on a terminal with no room for its columns,
+ * as a block of lines for each row
  */
 char *
 hypha_table_to_string (HyphaTable *self, guint width)
@@ -229,26 +255,12 @@ hypha_table_to_string (HyphaTable *self, guint width)
   GString *text = g_string_new (NULL);
 
   measure (self);
-  if (width > 0)
-    fit (self, width);
-  for (guint i = 0; i < self->cells->len; i += self->n_columns)
-    append_row (self, text, i);
+  if (width > 0 && !fit (self, width))
+    append_blocks (self, text, MAX (width, MIN_WIDTH));
+  else
+    for (guint i = 0; i < self->cells->len; i += self->n_columns)
+      append_row (self, text, i);
   return g_string_free (text, FALSE);
-}
-
-/* COLUMNS is what the user says of the terminal; a pipe has no width, whatever the terminal has. */
-static guint
-terminal_width (void)
-{
-  const char *columns = g_getenv ("COLUMNS");
-  struct winsize size;
-  guint64 width;
-
-  if (!isatty (STDOUT_FILENO))
-    return 0;
-  if (columns && g_ascii_string_to_unsigned (columns, 10, 1, MAX_WIDTH, &width, NULL))
-    return (guint) width;
-  return ioctl (STDOUT_FILENO, TIOCGWINSZ, &size) < 0 ? 0 : size.ws_col;
 }
 
 /**
@@ -260,7 +272,7 @@ terminal_width (void)
 void
 hypha_table_print (HyphaTable *self)
 {
-  g_autofree char *text = hypha_table_to_string (self, terminal_width ());
+  g_autofree char *text = hypha_table_to_string (self, hypha_ctl_terminal_width ());
 
   fputs (text, stdout);
 }

@@ -161,3 +161,26 @@ hypha_ctl_text_take_line (const char **rest, guint width)
     (*rest)++;
   return g_strndup (begin, (gsize) (end - begin));
 }
+
+/**
+ * hypha_ctl_text_append_wrapped:
+ * @text: what it goes to
+ * @whole: harmless UTF-8
+ * @indent: columns before each line but the first, where @text is already
+ * @width: columns of a line, without @indent; 0: there is no edge
+ *
+ * Appends @whole over as many lines as it takes.
+ */
+void
+hypha_ctl_text_append_wrapped (GString *text, const char *whole, guint indent, guint width)
+{
+  const char *rest = whole;
+
+  do {
+    g_autofree char *line = hypha_ctl_text_take_line (&rest, width > 0 ? width : G_MAXUINT);
+
+    g_string_append (text, line);
+    if (*rest)
+      g_string_append_printf (text, "\n%*s", (int) indent, "");
+  } while (*rest);
+}

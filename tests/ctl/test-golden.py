@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What every verb prints, byte for byte: on terminals of 80 and 120 columns, into a pipe, as JSON.
+"""What every verb prints, byte for byte: on terminals of 40, 80 and 120 columns, into a pipe, as JSON.
 
 `test-golden.py --write` (with the environment that meson sets, see README.md) writes the files of golden/ anew: look at the
 difference before it is committed.
@@ -9,6 +9,7 @@ difference before it is committed.
 import os
 import subprocess
 import sys
+from unicodedata import east_asian_width
 
 from fake import DEADLINE, HERE, HYPHACTL, LAPTOP, WEB, FakeCase, Terminal
 from harness import main
@@ -74,11 +75,23 @@ class Golden(FakeCase):
             _, seen = Terminal(self.fake().place, "--color", "never", *words, columns=columns).finish()
             self.hold(f"{name}.{columns}", seen.encode())
 
+    def test_terminal_of_40_columns(self):
+        self.hold_terminal(40)
+
     def test_terminal_of_80_columns(self):
         self.hold_terminal(80)
 
     def test_terminal_of_120_columns(self):
         self.hold_terminal(120)
+
+    def test_no_line_is_longer_than_the_terminal(self):
+        for columns in (20, 33, 40, 57, 63, 80):
+            for name, words in VERBS.items():
+                if name.startswith("error") or name in ("id", "connect"):  # sentences and ids, which a terminal wraps itself
+                    continue
+                _, seen = Terminal(self.fake().place, "--color", "never", *words, columns=columns).finish()
+                for line in seen.splitlines():
+                    self.assertLessEqual(sum(2 if east_asian_width(c) in "WF" else 1 for c in line), columns, (name, line))
 
     def test_colours(self):
         for name in ("peers", "links", "explain", "plugins", "status"):
@@ -86,7 +99,7 @@ class Golden(FakeCase):
             self.hold(f"{name}.colours", seen.encode())
 
     def test_no_file_is_left_over(self):
-        names = {f"{name}.{suffix}" for name in VERBS for suffix in ("txt", "json", "80", "120")}
+        names = {f"{name}.{suffix}" for name in VERBS for suffix in ("txt", "json", "40", "80", "120")}
         names |= {f"{name}.colours" for name in ("peers", "links", "explain", "plugins", "status")}
         self.assertEqual(sorted(os.listdir(HERE / "golden")), sorted(names))
 

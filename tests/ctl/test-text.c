@@ -108,7 +108,7 @@ test_table_without_an_edge_is_whole (void)
 static void
 test_table_fits_the_terminal (void)
 {
-  for (guint width = 30; width < 60; width++) {
+  for (guint width = 20; width < 60; width++) {
     g_autoptr (HyphaTable) table = make_table ();
     g_autofree char *text = hypha_table_to_string (table, width);
     g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
@@ -116,6 +116,24 @@ test_table_fits_the_terminal (void)
     for (char **line = lines; *line; line++)
       g_assert_cmpuint (hypha_ctl_text_width (*line), <=, width);
   }
+}
+
+static void
+test_table_without_room_is_a_block_for_each_row (void)
+{
+  g_autoptr (HyphaTable) table = make_table ();
+  g_autofree char *text = hypha_table_to_string (table, 20);
+
+  g_assert_cmpstr (text, ==,
+                   "NAME      alpha\n"
+                   "COST      3\n"
+                   "ENDPOINT  unix:///ru\n"
+                   "          n/hypha/a/\n"
+                   "          very/long/\n"
+                   "          path\n"
+                   "\n"
+                   "NAME      b\\u{1b}\n"
+                   "COST      1200\n");
 }
 
 static void
@@ -188,6 +206,8 @@ main (int argc, char **argv)
                    test_cut_fits_and_shows_that_something_is_missing);
   g_test_add_func ("/ctl/table/without-an-edge-is-whole", test_table_without_an_edge_is_whole);
   g_test_add_func ("/ctl/table/fits-the-terminal", test_table_fits_the_terminal);
+  g_test_add_func ("/ctl/table/without-room-is-a-block-for-each-row",
+                   test_table_without_room_is_a_block_for_each_row);
   g_test_add_func ("/ctl/table/on-a-tiny-terminal-still-prints",
                    test_table_on_a_tiny_terminal_still_prints);
   g_test_add_func ("/ctl/table/leaves-out-first-what-can-be-done-without",

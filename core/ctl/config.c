@@ -2,8 +2,11 @@
 #include "ctl/output.h"
 
 #include <glib/gi18n-lib.h>
+#include <stdio.h>
 #include <string.h>
+
 #include "ctl/table.h"
+#include "ctl/text.h"
 #include "ctl/verb.h"
 
 static HyphaDBusConfig1 *
@@ -25,11 +28,13 @@ get_config (HyphaCtl *ctl, GError **error)
   return config;
 }
 
-/* As hyphactl config set takes it back. */
+/* As hyphactl config set takes it back, and harmless. */
 static char *
 print (GVariant *value)
 {
-  return g_variant_print (value, FALSE);
+  g_autofree char *printed = g_variant_print (value, FALSE);
+
+  return hypha_ctl_escape_variant (printed);
 }
 
 /* ---- list ---- */
@@ -96,7 +101,7 @@ get (HyphaCtl *ctl, HyphaDBusConfig1 *config, char **words, GError **error)
   if (ctl->json)
     hypha_ctl_print_json (value);
   else
-    g_print ("%s\n", printed);
+    puts (printed);
   return TRUE;
 }
 

@@ -3,11 +3,30 @@
 
 #include <string.h>
 
+/* What is no format character, but shows nothing either: two names that differ by it look the same.
+ */
+static gboolean
+is_invisible (gunichar c)
+{
+  static const gunichar ranges[][2] = {
+    { 0x34f, 0x34f },   { 0x115f, 0x1160 }, { 0x17b4, 0x17b5 }, { 0x180b, 0x180f },
+    { 0x3164, 0x3164 }, { 0xfe00, 0xfe0f }, { 0xffa0, 0xffa0 }, { 0xe0100, 0xe01ef },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (ranges); i++) {
+    if (c >= ranges[i][0] && c <= ranges[i][1])
+      return TRUE;
+  }
+  return FALSE;
+}
+
 /* A terminal obeys control characters, and shows format characters by turning the rest around them.
  */
 static gboolean
 is_harmless (gunichar c)
 {
+  if (is_invisible (c))
+    return FALSE;
   switch (g_unichar_type (c)) {
   case G_UNICODE_CONTROL:
   case G_UNICODE_FORMAT:
@@ -84,6 +103,33 @@ hypha_ctl_escape_json (const char *json)
       g_string_append_unichar (safe, c);
     else
       append_utf16 (safe, c);
+  }
+  return g_string_free (safe, FALSE);
+}
+
+/**
+ * hypha_ctl_escape_variant:
+ * @printed: what g_variant_print() made
+ *
+ * GLib escapes what it cannot print, but shows line separators and private characters. Outside of
+ * strings GVariant text is ASCII, as JSON is.
+ *
+ * Returns: (transfer full): the same value, with everything that a terminal would not simply show
+ * as
+ * `\uxxxx` or `\Uxxxxxxxx`
+ */
+char *
+hypha_ctl_escape_variant (const char *printed)
+{
+  GString *safe = g_string_sized_new (strlen (printed));
+
+  for (; *printed; printed = g_utf8_next_char (printed)) {
+    gunichar c = g_utf8_get_char (printed);
+
+    if (is_harmless (c))
+      g_string_append_unichar (safe, c);
+    else
+      g_string_append_printf (safe, c > 0xffff ? "\\U%08x" : "\\u%04x", c);
   }
   return g_string_free (safe, FALSE);
 }

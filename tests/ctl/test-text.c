@@ -40,6 +40,28 @@ test_escape_defuses_what_turns_text_around (void)
 }
 
 static void
+test_escape_shows_what_is_invisible (void)
+{
+  assert_escaped ("we\u200bb\u034f1\ufe0f", "we\\u{200b}b\\u{34f}1\\u{fe0f}");
+  assert_escaped ("\u3164\U000e0100", "\\u{3164}\\u{e0100}");
+}
+
+static void
+test_escape_of_variants_keeps_the_value (void)
+{
+  g_autoptr (GVariant) value = g_variant_ref_sink (g_variant_new_parsed (
+      "{%s: <[%s]>}", "a'\n\u2028\u2029\u202e\u200b\u034f", "\U000e0100\uf8ff\\é"));
+  g_autofree char *printed = g_variant_print (value, FALSE);
+  g_autofree char *safe = hypha_ctl_escape_variant (printed);
+  g_autoptr (GVariant) again = g_variant_parse (g_variant_get_type (value), safe, NULL, NULL, NULL);
+
+  g_assert_cmpstr (safe, ==,
+                   "{\"a'\\n\\u2028\\u2029\\u202e\\u200b\\u034f\": "
+                   "<['\\U000e0100\\uf8ff\\\\é']>}");
+  g_assert_true (again && g_variant_equal (again, value));
+}
+
+static void
 test_escape_shows_bytes_that_are_no_text (void)
 {
   assert_escaped ("\xff\xc3", "\\xff\\xc3");
@@ -198,6 +220,9 @@ main (int argc, char **argv)
                    test_escape_defuses_control_characters);
   g_test_add_func ("/ctl/escape/defuses-what-turns-text-around",
                    test_escape_defuses_what_turns_text_around);
+  g_test_add_func ("/ctl/escape/shows-what-is-invisible", test_escape_shows_what_is_invisible);
+  g_test_add_func ("/ctl/escape/of-variants-keeps-the-value",
+                   test_escape_of_variants_keeps_the_value);
   g_test_add_func ("/ctl/escape/shows-bytes-that-are-no-text",
                    test_escape_shows_bytes_that_are_no_text);
   g_test_add_func ("/ctl/escape/is-unambiguous", test_escape_is_unambiguous);

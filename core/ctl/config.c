@@ -9,25 +9,6 @@
 #include "ctl/text.h"
 #include "ctl/verb.h"
 
-static HyphaDBusConfig1 *
-get_config (HyphaCtl *ctl, GError **error)
-{
-  HyphaDBusNode1 *node = hypha_ctl_get_node (ctl, error);
-  HyphaDBusConfig1 *config;
-
-  if (node == NULL)
-    return NULL;
-  config = hypha_dbus_config1_proxy_new_sync (
-      g_dbus_proxy_get_connection (G_DBUS_PROXY (node)), G_DBUS_PROXY_FLAGS_DO_NOT_CONNECT_SIGNALS,
-      g_dbus_proxy_get_name (G_DBUS_PROXY (node)), HYPHA_DBUS_ROOT, NULL, error);
-  if (config == NULL)
-    hypha_client_clean_error (error);
-  else
-    g_dbus_proxy_set_default_timeout (G_DBUS_PROXY (config),
-                                      g_dbus_proxy_get_default_timeout (G_DBUS_PROXY (node)));
-  return config;
-}
-
 /* As hyphactl config set takes it back, and harmless. */
 static char *
 print (GVariant *value)
@@ -215,7 +196,7 @@ hypha_verb_config (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **e
 {
   g_auto (GStrv) words = hypha_verb_parse (verb, ctl, NULL, argv, error);
   const Command *command = words ? find_command (words, error) : NULL;
-  g_autoptr (HyphaDBusConfig1) config = command ? get_config (ctl, error) : NULL;
+  g_autoptr (HyphaDBusConfig1) config = command ? hypha_ctl_get_config (ctl, error) : NULL;
 
   if (config == NULL)
     return FALSE;

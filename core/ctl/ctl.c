@@ -33,7 +33,7 @@ hypha_ctl_get_client (HyphaCtl *self, GError **error)
 {
   if (self->client == NULL) {
     self->client = hypha_client_new_on_bus (&self->bus, NULL, error);
-    if (self->client)
+    if (self->client && !self->quiet)
       hypha_client_allow_interaction (self->client);
   }
   return self->client;
@@ -52,6 +52,32 @@ hypha_ctl_get_node (HyphaCtl *self, GError **error)
   HyphaClient *client = hypha_ctl_get_client (self, error);
 
   return client ? hypha_client_get_node (client) : NULL;
+}
+
+/**
+ * hypha_ctl_get_config:
+ * @self: what the run was given
+ * @error: return location for an error
+ *
+ * Returns: (transfer full) (nullable): org.hypha.Config1 of the node, as patient as Node1
+ */
+HyphaDBusConfig1 *
+hypha_ctl_get_config (HyphaCtl *self, GError **error)
+{
+  GDBusProxy *node = G_DBUS_PROXY (hypha_ctl_get_node (self, error));
+  HyphaDBusConfig1 *config;
+
+  if (node == NULL)
+    return NULL;
+  config = hypha_dbus_config1_proxy_new_sync (
+      g_dbus_proxy_get_connection (node), G_DBUS_PROXY_FLAGS_DO_NOT_CONNECT_SIGNALS,
+      g_dbus_proxy_get_name (node), HYPHA_DBUS_ROOT, NULL, error);
+  if (config == NULL)
+    hypha_client_clean_error (error);
+  else
+    g_dbus_proxy_set_default_timeout (G_DBUS_PROXY (config),
+                                      g_dbus_proxy_get_default_timeout (node));
+  return config;
 }
 
 /**

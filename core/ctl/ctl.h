@@ -9,6 +9,7 @@ G_BEGIN_DECLS
 typedef struct {
   HyphaBus bus;
   gboolean json;
+  gboolean quiet;      /* nobody sits there to be asked for a password */
   HyphaClient *client; /* made for the first who needs it */
   GArray *options;     /* NULL, or a verb tells its options (GOptionEntry) here and does nothing */
 } HyphaCtl;
@@ -18,6 +19,7 @@ void hypha_ctl_clear (HyphaCtl *self);
 /* NULL with an error that says how to start a node. */
 HyphaClient *hypha_ctl_get_client (HyphaCtl *self, GError **error);
 HyphaDBusNode1 *hypha_ctl_get_node (HyphaCtl *self, GError **error);
+HyphaDBusConfig1 *hypha_ctl_get_config (HyphaCtl *self, GError **error); /* (transfer full) */
 HyphaClientPeer *hypha_ctl_find_peer (HyphaCtl *self, const char *text, GError **error);
 /* Of one kind, sorted by path: GDBusObject. */
 GPtrArray *hypha_ctl_list (HyphaCtl *self, const char *folder, GError **error);

@@ -92,10 +92,7 @@ bind_entry (Guest *self, GVariant *trusted)
 static gboolean
 bind_to_cid (Guest *self, GError **error)
 {
-  GDBusProxy *proxy = G_DBUS_PROXY (self->node);
-  g_autoptr (HyphaDBusConfig1) config = hypha_dbus_config1_proxy_new_sync (
-      g_dbus_proxy_get_connection (proxy), G_DBUS_PROXY_FLAGS_NONE, g_dbus_proxy_get_name (proxy),
-      HYPHA_DBUS_ROOT, NULL, error);
+  g_autoptr (HyphaDBusConfig1) config = hypha_ctl_get_config (self->ctl, error);
   g_autoptr (GVariant) boxed = NULL;
   g_autoptr (GVariant) trusted = NULL;
   g_autoptr (GVariant) bound = NULL;

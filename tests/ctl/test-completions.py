@@ -7,6 +7,7 @@ import pathlib
 import pty
 import select
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -43,6 +44,16 @@ mv '{folder}/run.part' '{folder}/run'
         done = subprocess.run(words, capture_output=True, text=True, timeout=DEADLINE, env=self.environment,
                               cwd=self.place_here.private)
         return done.stdout
+
+    def test_shell_does_not_wait_for_a_node_that_is_stuck(self):
+        fake = self.scene()
+        os.kill(fake.process.pid, signal.SIGSTOP)
+        try:
+            done = subprocess.run([HYPHACTL, "--address", fake.place.address, "complete", "config", "get", ""], capture_output=True,
+                                  text=True, env=fake.place.environment, timeout=DEADLINE / 2)
+        finally:
+            os.kill(fake.process.pid, signal.SIGCONT)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 
     def type(self, setup, keys, command, done):
         """KEYS are typed into an interactive shell; what it shows, when DONE holds."""

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """check.py BUILD: what was installed from there is complete, and the READMEs tell the truth about it.
 
-Every block of a README that is fenced as c, sh, ini, python or js has a name in a comment before it, and is run here by that name.
-What cannot be run (it would install software, or needs another machine) is fenced as console.
+Every example of a README is run here by its name (tests/examples.py).
 """
 
 import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -25,28 +25,12 @@ os.environ.update(
     XDG_DATA_DIRS=f"{PREFIX / 'share'}:{os.environ.get('XDG_DATA_DIRS', '/usr/local/share:/usr/share')}")
 for name in ("HYPHA_PLUGIN_PATH", "GSETTINGS_SCHEMA_DIR"):
     os.environ.pop(name, None)
-sys.path.insert(0, str(ROOT / "tests" / "daemon"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "daemon")]
 
+from examples import blocks  # noqa: E402
 from harness import DEADLINE, Case, Place, main, trust_each_other, wait_for  # noqa: E402
 
-FENCE = re.compile(r"(?:<!-- run: (?P<name>[\w-]+) -->\n)?^```(?P<language>c|sh|ini|python|js)\n(?P<text>.*?)^```$", re.M | re.S)
 FAR = "tcp://192.0.2.7:4974"  # what the README calls another machine
-
-
-def blocks():
-    """The examples of all READMEs: name to text; those without a name under None."""
-    found = {None: []}
-    for path in sorted(ROOT.rglob("README.md")):
-        if any(part.startswith(("_build", "build")) for part in path.relative_to(ROOT).parts):
-            continue
-        for match in FENCE.finditer(path.read_text()):
-            if match["name"] is None:
-                found[None].append(f"{path.relative_to(ROOT)}: {match['text'].splitlines()[0]}")
-            else:
-                found[match["name"]] = match["text"]
-    return found
-
-
 EXAMPLES = blocks()
 
 
@@ -157,18 +141,36 @@ class Readmes(Case):
         self.assertEqual(process.stdout.readline(), "friend opens ring\n")
         self.assertEqual(process.wait(DEADLINE), 0)
 
-    def test_client_in_python_reads_what_it_wrote(self):
+    def echo_client(self, peer, *command):
+        """What a program prints that opens echo of PEER."""
         near, far = self.pair()
-        trust_each_other(near, far, "near", "web1")
+        trust_each_other(near, far, "near", peer)
         near.do("connect", far.listening("tcp"))
-        near.wait_peer("web1", state="online")
-        python = next((p for p in ("python3", "/usr/bin/python3") if subprocess.run([p, "-c", "import gi"], capture_output=True).returncode == 0),
-                      None)
-        if python is None:
-            self.skipTest("no Python here has the bindings of GObject (python3-gi)")
-        done = subprocess.run([python, "-c", EXAMPLES["client-python"]], capture_output=True, text=True, timeout=DEADLINE,
-                              env=near.place.environment)
-        self.assertEqual((done.returncode, done.stdout), (0, "hello\n"), done.stderr)
+        near.wait_peer(peer, state="online")
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, env=near.place.environment)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def python(self):
+        for python in ("python3", "/usr/bin/python3"):
+            if subprocess.run([python, "-c", "import gi"], capture_output=True).returncode == 0:
+                return python
+        self.skipTest("no Python here has the bindings of GObject (python3-gi)")
+
+    def test_client_in_python_reads_what_it_wrote(self):
+        self.assertEqual(self.echo_client("web1", self.python(), "-c", EXAMPLES["client-python"]), "hello\n")
+
+    def test_client_in_python_learns_how_a_stream_ends(self):
+        printed = self.echo_client("web1", self.python(), "-c", EXAMPLES["client-python-end"]).splitlines()
+        self.assertEqual(printed[0], "b'hello'")
+        self.assertEqual(len(printed), 2)
+
+    def test_client_in_javascript_reads_what_it_wrote(self):
+        if shutil.which("gjs") is None:
+            self.skipTest("gjs is not installed")
+        script = self.place().private / "client.js"
+        script.write_text(EXAMPLES["client-js"])
+        self.assertEqual(self.echo_client("web1", "gjs", "-m", script), "hello\n")
 
 
 class Activation(Case):

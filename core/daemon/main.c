@@ -38,7 +38,7 @@ typedef struct {
   HyphaObjects *objects;
   HyphaActivation *activation; /* not owned */
   HyphaManager *manager;       /* while running */
-  gboolean ending;
+  guint asked_to_end; /* how often */
   guint asking; /* timer, while somebody may still ask how his stream ended */
   gint64 patience;
   gboolean failed; /* while running */
@@ -50,7 +50,8 @@ on_asking (gpointer user_data)
 {
   Daemon *daemon = user_data;
 
-  if (hypha_stream_results_count_unasked () > 0 && g_get_monotonic_time () < daemon->patience)
+  if (hypha_stream_results_count_unasked (daemon->node) > 0 &&
+      g_get_monotonic_time () < daemon->patience)
     return G_SOURCE_CONTINUE;
   daemon->asking = 0;
   g_main_loop_quit (daemon->loop);
@@ -62,7 +63,7 @@ on_drained (HyphaNode *node, gpointer user_data)
 {
   Daemon *daemon = user_data;
 
-  if (hypha_stream_results_count_unasked () == 0) {
+  if (hypha_stream_results_count_unasked (daemon->node) == 0) {
     g_main_loop_quit (daemon->loop);
     return;
   }
@@ -70,20 +71,24 @@ on_drained (HyphaNode *node, gpointer user_data)
   daemon->asking = g_timeout_add (10, on_asking, daemon);
 }
 
-/* Who asks twice does not want to wait. */
+/* Who asks twice does not want to wait for the streams, and who asks three times, for nobody. */
 static gboolean
 on_end (gpointer user_data)
 {
   Daemon *daemon = user_data;
 
-  if (daemon->ending) {
+  switch (++daemon->asked_to_end) {
+  case 1:
+    hypha_manager_stopping (daemon->manager);
+    hypha_forwards_stop (daemon->forwards);
+    hypha_node_drain (daemon->node, GRACE_MS, on_drained, daemon);
+    break;
+  case 2:
+    hypha_node_drain_hurry (daemon->node);
+    break;
+  default:
     g_main_loop_quit (daemon->loop);
-    return G_SOURCE_CONTINUE;
   }
-  daemon->ending = TRUE;
-  hypha_manager_stopping (daemon->manager);
-  hypha_forwards_stop (daemon->forwards);
-  hypha_node_drain (daemon->node, GRACE_MS, on_drained, daemon);
   return G_SOURCE_CONTINUE;
 }
 
@@ -208,11 +213,20 @@ daemon_start (Daemon *daemon, const HyphaCommandLine *line, GError **error)
   return open_to_others (daemon, error);
 }
 
+/* Before the objects go: clients are to see that the node ends, and not that it forgets its peers. */
+static void
+leave_bus (Daemon *daemon)
+{
+  g_signal_handlers_disconnect_by_data (daemon->connection, daemon);
+  g_dbus_connection_flush_sync (daemon->connection, NULL, NULL);
+  g_dbus_connection_close_sync (daemon->connection, NULL, NULL);
+}
+
 static void
 daemon_stop (Daemon *daemon)
 {
   if (daemon->connection)
-    g_signal_handlers_disconnect_by_data (daemon->connection, daemon);
+    leave_bus (daemon);
   if (daemon->private_bus)
     hypha_private_bus_close (daemon->private_bus);
   g_clear_object (&daemon->objects);
@@ -227,8 +241,6 @@ daemon_stop (Daemon *daemon)
   g_clear_object (&daemon->node);
   g_clear_object (&daemon->loader);
   g_clear_pointer (&daemon->identity, hypha_identity_unref);
-  if (daemon->connection)
-    g_dbus_connection_flush_sync (daemon->connection, NULL, NULL);
   g_clear_pointer (&daemon->gate, hypha_gate_free);
   g_clear_object (&daemon->connection);
   g_clear_pointer (&daemon->private_bus, hypha_private_bus_free);
@@ -249,7 +261,7 @@ daemon_run (Daemon *daemon, const HyphaCommandLine *line)
              daemon->private_bus ? "a socket of its own" : hypha_bus_describe (&line->bus));
   daemon->manager = hypha_manager_new (daemon->node);
   g_main_loop_run (daemon->loop);
-  if (!daemon->ending)
+  if (daemon->asked_to_end == 0)
     hypha_manager_stopping (daemon->manager);
   g_clear_pointer (&daemon->manager, hypha_manager_free);
   g_clear_handle_id (&daemon->asking, g_source_remove);

@@ -10,12 +10,12 @@
 /* Clients that open streams and never ask: the oldest results are forgotten first. */
 #define MAX_ENDED 1024
 
+#define DATA_KEY "hypha-stream-results" /* of the peer */
+
 struct _HyphaStreamResults {
   GHashTable *entries; /* id to Entry */
   GQueue ended;        /* Entry that nobody asked for yet, oldest first */
 };
-
-static guint unasked; /* in all queues together */
 
 /* Held by the table, and by the stream's end while that is waited for. */
 typedef struct {
@@ -50,8 +50,7 @@ entry_leave (gpointer data)
 static void
 forget (Entry *entry)
 {
-  if (g_queue_remove (&entry->results->ended, entry))
-    unasked--;
+  g_queue_remove (&entry->results->ended, entry);
   g_hash_table_remove (entry->results->entries, &entry->id);
 }
 
@@ -79,7 +78,6 @@ on_ended (GObject *source, GAsyncResult *result, gpointer user_data)
     GQueue *ended = &entry->results->ended;
 
     g_queue_push_tail (ended, entry);
-    unasked++;
     if (g_queue_get_length (ended) > MAX_ENDED)
       forget (g_queue_peek_head (ended));
   }
@@ -125,7 +123,6 @@ hypha_stream_results_new (void)
 void
 hypha_stream_results_free (HyphaStreamResults *self)
 {
-  unasked -= g_queue_get_length (&self->ended);
   g_queue_clear (&self->ended);
   g_hash_table_unref (self->entries);
   g_free (self);
@@ -140,13 +137,12 @@ hypha_stream_results_free (HyphaStreamResults *self)
 HyphaStreamResults *
 hypha_stream_results_of (HyphaNodePeer *peer)
 {
-  GQuark quark = g_quark_from_static_string ("hypha-stream-results");
-  HyphaStreamResults *self = g_object_get_qdata (G_OBJECT (peer), quark);
+  HyphaStreamResults *self = g_object_get_data (G_OBJECT (peer), DATA_KEY);
 
   if (self == NULL) {
     self = hypha_stream_results_new ();
-    g_object_set_qdata_full (G_OBJECT (peer), quark, self,
-                             (GDestroyNotify) hypha_stream_results_free);
+    g_object_set_data_full (G_OBJECT (peer), DATA_KEY, self,
+                            (GDestroyNotify) hypha_stream_results_free);
   }
   return self;
 }
@@ -175,14 +171,25 @@ hypha_stream_results_add (HyphaStreamResults *self, GDBusConnection *connection,
 
 /**
  * hypha_stream_results_count_unasked:
+ * @node: a node
  *
  * Tells how many results still wait for their owners: a daemon that ends may let them ask first.
  *
  * Returns: how many
  */
 guint
-hypha_stream_results_count_unasked (void)
+hypha_stream_results_count_unasked (HyphaNode *node)
 {
+  GListModel *peers = hypha_node_get_peers (node);
+  guint unasked = 0;
+
+  for (guint i = 0; i < g_list_model_get_n_items (peers); i++) {
+    g_autoptr (GObject) peer = g_list_model_get_item (peers, i);
+    HyphaStreamResults *self = g_object_get_data (peer, DATA_KEY);
+
+    if (self != NULL)
+      unasked += g_queue_get_length (&self->ended);
+  }
   return unasked;
 }
 

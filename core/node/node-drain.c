@@ -68,6 +68,17 @@ on_end (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
+void
+hypha_node_drain_hurry (HyphaNode *self)
+{
+  HyphaNodeDrain *drain = self->drain;
+
+  if (drain == NULL || drain->timer == 0 || drain->cut)
+    return;
+  g_source_remove (drain->timer);
+  drain->timer = g_idle_add (on_end, drain);
+}
+
 /* Idle: whoever else wants to know of the stream is told first, and what its end left to be written
  * is written. */
 static void

@@ -34,6 +34,8 @@ HyphaNode *hypha_node_new (HyphaIdentity *identity, HyphaLoader *loader, guint w
  * off; until then links stay. Once, and hypha_node_stop() comes next. */
 typedef void (*HyphaNodeFunc) (HyphaNode *self, gpointer user_data);
 void hypha_node_drain (HyphaNode *self, guint grace_ms, HyphaNodeFunc func, gpointer user_data);
+/* Its time is up now. */
+void hypha_node_drain_hurry (HyphaNode *self);
 
 /* Calls FUNC on the main thread when every worker has answered, and not at all when one hangs, or
  * the node has stopped meanwhile. */

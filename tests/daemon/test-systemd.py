@@ -376,9 +376,7 @@ class Stop(Case):
     def test_stream_that_does_not_end_is_cut_off_after_five_seconds(self):
         alpha, beta = self.joined()
         theirs = self.open(alpha)
-        own = beta.place.start_ctl("open", "alpha", "echo", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   bufsize=0)
-        self.echo(own, b"before")
+        own = self.open_own(beta)
         started = self.ask_to_end(beta)
         self.assertEqual(theirs.wait(DEADLINE), 1)
         took = time.monotonic() - started
@@ -392,14 +390,51 @@ class Stop(Case):
                  "the peer's farewell")
         alpha.stop()
 
-    def test_second_signal_ends_at_once(self):
+    def open_own(self, beta):
+        own = beta.place.start_ctl("open", "alpha", "echo", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   bufsize=0)
+        self.echo(own, b"before")
+        return own
+
+    def test_second_signal_cuts_off_at_once_and_tells_why(self):
         alpha, beta = self.joined()
-        stream = self.open(alpha)
+        theirs, own = self.open(alpha), self.open_own(beta)
         started = self.ask_to_end(beta)
         beta.process.send_signal(signal.SIGTERM)
         self.assertEqual(beta.process.wait(DEADLINE), 0)
         self.assertLess(time.monotonic() - started, 4)
-        self.assertEqual(stream.wait(DEADLINE), 1)
+        self.assertEqual((theirs.wait(DEADLINE), theirs.stderr.read()), (1, b"hyphactl: the peer is shutting down\n"))
+        self.assertEqual((own.wait(DEADLINE), own.stderr.read()), (1, b"hyphactl: this node stops\n"))
+        beta.check_log()
+        alpha.stop()
+
+    def test_third_signal_waits_for_nobody_and_looks_like_the_end_of_the_node(self):
+        alpha, beta = self.joined()
+        own = self.open_own(beta)
+        self.ask_to_end(beta)
+        # Both at once: nothing is told between them.
+        beta.process.send_signal(signal.SIGSTOP)
+        beta.process.send_signal(signal.SIGTERM)
+        beta.process.send_signal(signal.SIGINT)
+        beta.process.send_signal(signal.SIGCONT)
+        self.assertEqual(beta.process.wait(DEADLINE), 0)
+        self.assertEqual((own.wait(DEADLINE), own.stderr.read()), (1, b"hyphactl: the node has ended\n"))
+        beta.check_log()
+        alpha.stop()
+
+    def test_client_that_asks_too_late_is_told_that_the_node_has_ended(self):
+        alpha, beta = self.joined()
+        own = self.open_own(beta)
+        own.send_signal(signal.SIGSTOP)
+        self.ask_to_end(beta)
+        beta.process.send_signal(signal.SIGTERM)
+        self.assertEqual(beta.process.wait(DEADLINE), 0)
+        own.send_signal(signal.SIGCONT)
+        self.assertEqual(own.wait(DEADLINE), 1)
+        said = own.stderr.read()
+        self.assertRegex(said, rb"node (has ended|was restarted|stops)|no node")
+        self.assertNotIn(b"forgotten", said)
+        beta.check_log()
         alpha.stop()
 
     def test_node_without_streams_ends_at_once(self):

@@ -18,7 +18,7 @@ explain (const TcpSockaddr *address, const char *display, int reason, GError **e
     g_set_error (
         error, HYPHA_ERROR, HYPHA_ERROR_ADDRESS_IN_USE,
         _ ("cannot listen on %s: %s listens there already; end it, or choose another port"),
-        display, holder == NULL ? "somebody" : holder);
+        display, holder == NULL ? _ ("somebody") : holder);
     break;
   case EACCES:
   case EPERM:

@@ -55,7 +55,7 @@ set_in_use (const char *display, const char *holder, const char *mend, GError **
 {
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_ADDRESS_IN_USE,
                _ ("cannot listen on %s: %s listens there already; %s"), display,
-               holder == NULL ? "somebody" : holder, mend);
+               holder == NULL ? _ ("somebody") : holder, mend);
 }
 
 static void

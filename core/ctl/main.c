@@ -12,6 +12,9 @@
 
 #define EXIT_USAGE 2
 
+/* The column of verbs and their words; what is wider has a line of its own. */
+#define USAGE_WIDTH 20
+
 static void
 list_verbs (FILE *to)
 {
@@ -21,9 +24,12 @@ list_verbs (FILE *to)
     g_autofree char *usage = g_strdup_printf ("%s %s", verb->name, words);
     guint width = hypha_ctl_text_width (usage);
 
-    if (!hypha_verb_is_hidden (verb))
-      fprintf (to, "  %s%*s %s\n", usage, width < 20 ? (int) (20 - width) : 0, "",
-               _ (verb->summary));
+    if (hypha_verb_is_hidden (verb))
+      continue;
+    if (width > USAGE_WIDTH)
+      fprintf (to, "  %s\n  %*s %s\n", usage, USAGE_WIDTH, "", _ (verb->summary));
+    else
+      fprintf (to, "  %s%*s %s\n", usage, (int) (USAGE_WIDTH - width), "", _ (verb->summary));
   }
   fputs (_ ("\nhyphactl VERB --help shows what a verb takes.\n"), to);
 }

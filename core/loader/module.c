@@ -416,9 +416,11 @@ set_state (HyphaModule *self, HyphaModuleState state, char *reason)
   self->state = state;
   g_free (self->reason);
   self->reason = g_steal_pointer (&owned);
+  /* What cannot be used on this machine says so when somebody uses it. A program that wants another
+   * transport need not hear of it. */
   if (*self->reason != '\0')
-    g_message ("Plug-in %s (%s): %s", self->name, hypha_module_state_to_string (state),
-               self->reason);
+    g_log (G_LOG_DOMAIN, state == HYPHA_MODULE_UNAVAILABLE ? G_LOG_LEVEL_INFO : G_LOG_LEVEL_MESSAGE,
+           "Plug-in %s (%s): %s", self->name, hypha_module_state_to_string (state), self->reason);
   else
     g_info ("Plug-in %s (%s)", self->name, hypha_module_state_to_string (state));
   g_object_freeze_notify (G_OBJECT (self));

@@ -38,8 +38,8 @@ typedef struct {
   HyphaObjects *objects;
   HyphaActivation *activation; /* not owned */
   HyphaManager *manager;       /* while running */
-  guint asked_to_end; /* how often */
-  guint asking; /* timer, while somebody may still ask how his stream ended */
+  guint asked_to_end;          /* how often */
+  guint asking;                /* timer, while somebody may still ask how his stream ended */
   gint64 patience;
   gboolean failed; /* while running */
 } Daemon;
@@ -213,7 +213,8 @@ daemon_start (Daemon *daemon, const HyphaCommandLine *line, GError **error)
   return open_to_others (daemon, error);
 }
 
-/* Before the objects go: clients are to see that the node ends, and not that it forgets its peers. */
+/* Before the objects go: clients are to see that the node ends, and not that it forgets its peers.
+ */
 static void
 leave_bus (Daemon *daemon)
 {

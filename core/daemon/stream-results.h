@@ -22,8 +22,8 @@ void hypha_stream_results_drop (HyphaStreamResults *self, guint64 id);
  * not the caller's stream. */
 void hypha_stream_results_ask (HyphaStreamResults *self, GDBusMethodInvocation *invocation,
                                guint64 id);
-/* How many streams, of whatever peer of NODE, have ended and whoever opened them is there and has not asked
- * yet. */
+/* How many streams, of whatever peer of NODE, have ended and whoever opened them is there and has
+ * not asked yet. */
 guint hypha_stream_results_count_unasked (HyphaNode *node);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaStreamResults, hypha_stream_results_free)

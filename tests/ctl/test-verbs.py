@@ -257,8 +257,9 @@ class TwoNodes(Case):
         wait_for(lambda: node.ctl("trust", "3awbtvxg2dm5jnvl36zisabueuohjgwwj4iko34r7r45q3p5hvyq", f"eve{len(seen)}") and seen, "a line")
         node.stop()
         again = Node(node.place)
-        again.do("trust", "cg7bv53knww7isjgconzdc2frvjvj632q6ha256wqkpb7igr542q", "after")
-        wait_for(lambda: [line for line in seen if "after" in line or "cg7bv53knww7" in line], "an event of the next daemon")
+        # What happens before the monitor has found the next daemon is no event.
+        wait_for(lambda: again.ctl("trust", "cg7bv53knww7isjgconzdc2frvjvj632q6ha256wqkpb7igr542q", f"after{len(seen)}") and
+                 [line for line in seen if "after" in line or "cg7bv53knww7" in line], "an event of the next daemon")
         text = "".join(seen)
         self.assertIn("the node is gone", text)
         self.assertIn("the node is here", text)

@@ -4,7 +4,6 @@
 
 import gc
 import os
-import pathlib
 import socket
 import struct
 import subprocess
@@ -134,14 +133,6 @@ class Streams(BindingCase):
         self.assertTrue(stream.close_write())
         self.assertEqual(read_all(stream), data[10:])
         self.assertEqual(ended(stream), (True, len(data), len(data)))
-
-    def test_are_opened_as_the_readme_says(self):
-        alpha, beta = self.pair()
-        readme = pathlib.Path(__file__).resolve().parents[2] / "core" / "client" / "README.md"
-        program = readme.read_text().split("```python\n")[1].split("```")[0]
-        done = subprocess.run([sys.executable, "-c", program, beta.place.address], capture_output=True, text=True,
-                              timeout=DEADLINE)
-        self.assertEqual(done.stdout, "b'hello'\n(True, received=5, sent=5)\n", done.stderr)
 
     def test_have_deadlines_and_go_on_after_them(self):
         alpha, beta = self.pair()

@@ -16,9 +16,9 @@
 #define USAGE_WIDTH 20
 
 static void
-list_verbs (FILE *to)
+list_verbs (void)
 {
-  fputs (_ ("Verbs:\n"), to);
+  fputs (_ ("Verbs:\n"), stdout);
   for (const HyphaVerb *verb = hypha_verbs; verb->name; verb++) {
     g_autofree char *words = hypha_verb_dup_usage (verb);
     g_autofree char *usage = g_strdup_printf ("%s %s", verb->name, words);
@@ -27,20 +27,24 @@ list_verbs (FILE *to)
     if (hypha_verb_is_hidden (verb))
       continue;
     if (width > USAGE_WIDTH)
-      fprintf (to, "  %s\n  %*s %s\n", usage, USAGE_WIDTH, "", _ (verb->summary));
+      printf ("  %s\n%*s", usage, USAGE_WIDTH + 3, "");
     else
-      fprintf (to, "  %s%*s %s\n", usage, (int) (USAGE_WIDTH - width), "", _ (verb->summary));
+      printf ("  %s%*s", usage, (int) (USAGE_WIDTH + 1 - width), "");
+    hypha_ctl_print_wrapped (_ (verb->summary), USAGE_WIDTH + 3);
   }
-  fputs (_ ("\nhyphactl VERB --help shows what a verb takes.\n"), to);
+  fputs (_ ("\nhyphactl VERB --help shows what a verb takes.\n"), stdout);
 }
 
 static gboolean
 on_help (const char *option, const char *value, gpointer data, GError **error)
 {
-  fputs (_ ("Usage: hyphactl [--json] [--color WHEN] [--system | --user | --address ADDRESS] "
-            "VERB ...\n\n"),
-         stdout);
-  list_verbs (stdout);
+  g_autofree char *usage = g_strdup (
+      _ ("Usage: hyphactl [--json] [--color WHEN] [--system | --user | --address ADDRESS] "
+         "VERB ...\n\n"));
+
+  hypha_ctl_print_wrapped (g_strchomp (usage), 0);
+  putchar ('\n');
+  list_verbs ();
   exit (EXIT_SUCCESS);
 }
 

@@ -2,9 +2,13 @@
 #include "ctl/verb.h"
 
 #include <glib/gi18n-lib.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ctl/colour.h"
+#include "ctl/output.h"
+#include "ctl/text.h"
 
 /* How far a word may be from a verb to be taken for it. */
 #define MAX_DISTANCE 2
@@ -261,6 +265,27 @@ has_negative_number (char **argv)
   return FALSE;
 }
 
+/* GOption's text, with its second column kept together where a terminal is too narrow for it. */
+static void
+print_help (GOptionContext *context)
+{
+  g_autofree char *help = g_option_context_get_help (context, TRUE, NULL);
+  g_auto (GStrv) lines = g_strsplit (g_strchomp (help), "\n", -1);
+
+  for (char **line = lines; *line; line++) {
+    const char *column = g_strchomp (*line);
+    g_autofree char *before = NULL;
+
+    for (const char *c = *line; *c; c++) {
+      if (g_str_has_prefix (c, "  ") && c[2] != ' ')
+        column = c + 2;
+    }
+    before = g_strndup (*line, (gsize) (column - *line));
+    fputs (before, stdout);
+    hypha_ctl_print_wrapped (column, hypha_ctl_text_width (before));
+  }
+}
+
 /**
  * hypha_verb_parse:
  * @verb: the verb
@@ -284,16 +309,19 @@ hypha_verb_parse (const HyphaVerb *verb, HyphaCtl *ctl, const GOptionEntry *opti
   g_autofree char *arguments = hypha_verb_dup_usage (verb);
   g_autofree char *usage = g_strdup_printf ("%s %s", verb->name, arguments);
   g_autoptr (GError) local_error = NULL;
+  gboolean help = FALSE;
   const GOptionEntry rest[] = {
+    { "help", 'h', 0, G_OPTION_ARG_NONE, &help, N_ ("Show help"), NULL },
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &words, NULL, NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
 
   context = g_option_context_new (usage);
   g_option_context_set_summary (context, _ (verb->summary));
+  g_option_context_set_help_enabled (context, FALSE);
   if (options)
     g_option_context_add_main_entries (context, options, GETTEXT_PACKAGE);
-  g_option_context_add_main_entries (context, rest, NULL);
+  g_option_context_add_main_entries (context, rest, GETTEXT_PACKAGE);
   g_strv_builder_add (builder, "hyphactl");
   g_strv_builder_addv (builder, (const char **) argv);
   whole = g_strv_builder_end (builder);
@@ -305,6 +333,10 @@ hypha_verb_parse (const HyphaVerb *verb, HyphaCtl *ctl, const GOptionEntry *opti
     else
       g_propagate_error (error, g_steal_pointer (&local_error));
     return NULL;
+  }
+  if (help) {
+    print_help (context);
+    exit (EXIT_SUCCESS);
   }
   if (words == NULL)
     words = g_new0 (char *, 1);

@@ -93,6 +93,16 @@ class Golden(FakeCase):
                 for line in seen.splitlines():
                     self.assertLessEqual(sum(2 if east_asian_width(c) in "WF" else 1 for c in line), columns, (name, line))
 
+    def test_help_of_every_verb_fits_the_terminal(self):
+        place = self.fake().place
+        verbs = [line.split("\t")[0] for line in self.run_piped(["complete", ""]).stdout.decode().splitlines()]
+        self.assertIn("wait", verbs)
+        for verb in [[], *([verb] for verb in verbs)]:
+            for columns in (60, 80):
+                status, seen = Terminal(place, *verb, "--help", columns=columns).finish()
+                self.assertEqual(status, 0, seen)
+                self.assertLessEqual(max(len(line) for line in seen.splitlines()), columns, seen)
+
     def test_colours(self):
         for name in ("peers", "links", "explain", "plugins", "status"):
             _, seen = Terminal(self.fake().place, *VERBS[name], columns=120).finish()

@@ -78,7 +78,8 @@ class Bench(Case):
     def test_peer_that_is_gone_ends_it(self):
         alpha, beta = self.nodes()
         bench = alpha.place.start_ctl("bench", "beta", "--seconds", "30", stderr=subprocess.PIPE)
-        wait_for(lambda: alpha.ask("streams"), "a stream of bench")
+        # Not between two of its streams, which would find the next session.
+        wait_for(lambda: any(s["service"] == "discard" and s["sent"] > 0 for s in alpha.ask("streams")), "the first long stream of bench")
         alpha.do("disconnect", "beta")
         _, said = bench.communicate(timeout=DEADLINE)
         self.assertEqual(bench.returncode, 1, said)

@@ -85,6 +85,9 @@ class Sandbox(Case):
                                     HYPHAD])
         if reachable.returncode:
             self.skipTest(f"another user cannot run {HYPHAD}")
+        private = subprocess.run(["unshare", "--mount", "true"], capture_output=True, text=True)
+        if private.returncode:
+            self.skipTest(f"no mounts of one's own here: {private.stderr.strip()}")
 
     def confined(self, *arguments, **more):
         place = self.place()

@@ -257,8 +257,8 @@ receive_reject (HyphaHandshake *self, const HyphaMessage *message)
   if (message->code == HYPHA_REJECT_NOT_TRUSTED) {
     own = hypha_node_id_to_string (hypha_identity_get_id (self->mine.identity));
     fail (self, HYPHA_ERROR_NOT_TRUSTED,
-          _ ("Node %s refused the link: this node is not trusted there: hyphactl trust %s NAME, on "
-             "that side"),
+          _ ("Node %s refused the link: this node is not trusted there (hyphactl trust %s NAME, on "
+             "that side), or is bound to other endpoints there (which its log tells)"),
           peer, own);
   } else {
     fail (self, rejections[message->code].error, _ ("The node %s refused the link: %s"), peer,

@@ -121,8 +121,8 @@ handle_listen (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, const 
   g_autoptr (GError) error = NULL;
 
   if (hypha_call_options_check (options, known, &error))
-    hypha_node_listen_async (self->node, endpoint, NULL, NULL, on_listening,
-                             call_new (self, invocation, endpoint, options));
+    hypha_node_listen_async (self->node, endpoint, NULL, hypha_sender_cancellable (invocation),
+                             on_listening, call_new (self, invocation, endpoint, options));
   else
     hypha_dbus_return_error (invocation, error);
   return G_DBUS_METHOD_INVOCATION_HANDLED;

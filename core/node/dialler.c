@@ -242,6 +242,15 @@ hypha_dialler_await (HyphaDialler *self, GTask *task)
 }
 
 void
+hypha_dialler_await_no_more (HyphaDialler *self, GTask *task)
+{
+  g_autoptr (GTask) held = g_object_ref (task);
+
+  if (g_ptr_array_remove_fast (self->waiters, task))
+    g_task_return_error_if_cancelled (task);
+}
+
+void
 hypha_dialler_met (HyphaDialler *self, const HyphaNodeId *id)
 {
   if (self->peer_expected)
@@ -337,8 +346,13 @@ hypha_dialler_expect (HyphaDialler *self, const HyphaNodeId *id)
 }
 
 gboolean
+hypha_dialler_is_unwanted (HyphaDialler *self)
+{
+  return !self->permanent && !self->was_up && self->waiters->len == 0;
+}
+
+gboolean
 hypha_dialler_is_spent (HyphaDialler *self)
 {
-  return !self->permanent && self->tried && !self->was_up && self->waiters->len == 0 &&
-         self->state == HYPHA_DIALLER_WAITING;
+  return hypha_dialler_is_unwanted (self) && self->tried && self->state == HYPHA_DIALLER_WAITING;
 }

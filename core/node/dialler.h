@@ -40,6 +40,8 @@ void hypha_dialler_stop (HyphaDialler *self); /* waiters get an error; no event 
 void hypha_dialler_hurry (HyphaDialler *self);
 /* Completes when the link is up, or with what went wrong. */
 void hypha_dialler_await (HyphaDialler *self, GTask *task);
+/* TASK, which waits, is answered by its cancellable. */
+void hypha_dialler_await_no_more (HyphaDialler *self, GTask *task);
 
 const char *hypha_dialler_get_uri (HyphaDialler *self);
 HyphaEndpoint *hypha_dialler_get_endpoint (
@@ -51,6 +53,8 @@ const HyphaNodeId *hypha_dialler_get_peer (
 HyphaNodeLink *hypha_dialler_get_link (HyphaDialler *self); /* its own, or the twin */
 gboolean hypha_dialler_is_permanent (HyphaDialler *self);
 void hypha_dialler_set_permanent (HyphaDialler *self, gboolean permanent);
+gboolean hypha_dialler_is_unwanted (
+    HyphaDialler *self); /* not permanent, never up, and nobody waits */
 void hypha_dialler_expect (HyphaDialler *self, const HyphaNodeId *id);
 gboolean hypha_dialler_is_spent (
     HyphaDialler *self); /* not permanent, and failed without ever having been up */

@@ -279,6 +279,21 @@ hypha_door_await (HyphaDoor *self, GTask *task)
   hypha_door_open (self);
 }
 
+void
+hypha_door_await_no_more (HyphaDoor *self, GTask *task)
+{
+  g_autoptr (GTask) held = g_object_ref (task);
+
+  if (g_ptr_array_remove_fast (self->waiters, task))
+    g_task_return_error_if_cancelled (task);
+}
+
+gboolean
+hypha_door_is_unwanted (HyphaDoor *self)
+{
+  return !self->permanent && self->adopted < 0 && !self->was_open && self->waiters->len == 0;
+}
+
 const char *
 hypha_door_get_uri (HyphaDoor *self)
 {

@@ -31,6 +31,10 @@ void hypha_door_close (HyphaDoor *self); /* for good */
 /* Completes with the bound endpoint (a string) once open, or with what went wrong; then the door is
  * closed if it is not permanent. */
 void hypha_door_await (HyphaDoor *self, GTask *task);
+/* TASK, which waits, is answered by its cancellable. */
+void hypha_door_await_no_more (HyphaDoor *self, GTask *task);
+/* Not permanent, never open, and nobody waits. */
+gboolean hypha_door_is_unwanted (HyphaDoor *self);
 
 const char *hypha_door_get_uri (HyphaDoor *self);
 const char *hypha_door_get_bound (HyphaDoor *self);   /* NULL: not open */

@@ -6,6 +6,9 @@
 #include <unistd.h>
 
 #define DEFAULT_TIMEOUT_MS 15000
+/* Endpoints beside those of the settings: each costs a descriptor, and attempts. */
+#define MAX_DIALLED 1024
+#define MAX_LISTENED 256
 
 static gboolean
 return_if_stopped (HyphaNode *self, GTask *task)
@@ -22,6 +25,7 @@ return_if_stopped (HyphaNode *self, GTask *task)
 typedef struct {
   HyphaNode *node;
   HyphaDialler *dialler;
+  GTask *waiting; /* what the dialler answers; not owned */
   HyphaNodeId expected;
   gboolean expects;
   guint timer;
@@ -62,6 +66,7 @@ awaited (GObject *source, GAsyncResult *result, gpointer user_data)
       link != NULL ? hypha_node_find (self, hypha_node_link_get_peer_id (link)) : NULL;
 
   connecting_stop (connecting);
+  connecting->waiting = NULL;
   if (connecting->answered)
     return; /* it timed out or was cancelled before */
   if (peer != NULL && connecting->expects &&
@@ -97,15 +102,58 @@ connect_timed_out (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* Nobody waits any more; that it is dialled is as it was. */
+/* Whoever asked has left. Where nobody else has, and it was never up, it is dialled no more. */
 static gboolean
 connect_cancelled (GCancellable *cancellable, gpointer data)
 {
-  Connecting *connecting = g_task_get_task_data (data);
+  g_autoptr (GTask) task = g_object_ref (data);
+  Connecting *connecting = g_task_get_task_data (task);
+  HyphaNode *self = connecting->node;
+  HyphaDialler *dialler = connecting->dialler;
+  guint i;
 
-  if (!connecting->answered)
-    connecting->answered = g_task_return_error_if_cancelled (data);
+  if (connecting->answered)
+    return G_SOURCE_REMOVE; /* and was told that it is still being dialled */
+  connecting->answered = g_task_return_error_if_cancelled (task);
+  if (connecting->waiting != NULL)
+    hypha_dialler_await_no_more (dialler, connecting->waiting);
+  if (hypha_dialler_is_unwanted (dialler) && !hypha_node_pairing_needs (self, dialler) &&
+      g_ptr_array_find (self->diallers, dialler, &i))
+    hypha_node_drop_dialler (self, i);
   return G_SOURCE_REMOVE;
+}
+
+static gboolean
+may_dial (HyphaNode *self, const char *endpoint, GError **error)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < self->diallers->len; i++)
+    n += !hypha_dialler_is_permanent (self->diallers->pdata[i]);
+  if (n < MAX_DIALLED)
+    return TRUE;
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
+               _ ("%s: this node dials %d endpoints already beside those of its settings, and takes "
+                  "no more"),
+               endpoint, MAX_DIALLED);
+  return FALSE;
+}
+
+static gboolean
+may_listen (HyphaNode *self, const char *endpoint, GError **error)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < self->doors->len; i++)
+    n += !hypha_door_is_permanent (self->doors->pdata[i]) &&
+         !hypha_door_is_adopted (self->doors->pdata[i]);
+  if (n < MAX_LISTENED)
+    return TRUE;
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
+               _ ("%s: this node listens on %d endpoints already beside those of its settings, and "
+                  "takes no more"),
+               endpoint, MAX_LISTENED);
+  return FALSE;
 }
 
 static HyphaDialler *
@@ -159,11 +207,13 @@ read_options (GVariant *options, guint *timeout, HyphaNodeId *expected, gboolean
  * @endpoint: where to dial
  * @options: (nullable): of the type `a{sv}`: `timeout` u (milliseconds), `expect-id` s (fail unless
  *   this node answers)
- * @cancellable: (nullable): to wait no longer
+ * @cancellable: (nullable): to wait no longer; the endpoint is dialled no more then, unless it was up
+ *   before or somebody else wants it
  * @callback: (scope async): called when the link is up, or cannot be
  * @user_data: for @callback
  *
- * Dials an endpoint, and keeps dialling it for as long as the node lives.
+ * Dials an endpoint, and keeps dialling it for as long as the node lives. At most 1024 beside those
+ * of the settings.
  */
 void
 hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *options,
@@ -199,9 +249,9 @@ hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *optio
     g_autoptr (HyphaEndpoint) parsed =
         hypha_loader_parse_endpoint (self->loader, endpoint, NULL, &error);
 
-    dialler = parsed != NULL ? hypha_dialler_new (self->loader, endpoint, FALSE,
-                                                  &hypha_node_dialler_events, self, &error)
-                             : NULL;
+    if (parsed != NULL && may_dial (self, endpoint, &error))
+      dialler = hypha_dialler_new (self->loader, endpoint, FALSE, &hypha_node_dialler_events, self,
+                                   &error);
     if (dialler == NULL) {
       g_task_return_error (task, g_steal_pointer (&error));
       return;
@@ -226,6 +276,7 @@ hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *optio
   }
   inner = g_task_new (self, cancellable, awaited, g_steal_pointer (&task));
   g_task_set_source_tag (inner, hypha_dialler_await);
+  connecting->waiting = inner;
   hypha_dialler_await (dialler, inner);
 }
 
@@ -239,7 +290,8 @@ hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *optio
  *
  * The error is `HYPHA_ERROR_INVALID_ENDPOINT`, `HYPHA_ERROR_INVALID_ARGUMENT` for a wrong option,
  * `HYPHA_ERROR_NO_TRANSPORT`, `HYPHA_ERROR_CONNECT`, `HYPHA_ERROR_NOT_TRUSTED`,
- * `HYPHA_ERROR_WRONG_ID`, `HYPHA_ERROR_TIMED_OUT`, or `G_IO_ERROR_CANCELLED`.
+ * `HYPHA_ERROR_WRONG_ID`, `HYPHA_ERROR_TIMED_OUT`, `HYPHA_ERROR_BUSY` for one endpoint too many, or
+ * `G_IO_ERROR_CANCELLED`.
  *
  * Returns: (transfer full): the peer, or %NULL with @error set
  */
@@ -253,6 +305,48 @@ hypha_node_connect_finish (HyphaNode *self, GAsyncResult *result, GError **error
 
 /* ---- listen ---- */
 
+typedef struct {
+  HyphaDoor *door;
+  GTask *waiting; /* what the door answers; not owned */
+  GSource *cancelled;
+} Listening;
+
+static void
+listening_stop (Listening *listening)
+{
+  if (listening->cancelled != NULL)
+    g_source_destroy (listening->cancelled);
+  g_clear_pointer (&listening->cancelled, g_source_unref);
+}
+
+static void
+listening_free (gpointer data)
+{
+  Listening *listening = data;
+
+  listening_stop (listening);
+  hypha_door_unref (listening->door);
+  g_free (listening);
+}
+
+/* Nobody waits any more: what is not open yet is not to be. */
+static gboolean
+listen_cancelled (GCancellable *cancellable, gpointer data)
+{
+  g_autoptr (GTask) task = g_object_ref (data);
+  Listening *listening = g_task_get_task_data (task);
+  HyphaNode *self = HYPHA_NODE (g_task_get_source_object (task));
+  HyphaDoor *door = listening->door;
+
+  hypha_door_await_no_more (door, listening->waiting);
+  if (hypha_door_is_unwanted (door) && g_ptr_array_find (self->doors, door, NULL)) {
+    hypha_door_close (door);
+    g_ptr_array_remove (self->doors, door);
+    g_object_notify (G_OBJECT (self), "troubles");
+  }
+  return G_SOURCE_REMOVE;
+}
+
 static void
 listen_awaited (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -260,6 +354,7 @@ listen_awaited (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (GError) error = NULL;
   char *bound = g_task_propagate_pointer (G_TASK (result), &error);
 
+  listening_stop (g_task_get_task_data (task));
   if (bound != NULL) {
     g_task_return_pointer (task, bound, g_free);
     return;
@@ -274,11 +369,13 @@ listen_awaited (GObject *source, GAsyncResult *result, gpointer user_data)
  * @endpoint: where to listen
  * @options: (nullable): of the type `a{sv}`, for what is to come: any is
  *   `HYPHA_ERROR_INVALID_ARGUMENT`
- * @cancellable: (nullable): to wait no longer
+ * @cancellable: (nullable): to wait no longer; what is not open by then is given up, unless
+ *   somebody else wants it
  * @callback: (scope async): called when the node listens, or cannot
  * @user_data: for @callback
  *
- * Listens on an endpoint for as long as the node lives, or until hypha_node_unlisten().
+ * Listens on an endpoint for as long as the node lives, or until hypha_node_unlisten(). At most 256
+ * beside those of the settings.
  */
 void
 hypha_node_listen_async (HyphaNode *self, const char *endpoint, GVariant *options,
@@ -291,6 +388,7 @@ hypha_node_listen_async (HyphaNode *self, const char *endpoint, GVariant *option
   g_autoptr (GError) error = NULL;
   g_autoptr (HyphaEndpoint) parsed = NULL;
   HyphaDoor *door = NULL;
+  Listening *listening;
 
   g_return_if_fail (HYPHA_IS_NODE (self));
   g_return_if_fail (endpoint != NULL);
@@ -312,7 +410,7 @@ hypha_node_listen_async (HyphaNode *self, const char *endpoint, GVariant *option
   for (guint i = 0; i < self->doors->len && parsed != NULL; i++)
     if (g_str_equal (hypha_door_get_uri (self->doors->pdata[i]), endpoint))
       door = self->doors->pdata[i];
-  if (parsed != NULL && door == NULL) {
+  if (parsed != NULL && door == NULL && may_listen (self, endpoint, &error)) {
     door = hypha_door_new (self->loader, endpoint, FALSE, &hypha_node_door_events, self, &error);
     if (door != NULL)
       g_ptr_array_add (self->doors, door);
@@ -321,7 +419,17 @@ hypha_node_listen_async (HyphaNode *self, const char *endpoint, GVariant *option
     g_task_return_error (task, g_steal_pointer (&error));
     return;
   }
-  inner = g_task_new (self, NULL, listen_awaited, g_steal_pointer (&task));
+  listening = g_new0 (Listening, 1);
+  listening->door = hypha_door_ref (door);
+  g_task_set_task_data (task, listening, listening_free);
+  if (cancellable != NULL) {
+    listening->cancelled = g_cancellable_source_new (cancellable);
+    g_source_set_callback (listening->cancelled, G_SOURCE_FUNC (listen_cancelled), task, NULL);
+    g_source_attach (listening->cancelled, NULL);
+  }
+  listening->waiting = inner = g_task_new (self, cancellable, listen_awaited, task);
+  g_steal_pointer (&task);
+  g_task_set_check_cancellable (inner, FALSE);
   g_task_set_source_tag (inner, hypha_door_await);
   hypha_door_await (door, inner);
 }
@@ -335,7 +443,8 @@ hypha_node_listen_async (HyphaNode *self, const char *endpoint, GVariant *option
  * Ends what hypha_node_listen_async() began.
  *
  * The error is `HYPHA_ERROR_INVALID_ENDPOINT`, `HYPHA_ERROR_NO_TRANSPORT`,
- * `HYPHA_ERROR_ADDRESS_IN_USE` and so on, or `G_IO_ERROR_CANCELLED`.
+ * `HYPHA_ERROR_ADDRESS_IN_USE` and so on, `HYPHA_ERROR_BUSY` for one endpoint too many, or
+ * `G_IO_ERROR_CANCELLED`.
  *
  * Returns: (transfer full): the endpoint in its canonical form and with its real port, or %NULL
  * with @error set

@@ -8,7 +8,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <gio/gunixsocketaddress.h>
+
 #include "node-pair.h"
+#include "node/node-private.h"
 
 static gsize
 n_troubles (Side *side)
@@ -498,6 +501,131 @@ test_failed_attempts_leave_no_trouble (NodePair *f, gconstpointer data)
   wait_until (n_troubles (&f->a) == 0);
 }
 
+static void
+count_answer (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  ++*(guint *) user_data;
+}
+
+static void
+test_endpoints_that_are_dialled_on_request_are_bounded (NodePair *f, gconstpointer data)
+{
+  g_autofree char *more = g_strdup_printf ("unix://%s/more", f->dir);
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GError) error = NULL;
+  guint answered = 0;
+
+  for (guint i = 0; i < 1024; i++) {
+    g_autofree char *nowhere = g_strdup_printf ("unix://%s/nowhere-%u", f->dir, i);
+
+    hypha_node_connect_async (f->a.node, nowhere, NULL, cancellable, count_answer, &answered);
+  }
+  g_assert_cmpuint (f->a.node->diallers->len, ==, 1024);
+  g_cancellable_cancel (cancellable);
+  g_assert_null (dial (&f->a, more, NULL, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY);
+  g_assert_nonnull (strstr (error->message, "1024"));
+  g_clear_error (&error);
+  wait_until (answered == 1024 && f->a.node->diallers->len == 0);
+  g_assert_null (dial (&f->a, more, NULL, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_CONNECT);
+}
+
+/* Connects, and is never greeted. */
+static GSocket *
+silent_listener (const char *path)
+{
+  g_autoptr (GSocketAddress) address = g_unix_socket_address_new (path);
+  g_autoptr (GError) error = NULL;
+  GSocket *socket =
+      g_socket_new (G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, &error);
+
+  g_assert_no_error (error);
+  g_assert_true (g_socket_bind (socket, address, FALSE, &error));
+  g_assert_true (g_socket_listen (socket, &error));
+  return socket;
+}
+
+static void
+test_endpoint_nobody_waits_for_is_dialled_no_more (NodePair *f, gconstpointer data)
+{
+  g_autofree char *path = g_strdup_printf ("%s/silent", f->dir);
+  g_autofree char *uri = g_strdup_printf ("unix://%s", path);
+  G_GNUC_UNUSED g_autoptr (GSocket) listener = silent_listener (path);
+  g_autoptr (GCancellable) one = g_cancellable_new ();
+  g_autoptr (GCancellable) other = g_cancellable_new ();
+  guint answered = 0;
+
+  hypha_node_connect_async (f->a.node, uri, NULL, one, count_answer, &answered);
+  hypha_node_connect_async (f->a.node, uri, NULL, other, count_answer, &answered);
+  wait_until (hypha_dialler_get_state (f->a.node->diallers->pdata[0]) == HYPHA_DIALLER_TRYING);
+  g_cancellable_cancel (one);
+  wait_until (answered == 1);
+  g_assert_cmpuint (f->a.node->diallers->len, ==, 1);
+  g_cancellable_cancel (other);
+  wait_until (answered == 2);
+  wait_until (f->a.node->diallers->len == 0);
+  g_unlink (path);
+}
+
+static void
+test_endpoint_that_was_up_is_dialled_on (NodePair *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autoptr (HyphaNodePeer) peer = join (f, bound);
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  guint answered = 0;
+
+  hypha_node_connect_async (f->a.node, bound, NULL, cancellable, count_answer, &answered);
+  g_cancellable_cancel (cancellable);
+  wait_until (answered == 1);
+  g_assert_cmpuint (f->a.node->diallers->len, ==, 1);
+  g_assert_cmpint (hypha_peer_get_state (HYPHA_PEER (peer)), ==, HYPHA_PEER_ONLINE);
+}
+
+static void
+test_listening_nobody_waits_for_is_given_up (NodePair *f, gconstpointer data)
+{
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  g_auto (GStrv) listening = NULL;
+
+  g_cancellable_cancel (cancellable);
+  hypha_node_listen_async (f->a.node, "tcp://127.0.0.1:0", NULL, cancellable, keep_result, &result);
+  wait_until (result != NULL);
+  g_assert_null (hypha_node_listen_finish (f->a.node, result, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  wait_until (f->a.node->doors->len == 0);
+  listening = hypha_node_dup_listening (f->a.node);
+  g_assert_cmpuint (g_strv_length (listening), ==, 0);
+}
+
+static void
+test_endpoints_that_are_listened_on_on_request_are_bounded (NodePair *f, gconstpointer data)
+{
+  g_autofree char *more = g_strdup_printf ("unix://%s/more", f->dir);
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  guint answered = 0;
+
+  for (guint i = 0; i < 256; i++) {
+    g_autofree char *uri = g_strdup_printf ("unix://%s/door-%u", f->dir, i);
+
+    hypha_node_listen_async (f->a.node, uri, NULL, NULL, count_answer, &answered);
+  }
+  hypha_node_listen_async (f->a.node, more, NULL, NULL, keep_result, &result);
+  wait_until (result != NULL && answered == 256);
+  g_assert_null (hypha_node_listen_finish (f->a.node, result, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY);
+  g_assert_nonnull (strstr (error->message, "256"));
+  for (guint i = 0; i < 256; i++) {
+    g_autofree char *uri = g_strdup_printf ("unix://%s/door-%u", f->dir, i);
+
+    g_assert_true (hypha_node_unlisten (f->a.node, uri, NULL));
+  }
+}
+
 #define ADD(path, func) \
   g_test_add (path, NodePair, NULL, node_pair_set_up, func, node_pair_tear_down)
 
@@ -531,6 +659,15 @@ main (int argc, char **argv)
   ADD ("/node/endpoint/wrong-ones-are-named-and-change-nothing",
        test_wrong_endpoints_are_named_and_change_nothing);
   ADD ("/node/endpoint/failed-attempts-leave-no-trouble", test_failed_attempts_leave_no_trouble);
+  ADD ("/node/endpoint/dialled-on-request-are-bounded",
+       test_endpoints_that_are_dialled_on_request_are_bounded);
+  ADD ("/node/endpoint/nobody-waits-for-is-dialled-no-more",
+       test_endpoint_nobody_waits_for_is_dialled_no_more);
+  ADD ("/node/endpoint/that-was-up-is-dialled-on", test_endpoint_that_was_up_is_dialled_on);
+  ADD ("/node/endpoint/listening-nobody-waits-for-is-given-up",
+       test_listening_nobody_waits_for_is_given_up);
+  ADD ("/node/endpoint/listened-on-on-request-are-bounded",
+       test_endpoints_that_are_listened_on_on_request_are_bounded);
   ADD ("/node/endpoint/scheme-without-plugin-is-named", test_scheme_without_plugin_is_named);
   return g_test_run ();
 }

@@ -142,7 +142,9 @@ take_numbers (Reader *reader, HyphaHandshakeNumbers *numbers)
   if (name == NULL)
     return;
   if (length > HYPHA_NAME_MAX || hypha_wire_judge_name (name, length) != NULL)
-    reader->wrong = _ ("a name that is too long, not UTF-8, or holds control characters");
+    reader->wrong =
+        _ ("a name that is too long, not UTF-8, or holds spaces, control characters or others that "
+           "cannot be seen");
   else
     memcpy (numbers->name, name, length);
 }

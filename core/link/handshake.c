@@ -614,11 +614,11 @@ hypha_handshake_proceed (HyphaHandshake *self, const HyphaHandshakeNumbers *mine
   if (hypha_wire_judge_name ((const guint8 *) mine->name,
                              strnlen (mine->name, sizeof mine->name)) != NULL ||
       strnlen (mine->name, sizeof mine->name) > HYPHA_NAME_MAX) {
-    fail (
-        self, HYPHA_ERROR_INVALID_SETTING,
-        _ ("This node's name is longer than %d bytes, not UTF-8, or holds control characters: set "
-           "another"),
-        HYPHA_NAME_MAX);
+    fail (self, HYPHA_ERROR_INVALID_SETTING,
+          _ ("This node's name is longer than %d bytes, not UTF-8, or holds spaces, control "
+             "characters "
+             "or others that cannot be seen: set another"),
+          HYPHA_NAME_MAX);
     return;
   }
   memcpy (message.nonce, self->mine.nonce, sizeof message.nonce);

@@ -5,6 +5,8 @@
 #include <glib.h>
 #include <string.h>
 
+#include "link/name.h"
+
 G_BEGIN_DECLS
 
 /* Numbers in network byte order, at any address; and what a name that a peer sends may look like.
@@ -56,7 +58,7 @@ hypha_wire_put_u64 (guint8 *p, guint64 value)
   return (guint8 *) memcpy (p, &value, sizeof value) + sizeof value;
 }
 
-/* NULL, or why these bytes are no name: a name goes into logs, terminals and D-Bus. */
+/* NULL, or why these bytes are no name. */
 static inline const char *
 hypha_wire_judge_name (const guint8 *data, gsize length)
 {
@@ -65,8 +67,8 @@ hypha_wire_judge_name (const guint8 *data, gsize length)
   if (!g_utf8_validate_len (text, length, NULL))
     return _ ("is not UTF-8");
   for (; text < end; text = g_utf8_next_char (text))
-    if (g_unichar_iscntrl (g_utf8_get_char (text)))
-      return _ ("holds a control character");
+    if (!hypha_name_may_hold (g_utf8_get_char (text)))
+      return _ ("holds a space, a control character or another that cannot be seen");
   return NULL;
 }
 

@@ -132,10 +132,11 @@ may_dial (HyphaNode *self, const char *endpoint, GError **error)
     n += !hypha_dialler_is_permanent (self->diallers->pdata[i]);
   if (n < MAX_DIALLED)
     return TRUE;
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
-               _ ("%s: this node dials %d endpoints already beside those of its settings, and takes "
-                  "no more"),
-               endpoint, MAX_DIALLED);
+  g_set_error (
+      error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
+      _ ("%s: this node dials %d endpoints already beside those of its settings, and takes "
+         "no more"),
+      endpoint, MAX_DIALLED);
   return FALSE;
 }
 
@@ -207,8 +208,8 @@ read_options (GVariant *options, guint *timeout, HyphaNodeId *expected, gboolean
  * @endpoint: where to dial
  * @options: (nullable): of the type `a{sv}`: `timeout` u (milliseconds), `expect-id` s (fail unless
  *   this node answers)
- * @cancellable: (nullable): to wait no longer; the endpoint is dialled no more then, unless it was up
- *   before or somebody else wants it
+ * @cancellable: (nullable): to wait no longer; the endpoint is dialled no more then, unless it was
+ * up before or somebody else wants it
  * @callback: (scope async): called when the link is up, or cannot be
  * @user_data: for @callback
  *

@@ -8,6 +8,8 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
+#include "link/name.h"
+
 #define LONGEST 120        /* s */
 #define TICK_MS 1000       /* between attempts to meet */
 #define SECOND_THOUGHT 250 /* ms: both may have dialled, and the lower id's handshake counts */
@@ -175,7 +177,7 @@ make_name (HyphaNode *self, const HyphaNodeId *id, const char *called)
 
     if (base->len + 6 > HYPHA_NAME_MAX - 8)
       break;
-    g_string_append_unichar (base, g_unichar_isgraph (c) ? c : '-');
+    g_string_append_unichar (base, hypha_name_may_hold (c) ? c : '-');
   }
   if (base->len == 0 || hypha_node_id_parse (called, &claimed, NULL)) {
     g_string_truncate (base, 0);

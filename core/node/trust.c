@@ -6,6 +6,7 @@
 
 #include "link/handshake.h"
 #include "link/identity.h"
+#include "link/name.h"
 #include "node/place.h"
 
 typedef struct {
@@ -68,10 +69,12 @@ hypha_trust_check_name (const char *name, GError **error)
   for (; *p != '\0'; p = g_utf8_next_char (p)) {
     gunichar c = g_utf8_get_char (p);
 
-    if (!g_unichar_isgraph (c)) {
+    if (!hypha_name_may_hold (c)) {
       g_set_error (
           error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-          _ ("a name holds neither spaces nor control characters, and this one has U+%04X"), c);
+          _ ("a name holds neither spaces nor control characters nor others that cannot be "
+             "seen, and this one has U+%04X"),
+          c);
       return FALSE;
     }
   }

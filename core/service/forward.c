@@ -4,6 +4,7 @@
 #include <glib/gi18n-lib.h>
 
 #include "io/hard-close.h"
+#include "link/name.h"
 #include "node/door.h"
 #include "service/joint.h"
 #include "service/service.h"
@@ -92,7 +93,7 @@ check_peer (const char *peer, GError **error)
   gboolean good = length > 0 && length <= PEER_MAX && g_utf8_validate (peer, -1, NULL);
 
   for (const char *p = peer; good && *p != '\0'; p = g_utf8_next_char (p))
-    good = g_unichar_isgraph (g_utf8_get_char (p));
+    good = hypha_name_may_hold (g_utf8_get_char (p));
   if (!good)
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
                  _ ("a peer is a name, an id or the beginning of an id: 1 to %d bytes without "

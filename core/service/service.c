@@ -5,6 +5,7 @@
 #include <glib/gi18n-lib.h>
 
 #include "link/frame.h"
+#include "link/name.h"
 
 void
 hypha_service_free (HyphaService *self)
@@ -27,7 +28,7 @@ hypha_service_check_name (const char *name, HyphaError code, GError **error)
   gsize length = strlen (name);
 
   for (const char *p = name; *p != '\0'; p = g_utf8_next_char (p))
-    if (!g_unichar_isgraph (g_utf8_get_char (p)))
+    if (!hypha_name_may_hold (g_utf8_get_char (p)))
       length = 0;
   if (length > 0 && length <= HYPHA_SERVICE_MAX)
     return TRUE;

@@ -24,6 +24,8 @@ HYPHACTL = os.environ["HYPHACTL"]
 DEADLINE = 30 * float(os.environ.get("MESON_TEST_TIMEOUT_MULTIPLIER", "1"))
 NAME = "org.hypha.Node1"
 ROOT = "/org/hypha/Node1"
+# No name holds them: separators, bidi overrides and isolates, joiners, what is private or not assigned.
+UNSEEN = ("\u2028", "a\u2029b", "a\u202eb", "a\u2066b", "a\u200db", "a\u200bb", "a\u00a0b", "a\u00adb", "\ufeffa", "\ue000", "\u0378")
 
 
 def wait_for(look, what, deadline=DEADLINE):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from xml.etree import ElementTree
 
-from harness import DEADLINE, NAME, ROOT, Case, main, trust_each_other, wait_for
+from harness import DEADLINE, NAME, ROOT, UNSEEN, Case, main, trust_each_other, wait_for
 
 ID = "3awbtvxg2dm5jnvl36zisabueuohjgwwj4iko34r7r45q3p5hvyq"
 NODE = "org.hypha.Node1."
@@ -111,7 +111,7 @@ class Calls(Case):
         self.own("InvalidId", ROOT, NODE + "Trust", ID.upper(), "eve")
         self.assertIn(self.alpha.id(), self.own("InvalidArgument", ROOT, NODE + "Trust", self.alpha.id(), "me"))
         self.assertIn("a" * 52, self.own("InvalidId", ROOT, NODE + "Trust", "a" * 52, "eve"))
-        for name in ("", "two words", "x" * 65, "\x1b[31m"):
+        for name in ("", "two words", "x" * 65, "\x1b[31m", *UNSEEN):
             self.own("InvalidArgument", ROOT, NODE + "Trust", ID, name)
         self.assertEqual(self.alpha.ask("peers"), [])
 

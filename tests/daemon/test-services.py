@@ -12,7 +12,7 @@ import sys
 import threading
 import unittest
 
-from harness import DEADLINE, Case, Node, main, trust_each_other, wait_for
+from harness import DEADLINE, UNSEEN, Case, Node, main, trust_each_other, wait_for
 
 try:
     from gi.repository import Gio, GLib
@@ -293,7 +293,7 @@ class Registered(Programs):
         self.assertIn(self.service("mine")["owner"], message)
         self.assertEqual(other.fails("unregister", "mine")[0], "NoSuchService")
         self.assertEqual(other.fails("unregister", "nosuch")[0], "NoSuchService")
-        for name in ("", "x" * 256, "two words", "\x1b[31m"):
+        for name in ("", "x" * 256, "two words", "\x1b[31m", *UNSEEN):
             self.assertEqual(other.fails("register", name, "shout")[0], "InvalidArgument")
         other.do("register", "y" * 255, "shout")
 

@@ -25,7 +25,7 @@ SPEAKS = b"\x16\x03\x01"
 # Of each key: values that are of another type or out of range, and values that only the daemon can tell are wrong, with a word
 # of the reason.
 WRONG = {
-    "name": ([], [("'two words'", "spaces"), ("'" + "x" * 65 + "'", "64")]),
+    "name": ([], [("'two words'", "spaces"), ("'a\u202eb'", "202E"), ("'" + "x" * 65 + "'", "64")]),
     "listen": (["'tcp://[::]:1'", "[5]"], [("['tcp://127.0.0.1:70000']", "70000"), ("['']", "entry ''")]),
     "peers": (["5"], [("['tcp://']", "tcp://"), ("['tcp://127.0.0.1:1?frob=1']", "frob")]),
     "trusted-peers": (["['x']"], [("{'abc': {}}", "abc"), (f"{{'{ID}': {{'tls': <'perhaps'>}}}}", "always")]),

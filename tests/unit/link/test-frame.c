@@ -256,6 +256,10 @@ test_bad_service (void)
   assert_body_refused (HYPHA_FRAME_OPEN, "\x1b[m", 3, "control character");
   assert_body_refused (HYPHA_FRAME_OPEN, "a\x7f", 2, "control character");
   assert_body_refused (HYPHA_FRAME_OPEN, "\xc2\x85", 2, "control character");
+  assert_body_refused (HYPHA_FRAME_OPEN, "a b", 3, "space");
+  assert_body_refused (HYPHA_FRAME_OPEN, "a\u2028", 4, "cannot be seen");
+  assert_body_refused (HYPHA_FRAME_OPEN, "\u202egpj", 6, "cannot be seen");
+  assert_body_refused (HYPHA_FRAME_OPEN, "a\u200d", 4, "cannot be seen");
 }
 
 static void

@@ -160,6 +160,7 @@ hypha_trust_rules_set (HyphaTrustRules *self, HyphaLoader *loader, GVariant *rul
                    _ ("trust-rules, rule '%s': %s"), pattern, reason->message);
       return FALSE;
     }
+    rule->index = read->len;
     g_ptr_array_add (read, g_steal_pointer (&rule));
   }
   g_ptr_array_sort (read, compare);
@@ -176,14 +177,25 @@ hypha_trust_rules_set (HyphaTrustRules *self, HyphaLoader *loader, GVariant *rul
   return TRUE;
 }
 
+static int
+compare_indices (gconstpointer a, gconstpointer b)
+{
+  HyphaTrustRule *const *one = a, *const *other = b;
+
+  return (*one)->index < (*other)->index ? -1 : (*one)->index > (*other)->index;
+}
+
 GVariant *
 hypha_trust_rules_dup (HyphaTrustRules *self)
 {
+  g_autoptr (GPtrArray) as_set = g_ptr_array_new ();
   GVariantBuilder builder;
 
+  g_ptr_array_extend (as_set, self->rules, NULL, NULL);
+  g_ptr_array_sort (as_set, compare_indices);
   g_variant_builder_init (&builder, G_VARIANT_TYPE ("a{ss}"));
-  for (guint i = 0; i < self->rules->len; i++) {
-    const HyphaTrustRule *rule = self->rules->pdata[i];
+  for (guint i = 0; i < as_set->len; i++) {
+    const HyphaTrustRule *rule = as_set->pdata[i];
     g_autofree char *id = rule->suspended ? hypha_node_id_to_string (&rule->forgotten) : NULL;
     g_autofree char *value = g_strconcat (rule->name, id != NULL ? SUSPENDED : NULL, id, NULL);
 

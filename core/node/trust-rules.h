@@ -13,6 +13,7 @@ typedef struct _HyphaTrustRules HyphaTrustRules;
 typedef struct {
   HyphaPlace *place;
   char *name;
+  guint index;        /* among the rules as they were set: whoever wrote them finds them so again */
   gboolean suspended; /* whom it let in was forgotten: */
   HyphaNodeId forgotten;
 } HyphaTrustRule;

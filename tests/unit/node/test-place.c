@@ -245,7 +245,7 @@ test_wrong_rules_are_named (void)
     g_clear_error (&error);
   }
   kept = hypha_trust_rules_dup (rules);
-  g_assert_cmpuint (g_variant_n_children (kept), ==, 2);
+  g_assert_cmpvariant (kept, good); /* in the order it was written in */
 }
 
 /* However a rule is spelled, it meets what transports say, and so does what it binds to. */

@@ -282,7 +282,7 @@ hypha_door_await (HyphaDoor *self, GTask *task)
 void
 hypha_door_await_no_more (HyphaDoor *self, GTask *task)
 {
-  g_autoptr (GTask) held = g_object_ref (task);
+  G_GNUC_UNUSED g_autoptr (GTask) held = g_object_ref (task);
 
   if (g_ptr_array_remove_fast (self->waiters, task))
     g_task_return_error_if_cancelled (task);

@@ -547,7 +547,6 @@ test_no_more_than_so_many_of_a_peer_wait (NodePair *f, gconstpointer data)
   G_GNUC_UNUSED g_autoptr (HyphaNodePeer) beta = join (f, door);
   HyphaNodePeer *alpha = peer_of (&f->b, "alpha");
   Expecting many[HYPHA_DIRECTS_MAX];
-  g_autoptr (GError) error = NULL;
 
   wait_until (hypha_node_peer_get_best_link (alpha) != NULL);
   for (guint i = 0; i < HYPHA_DIRECTS_MAX; i++)

@@ -322,15 +322,6 @@ class Bare(Case):
         self.assertEqual(process.communicate(timeout=DEADLINE), (b"", b""))
         self.assertEqual(process.returncode, 0)
 
-    def test_plug_in_that_cannot_be_used_here_does_not_speak_before_it_listens(self):
-        self.environment["HYPHA_PLUGIN_PATH"] += f":{os.environ['QUIC_STUB']}"
-        process, endpoint = self.accepting("tcp")
-        self.connect(endpoint).close()
-        process.stdin.close()
-        self.assertEqual(process.wait(DEADLINE), 0)
-        said = self.start("dial", "quic://127.0.0.1:1").communicate(timeout=DEADLINE)[1]
-        self.assertIn(b"QUIC is not built in", said)
-
     def test_only_the_first_is_accepted(self):
         process, endpoint = self.accepting("tcp")
         first = self.connect(endpoint)

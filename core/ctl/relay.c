@@ -13,6 +13,9 @@
 
 #define BUFFER_BYTES (256 * 1024)
 
+/* vsock wakes nobody who waits to write when the other end goes (Linux 6.1): only write() tells. */
+#define TRY_AGAIN_MS 1000
+
 typedef enum { RUNNING, ENDED, READ_FAILED, WRITE_FAILED } State;
 
 typedef struct {
@@ -27,11 +30,11 @@ struct _HyphaRelay {
 };
 
 static void
-wait_fd (int fd, short events)
+wait_fd (int fd, short events, int timeout_ms)
 {
   struct pollfd pfd = { .fd = fd, .events = events };
 
-  while (poll (&pfd, 1, -1) < 0 && errno == EINTR)
+  while (poll (&pfd, 1, timeout_ms) < 0 && errno == EINTR)
     ;
 }
 
@@ -45,7 +48,7 @@ write_whole (int fd, const guint8 *data, gsize length)
       data += n;
       length -= (gsize) n;
     } else if (errno == EAGAIN) {
-      wait_fd (fd, POLLOUT);
+      wait_fd (fd, POLLOUT, TRY_AGAIN_MS);
     } else if (errno != EINTR) {
       return FALSE;
     }
@@ -64,7 +67,7 @@ copy (Direction *direction)
     if (n == 0)
       return ENDED;
     if (n < 0 && errno == EAGAIN) {
-      wait_fd (direction->from, POLLIN);
+      wait_fd (direction->from, POLLIN, -1);
     } else if (n < 0 && errno != EINTR) {
       direction->error = errno;
       return READ_FAILED;

@@ -4,6 +4,7 @@
 
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 
@@ -44,7 +45,8 @@ class Socat(Case):
         return place.start_ctl(*words, stdin=source, stdout=sink, stderr=log)
 
     def check(self, socat, ctl):
-        self.assertEqual((socat.wait(DEADLINE), ctl.wait(DEADLINE)), (0, 0), (self.node_here.place.private / "log").read_text())
+        status = socat.wait(DEADLINE)
+        self.assertEqual((status, ctl.wait(DEADLINE)), (0, 0), (self.node_here.place.private / "log").read_text())
         for sent, name in ((self.there, "from-there"), (self.here, "from-here")):
             got = (self.node_here.place.private / name).read_bytes()
             self.assertEqual(hashlib.sha256(got).hexdigest(), hashlib.sha256(sent).hexdigest())
@@ -59,6 +61,17 @@ class Socat(Case):
     def test_vsock_connect_to_accept(self):
         ctl = self.start_ctl("accept", f"vsock://1:{PORT}")
         self.check(self.start("-", f"VSOCK-CONNECT:1:{PORT},retry=1000,interval=0.05"), ctl)
+
+    def test_accept_ends_when_the_other_end_goes_while_there_is_more_to_say(self):
+        place = self.node_here.place
+        with open("/dev/zero", "rb") as zero:
+            ctl = place.start_ctl("accept", f"vsock://1:{PORT}", stdin=zero, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            self.assertIn("listening on", ctl.stderr.readline())
+            with socket.socket(socket.AF_VSOCK) as program:
+                program.connect((1, PORT))
+                program.recv(1)
+            self.assertEqual(ctl.wait(DEADLINE), 1)
+        self.node_here.stop()
 
 
 if __name__ == "__main__":

@@ -301,8 +301,12 @@ on_answer (int control, GIOCondition condition, gpointer data)
   if (n < 0 && (errno == EAGAIN || errno == EINTR))
     return G_SOURCE_CONTINUE;
   self->reading = 0;
-  if (n != 1)
-    return G_SOURCE_REMOVE; /* how it ended is told by the session */
+  if (n != 1) {
+    /* How it ended is told by the session. If it is only that no answer comes any more, then it
+     * ends now: nobody else waits for it once the channel is there. */
+    shutdown (self->control, SHUT_WR);
+    return G_SOURCE_REMOVE;
+  }
   if (code == 0) {
     self->taken = TRUE;
     complete_if_ready (self);

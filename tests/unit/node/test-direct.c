@@ -320,6 +320,26 @@ test_a_node_that_stops_meanwhile_answers (NodePair *f, gconstpointer data)
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED);
 }
 
+static void
+test_a_peer_that_ends_without_an_answer_ends_it (NodePair *f, gconstpointer data)
+{
+  g_autoptr (HyphaNodePeer) beta = join_unix (f);
+  g_autoptr (GError) error = NULL;
+  HyphaDirect *direct;
+  int control[2];
+  char byte;
+
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control), ==, 0);
+  direct = hypha_direct_new_opening (f->a.node->directs, beta, control[0], &error);
+  g_assert_no_error (error);
+  hypha_direct_start (direct, NULL, NULL);
+  g_assert_cmpint (recv (control[1], &byte, 1, MSG_DONTWAIT), ==, -1);
+  shutdown (control[1], SHUT_WR);
+  wait_until (recv (control[1], &byte, 1, MSG_DONTWAIT) == 0);
+  hypha_direct_free (direct);
+  close (control[1]);
+}
+
 /* ---- tokens ---- */
 
 typedef struct {
@@ -608,6 +628,8 @@ main (int argc, char **argv)
   ADD ("where-nobody-listens-any-more-it-fails", test_where_nobody_listens_any_more_it_fails);
   ADD ("a-session-that-ends-meanwhile-ends-it", test_a_session_that_ends_meanwhile_ends_it);
   ADD ("a-node-that-stops-meanwhile-answers", test_a_node_that_stops_meanwhile_answers);
+  ADD ("a-peer-that-ends-without-an-answer-ends-it",
+       test_a_peer_that_ends_without_an_answer_ends_it);
   ADD ("a-token-is-good-once-and-for-every-byte-behind-it",
        test_a_token_is_good_once_and_for_every_byte_behind_it);
   ADD ("a-wrong-token-is-a-failed-handshake", test_a_wrong_token_is_a_failed_handshake);

@@ -67,7 +67,9 @@ hypha_wire_judge_name (const guint8 *data, gsize length)
   if (!g_utf8_validate_len (text, length, NULL))
     return _ ("is not UTF-8");
   for (; text < end; text = g_utf8_next_char (text))
-    if (!hypha_name_may_hold (g_utf8_get_char (text)))
+    /* What this end's Unicode does not know yet may be a letter to a newer peer. */
+    if (!hypha_name_may_hold (g_utf8_get_char (text)) &&
+        g_unichar_type (g_utf8_get_char (text)) != G_UNICODE_UNASSIGNED)
       return _ ("holds a space, a control character or another that cannot be seen");
   return NULL;
 }

@@ -120,12 +120,14 @@ copied (HyphaCopier *copier, guint64 bytes, const GError *error, gpointer user_d
   bridge->copiers[which] = NULL;
   /* Whoever has closed without reading all may still have sent something, which goes on its way; on
    * a Unix socket, that is all that a reset says. */
-  if (error != NULL && error->code != HYPHA_ERROR_GONE && !is_unix (bridge->fds[which]))
+  if (error != NULL && error->code != HYPHA_ERROR_GONE && !is_unix (bridge->fds[which])) {
     bridge_free (bridge, TRUE);
-  else if (bridge->copiers[!which] == NULL)
+  } else if (bridge->copiers[!which] == NULL) {
     bridge_free (bridge, FALSE);
-  else if (error != NULL)
+  } else if (error != NULL) {
     shutdown (bridge->fds[!which], SHUT_WR);
+    shutdown (bridge->fds[which], SHUT_RD); /* who still writes there is to learn of it */
+  }
 }
 
 static int

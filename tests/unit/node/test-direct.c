@@ -2,6 +2,7 @@
 
 /* Direct streams between two real nodes, and who tries to get in by them. */
 
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -240,6 +241,37 @@ test_what_was_sent_before_a_close_reaches_the_target (NodePair *f, gconstpointer
   input = g_io_stream_get_input_stream (G_IO_STREAM (connection));
   g_assert_cmpuint (GPOINTER_TO_SIZE (g_thread_join (g_thread_new ("read", read_all, input))), ==,
                     sizeof bytes);
+}
+
+static gboolean
+write_fails (HyphaStream *stream)
+{
+  static const guint8 bytes[65536];
+
+  return send (hypha_stream_get_fd (stream), bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL) <
+             0 &&
+         errno == EPIPE;
+}
+
+static void
+test_a_target_that_reads_no_more_is_told_of (NodePair *f, gconstpointer data)
+{
+  G_GNUC_UNUSED g_autoptr (HyphaNodePeer) beta = join_unix (f);
+  g_autoptr (GAsyncResult) accepted = NULL;
+  g_autoptr (GSocketListener) program = program_new (f, "app", &accepted);
+  g_autoptr (HyphaStream) stream = must_open_direct (beta, "app");
+  g_autoptr (GSocketConnection) connection = program_accepted (program, &accepted);
+  char buffer[8] = "";
+
+  g_assert_true (
+      g_socket_shutdown (g_socket_connection_get_socket (connection), TRUE, FALSE, NULL));
+  wait_until (write_fails (stream));
+  /* The other way is open still. */
+  g_assert_true (g_output_stream_write_all (
+      g_io_stream_get_output_stream (G_IO_STREAM (connection)), "hello", 5, NULL, NULL, NULL));
+  g_assert_true (g_input_stream_read_all (g_io_stream_get_input_stream (G_IO_STREAM (stream)),
+                                          buffer, 5, NULL, NULL, NULL));
+  g_assert_cmpstr (buffer, ==, "hello");
 }
 
 /* ---- how they do not ---- */
@@ -623,6 +655,7 @@ main (int argc, char **argv)
   ADD ("a-target-is-led-to", test_a_target_is_led_to);
   ADD ("what-was-sent-before-a-close-reaches-the-target",
        test_what_was_sent_before_a_close_reaches_the_target);
+  ADD ("a-target-that-reads-no-more-is-told-of", test_a_target_that_reads_no_more_is_told_of);
   ADD ("an-encrypted-link-is-refused-by-name", test_an_encrypted_link_is_refused_by_name);
   ADD ("a-refusal-has-its-reason", test_a_refusal_has_its_reason);
   ADD ("where-nobody-listens-any-more-it-fails", test_where_nobody_listens_any_more_it_fails);

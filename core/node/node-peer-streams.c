@@ -15,10 +15,19 @@
 #include "io/hard-close.h"
 #include "link/name.h"
 
-/* What went over a stream that was joined. */
+/* What went over a stream; of one that was joined, its opener is told. */
 typedef struct {
   guint64 received, sent;
-} Joined;
+} Counts;
+
+/* Of a direct one nothing was counted but how it came about. */
+static Counts
+count (HyphaStreamInfo *info)
+{
+  if (info->direct)
+    return (Counts){ 0 };
+  return (Counts){ atomic_load (&info->received), atomic_load (&info->sent) };
+}
 
 static void
 forget_sources (PeerStream *ps)
@@ -281,7 +290,7 @@ gboolean
 hypha_node_peer_join_finish (HyphaNodePeer *self, GAsyncResult *result, guint64 *received,
                              guint64 *sent, GError **error)
 {
-  const Joined *joined = g_task_get_task_data (G_TASK (result));
+  const Counts *joined = g_task_get_task_data (G_TASK (result));
 
   if (received != NULL)
     *received = joined != NULL ? joined->received : 0;
@@ -308,9 +317,7 @@ hypha_node_peer_stream_accepted (HyphaNodePeer *self, HyphaStreamInfo *info)
 void
 hypha_node_peer_stream_ended (HyphaNodePeer *self, HyphaStreamInfo *info, const GError *error)
 {
-  /* Of a direct one nothing was counted but how it came about. */
-  guint64 received = info->direct ? 0 : atomic_load (&info->received);
-  guint64 sent = info->direct ? 0 : atomic_load (&info->sent);
+  const Counts counts = count (info);
   PeerStream *ps = g_hash_table_lookup (self->streams, &info->key);
   g_autoptr (HyphaStream) stream = NULL;
 
@@ -319,14 +326,11 @@ hypha_node_peer_stream_ended (HyphaNodePeer *self, HyphaStreamInfo *info, const 
   g_hash_table_steal (self->streams, &info->key);
   stream = g_weak_ref_get (&ps->stream);
   if (stream != NULL)
-    hypha_stream_ended (stream, received, sent, error);
+    hypha_stream_ended (stream, counts.received, counts.sent, error);
   if (ps->opening != NULL) {
     forget_sources (ps);
-    if (ps->joins) {
-      Joined joined = { received, sent };
-
-      g_task_set_task_data (ps->opening, g_memdup2 (&joined, sizeof joined), g_free);
-    }
+    if (ps->joins)
+      g_task_set_task_data (ps->opening, g_memdup2 (&counts, sizeof counts), g_free);
     if (error == NULL && ps->joins)
       g_task_return_boolean (ps->opening, TRUE);
     else if (error != NULL)
@@ -339,7 +343,7 @@ hypha_node_peer_stream_ended (HyphaNodePeer *self, HyphaStreamInfo *info, const 
   }
   hypha_peer_stream_free (ps);
   g_signal_emit_by_name (self, "stream-closed", info->key, error != NULL ? error->message : "",
-                         received, sent);
+                         counts.received, counts.sent);
 }
 
 /* ---- all of them ---- */
@@ -355,12 +359,13 @@ hypha_node_peer_dup_streams (HyphaNodePeer *self)
   g_hash_table_iter_init (&iter, self->streams);
   while (g_hash_table_iter_next (&iter, NULL, (gpointer *) &ps)) {
     g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
+    const Counts counts = count (ps->info);
 
     g_variant_dict_insert (&dict, "id", "t", ps->info->key);
     g_variant_dict_insert (&dict, "service", "s", ps->info->service);
     g_variant_dict_insert (&dict, "mine", "b", ps->info->mine);
-    g_variant_dict_insert (&dict, "received", "t", (guint64) atomic_load (&ps->info->received));
-    g_variant_dict_insert (&dict, "sent", "t", (guint64) atomic_load (&ps->info->sent));
+    g_variant_dict_insert (&dict, "received", "t", counts.received);
+    g_variant_dict_insert (&dict, "sent", "t", counts.sent);
     g_variant_builder_add_value (&builder, g_variant_dict_end (&dict));
   }
   return g_variant_ref_sink (g_variant_builder_end (&builder));

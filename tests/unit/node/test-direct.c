@@ -149,6 +149,23 @@ test_who_was_dialled_opens_one (NodePair *f, gconstpointer data)
   assert_direct_echo (peer_of (&f->b, "alpha"));
 }
 
+static guint64
+told_of_streams (HyphaNodePeer *peer)
+{
+  g_autoptr (GVariant) streams = hypha_node_peer_dup_streams (peer);
+  guint64 total = 0;
+
+  for (gsize i = 0; i < g_variant_n_children (streams); i++) {
+    g_autoptr (GVariant) one = g_variant_get_child_value (streams, i);
+    guint64 received = 0, sent = 0;
+
+    g_assert_true (g_variant_lookup (one, "received", "t", &received));
+    g_assert_true (g_variant_lookup (one, "sent", "t", &sent));
+    total += received + sent;
+  }
+  return total;
+}
+
 static void
 test_it_ends_for_the_node_as_soon_as_it_is_there (NodePair *f, gconstpointer data)
 {
@@ -158,6 +175,7 @@ test_it_ends_for_the_node_as_soon_as_it_is_there (NodePair *f, gconstpointer dat
   g_autoptr (GError) error = NULL;
   guint64 received = 1, sent = 1;
 
+  g_assert_cmpuint (told_of_streams (beta), ==, 0); /* not the byte of the answer either */
   hypha_stream_wait_end_async (stream, NULL, keep_result, &result);
   wait_until (result != NULL);
   g_assert_true (hypha_stream_wait_end_finish (stream, result, &received, &sent, &error));

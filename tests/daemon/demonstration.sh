@@ -106,7 +106,7 @@ step 'A plug-in, built apart, is copied into the directory of a running node'
 # shellcheck disable=SC2016
 sed -n '/^```c$/,/^```$/p' "$root/README.md" | sed '/^```/d' >"$dir/exec.c"
 # shellcheck disable=SC2046
-cc -shared -fPIC -o "$dir/exec.so" "$dir/exec.c" \
+cc -shared -fPIC -I "$root/core/api" -o "$dir/exec.so" "$dir/exec.c" \
   $(PKG_CONFIG_PATH="$build/meson-uninstalled" pkg-config --cflags --libs hypha-1)
 began=$(now)
 cp "$dir/exec.so" "$dir/near/plugins/"

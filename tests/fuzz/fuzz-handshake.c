@@ -237,7 +237,7 @@ message_of (const Input *input, HyphaMessageType type)
                            .version_max = 1,
                            .link_class = (guint8) p.link_class,
                            .instance = p.instance,
-                           .numbers = { 1, 2, 3, "a name" } };
+                           .numbers = { 1, 2, 3, "name" } };
 
   memcpy (message.nonce, p.nonce, sizeof message.nonce);
   if (type != HYPHA_MESSAGE_HELLO)

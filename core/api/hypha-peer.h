@@ -82,8 +82,8 @@ void hypha_peer_open_stream_async (HyphaPeer *self, const char *service, guint t
                                    gpointer user_data);
 HYPHA_EXTERN
 HyphaStream *hypha_peer_open_stream_finish (HyphaPeer *self, GAsyncResult *result, GError **error);
-/* A channel of its own: the kernel's speed, and it does not survive its link. NOT_SUPPORTED where
- * the link in use is not for that. */
+/* A channel of its own: the kernel's speed, and it does not move to another link. NOT_SUPPORTED
+ * where the link in use is not for that. */
 HYPHA_EXTERN
 void hypha_peer_open_direct_async (HyphaPeer *self, const char *service, guint timeout_ms,
                                    GCancellable *cancellable, GAsyncReadyCallback callback,

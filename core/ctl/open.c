@@ -62,7 +62,7 @@ hypha_verb_open (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **err
     { "timeout", 't', 0, G_OPTION_ARG_INT, &timeout,
       N_ ("Milliseconds to wait for the peer to take the stream (10000)"), "MS" },
     { "direct", 0, 0, G_OPTION_ARG_NONE, &direct,
-      N_ ("One socket all the way: fast, and it does not survive its link"), NULL },
+      N_ ("One socket all the way: fast, and it does not move to another link"), NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
   g_auto (GStrv) words = hypha_verb_parse (verb, ctl, options, argv, error);

@@ -654,11 +654,16 @@ static void
 hypha_client_dispose (GObject *object)
 {
   HyphaClient *self = HYPHA_CLIENT (object);
+  GDBusConnection *connection =
+      self->node ? g_dbus_proxy_get_connection (G_DBUS_PROXY (self->node)) : NULL;
 
   if (self->interactive)
-    g_dbus_connection_remove_filter (g_dbus_proxy_get_connection (G_DBUS_PROXY (self->node)),
-                                     self->interactive);
+    g_dbus_connection_remove_filter (connection, self->interactive);
   self->interactive = 0;
+  /* While it is certain to live: GDBus's thread may be the last to let go of it, at the same time
+   * as this one would take the handlers away. */
+  if (connection)
+    g_signal_handlers_disconnect_by_data (connection, self);
   g_clear_object (&self->node);
   g_clear_object (&self->objects);
   g_clear_object (&self->peers);

@@ -38,11 +38,12 @@ list_verbs (void)
 static gboolean
 on_help (const char *option, const char *value, gpointer data, GError **error)
 {
-  g_autofree char *usage = g_strdup (
+  char *usage = g_strdup (
       _ ("Usage: hyphactl [--json] [--color WHEN] [--system | --user | --address ADDRESS] "
          "VERB ...\n\n"));
 
   hypha_ctl_print_wrapped (g_strchomp (usage), 0);
+  g_free (usage); /* nothing is cleaned up behind exit */
   putchar ('\n');
   list_verbs ();
   exit (EXIT_SUCCESS);

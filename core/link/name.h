@@ -2,6 +2,7 @@
 #pragma once
 
 #include <glib.h>
+#include <string.h>
 
 G_BEGIN_DECLS
 
@@ -24,6 +25,18 @@ hypha_name_may_hold (gunichar c)
   default:
     return TRUE;
   }
+}
+
+/* Whether TEXT is such a name: UTF-8, and 1 to MAX bytes. */
+static inline gboolean
+hypha_name_is_good (const char *text, gsize max)
+{
+  gsize length = strlen (text);
+  gboolean good = length > 0 && length <= max && g_utf8_validate (text, -1, NULL);
+
+  for (const char *p = text; good && *p != '\0'; p = g_utf8_next_char (p))
+    good = hypha_name_may_hold (g_utf8_get_char (p));
+  return good;
 }
 
 G_END_DECLS

@@ -115,17 +115,13 @@ attach_source (GSource *source, GSourceFunc func, PeerStream *ps)
 static gboolean
 check_service (const char *service, GError **error)
 {
-  gsize length = strlen (service);
-  gboolean good = length > 0 && length <= HYPHA_SERVICE_MAX && g_utf8_validate (service, -1, NULL);
-
-  for (const char *p = service; good && *p != '\0'; p = g_utf8_next_char (p))
-    good = hypha_name_may_hold (g_utf8_get_char (p));
-  if (!good)
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-                 _ ("the name of a service has 1 to %d bytes of UTF-8 without spaces, control "
-                    "characters and others that cannot be seen"),
-                 HYPHA_SERVICE_MAX);
-  return good;
+  if (hypha_name_is_good (service, HYPHA_SERVICE_MAX))
+    return TRUE;
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+               _ ("the name of a service has 1 to %d bytes of UTF-8 without spaces, control "
+                  "characters and others that cannot be seen"),
+               HYPHA_SERVICE_MAX);
+  return FALSE;
 }
 
 static gboolean

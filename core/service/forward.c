@@ -89,17 +89,13 @@ static const HyphaDoorEvents door_events = { on_knocked, on_door_changed };
 static gboolean
 check_peer (const char *peer, GError **error)
 {
-  gsize length = strlen (peer);
-  gboolean good = length > 0 && length <= PEER_MAX && g_utf8_validate (peer, -1, NULL);
-
-  for (const char *p = peer; good && *p != '\0'; p = g_utf8_next_char (p))
-    good = hypha_name_may_hold (g_utf8_get_char (p));
-  if (!good)
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-                 _ ("a peer is a name, an id or the beginning of an id: 1 to %d bytes without "
-                    "spaces"),
-                 PEER_MAX);
-  return good;
+  if (hypha_name_is_good (peer, PEER_MAX))
+    return TRUE;
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+               _ ("a peer is a name, an id or the beginning of an id: 1 to %d bytes without "
+                  "spaces"),
+               PEER_MAX);
+  return FALSE;
 }
 
 HyphaForward *

@@ -25,12 +25,7 @@ hypha_service_is_handler (HyphaService *self)
 gboolean
 hypha_service_check_name (const char *name, HyphaError code, GError **error)
 {
-  gsize length = strlen (name);
-
-  for (const char *p = name; *p != '\0'; p = g_utf8_next_char (p))
-    if (!hypha_name_may_hold (g_utf8_get_char (p)))
-      length = 0;
-  if (length > 0 && length <= HYPHA_SERVICE_MAX)
+  if (hypha_name_is_good (name, HYPHA_SERVICE_MAX))
     return TRUE;
   g_set_error (error, HYPHA_ERROR, (gint) code,
                _ ("a service's name has 1 to %d bytes, without spaces"), HYPHA_SERVICE_MAX);

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Two hyphad, and a link between them."""
+
+from node import Node
+from processes import Failure
+from ways.stream import StreamWay
+
+
+class Daemons(StreamWay):
+    """OpenStream at one hyphad, a link, another hyphad, whose service has the receiver for a target."""
+
+    middle_near = ["hyphad"]
+    middle_far = ["hyphad"]
+    encrypted = None
+
+    def setup(self):
+        target = self.receiver[1].replace("unix:", "unix://").replace("tcp:", "tcp://127.0.0.1:")
+        self.far_node = Node(self.stand, self.far_cpu, f"services={{'sink': {{'target': <'{target}'>}}}}\n", self.endpoint())
+        self.near_node = Node(self.stand, self.near_cpu)
+        self.far_node.ctl("trust", self.near_node.id, "near")
+        self.near_node.ctl("trust", self.far_node.id, "far")
+        listening = self.far_node.ctl("status")["listening"]
+        self.near_node.ctl("connect", listening[0])
+        links = self.near_node.ctl("links")
+        if [link["encrypted"] for link in links] != [self.encrypted]:
+            raise Failure(f"{self.name}: the links are not what they should be: {links}")
+
+    def endpoint(self):
+        """What the far node listens on."""
+        raise NotImplementedError
+
+    def begin(self):
+        where = f"hypha:{self.near_node.address};/org/hypha/Node1/peer/{self.far_node.id};sink"
+        return where, [self.near_node.process, self.far_node.process]
+
+
+class DaemonsUnix(Daemons):
+    name = "hypha, Unix link"
+    encrypted = False
+
+    def endpoint(self):
+        return f"unix://{self.stand.make_folder()}/link"
+
+
+class DaemonsTls(Daemons):
+    name = "hypha, TCP link with TLS"
+    encrypted = True
+
+    def endpoint(self):
+        return "tcp://127.0.0.1:0"

@@ -3,6 +3,8 @@
 
 #include <glib/gi18n-lib.h>
 #include <glib/gstdio.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "hypha-error.h"
 #include "hypha-source-private.h"
@@ -22,9 +24,9 @@ typedef struct {
 } Direction;
 
 struct _HyphaPump {
-  gatomicrefcount ref_count;
-
-  GMutex mutex;
+  /* Not by GLib: ThreadSanitizer sees these two alone, as Debian builds GLib. */
+  _Atomic guint ref_count;
+  pthread_mutex_t mutex;
   GError *error; /* under the mutex */
 
   /* The thread's alone. */
@@ -45,10 +47,10 @@ static void read_piece (Direction *direction);
 static void
 keep_error (HyphaPump *self, const GError *error)
 {
-  g_mutex_lock (&self->mutex);
+  pthread_mutex_lock (&self->mutex);
   if (self->error == NULL)
     self->error = g_error_copy (error);
-  g_mutex_unlock (&self->mutex);
+  pthread_mutex_unlock (&self->mutex);
 }
 
 static gboolean
@@ -241,7 +243,7 @@ hypha_pump_free (HyphaPump *self)
   g_clear_pointer (&self->loop, g_main_loop_unref);
   g_clear_pointer (&self->context, g_main_context_unref);
   g_clear_error (&self->error);
-  g_mutex_clear (&self->mutex);
+  pthread_mutex_destroy (&self->mutex);
   g_free (self);
 }
 
@@ -257,8 +259,8 @@ hypha_pump_start (int fd, GIOStream *stream, GError **error)
     return NULL;
   }
   self = g_new0 (HyphaPump, 1);
-  g_atomic_ref_count_init (&self->ref_count);
-  g_mutex_init (&self->mutex);
+  atomic_init (&self->ref_count, 1);
+  pthread_mutex_init (&self->mutex, NULL);
   self->context = g_main_context_new ();
   self->loop = g_main_loop_new (self->context, FALSE);
   self->inner = G_IO_STREAM (g_socket_connection_factory_create_connection (socket));
@@ -279,14 +281,14 @@ hypha_pump_start (int fd, GIOStream *stream, GError **error)
 HyphaPump *
 hypha_pump_ref (HyphaPump *self)
 {
-  g_atomic_ref_count_inc (&self->ref_count);
+  atomic_fetch_add (&self->ref_count, 1);
   return self;
 }
 
 void
 hypha_pump_unref (HyphaPump *self)
 {
-  if (g_atomic_ref_count_dec (&self->ref_count))
+  if (atomic_fetch_sub (&self->ref_count, 1) == 1)
     hypha_pump_free (self);
 }
 
@@ -295,8 +297,8 @@ hypha_pump_dup_error (HyphaPump *self)
 {
   GError *copy;
 
-  g_mutex_lock (&self->mutex);
+  pthread_mutex_lock (&self->mutex);
   copy = self->error != NULL ? g_error_copy (self->error) : NULL;
-  g_mutex_unlock (&self->mutex);
+  pthread_mutex_unlock (&self->mutex);
   return copy;
 }

@@ -9,8 +9,9 @@
 HyphaStreamInfo *
 hypha_stream_info_new (guint64 key, gboolean mine, const char *service, const guint8 *ticket)
 {
-  HyphaStreamInfo *self = g_atomic_rc_box_new0 (HyphaStreamInfo);
+  HyphaStreamInfo *self = g_new0 (HyphaStreamInfo, 1);
 
+  atomic_init (&self->ref_count, 1);
   self->key = key;
   self->mine = mine;
   self->service = g_strdup (service);
@@ -23,21 +24,17 @@ hypha_stream_info_new (guint64 key, gboolean mine, const char *service, const gu
 HyphaStreamInfo *
 hypha_stream_info_ref (HyphaStreamInfo *self)
 {
-  return g_atomic_rc_box_acquire (self);
-}
-
-static void
-stream_info_clear (gpointer data)
-{
-  HyphaStreamInfo *self = data;
-
-  g_free (self->service);
+  atomic_fetch_add (&self->ref_count, 1);
+  return self;
 }
 
 void
 hypha_stream_info_unref (HyphaStreamInfo *self)
 {
-  g_atomic_rc_box_release_full (self, stream_info_clear);
+  if (atomic_fetch_sub (&self->ref_count, 1) != 1)
+    return;
+  g_free (self->service);
+  g_free (self);
 }
 
 /* ---- news, to the main thread ---- */

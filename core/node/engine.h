@@ -15,6 +15,7 @@ typedef struct _HyphaEngine HyphaEngine;
 /* A stream as both threads know it. The key names it for as long as the node lives; even: opened
  * here, odd: by the peer. */
 typedef struct {
+  _Atomic guint ref_count;
   guint64 key;
   gboolean mine;
   char *service;

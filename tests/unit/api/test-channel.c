@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../gate.h"
+
 /* Longer than anything takes, even under sanitizers. */
 #define PATIENCE_MS 30000
 
@@ -156,43 +158,25 @@ set_up_socket (Pumped *p, gconstpointer data)
   start_pump (p, G_IO_STREAM (g_socket_connection_factory_create_connection (socket)));
 }
 
-typedef struct {
-  GMutex mutex;
-  GCond cond;
-  gboolean gone;
-} Farewell;
-
 static void
 on_stream_gone (gpointer data, GObject *stream)
 {
-  Farewell *farewell = data;
-
-  g_mutex_lock (&farewell->mutex);
-  farewell->gone = TRUE;
-  g_cond_signal (&farewell->cond);
-  g_mutex_unlock (&farewell->mutex);
+  gate_open (data);
 }
 
 /* The pump's thread ends, and with it goes the stream. */
 static void
 tear_down (Pumped *p, gconstpointer data)
 {
-  gint64 end = g_get_monotonic_time () + PATIENCE_MS * 1000;
-  Farewell farewell = { .gone = FALSE };
+  static Gate gone = GATE_INIT; /* which no thread had to write: the last one may be GLib's */
+  guint before = gate_count (&gone);
 
-  g_mutex_init (&farewell.mutex);
-  g_cond_init (&farewell.cond);
-  g_object_weak_ref (G_OBJECT (p->stream), on_stream_gone, &farewell);
+  g_object_weak_ref (G_OBJECT (p->stream), on_stream_gone, &gone);
   g_clear_object (&p->channel);
   if (p->far >= 0)
     close (p->far);
   g_object_unref (p->stream);
-  g_mutex_lock (&farewell.mutex);
-  while (!farewell.gone)
-    g_assert_true (g_cond_wait_until (&farewell.cond, &farewell.mutex, end));
-  g_mutex_unlock (&farewell.mutex);
-  g_mutex_clear (&farewell.mutex);
-  g_cond_clear (&farewell.cond);
+  gate_wait (&gone, before + 1);
 }
 
 static void
@@ -412,7 +396,7 @@ G_DECLARE_FINAL_TYPE (TestFailingInput, test_failing_input, TEST, FAILING_INPUT,
 
 struct _TestFailingInput {
   GInputStream parent_instance;
-  gboolean brought;
+  _Atomic gboolean brought; /* GIO reads on any thread of its pool */
 };
 
 G_DEFINE_FINAL_TYPE (TestFailingInput, test_failing_input, G_TYPE_INPUT_STREAM)

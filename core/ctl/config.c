@@ -117,7 +117,7 @@ parse (const char *key, const GVariantType *type, const char *text, GError **err
   const char *example;
 
   if (value)
-    return g_variant_ref_sink (value);
+    return value;
   if (g_variant_type_equal (type, G_VARIANT_TYPE_STRING) &&
       (*text == '\0' || strchr ("\"'", *text) == NULL))
     return g_variant_ref_sink (g_variant_new_string (text));

@@ -60,7 +60,7 @@ parse_value (const GVariantType *type, const char *text, GError **error)
   GVariant *value = g_variant_parse (type, text, NULL, NULL, &local_error);
 
   if (value)
-    return g_variant_ref_sink (value);
+    return value;
   if (g_variant_type_equal (type, G_VARIANT_TYPE_STRING) && *text != '"' && *text != '\'')
     return g_variant_ref_sink (g_variant_new_string (text));
   g_propagate_error (error, g_steal_pointer (&local_error));

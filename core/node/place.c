@@ -5,6 +5,8 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
+#include "api/hypha-text.h"
+
 struct _HyphaPlace {
   char *text;
   HyphaEndpoint *endpoint; /* with its options, without uid */
@@ -19,8 +21,10 @@ read_uid (HyphaPlace *self, const char *value, GError **error)
 
   if (self->has_uid || !g_ascii_string_to_unsigned (value, 10, 0, G_MAXUINT32 - 1, &uid, NULL) ||
       (value[0] == '0' && value[1] != '\0')) {
+    g_autofree char *quoted = hypha_text_quote (self->text);
+
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT,
-                 _ ("%s: uid has to be given once, as a decimal number"), self->text);
+                 _ ("%s: uid has to be given once, as a decimal number"), quoted);
     return FALSE;
   }
   self->uid = (guint32) uid;

@@ -186,6 +186,7 @@ test_wrong_places (void)
     "unix:/x?&uid=1",
     "unix:///x?uid=4294967295",
     "unix:///x?uid=1&",
+    "unix:///\xff\033[2J?uid=x",
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (wrong); i++) {
@@ -194,6 +195,9 @@ test_wrong_places (void)
     g_test_message ("%s", wrong[i]);
     g_assert_null (hypha_place_parse (wrong[i], &error));
     g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT);
+    /* It goes to a terminal. */
+    g_assert_true (g_utf8_validate (error->message, -1, NULL));
+    g_assert_null (strchr (error->message, '\033'));
   }
 }
 

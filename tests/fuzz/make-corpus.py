@@ -209,7 +209,10 @@ write("session", {
         for flags, base, delta, side in ((0, 1, 0, 0), (0, 3, 0, 1), (1, 2, 1, 0), (2, 5, -1, 1), (0, 8, 0, 0))) + SETTLE
        for kind in range(1, 13)},
     "no-such-stream": SMALL + TALK + near(2, far=40) + near(5, far=200) + near(5, far=1, side=1) + near(6, far=255),
-    "beyond-window": SMALL + TALK + near(0x82, base=5, length=255) + SETTLE,
+    "beyond-window": SMALL + TALK + near(2, base=1, length=250) + SETTLE,
+    "far-beyond-window": SMALL + TALK + near(0x82, base=1, length=254) + SETTLE,
+    "flood": SMALL + TALK + step(27, 18, 0) + SETTLE + step(27, 1, 0, side=1),
+    "overlap": SMALL + TALK + near(2, base=1, delta=-5, length=9) + SETTLE,
     "resume-twice": SMALL + TALK + step(18, 0) + step(18, 0, side=1) + SETTLE,
 })
 

@@ -177,6 +177,26 @@ do_frame (World *self, guint slot, int from, FuzzInput *input)
   world_receive (self, slot, from, frame, (gsize) (p - frame));
 }
 
+/* RESET for streams that were never opened, one after another. */
+static void
+do_flood (World *self, guint slot, int from, FuzzInput *input)
+{
+  guint n = fuzz_u16 (input) % 5000;
+  guint64 id = (guint64) (self->session[!from]->seen + 2);
+
+  self->honest = FALSE;
+  if (hypha_session_id_is_mine (self->session[!from], (guint32) id))
+    id++;
+  for (; n > 0 && id <= HYPHA_SESSION_ID_LAST; n--, id += 2) {
+    guint8 frame[HYPHA_FRAME_HEADER + 12] = { HYPHA_FRAME_RESET };
+
+    hypha_wire_put_u32 (frame + 4, (guint32) id);
+    hypha_wire_put_u32 (frame + 8, 12);
+    hypha_wire_put_u32 (frame + 12, HYPHA_CODE_APPLICATION);
+    world_receive (self, slot, from, frame, sizeof frame);
+  }
+}
+
 void
 world_write_resume (World *self, int from, HyphaFrameOut *out)
 {
@@ -418,6 +438,9 @@ world_step (World *self, FuzzInput *input)
     break;
   case 26:
     do_lies (self, slot, input);
+    break;
+  case 27:
+    do_flood (self, slot, side, input);
     break;
   default: /* for the most common ones */
     world_settle (self);

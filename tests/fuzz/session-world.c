@@ -229,6 +229,20 @@ world_send_one (World *self, guint slot, int side)
   return TRUE;
 }
 
+static void
+receive (World *self, HyphaSessionLink *link, int to, const HyphaFrame *frame)
+{
+  gboolean early = !link->up && !link->done && frame->type != HYPHA_FRAME_RESUME &&
+                   frame->type != HYPHA_FRAME_PING && frame->type != HYPHA_FRAME_PONG &&
+                   frame->type != HYPHA_FRAME_GOAWAY;
+  guint over = self->over[to];
+
+  hypha_session_receive (self->session[to], link, frame, self->now);
+  world_take_events (self);
+  /* Before its RESUME was checked, a link carries nothing that anybody believes. */
+  g_assert_true (!early || self->over[to] > over);
+}
+
 /* A link that makes no sense is given up, as core/link does. */
 static void
 parse (World *self, guint slot, int from)
@@ -251,8 +265,7 @@ parse (World *self, guint slot, int from)
     if (size == 0)
       break;
     at += (gsize) size;
-    hypha_session_receive (self->session[!from], link->link[!from], &frame, self->now);
-    world_take_events (self);
+    receive (self, link->link[!from], !from, &frame);
   }
   g_byte_array_remove_range (tail, 0, (guint) MIN (at, tail->len));
 }

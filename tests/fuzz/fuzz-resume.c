@@ -51,6 +51,14 @@ check_taken (HyphaSession *session, const HyphaResume *resume, const GArray *str
 {
   g_assert_cmpint (resume->seen, <=, opened);
   g_assert_cmpint (resume->seen, >=, known);
+  for (guint i = 0; i < resume->n_entries; i++) {
+    HyphaResumeEntry entry;
+
+    hypha_resume_get (resume, i, &entry);
+    g_assert_cmpint (entry.stream, <=,
+                     hypha_session_id_is_mine (session, entry.stream) ? resume->seen
+                                                                      : resume->opened);
+  }
   for (guint i = 0; i < streams->len; i++) {
     const Before *before = &g_array_index (streams, Before, i);
     HyphaSessionStream *after = hypha_session_find (session, before->id);

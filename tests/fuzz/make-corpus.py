@@ -212,6 +212,7 @@ write("session", {
     "beyond-window": SMALL + TALK + near(2, base=1, length=250) + SETTLE,
     "far-beyond-window": SMALL + TALK + near(0x82, base=1, length=254) + SETTLE,
     "flood": SMALL + TALK + step(27, 18, 0) + SETTLE + step(27, 1, 0, side=1),
+    "moved-midway": ROOMY + TWO + open_() + SETTLE + write_(0, 10) + step(3, 9) + step(4, 2, 0) + write_(0, 50) + step(2) + step(3, 20, slot=1) + SETTLE,
     "overlap": SMALL + TALK + near(2, base=1, delta=-5, length=9) + SETTLE,
     "resume-twice": SMALL + TALK + step(18, 0) + step(18, 0, side=1) + SETTLE,
 })

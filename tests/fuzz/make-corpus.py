@@ -211,7 +211,7 @@ write("session", {
     "no-such-stream": SMALL + TALK + near(2, far=40) + near(5, far=200) + near(5, far=1, side=1) + near(6, far=255),
     "beyond-window": SMALL + TALK + near(2, base=1, length=250) + SETTLE,
     "far-beyond-window": SMALL + TALK + near(0x82, base=1, length=254) + SETTLE,
-    "flood": SMALL + TALK + step(27, 18, 0) + SETTLE + step(27, 1, 0, side=1),
+    "flood": SMALL + TALK + step(27, 0, 40, side=1) + SETTLE + step(27, 255, 0),
     "moved-midway": ROOMY + TWO + open_() + SETTLE + write_(0, 10) + step(3, 9) + step(4, 2, 0) + write_(0, 50) + step(2) + step(3, 20, slot=1) + SETTLE,
     "overlap": SMALL + TALK + near(2, base=1, delta=-5, length=9) + SETTLE,
     "resume-twice": SMALL + TALK + step(18, 0) + step(18, 0, side=1) + SETTLE,

@@ -43,7 +43,7 @@ one () {
     echo "fuzz-$target lost something by one of $build/fuzz/$target" >&2
     return 1
   fi
-  echo "fuzz-$target, $seconds s: $(sed -n 's/.*number_of_executed_units: *//p' "$log") runs, $(sed -n 's/.* DONE *//p' "$log")"
+  echo "fuzz-$target, $seconds s: $(sed -n 's/.*number_of_executed_units: *//p' "$log") runs, $(sed -n 's/.*DONE *//p' "$log")"
 }
 
 failed=0

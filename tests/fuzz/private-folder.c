@@ -26,10 +26,12 @@ take_away (void)
 const char *
 private_folder (void)
 {
-  const char *parent = access ("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : g_get_tmp_dir ();
+  const char *parent = g_getenv ("TMPDIR");
 
   if (folder != NULL)
     return folder;
+  if (parent == NULL)
+    parent = access ("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : g_get_tmp_dir ();
   folder = g_build_filename (parent, "hypha-fuzz-XXXXXX", NULL);
   if (g_mkdtemp (folder) == NULL)
     g_error ("cannot make a folder in %s", parent);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A folder of mode 0700 for as long as this process lives, in memory where that can be had. */
+/* A folder of mode 0700, in $TMPDIR, or else in memory where that can be had. It goes when this
+ * process ends by exit(), which libFuzzer does not. */
 const char *private_folder (void);

@@ -7,6 +7,11 @@ build=$1
 seconds=$2
 shift 2
 here=$(dirname "$0")
+# For the files that some of them need; libFuzzer leaves without taking them away.
+TMPDIR=$(mktemp -d -p /dev/shm hypha-fuzz-XXXXXX 2>/dev/null || mktemp -d)
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
+trap 'exit 1' INT TERM
 if [ $# -eq 0 ]; then
   for source in "$here"/fuzz-*.c; do
     target=${source##*/fuzz-}

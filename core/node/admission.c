@@ -9,6 +9,8 @@
 #define TOLD_MAX 5
 #define TOLD_SPAN (60 * G_TIME_SPAN_SECOND)
 
+#define TOO_MANY _ ("too many handshakes at once")
+
 struct _HyphaAdmission {
   HyphaMailbox *mailbox;
   HyphaAdmissionEvents events;
@@ -17,6 +19,7 @@ struct _HyphaAdmission {
   GPtrArray *candidates; /* all of them */
   gboolean stopped;
   guint n_accepted; /* those that came to us and have not proven who they are */
+  guint n_evicted;  /* those that a worker has yet to let go */
   gint64 told_since;
   guint told, untold; /* failures since then */
 };
@@ -82,6 +85,7 @@ static void
 candidate_remove (HyphaCandidateLink *self)
 {
   uncount (self);
+  self->admission->n_evicted -= self->evicted;
   g_ptr_array_remove_fast (self->admission->candidates, self);
   g_clear_pointer (&self->dialler, hypha_dialler_unref);
   candidate_unref (self);
@@ -239,8 +243,7 @@ evict (gpointer data)
     hypha_link_close (self->link, HYPHA_AWAY_REQUESTED, HYPHA_ERROR_DISCONNECTED,
                       _ ("this life of the node has ended"));
   else
-    hypha_link_close (self->link, HYPHA_AWAY_REQUESTED, HYPHA_ERROR_BUSY,
-                      _ ("too many handshakes at once"));
+    hypha_link_close (self->link, HYPHA_AWAY_REQUESTED, HYPHA_ERROR_BUSY, TOO_MANY);
   candidate_unref (self);
 }
 
@@ -250,6 +253,7 @@ post_eviction (HyphaCandidateLink *self)
   if (self->evicted)
     return;
   self->evicted = TRUE;
+  self->admission->n_evicted++;
   g_atomic_ref_count_inc (&self->ref_count);
   hypha_worker_post (self->worker, evict, self);
 }
@@ -350,6 +354,21 @@ too_many_from (HyphaAdmission *self, const char *source)
   return n >= self->limits.max_per_source;
 }
 
+/* FALSE: those who were to make room are still in their places, for the flood comes faster than a
+ * worker can turn it out. Each of them has a descriptor, so there is an end to waiting for it. */
+static gboolean
+find_room (HyphaAdmission *self, const char *source)
+{
+  gboolean many = too_many_from (self, source);
+
+  if (!many && self->n_accepted < self->limits.max_handshakes)
+    return TRUE;
+  if (self->n_evicted > 0 && self->n_evicted >= self->limits.max_handshakes)
+    return FALSE;
+  make_room (self, many ? source : NULL);
+  return TRUE;
+}
+
 void
 hypha_admission_begin (HyphaAdmission *self, HyphaChannel *channel,
                        const HyphaLinkParameters *parameters, HyphaDialler *dialler,
@@ -360,11 +379,11 @@ hypha_admission_begin (HyphaAdmission *self, HyphaChannel *channel,
   HyphaCandidateLink *candidate;
   HyphaLink *link;
 
-  if (!parameters->initiator) {
-    if (too_many_from (self, source))
-      make_room (self, source);
-    else if (self->n_accepted >= self->limits.max_handshakes)
-      make_room (self, NULL);
+  if (!parameters->initiator && !find_room (self, source)) {
+    error = g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_BUSY, TOO_MANY);
+    tell (self, error, "");
+    self->events.failed (NULL, error, FALSE, self->user_data);
+    return;
   }
   link = hypha_link_new (channel, parameters, &error);
   if (link == NULL) {

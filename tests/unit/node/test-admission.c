@@ -24,7 +24,7 @@ typedef struct {
   HyphaWorker *worker;
   HyphaAdmission *admission;
   HyphaNonceClock clock;
-  Knock knocks[KNOCKS_MAX];
+  Knock knocks[KNOCKS_MAX + 1];
   guint n_knocks;
   guint failed, decided;
   GPtrArray *told;
@@ -128,7 +128,7 @@ knock_within (Fixture *f, const char *host, gboolean initiator, gint64 handshake
   Knock *knock = &f->knocks[f->n_knocks++];
   int fds[2], result;
 
-  g_assert_cmpuint (f->n_knocks, <=, KNOCKS_MAX);
+  g_assert_cmpuint (f->n_knocks, <=, G_N_ELEMENTS (f->knocks));
   result = socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds);
   g_assert_cmpint (result, ==, 0);
   *knock = (Knock){ .fd = fds[0] };
@@ -266,9 +266,10 @@ test_at_random (Fixture *f, gconstpointer data)
 {
   g_random_set_seed (42);
   limit (f, 8, 100);
-  for (guint i = 0; i < KNOCKS_MAX; i++)
+  for (guint i = 0; i < KNOCKS_MAX; i++) {
     knock_silently (f, "192.0.2.1");
-  wait_for (&f->failed, KNOCKS_MAX - 8);
+    wait_for (&f->failed, i < 8 ? 0 : i - 7);
+  }
   g_assert_cmpuint (count_open (f, KNOCKS_MAX), ==, 8);
   g_assert_true (is_open (&f->knocks[KNOCKS_MAX - 1]));
   g_assert_cmpuint (count_open (f, KNOCKS_MAX - 8), >, 0);
@@ -287,6 +288,41 @@ test_dialled_stay (Fixture *f, gconstpointer data)
   g_assert_cmpuint (count_open (f, 3), ==, 3);
   g_assert_false (is_open (&f->knocks[3]));
   g_assert_true (is_open (&f->knocks[4]));
+}
+
+static void
+hold_up (gpointer data)
+{
+  GMutex *gate = data;
+
+  g_mutex_lock (gate);
+  g_mutex_unlock (gate);
+}
+
+/* Whoever is turned out holds a descriptor until the worker gets round to it. */
+static void
+test_flood_that_outruns_the_worker (Fixture *f, gconstpointer data)
+{
+  GMutex gate;
+
+  g_mutex_init (&gate);
+  g_mutex_lock (&gate);
+  hypha_worker_post (f->worker, hold_up, &gate);
+  limit (f, 4, 2);
+  for (guint i = 0; i < KNOCKS_MAX - 1; i++)
+    knock_silently (f, "192.0.2.1");
+  g_assert_cmpuint (count_open (f, KNOCKS_MAX - 1), ==, 2 + 4);
+  knock_silently (f, "192.0.2.2");
+  g_assert_true (is_open (&f->knocks[KNOCKS_MAX - 1]));
+  g_mutex_unlock (&gate);
+  wait_for (&f->failed, KNOCKS_MAX - 3);
+  g_assert_cmpuint (count_open (f, KNOCKS_MAX), ==, 3);
+  g_assert_true (is_open (&f->knocks[KNOCKS_MAX - 1]));
+  /* There is room again for evictions. */
+  knock_silently (f, "192.0.2.1");
+  wait_for (&f->failed, KNOCKS_MAX - 2);
+  g_assert_true (is_open (&f->knocks[KNOCKS_MAX]));
+  g_mutex_clear (&gate);
 }
 
 /* Whatever the limits are: there may be nobody to drop. */
@@ -414,6 +450,7 @@ main (int argc, char **argv)
   ADD ("evicts/at-random", test_at_random, NULL);
   ADD ("evicts/none-that-was-dialled", test_dialled_stay, NULL);
   ADD ("evicts/nobody-where-nobody-is", test_nobody_to_drop, NULL);
+  ADD ("drops/at-once-what-outruns-the-worker", test_flood_that_outruns_the_worker, NULL);
   ADD ("log/the-wordless-are-not-told", test_the_wordless_are_not_told, NULL);
   ADD ("log/garbage-is-told", test_garbage_is_told, NULL);
   ADD ("log/one-byte-is-told", test_one_byte_is_told, NULL);

@@ -3,8 +3,8 @@
 /* Connections that never become anything: half-open SOURCE HOST PORT COUNT keeps COUNT TCP
  * connections from the address SOURCE to HOST:PORT. Most never say a byte; every tenth begins as
  * TLS does and drips a byte each 100 ms. One that the other end gives up is made anew at once.
- * For each line that it reads it tells how many are connected now, how many were made and how many
- * were given up; it ends with its input. */
+ * For each line that it reads it tells how many were made and how many of these given up; it ends
+ * with its input. */
 
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -31,7 +31,7 @@ typedef struct {
 static struct sockaddr_in from, to;
 static Caller *callers;
 static unsigned long made, given_up;
-static unsigned count, connected;
+static unsigned count;
 static int epoll;
 
 /* A record of a handshake, with room for a ClientHello that takes its time. */
@@ -80,7 +80,6 @@ call_anew (Caller *self)
   const struct linger hard = { .l_onoff = 1 };
 
   given_up += (unsigned) self->connected;
-  connected -= (unsigned) self->connected;
   /* Nothing is to wait for its end: there would be no ports left. */
   setsockopt (self->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
   close (self->fd);
@@ -88,35 +87,29 @@ call_anew (Caller *self)
 }
 
 static void
+drip (Caller *self)
+{
+  unsigned char byte = self->dripped < sizeof hello ? hello[self->dripped] : 0;
+
+  if (self->connected && send (self->fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
+    self->dripped++;
+}
+
+static void
 on_event (Caller *self, unsigned events)
 {
   struct epoll_event event = { .events = EPOLLIN | EPOLLRDHUP, .data.ptr = self };
 
-  if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP | EPOLLIN)) {
-    if (!self->connected && !(events & EPOLLERR)) {
-      connected++;
-      made++;
-      self->connected = 1;
-    }
+  if (!self->connected && !(events & EPOLLERR)) {
+    made++;
+    self->connected = 1;
+    if ((self - callers) % DRIPS_IN == 0)
+      drip (self);
+  }
+  if (events & ~(unsigned) EPOLLOUT)
     call_anew (self);
-    return;
-  }
-  self->connected = 1;
-  connected++;
-  made++;
-  epoll_ctl (epoll, EPOLL_CTL_MOD, self->fd, &event);
-}
-
-static void
-drip (void)
-{
-  for (unsigned i = 0; i < count; i += DRIPS_IN) {
-    Caller *self = &callers[i];
-    unsigned char byte = self->dripped < sizeof hello ? hello[self->dripped] : 0;
-
-    if (self->connected && send (self->fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
-      self->dripped++;
-  }
+  else
+    epoll_ctl (epoll, EPOLL_CTL_MOD, self->fd, &event);
 }
 
 int
@@ -156,12 +149,13 @@ main (int argc, char **argv)
       } else if (read (0, line, sizeof line) <= 0) {
         return 0;
       } else {
-        printf ("%u %lu %lu\n", connected, made, given_up);
+        printf ("%lu %lu\n", made, given_up);
         fflush (stdout);
       }
     }
     if (now_ms () >= next_drip) {
-      drip ();
+      for (unsigned i = 0; i < count; i += DRIPS_IN)
+        drip (&callers[i]);
       next_drip = now_ms () + DRIP_MS;
     }
   }

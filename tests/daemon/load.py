@@ -22,6 +22,12 @@ def memory(node, what="Private_Dirty"):
         return 1024 * int(re.search(rf"^{what}: +(\d+) kB", text.read(), re.MULTILINE)[1])
 
 
+def is_sanitized(node):
+    """Then its memory is not what it uses: what was freed is kept for a while."""
+    with open(f"/proc/{node.process.pid}/maps") as maps:
+        return "asan" in maps.read()
+
+
 class Load:
     """Streams from the node NEAR to its peer NAME, which is FAR. What is said of their ends is in `lines`."""
 

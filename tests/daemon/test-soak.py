@@ -15,7 +15,7 @@ import threading
 import time
 
 from harness import DEADLINE, NAME, ROOT, Case, Node, main, trust_each_other, wait_for
-from load import Load, descriptors, memory
+from load import Load, descriptors, is_sanitized, memory
 from raw import Raw, message, text
 from relay import Relay
 
@@ -26,12 +26,6 @@ MEGABYTE = 1 << 20
 GROWTH = 3 * MEGABYTE
 # And at any time: two sessions' windows (session-window), one received and one sent, and buffers of links and kernel's copies.
 PEAK = 64 * MEGABYTE
-
-
-def is_sanitized(node):
-    """Then memory is not what the daemon uses: freed parts are kept for a while."""
-    with open(f"/proc/{node.process.pid}/maps") as maps:
-        return "libasan" in maps.read() or "__asan" in os.environ.get("ASAN_OPTIONS", "")
 
 
 class Connecting(threading.Thread):

@@ -4,19 +4,25 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static void
+set_hard (int fd, gboolean hard)
+{
+  struct linger linger = { .l_onoff = hard, .l_linger = 0 };
+
+  setsockopt (fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
 /**
  * hypha_hard_close_later: (skip)
  * @fd: a descriptor
  *
  * From now on, closing @fd is a reset for whoever is at the other end, if it is a socket of a kind
- * that knows one.
+ * that knows one. The kernel does so, too, when the process is killed.
  */
 void
 hypha_hard_close_later (int fd)
 {
-  struct linger linger = { .l_onoff = 1, .l_linger = 0 };
-
-  setsockopt (fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+  set_hard (fd, TRUE);
 }
 
 /**
@@ -29,5 +35,19 @@ void
 hypha_hard_close (int fd)
 {
   hypha_hard_close_later (fd);
+  close (fd);
+}
+
+/**
+ * hypha_soft_close: (skip)
+ * @fd: (transfer full): a descriptor
+ *
+ * Closes @fd; what was written to it still arrives, whether hypha_hard_close_later() was called or
+ * not.
+ */
+void
+hypha_soft_close (int fd)
+{
+  set_hard (fd, FALSE);
   close (fd);
 }

@@ -199,6 +199,9 @@ hypha_engine_stream_attach (EngineStream *self, int fd, gboolean target)
   self->is_unix = domain == AF_UNIX;
   self->fd = fd;
   self->target = target;
+  /* If this process is killed in the middle, that is not to look like the end. */
+  if (target)
+    hypha_hard_close_later (fd);
   self->reading = self->writing = TRUE;
   hypha_engine_stream_push (self);
   hypha_engine_stream_update (self);
@@ -211,7 +214,6 @@ hypha_engine_stream_peer_reset (EngineStream *self)
     return;
   self->writing = self->blocked = FALSE;
   if (self->target) {
-    hypha_hard_close_later (self->fd);
     if (self->reading)
       hypha_session_stream_reset (self->es->session, self->stream, HYPHA_CODE_APPLICATION);
     self->reading = FALSE;
@@ -241,10 +243,12 @@ hypha_engine_stream_ended (EngineStream *self, GError *error)
     hypha_session_stream_set_data (self->stream, NULL);
   hypha_watch_stop (&self->watch);
   if (self->fd >= 0) {
-    if (error != NULL && self->target)
+    if (!self->target)
+      close (self->fd);
+    else if (error != NULL)
       hypha_hard_close (self->fd);
     else
-      close (self->fd);
+      hypha_soft_close (self->fd);
   }
   g_hash_table_remove (self->engine->streams, &self->info->key);
   hypha_engine_tell (self->engine, &news);

@@ -29,11 +29,11 @@ def is_sanitized(node):
 
 
 class Load:
-    """Streams from the node NEAR to its peer NAME, which is FAR. What is said of their ends is in `lines`."""
+    """Streams from the node NEAR to FAR. What is said of their ends is in `lines`."""
 
-    def __init__(self, near, far, name, lasting=4, short=2):
-        self.name = f"{name}, opened by the other"
-        self.process = subprocess.Popen([os.environ["MILL"], near.place.address, name, str(lasting), str(short)],
+    def __init__(self, near, far, lasting=4, short=2):
+        self.name = far.id()[:8]
+        self.process = subprocess.Popen([os.environ["MILL"], near.place.address, far.id(), str(lasting), str(short)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
         near.place.processes.append(self.process)
         self.target = f"tcp://127.0.0.1:{self.process.stdout.readline().strip()}"

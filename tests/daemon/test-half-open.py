@@ -19,8 +19,9 @@ from raw import Raw, message, text
 COUNT = 10000
 SOURCE = "127.0.0.2"
 TRIALS = 20
-# What is promised, with room for machines that have more to do.
+# What is promised, in seconds; more where a machine is said to be slow, and under a sanitizer.
 WITHIN = 1 * DEADLINE / 30
+SANITIZED = 10
 MAX_HANDSHAKES = 64  # the default of max-handshakes: so many under way, and so many on their way out
 ROOM = 16            # descriptors that come and go beside them: those of the trials
 GROWTH = 16 << 20
@@ -114,7 +115,8 @@ class HalfOpen(Case):
         print(f"# in {statistics.median(took) * 1000:.0f} ms, at most {max(took) * 1000:.0f} (without the others {calm * 1000:.0f}); "
               f"{rate:.0f} connections a second were renewed; descriptors at most {more} more than {count}, "
               f"private memory at most {grown // 1024} KiB more than {private // 1024}", flush=True)
-        self.assertLess(statistics.median(took), WITHIN)
+        sanitized = is_sanitized(self.alpha)
+        self.assertLess(statistics.median(took), WITHIN * (SANITIZED if sanitized else 1))
         self.assertLess(more, 2 * MAX_HANDSHAKES + ROOM)
         # Who was there before has noticed nothing.
         [link] = self.gamma.ask("links")
@@ -127,7 +129,6 @@ class HalfOpen(Case):
         self.assertLess(len(self.alpha.log()), LOG_MAX)
         for node in (self.beta, self.gamma):
             node.stop()
-        sanitized = is_sanitized(self.alpha)
         self.alpha.stop()
         if sanitized:
             self.skipTest("all of it held; but memory was not looked at, for under a sanitizer it tells nothing")

@@ -85,15 +85,15 @@ class Soak(Case):
 
     def grind(self, seconds, fault):
         """Load for so long, with a FAULT each tenth of a second. Says how many faults there were, streams and bytes."""
-        loads = [Load(self.beta, self.alpha, "alpha"), Load(self.alpha, self.beta, "beta")]
+        loads = [Load(self.beta, self.alpha), Load(self.alpha, self.beta)]
         connecting = [Connecting(self.beta, endpoint) for endpoint in self.endpoints]
         faults, next_fault = 0, time.monotonic()
         end = next_fault + seconds
         while time.monotonic() < end:
             faults += fault()
             self.peak = max(self.peak, *map(memory, self.nodes))
-            next_fault = max(next_fault + EVERY, time.monotonic())
-            time.sleep(next_fault - time.monotonic())
+            next_fault += EVERY
+            time.sleep(max(0, next_fault - time.monotonic()))
         for one in connecting:
             one.stop()
         moved = [load.moved() for load in loads]
@@ -114,7 +114,8 @@ class Soak(Case):
 
     def soak(self, fault, endpoints):
         self.endpoints, self.peak = endpoints, 0
-        before = wait_for(lambda: [self.beta.do("connect", endpoint) for endpoint in endpoints], "links") and 0
+        for endpoint in endpoints:
+            self.beta.do("connect", endpoint)
         self.grind(SECONDS / 3, fault)
         counts = [self.settled(node) for node in self.nodes]
         begin = [memory(node) for node in self.nodes]

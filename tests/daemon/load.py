@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Load upon two nodes by the program mill, and what holds of each of its streams; and what a node's process has of the machine."""
 
+import contextlib
 import json
 import os
 import re
@@ -26,6 +27,26 @@ def is_sanitized(node):
     """Then its memory is not what it uses: what was freed is kept for a while."""
     with open(f"/proc/{node.process.pid}/maps") as maps:
         return "asan" in maps.read()
+
+
+class Watching(threading.Thread):
+    """Looks at what NODE has, all the time, and keeps the most there was."""
+
+    def __init__(self, node):
+        super().__init__(daemon=True)
+        self.node, self.descriptors, self.memory = node, 0, 0
+        self.over = threading.Event()
+        self.start()
+
+    def run(self):
+        with contextlib.suppress(OSError):  # it may end before
+            while not self.over.wait(0.01):
+                self.descriptors = max(self.descriptors, descriptors(self.node))
+                self.memory = max(self.memory, memory(self.node))
+
+    def stop(self):
+        self.over.set()
+        self.join()
 
 
 class Load:

@@ -9,11 +9,10 @@ import statistics
 import struct
 import subprocess
 import sys
-import threading
 import time
 
 from harness import DEADLINE, NAME, ROOT, Case, Node, main, trust_each_other, wait_for
-from load import descriptors, is_sanitized, memory
+from load import Watching, descriptors, is_sanitized, memory
 from raw import Raw, message, text
 
 COUNT = 10000
@@ -46,25 +45,6 @@ class Flood:
             process.stdin.close()
             process.wait()
             process.stdout.close()
-
-
-class Watching(threading.Thread):
-    """Looks at what NODE has, all the time."""
-
-    def __init__(self, node):
-        super().__init__(daemon=True)
-        self.node, self.descriptors, self.memory = node, 0, 0
-        self.over = threading.Event()
-        self.start()
-
-    def run(self):
-        while not self.over.wait(0.005):
-            self.descriptors = max(self.descriptors, descriptors(self.node))
-            self.memory = max(self.memory, memory(self.node))
-
-    def stop(self):
-        self.over.set()
-        self.join()
 
 
 class HalfOpen(Case):

@@ -34,6 +34,7 @@ class Pair(Case):
     def tearDown(self):
         for node in (self.alpha, self.beta):
             if node.process.poll() is None:
+                node.process.send_signal(signal.SIGCONT)  # a test may have failed before it
                 node.stop()
 
     def restart(self, victim):

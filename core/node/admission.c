@@ -32,6 +32,7 @@ struct _HyphaCandidateLink {
   HyphaWorker *worker;
   HyphaDialler *dialler; /* NULL: it came to us */
   char *source;
+  guint source_hash;
   gboolean counted; /* in n_accepted */
   gboolean evicted;
   gboolean over;   /* evicted because its instance is */
@@ -306,20 +307,48 @@ hypha_admission_is_crowded (HyphaAdmission *self)
   return self->n_accepted * 2 >= self->limits.max_handshakes;
 }
 
-/* Whom to drop: of SOURCE only, if there is one, and if SILENT only who has said no HELLO. At
+static gboolean
+is_of_source (const HyphaCandidateLink *self, const char *source, guint hash)
+{
+  return self->source_hash == hash && g_str_equal (self->source, source);
+}
+
+static guint
+count_of_source (HyphaAdmission *self, const char *source, guint hash)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < self->candidates->len; i++) {
+    HyphaCandidateLink *other = self->candidates->pdata[i];
+
+    n += other->counted && is_of_source (other, source, hash);
+  }
+  return n;
+}
+
+/* Whom to drop: of SOURCE only, if there is one, and if SILENT only who has said no HELLO. Of those
+ * whose source has the most under way, so that many sources do not keep out one that is alone; at
  * random, so that nobody can keep the others out by knocking in a rhythm. */
 static HyphaCandidateLink *
 find_victim (HyphaAdmission *self, const char *source, gboolean silent)
 {
+  guint hash = source != NULL ? g_str_hash (source) : 0, most = 0;
   HyphaCandidateLink *victim = NULL;
   gint32 n = 0;
 
   for (guint i = 0; i < self->candidates->len; i++) {
     HyphaCandidateLink *other = self->candidates->pdata[i];
+    guint crowd;
 
-    if (!other->counted || (source != NULL && !g_str_equal (other->source, source)) ||
+    if (!other->counted || (source != NULL && !is_of_source (other, source, hash)) ||
         (silent && hypha_link_has_heard (other->link)))
       continue;
+    crowd = source == NULL ? count_of_source (self, other->source, other->source_hash) : 1;
+    if (crowd < most)
+      continue;
+    if (crowd > most)
+      n = 0;
+    most = crowd;
     n++;
     if (g_random_int_range (0, n) == 0)
       victim = other;
@@ -340,30 +369,18 @@ make_room (HyphaAdmission *self, const char *source)
   post_eviction (victim);
 }
 
-static gboolean
-too_many_from (HyphaAdmission *self, const char *source)
-{
-  guint n = 0;
-
-  for (guint i = 0; i < self->candidates->len; i++) {
-    HyphaCandidateLink *other = self->candidates->pdata[i];
-
-    if (other->counted && g_str_equal (other->source, source))
-      n++;
-  }
-  return n >= self->limits.max_per_source;
-}
-
 /* FALSE: those who were to make room are still in their places, for the flood comes faster than a
- * worker can turn it out. Each of them has a descriptor, so there is an end to waiting for it. */
+ * worker can turn it out. Each of them has a descriptor, so there is an end to waiting for it;
+ * later for who comes from where nobody else does. */
 static gboolean
 find_room (HyphaAdmission *self, const char *source)
 {
-  gboolean many = too_many_from (self, source);
+  guint n = count_of_source (self, source, g_str_hash (source));
+  gboolean many = n >= self->limits.max_per_source;
 
   if (!many && self->n_accepted < self->limits.max_handshakes)
     return TRUE;
-  if (self->n_evicted > 0 && self->n_evicted >= self->limits.max_handshakes)
+  if (self->n_evicted > 0 && self->n_evicted / (n == 0 ? 2 : 1) >= self->limits.max_handshakes)
     return FALSE;
   make_room (self, many ? source : NULL);
   return TRUE;
@@ -396,6 +413,7 @@ hypha_admission_begin (HyphaAdmission *self, HyphaChannel *channel,
   candidate->link = link;
   candidate->worker = worker;
   candidate->dialler = dialler != NULL ? hypha_dialler_ref (dialler) : NULL;
+  candidate->source_hash = g_str_hash (source);
   candidate->source = g_steal_pointer (&source);
   candidate->counted = !parameters->initiator;
   self->n_accepted += candidate->counted;

@@ -290,6 +290,26 @@ test_dialled_stay (Fixture *f, gconstpointer data)
   g_assert_true (is_open (&f->knocks[4]));
 }
 
+/* Sources that are many take room from each other, and not from one that is alone. */
+static void
+test_of_the_source_that_has_most (Fixture *f, gconstpointer data)
+{
+  Knock *alone;
+
+  limit (f, 9, 4);
+  alone = knock_silently (f, "192.0.2.1");
+  for (guint i = 0; i < 8; i++)
+    knock_silently (f, i % 2 == 0 ? "192.0.2.2" : "192.0.2.3");
+  for (guint i = 0; i < 24; i++) {
+    g_autofree char *host = g_strdup_printf ("192.0.2.%u", 4 + i % 4);
+
+    knock_silently (f, host);
+    wait_for (&f->failed, i + 1);
+    g_assert_true (is_open (alone));
+  }
+  g_assert_cmpuint (count_open (f, f->n_knocks), ==, 9);
+}
+
 static void
 hold_up (gpointer data)
 {
@@ -447,6 +467,7 @@ main (int argc, char **argv)
   ADD ("evicts/first-who-has-said-no-hello/youngest", test_silent_first, GUINT_TO_POINTER (5));
   ADD ("evicts/of-the-same-source-when-that-is-full", test_of_the_same_source, NULL);
   ADD ("evicts/ipv6-sources-are-networks", test_sources, NULL);
+  ADD ("evicts/of-the-source-that-has-most", test_of_the_source_that_has_most, NULL);
   ADD ("evicts/at-random", test_at_random, NULL);
   ADD ("evicts/none-that-was-dialled", test_dialled_stay, NULL);
   ADD ("evicts/nobody-where-nobody-is", test_nobody_to_drop, NULL);

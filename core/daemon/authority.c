@@ -135,17 +135,29 @@ find_action (GDBusMethodInvocation *invocation)
 
 static void next (Line *line);
 
-/* The first call has its verdict. */
+static gboolean
+has_left (Line *line)
+{
+  return g_cancellable_is_cancelled (hypha_sender_get_gone (line->caller));
+}
+
+/* The first call has its verdict; WHY NOT: NULL if it may. What changes something is not done for
+ * somebody who has left meanwhile, for nobody would hear of his leaving any more. */
 static void
-decide (Line *line, gboolean may, const GError *error)
+decide (Line *line, const GError *why_not)
 {
   g_autofree Call *call = g_queue_pop_head (&line->calls);
   g_autoptr (GDBusInterfaceSkeleton) skeleton = call->skeleton;
+  g_autoptr (GError) gone = NULL;
 
-  if (may)
+  if (why_not == NULL && call->action && has_left (line)) {
+    gone = g_error_new (HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED, _ ("the caller has left"));
+    why_not = gone;
+  }
+  if (why_not == NULL)
     pass_on (skeleton, call->invocation);
   else
-    hypha_dbus_return_error (call->invocation, error);
+    hypha_dbus_return_error (call->invocation, why_not);
 }
 
 /* WHY: what polkit said, or why nobody could be asked. */
@@ -164,7 +176,7 @@ answer_no (Line *line, const GError *why)
   else
     g_set_error (&error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED,
                  _ ("the bus does not say who calls %s: %s"), method, why->message);
-  decide (line, FALSE, error);
+  decide (line, error);
 }
 
 static void
@@ -181,7 +193,7 @@ on_polkit (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (GError) why = NULL;
 
   if (hypha_polkit_check_finish (result, &why))
-    decide (line, TRUE, NULL);
+    decide (line, NULL);
   else
     answer_no (line, why);
   go_on (line);
@@ -200,6 +212,12 @@ ask_polkit (Line *line)
 }
 
 /* Nobody else gets as far as a private connection. */
+static gboolean
+is_ours (const Line *line)
+{
+  return line->uid == 0 || line->uid == geteuid ();
+}
+
 static void
 on_identified (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -207,34 +225,44 @@ on_identified (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (GError) why = NULL;
 
   line->known = hypha_sender_identify_finish (line->caller, result, &line->uid, &why);
-  if (line->known && line->uid != 0 && line->uid != geteuid ()) {
+  if (line->known && !is_ours (line)) {
     ask_polkit (line);
     return;
   }
   if (line->known)
-    decide (line, TRUE, NULL);
+    decide (line, NULL);
   else
     answer_no (line, why);
   go_on (line);
+}
+
+/* Begins with the first call; TRUE if it is decided. */
+static gboolean
+begin (Line *line)
+{
+  const Call *call = g_queue_peek_head (&line->calls);
+
+  line->known = hypha_sender_get_uid (line->caller, &line->uid);
+  if (call->action == NULL || has_left (line) || (line->known && is_ours (line))) {
+    decide (line, NULL);
+    return TRUE;
+  }
+  if (line->known)
+    ask_polkit (line);
+  else
+    hypha_sender_identify_async (line->caller, on_identified, g_rc_box_acquire (line));
+  return FALSE;
 }
 
 /* Goes on until somebody has to be asked. */
 static void
 next (Line *line)
 {
-  g_autoptr (GError) gone =
-      g_error_new (HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED, _ ("the caller has left"));
-
   g_rc_box_acquire (line);
   while (!line->deciding && !g_queue_is_empty (&line->calls)) {
-    Call *call = g_queue_peek_head (&line->calls);
-
     line->deciding = TRUE;
-    if (call->action && !g_cancellable_is_cancelled (hypha_sender_get_gone (line->caller))) {
-      hypha_sender_identify_async (line->caller, on_identified, g_rc_box_acquire (line));
+    if (!begin (line))
       break;
-    }
-    decide (line, call->action == NULL, gone);
     line->deciding = FALSE;
   }
   line_unref (line);
@@ -272,7 +300,7 @@ make_line (GDBusMethodInvocation *invocation)
 {
   Line *line = g_rc_box_new0 (Line);
 
-  line->caller = hypha_sender_of (invocation);
+  line->caller = g_object_ref (hypha_sender_of (invocation));
   g_queue_init (&line->calls);
   g_hash_table_insert (lines, line->caller, line);
   return line;

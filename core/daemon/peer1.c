@@ -89,8 +89,7 @@ on_opened (GObject *source, GAsyncResult *result, gpointer user_data)
   }
   fds = g_unix_fd_list_new_from_array (&fd, 1);
   hypha_stream_results_add (hypha_stream_results_of (call->self->peer),
-                            g_dbus_method_invocation_get_connection (call->invocation),
-                            g_dbus_method_invocation_get_sender (call->invocation), stream);
+                            hypha_sender_of (call->invocation), stream);
   hypha_dbus_peer1_complete_open_stream (HYPHA_DBUS_PEER1 (call->self), call->invocation, fds,
                                          g_variant_new_handle (0), hypha_stream_get_id (stream));
 }

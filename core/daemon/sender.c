@@ -7,6 +7,8 @@
 #define BUS "org.freedesktop.DBus"
 #define BUS_PATH "/org/freedesktop/DBus"
 #define BUS_TIMEOUT_MS 10000
+/* Whom nobody holds at the moment: so many are known on when they call again. */
+#define MAX_KEPT 64
 
 struct _HyphaSender {
   GObject parent_instance;
@@ -17,11 +19,16 @@ struct _HyphaSender {
   guint watch;
   gboolean identified;
   guint32 uid;
+  GList kept; /* of the queue, which holds it; data: itself while it is there */
 };
+
+enum { LEFT, N_SIGNALS };
+static guint signals[N_SIGNALS];
 
 G_DEFINE_FINAL_TYPE (HyphaSender, hypha_sender, G_TYPE_OBJECT)
 
-static GHashTable *callers; /* key to HyphaSender, which is not held */
+static GHashTable *senders; /* key to HyphaSender, which is not held */
+static GQueue kept;         /* of those, who called last comes last */
 
 static char *
 make_key (GDBusMethodInvocation *invocation)
@@ -32,13 +39,41 @@ make_key (GDBusMethodInvocation *invocation)
                           name ? name : "");
 }
 
+static void
+stop_keeping (HyphaSender *self)
+{
+  if (self->kept.data == NULL)
+    return;
+  g_queue_unlink (&kept, &self->kept);
+  self->kept.data = NULL;
+  g_object_unref (self);
+}
+
+/* Who calls often is asked about once, and watched once: only somebody who is certain to be heard
+ * leaving, though, or a name that had gone before would stay here. */
+static void
+keep (HyphaSender *self)
+{
+  if (!self->identified || g_cancellable_is_cancelled (self->gone))
+    return;
+  g_object_ref (self);
+  stop_keeping (self);
+  self->kept.data = self;
+  g_queue_push_tail_link (&kept, &self->kept);
+  if (g_queue_get_length (&kept) > MAX_KEPT)
+    stop_keeping (g_queue_peek_head (&kept));
+}
+
 /* Unique names and connections never come back; a pointer might. */
 static void
 leave (HyphaSender *self)
 {
-  if (callers && g_hash_table_lookup (callers, self->key) == self)
-    g_hash_table_remove (callers, self->key);
+  if (g_cancellable_is_cancelled (self->gone))
+    return;
+  g_hash_table_remove (senders, self->key);
   g_cancellable_cancel (self->gone);
+  g_signal_emit (self, signals[LEFT], 0);
+  stop_keeping (self);
 }
 
 static void
@@ -65,14 +100,14 @@ on_closed (GDBusConnection *connection, gboolean vanished, GError *error, HyphaS
 }
 
 static HyphaSender *
-caller_new (GDBusMethodInvocation *invocation, char *key)
+sender_new (GDBusMethodInvocation *invocation, char *key)
 {
   HyphaSender *self = g_object_new (HYPHA_TYPE_SENDER, NULL);
 
   self->connection = g_object_ref (g_dbus_method_invocation_get_connection (invocation));
   self->name = g_strdup (g_dbus_method_invocation_get_sender (invocation));
   self->key = key;
-  g_hash_table_insert (callers, self->key, self);
+  g_hash_table_insert (senders, self->key, self);
   g_signal_connect_object (self->connection, "closed", G_CALLBACK (on_closed), self, 0);
   /* Asked before the bus is asked who it is: whoever has left by then is found out there. */
   if (self->name)
@@ -88,35 +123,41 @@ caller_new (GDBusMethodInvocation *invocation, char *key)
  * hypha_sender_peek:
  * @invocation: a call
  *
- * Returns: (transfer none) (nullable): who made it, if somebody holds that caller already
+ * Returns: (transfer none) (nullable): who made it, if that sender is known already
  */
 HyphaSender *
 hypha_sender_peek (GDBusMethodInvocation *invocation)
 {
   g_autofree char *key = make_key (invocation);
 
-  return callers ? g_hash_table_lookup (callers, key) : NULL;
+  return senders ? g_hash_table_lookup (senders, key) : NULL;
 }
 
 /**
  * hypha_sender_of:
  * @invocation: a call
  *
- * Returns: (transfer full): who made it
+ * Returns: (transfer none): who made it; lives at least as long as @invocation
  */
 HyphaSender *
 hypha_sender_of (GDBusMethodInvocation *invocation)
 {
-  HyphaSender *known = hypha_sender_peek (invocation);
+  HyphaSender *self = g_object_get_data (G_OBJECT (invocation), "hypha-sender");
 
-  if (callers == NULL)
-    callers = g_hash_table_new (g_str_hash, g_str_equal);
-  return known ? g_object_ref (known) : caller_new (invocation, make_key (invocation));
+  if (self != NULL)
+    return self;
+  if (senders == NULL)
+    senders = g_hash_table_new (g_str_hash, g_str_equal);
+  self = hypha_sender_peek (invocation);
+  self = self ? g_object_ref (self) : sender_new (invocation, make_key (invocation));
+  g_object_set_data_full (G_OBJECT (invocation), "hypha-sender", self, g_object_unref);
+  keep (self);
+  return self;
 }
 
 /**
  * hypha_sender_get_connection:
- * @self: a caller
+ * @self: a sender
  *
  * Returns: (transfer none): where it calls from
  */
@@ -128,7 +169,7 @@ hypha_sender_get_connection (HyphaSender *self)
 
 /**
  * hypha_sender_get_name:
- * @self: a caller
+ * @self: a sender
  *
  * Returns: (transfer none) (nullable): its unique name on the bus; %NULL on a private connection
  */
@@ -140,7 +181,7 @@ hypha_sender_get_name (HyphaSender *self)
 
 /**
  * hypha_sender_get_gone:
- * @self: a caller
+ * @self: a sender
  *
  * Returns: (transfer none): cancelled when the caller leaves
  */
@@ -162,6 +203,7 @@ on_uid (GObject *source, GAsyncResult *result, gpointer user_data)
   if (reply) {
     g_variant_get (reply, "(u)", &self->uid);
     self->identified = TRUE;
+    keep (self);
     g_task_return_boolean (task, TRUE);
     return;
   }
@@ -185,12 +227,27 @@ identify_private (HyphaSender *self, GTask *task)
   }
   self->uid = uid;
   self->identified = TRUE;
+  keep (self);
   g_task_return_boolean (task, TRUE);
 }
 
 /**
+ * hypha_sender_get_uid:
+ * @self: a sender
+ * @uid: (out): which user it is
+ *
+ * Returns: %TRUE if that is known already: else ask by hypha_sender_identify_async()
+ */
+gboolean
+hypha_sender_get_uid (HyphaSender *self, guint32 *uid)
+{
+  *uid = self->uid;
+  return self->identified;
+}
+
+/**
  * hypha_sender_identify_async:
- * @self: a caller
+ * @self: a sender
  * @callback: called with who it is
  * @user_data: for @callback
  *
@@ -216,7 +273,7 @@ hypha_sender_identify_async (HyphaSender *self, GAsyncReadyCallback callback, gp
 
 /**
  * hypha_sender_identify_finish:
- * @self: a caller
+ * @self: a sender
  * @result: of hypha_sender_identify_async()
  * @uid: (out): which user it is
  * @error: return location for an error: of the bus
@@ -243,13 +300,7 @@ hypha_sender_identify_finish (HyphaSender *self, GAsyncResult *result, guint32 *
 GCancellable *
 hypha_sender_cancellable (GDBusMethodInvocation *invocation)
 {
-  HyphaSender *self = g_object_get_data (G_OBJECT (invocation), "hypha-sender");
-
-  if (self == NULL) {
-    self = hypha_sender_of (invocation);
-    g_object_set_data_full (G_OBJECT (invocation), "hypha-sender", self, g_object_unref);
-  }
-  return self->gone;
+  return hypha_sender_of (invocation)->gone;
 }
 
 static void
@@ -257,8 +308,8 @@ hypha_sender_finalize (GObject *object)
 {
   HyphaSender *self = HYPHA_SENDER (object);
 
-  if (g_hash_table_lookup (callers, self->key) == self)
-    g_hash_table_remove (callers, self->key);
+  if (!g_cancellable_is_cancelled (self->gone))
+    g_hash_table_remove (senders, self->key);
   if (self->watch)
     g_dbus_connection_signal_unsubscribe (self->connection, self->watch);
   g_object_unref (self->gone);
@@ -272,6 +323,10 @@ static void
 hypha_sender_class_init (HyphaSenderClass *klass)
 {
   G_OBJECT_CLASS (klass)->finalize = hypha_sender_finalize;
+
+  /* Once, and after the cancellable: for what belongs to a sender and outlives its calls. */
+  signals[LEFT] = g_signal_new ("left", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                NULL, G_TYPE_NONE, 0);
 }
 
 static void

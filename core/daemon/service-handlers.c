@@ -4,8 +4,8 @@
 #include <gio/gunixfdlist.h>
 #include <glib/gi18n-lib.h>
 
-#include "daemon/caller.h"
 #include "daemon/descriptors.h"
+#include "daemon/sender.h"
 #include "daemon/stream-results.h"
 #include "dbus/paths.h"
 
@@ -20,9 +20,9 @@ struct _HyphaServiceHandlers {
 typedef struct {
   HyphaServiceHandlers *handlers;
   char *name, *path;
-  HyphaCaller *owner;
-  GCancellable *gone; /* of the owner */
-  guint pending;      /* calls of Accept; shared with them */
+  HyphaSender *owner;
+  gulong left;   /* signal handler of the owner */
+  guint pending; /* calls of Accept; shared with them */
 } Handler;
 
 /* A call of Accept. */
@@ -38,7 +38,7 @@ handler_clear (gpointer data)
 {
   Handler *handler = data;
 
-  g_object_unref (handler->gone);
+  g_object_unref (handler->owner);
   g_free (handler->name);
   g_free (handler->path);
 }
@@ -50,7 +50,7 @@ handler_leave (gpointer data)
   Handler *handler = data;
 
   hypha_services_unregister (handler->handlers->services, handler->name);
-  g_clear_pointer (&handler->owner, hypha_caller_unwatch);
+  g_clear_signal_handler (&handler->left, handler->owner);
   handler->handlers = NULL;
   g_rc_box_release_full (handler, handler_clear);
 }
@@ -106,8 +106,6 @@ static void
 on_incoming (HyphaIncoming *incoming, gpointer user_data)
 {
   Handler *handler = user_data;
-  GDBusConnection *connection = hypha_caller_get_connection (handler->owner);
-  const char *sender = hypha_caller_get_sender (handler->owner);
   g_autoptr (HyphaStream) stream = NULL;
   g_autoptr (GUnixFDList) fds = NULL;
   g_autoptr (GError) error = NULL;
@@ -129,35 +127,35 @@ on_incoming (HyphaIncoming *incoming, gpointer user_data)
   asking->id = hypha_incoming_get_id (incoming);
   handler->pending++;
   fds = g_unix_fd_list_new_from_array (&fd, 1);
-  hypha_stream_results_add (asking->results, connection, sender, stream);
+  hypha_stream_results_add (asking->results, handler->owner, stream);
   g_dbus_connection_call_with_unix_fd_list (
-      connection, sender, handler->path, "org.hypha.ServiceHandler1", "Accept",
-      describe (handler, incoming), G_VARIANT_TYPE_UNIT, G_DBUS_CALL_FLAGS_NO_AUTO_START,
-      ACCEPT_TIMEOUT_MS, fds, handler->gone, on_answered, asking);
+      hypha_sender_get_connection (handler->owner), hypha_sender_get_name (handler->owner),
+      handler->path, "org.hypha.ServiceHandler1", "Accept", describe (handler, incoming),
+      G_VARIANT_TYPE_UNIT, G_DBUS_CALL_FLAGS_NO_AUTO_START, ACCEPT_TIMEOUT_MS, fds,
+      hypha_sender_get_gone (handler->owner), on_answered, asking);
 }
 
 /* ---- registrations ---- */
 
-/* Whoever asked it waits no longer; streams that are open are their descriptors' affair. */
+/* Whoever asked it waits no longer, for the question is cancelled; streams that are open are their
+ * descriptors' affair. */
 static void
-on_owner_gone (HyphaCaller *owner, gpointer user_data)
+on_owner_left (HyphaSender *owner, Handler *handler)
 {
-  Handler *handler = user_data;
-
-  g_cancellable_cancel (handler->gone);
   g_hash_table_remove (handler->handlers->handlers, handler->name);
 }
 
 static guint
 count_of (HyphaServiceHandlers *self, GDBusMethodInvocation *invocation)
 {
+  HyphaSender *sender = hypha_sender_of (invocation);
   GHashTableIter iter;
   gpointer handler;
   guint n = 0;
 
   g_hash_table_iter_init (&iter, self->handlers);
   while (g_hash_table_iter_next (&iter, NULL, &handler))
-    n += hypha_caller_is (((Handler *) handler)->owner, invocation);
+    n += ((Handler *) handler)->owner == sender;
   return n;
 }
 
@@ -207,8 +205,8 @@ gboolean
 hypha_service_handlers_register (HyphaServiceHandlers *self, GDBusMethodInvocation *invocation,
                                  const char *name, const char *path, GError **error)
 {
-  GDBusConnection *connection = g_dbus_method_invocation_get_connection (invocation);
-  const char *sender = g_dbus_method_invocation_get_sender (invocation);
+  HyphaSender *sender = hypha_sender_of (invocation);
+  const char *from = hypha_sender_get_name (sender);
   Handler *handler;
 
   if (!hypha_descriptors_check (invocation, error))
@@ -220,7 +218,7 @@ hypha_service_handlers_register (HyphaServiceHandlers *self, GDBusMethodInvocati
     return FALSE;
   }
   handler = g_rc_box_new0 (Handler);
-  if (!hypha_services_register (self->services, name, sender ? sender : "-", on_incoming, handler,
+  if (!hypha_services_register (self->services, name, from ? from : "-", on_incoming, handler,
                                 error)) {
     g_rc_box_release (handler);
     return FALSE;
@@ -228,8 +226,8 @@ hypha_service_handlers_register (HyphaServiceHandlers *self, GDBusMethodInvocati
   handler->handlers = self;
   handler->name = g_strdup (name);
   handler->path = g_strdup (path);
-  handler->gone = g_cancellable_new ();
-  handler->owner = hypha_caller_watch (connection, sender, on_owner_gone, handler);
+  handler->owner = g_object_ref (sender);
+  handler->left = g_signal_connect (sender, "left", G_CALLBACK (on_owner_left), handler);
   g_hash_table_insert (self->handlers, handler->name, handler);
   return TRUE;
 }
@@ -249,7 +247,7 @@ hypha_service_handlers_unregister (HyphaServiceHandlers *self, GDBusMethodInvoca
 {
   Handler *handler = g_hash_table_lookup (self->handlers, name);
 
-  if (handler == NULL || !hypha_caller_is (handler->owner, invocation)) {
+  if (handler == NULL || handler->owner != hypha_sender_peek (invocation)) {
     g_autofree char *shown = g_strescape (name, NULL);
 
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_NO_SUCH_SERVICE,

@@ -4,7 +4,6 @@
 #include <glib/gi18n-lib.h>
 #include <inttypes.h>
 
-#include "daemon/caller.h"
 #include "dbus/errors.h"
 
 /* Clients that open streams and never ask: the oldest results are forgotten first. */
@@ -21,7 +20,8 @@ struct _HyphaStreamResults {
 typedef struct {
   HyphaStreamResults *results; /* NULL: out of the table */
   guint64 id;
-  HyphaCaller *owner;
+  HyphaSender *owner;
+  gulong left; /* signal handler of the owner */
   GDBusMethodInvocation *waiting;
   char *error; /* NULL: the stream goes on */
   guint64 received, sent;
@@ -42,7 +42,8 @@ entry_leave (gpointer data)
 {
   Entry *entry = data;
 
-  hypha_caller_unwatch (entry->owner);
+  g_clear_signal_handler (&entry->left, entry->owner);
+  g_clear_object (&entry->owner);
   entry->results = NULL;
   g_rc_box_release_full (entry, entry_clear);
 }
@@ -86,9 +87,8 @@ on_ended (GObject *source, GAsyncResult *result, gpointer user_data)
 
 /* What becomes of the stream is its descriptor's affair. */
 static void
-on_vanished (HyphaCaller *caller, gpointer user_data)
+on_owner_left (HyphaSender *owner, Entry *entry)
 {
-  Entry *entry = user_data;
   GDBusMethodInvocation *waiting = g_steal_pointer (&entry->waiting);
   g_autoptr (GError) error = g_error_new (
       HYPHA_ERROR, HYPHA_ERROR_GONE, _ ("whoever opened stream %" PRIu64 " has left"), entry->id);
@@ -150,21 +150,20 @@ hypha_stream_results_of (HyphaNodePeer *peer)
 /**
  * hypha_stream_results_add:
  * @self: a place for results
- * @connection: how the client is reached
- * @sender: (nullable): its name there
+ * @owner: the client, which has not left
  * @stream: what it opened, or is to serve
  *
- * Keeps how @stream will have ended for the client.
+ * Keeps how @stream will have ended for the client, until that leaves.
  */
 void
-hypha_stream_results_add (HyphaStreamResults *self, GDBusConnection *connection, const char *sender,
-                          HyphaStream *stream)
+hypha_stream_results_add (HyphaStreamResults *self, HyphaSender *owner, HyphaStream *stream)
 {
   Entry *entry = g_rc_box_new0 (Entry);
 
   entry->results = self;
   entry->id = hypha_stream_get_id (stream);
-  entry->owner = hypha_caller_watch (connection, sender, on_vanished, entry);
+  entry->owner = g_object_ref (owner);
+  entry->left = g_signal_connect (owner, "left", G_CALLBACK (on_owner_left), entry);
   g_hash_table_insert (self->entries, &entry->id, entry);
   hypha_stream_wait_end_async (stream, NULL, on_ended, g_rc_box_acquire (entry));
 }
@@ -223,7 +222,7 @@ hypha_stream_results_ask (HyphaStreamResults *self, GDBusMethodInvocation *invoc
   Entry *entry = g_hash_table_lookup (self->entries, &id);
   g_autoptr (GError) error = NULL;
 
-  if (entry == NULL || !hypha_caller_is (entry->owner, invocation)) {
+  if (entry == NULL || entry->owner != hypha_sender_peek (invocation)) {
     g_set_error (
         &error, HYPHA_ERROR, HYPHA_ERROR_GONE,
         _ ("there is no result of a stream %" PRIu64

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "daemon/sender.h"
 #include "node/node.h"
 
 G_BEGIN_DECLS
@@ -13,9 +14,8 @@ HyphaStreamResults *hypha_stream_results_new (void);
 void hypha_stream_results_free (HyphaStreamResults *self);
 /* Those of the streams of PEER, for as long as it lives. Not owned. */
 HyphaStreamResults *hypha_stream_results_of (HyphaNodePeer *peer);
-/* SENDER: the client's name on CONNECTION; NULL where that has no bus. */
-void hypha_stream_results_add (HyphaStreamResults *self, GDBusConnection *connection,
-                               const char *sender, HyphaStream *stream);
+/* OWNER has not left. */
+void hypha_stream_results_add (HyphaStreamResults *self, HyphaSender *owner, HyphaStream *stream);
 /* Nobody is going to ask: the client did not take the stream. */
 void hypha_stream_results_drop (HyphaStreamResults *self, guint64 id);
 /* Answers INVOCATION (taken) when the stream has ended; at once where that is so, or where it is

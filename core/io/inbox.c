@@ -4,6 +4,8 @@
 #include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <hypha-api.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -28,6 +30,7 @@ hypha_inbox_init (HyphaInbox *self, GError **error)
   self->first = NULL;
   self->end = &self->first;
   self->awake = FALSE;
+  atomic_store (&self->posting, 0);
   return TRUE;
 }
 
@@ -35,6 +38,9 @@ void
 hypha_inbox_clear (HyphaInbox *self)
 {
   g_assert (self->first == NULL);
+  /* What somebody posted may have been carried out before he has written to the eventfd. */
+  while (atomic_load (&self->posting) > 0)
+    sched_yield ();
   pthread_mutex_destroy (&self->lock);
   close (self->fd);
   self->fd = -1;
@@ -44,19 +50,22 @@ void
 hypha_inbox_post (HyphaInbox *self, HyphaWorkFunc func, gpointer data)
 {
   HyphaInboxItem *item = g_new (HyphaInboxItem, 1);
+  gboolean wake;
 
   *item = (HyphaInboxItem){ .func = func, .data = data };
 
-  /* The write happens under the lock, so that once a thread has seen an item it may also tear the
-   * inbox down: nobody is still about to touch the descriptor. */
+  atomic_fetch_add (&self->posting, 1);
   pthread_mutex_lock (&self->lock);
   *self->end = item;
   self->end = &item->next;
-  if (!self->awake) {
-    self->awake = TRUE;
-    eventfd_write (self->fd, 1);
-  }
+  wake = !self->awake;
+  self->awake = TRUE;
   pthread_mutex_unlock (&self->lock);
+  /* Not under the lock: whoever is woken would only run into it, which on one core is two switches
+   * of threads more. */
+  if (wake)
+    eventfd_write (self->fd, 1);
+  atomic_fetch_sub (&self->posting, 1);
 }
 
 static HyphaInboxItem *

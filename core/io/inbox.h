@@ -15,6 +15,7 @@ typedef struct {
   HyphaInboxItem *first, **end;
   gboolean awake; /* the eventfd was written and not read since: spares a system call a post */
   int fd;
+  _Atomic guint posting; /* threads that may still touch it */
 } HyphaInbox;
 
 gboolean hypha_inbox_init (HyphaInbox *self, GError **error);

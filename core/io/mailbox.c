@@ -54,6 +54,9 @@ hypha_mailbox_new (GError **error)
     return NULL;
   }
   g_source_set_static_name (source, "hypha-mailbox");
+  /* Or GLib takes the descriptor out of the poll while closures run and puts it back afterwards,
+   * each time with a wake-up of the loop that is running already. */
+  g_source_set_can_recurse (source, TRUE);
   g_source_add_unix_fd (source, self->inbox.fd, G_IO_IN);
   g_source_attach (source, g_main_context_get_thread_default ());
   return self;

@@ -18,6 +18,12 @@
 enum { DIALLED_BY_OPENER = 1, DIALLED_BY_ACCEPTOR = 2 };
 G_STATIC_ASSERT (HYPHA_TICKET_BYTES == 1 + HYPHA_TOKEN_BYTES);
 
+/* A channel that is dialled while the OPEN is on its way waits for the answer before it shows the
+ * token. So many of one peer may do so, or they would crowd out handshakes at the other end; and
+ * for so long, which is less than anybody has for his first byte there. */
+#define MAX_EARLY 4
+#define EARLY_US (250 * G_TIME_SPAN_MILLISECOND)
+
 struct _HyphaDirects {
   HyphaLoader *loader;
   guint timeout_ms;
@@ -29,11 +35,13 @@ struct _HyphaDirect {
   HyphaNodePeer *peer;
   guint8 ticket[HYPHA_TICKET_BYTES];
   gboolean opener;
-  gboolean expected; /* the other end dials, and has not shown the token yet */
-  int control;
-  int fd;         /* -1: not there yet */
-  gboolean taken; /* opener: the other end's service has taken it; acceptor: not asked */
-  guint timer, reading;
+  gboolean expected;   /* the other end dials, and has not shown the token yet */
+  int fd;              /* -1: not there yet */
+  gboolean accepted;   /* opener: the other end expects the token */
+  HyphaChannel *early; /* opener: waits for that */
+  gint64 early_since;  /* when it began to be dialled; 0: it was not */
+  gboolean taken;      /* opener: the other end's service has taken it; acceptor: not asked */
+  guint timer;
   GCancellable *dialling;
   HyphaDirectFunc func; /* NULL: has been called */
   gpointer user_data;
@@ -156,7 +164,6 @@ complete (HyphaDirect *self, int fd, const GError *error)
   stop_waiting (self);
   g_ptr_array_remove_fast (self->directs->all, self);
   self->func = NULL;
-  g_clear_handle_id (&self->reading, g_source_remove);
   if (func != NULL)
     func (self, fd, error, self->user_data);
   else if (fd >= 0)
@@ -168,8 +175,6 @@ complete_if_ready (HyphaDirect *self)
 {
   if (self->fd < 0 || (self->opener && !self->taken))
     return;
-  if (self->opener)
-    shutdown (self->control, SHUT_WR); /* the stream of the session has done its work */
   complete (self, g_steal_fd (&self->fd), NULL);
 }
 
@@ -231,6 +236,18 @@ show_token (HyphaDirect *self, HyphaChannel *channel, GError **error)
   return FALSE;
 }
 
+/* CHANNEL is taken, whether it works or not. */
+static gboolean
+use_channel (HyphaDirect *self, HyphaChannel *channel, GError **error)
+{
+  G_GNUC_UNUSED g_autoptr (HyphaChannel) owned = channel;
+
+  if (!show_token (self, channel, error))
+    return FALSE;
+  hypha_direct_arrived (self, hypha_channel_steal_fd (channel));
+  return TRUE;
+}
+
 static void
 dialled (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -248,12 +265,13 @@ dialled (GObject *source, GAsyncResult *result, gpointer user_data)
   else if (!is_like (channel, hypha_node_link_get_link (dial->link)))
     g_set_error_literal (&error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
                          _ ("the channel of the direct stream leads elsewhere than the link"));
+  else if (self->opener && !self->accepted)
+    self->early = g_steal_pointer (&channel);
   else
-    show_token (self, channel, &error);
-  if (error != NULL)
+    use_channel (self, g_steal_pointer (&channel), &error);
+  /* An early one comes again when it is time. */
+  if (error != NULL && (!self->opener || self->accepted))
     complete (self, -1, error);
-  else
-    hypha_direct_arrived (self, hypha_channel_steal_fd (channel));
 }
 
 static gboolean
@@ -286,41 +304,52 @@ dial_or_fail (HyphaDirect *self)
     complete (self, -1, error);
 }
 
+static guint
+count_early (HyphaDirect *self)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < self->directs->all->len; i++) {
+    HyphaDirect *other = self->directs->all->pdata[i];
+
+    n += other->peer == self->peer && other->early_since != 0 && !other->accepted;
+  }
+  return n;
+}
+
+/* While the OPEN goes there and back. */
+static void
+dial_early (HyphaDirect *self)
+{
+  if (count_early (self) >= MAX_EARLY)
+    return;
+  if (start_dialling (self, NULL))
+    self->early_since = g_get_monotonic_time ();
+}
+
 /* ---- the opener ---- */
 
-static gboolean
-on_answer (int control, GIOCondition condition, gpointer data)
+void
+hypha_direct_answered (HyphaDirect *self, guint8 code)
 {
-  HyphaDirect *self = data;
   g_autoptr (GError) error = NULL;
-  guint8 code;
-  gssize n = recv (control, &code, 1, 0);
   HyphaError number;
   const char *text;
 
-  if (n < 0 && (errno == EAGAIN || errno == EINTR))
-    return G_SOURCE_CONTINUE;
-  self->reading = 0;
-  if (n != 1) {
-    /* How it ended is told by the session. If it is only that no answer comes any more, then it
-     * ends now: nobody else waits for it once the channel is there. */
-    shutdown (self->control, SHUT_WR);
-    return G_SOURCE_REMOVE;
-  }
+  if (self->func == NULL)
+    return;
   if (code == 0) {
     self->taken = TRUE;
     complete_if_ready (self);
-    return G_SOURCE_REMOVE;
+    return;
   }
   number = hypha_session_error_of_code ((HyphaCode) code, &text);
   error = g_error_new_literal (HYPHA_ERROR, (int) number, text);
   complete (self, -1, error);
-  return G_SOURCE_REMOVE;
 }
 
 static HyphaDirect *
-direct_new (HyphaDirects *directs, HyphaNodePeer *peer, int control, gboolean opener,
-            GError **error)
+direct_new (HyphaDirects *directs, HyphaNodePeer *peer, gboolean opener, GError **error)
 {
   HyphaDirect *self;
   guint n = 0;
@@ -331,32 +360,28 @@ direct_new (HyphaDirects *directs, HyphaNodePeer *peer, int control, gboolean op
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
                  _ ("%d direct streams of this peer are on their way, and no more may be at once"),
                  HYPHA_DIRECTS_MAX);
-    close (control);
     return NULL;
   }
   self = g_new0 (HyphaDirect, 1);
   self->directs = directs;
   self->peer = g_object_ref (peer);
   self->opener = opener;
-  self->control = control;
   self->fd = -1;
   g_ptr_array_add (directs->all, self);
   return self;
 }
 
 HyphaDirect *
-hypha_direct_new_opening (HyphaDirects *directs, HyphaNodePeer *peer, int control, GError **error)
+hypha_direct_new_opening (HyphaDirects *directs, HyphaNodePeer *peer, GError **error)
 {
   HyphaNodeLink *link = hypha_node_peer_get_best_link (peer);
   g_autoptr (HyphaDirect) self = NULL;
 
   if (link == NULL) /* it is up, and the session is about to choose it */
     link = hypha_node_peer_find_live (peer);
-  if (!hypha_direct_check_link (link, error)) {
-    close (control);
+  if (!hypha_direct_check_link (link, error))
     return NULL;
-  }
-  self = direct_new (directs, peer, control, TRUE, error);
+  self = direct_new (directs, peer, TRUE, error);
   if (self == NULL)
     return NULL;
   self->ticket[0] = hypha_link_is_initiator (hypha_node_link_get_link (link)) ? DIALLED_BY_OPENER
@@ -382,8 +407,8 @@ hypha_direct_start (HyphaDirect *self, HyphaDirectFunc func, gpointer user_data)
   self->user_data = user_data;
   self->timer = g_timeout_add (self->directs->timeout_ms, timed_out, self);
   self->expected = !dials (self);
-  if (self->opener)
-    self->reading = g_unix_fd_add (self->control, G_IO_IN, on_answer, self);
+  if (dials (self) && self->opener)
+    dial_early (self);
   else if (dials (self))
     dial_or_fail (self);
 }
@@ -392,32 +417,30 @@ hypha_direct_start (HyphaDirect *self, HyphaDirectFunc func, gpointer user_data)
 void
 hypha_direct_accepted (HyphaDirect *self)
 {
-  if (dials (self) && self->func != NULL && self->dialling == NULL && self->fd < 0)
+  g_autoptr (HyphaChannel) early = g_steal_pointer (&self->early);
+
+  if (!dials (self) || self->func == NULL || self->accepted)
+    return;
+  self->accepted = TRUE;
+  /* Whoever was crowded out at the other end meanwhile comes again. */
+  if (early != NULL && g_get_monotonic_time () - self->early_since < EARLY_US &&
+      use_channel (self, g_steal_pointer (&early), NULL))
+    return;
+  if (self->dialling == NULL && self->fd < 0)
     dial_or_fail (self);
 }
 
 /* ---- the acceptor ---- */
 
 HyphaDirect *
-hypha_direct_new_answering (HyphaDirects *directs, HyphaNodePeer *peer, int control,
-                            const guint8 *ticket, GError **error)
+hypha_direct_new_answering (HyphaDirects *directs, HyphaNodePeer *peer, const guint8 *ticket,
+                            GError **error)
 {
-  HyphaDirect *self = direct_new (directs, peer, control, FALSE, error);
+  HyphaDirect *self = direct_new (directs, peer, FALSE, error);
 
   if (self != NULL)
     memcpy (self->ticket, ticket, HYPHA_TICKET_BYTES);
   return self;
-}
-
-void
-hypha_direct_answer (HyphaDirect *self, HyphaCode code)
-{
-  const guint8 byte = (guint8) code;
-
-  /* It is the only byte, and fits. */
-  if (send (self->control, &byte, 1, MSG_NOSIGNAL) != 1)
-    g_debug ("the answer to a direct stream came too late: %s", g_strerror (errno));
-  shutdown (self->control, SHUT_WR);
 }
 
 /* ---- those of a node ---- */
@@ -483,12 +506,11 @@ void
 hypha_direct_free (HyphaDirect *self)
 {
   stop_waiting (self);
-  g_clear_handle_id (&self->reading, g_source_remove);
   g_ptr_array_remove_fast (self->directs->all, self);
   g_clear_object (&self->dialling);
+  g_clear_object (&self->early);
   g_object_unref (self->peer);
   if (self->fd >= 0)
     close (self->fd);
-  close (self->control);
   g_free (self);
 }

@@ -38,19 +38,19 @@ void hypha_direct_arrived (HyphaDirect *self, int fd);
 /* FALSE: LINK (nullable) is none beside which a direct stream can be: NOT_SUPPORTED or OFFLINE. */
 gboolean hypha_direct_check_link (HyphaNodeLink *link, GError **error);
 
-/* The opener's. CONTROL is its end of the session's stream (taken); FUNC is called when the channel
- * is there and the peer has taken the stream. BUSY, or as above. */
-HyphaDirect *hypha_direct_new_opening (HyphaDirects *directs, HyphaNodePeer *peer, int control,
-                                       GError **error);
+/* The opener's. FUNC is called when the channel is there and the peer has taken the stream. BUSY,
+ * or as above. */
+HyphaDirect *hypha_direct_new_opening (HyphaDirects *directs, HyphaNodePeer *peer, GError **error);
 const guint8 *hypha_direct_get_ticket (HyphaDirect *self);
 /* Of either end. FUNC may be called from within. */
 void hypha_direct_start (HyphaDirect *self, HyphaDirectFunc func, gpointer user_data);
-void hypha_direct_accepted (HyphaDirect *self); /* the session's stream was */
+void hypha_direct_accepted (HyphaDirect *self);              /* the session's stream was */
+void hypha_direct_answered (HyphaDirect *self, guint8 code); /* over that; 0: it is taken */
 
-/* The acceptor's: FUNC is called when the channel is there, or cannot be. Answer then. */
-HyphaDirect *hypha_direct_new_answering (HyphaDirects *directs, HyphaNodePeer *peer, int control,
+/* The acceptor's: FUNC is called when the channel is there, or cannot be. Answer then, over the
+ * session's stream. */
+HyphaDirect *hypha_direct_new_answering (HyphaDirects *directs, HyphaNodePeer *peer,
                                          const guint8 *ticket, GError **error);
-void hypha_direct_answer (HyphaDirect *self, HyphaCode code); /* 0: it is taken */
 
 void hypha_direct_free (HyphaDirect *self); /* FUNC is not called any more */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaDirect, hypha_direct_free)

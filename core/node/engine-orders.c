@@ -225,7 +225,8 @@ open_stream (gpointer data)
     return;
   }
   st = hypha_engine_stream_new (self, es, stream, order->stream);
-  hypha_engine_stream_attach (st, g_steal_fd (&order->fd), order->target);
+  if (order->fd >= 0)
+    hypha_engine_stream_attach (st, g_steal_fd (&order->fd), order->target);
   hypha_engine_work (self);
 }
 
@@ -280,6 +281,43 @@ hypha_engine_refuse (HyphaEngine *self, HyphaStreamInfo *stream, HyphaCode code)
 
   order->code = code;
   give (order, refuse_stream);
+}
+
+static void
+answer_direct (gpointer data)
+{
+  g_autoptr (Order) order = data;
+  EngineStream *st = g_hash_table_lookup (order->engine->streams, &order->stream->key);
+
+  if (st != NULL)
+    hypha_engine_direct_answer (st, order->code);
+  hypha_engine_work (order->engine);
+}
+
+void
+hypha_engine_answer_direct (HyphaEngine *self, HyphaStreamInfo *stream, HyphaCode code)
+{
+  Order *order = order_new (self, NULL, stream);
+
+  order->code = code;
+  give (order, answer_direct);
+}
+
+static void
+finish_direct (gpointer data)
+{
+  g_autoptr (Order) order = data;
+  EngineStream *st = g_hash_table_lookup (order->engine->streams, &order->stream->key);
+
+  if (st != NULL)
+    hypha_session_stream_finish (st->es->session, st->stream);
+  hypha_engine_work (order->engine);
+}
+
+void
+hypha_engine_finish_direct (HyphaEngine *self, HyphaStreamInfo *stream)
+{
+  give (order_new (self, NULL, stream), finish_direct);
 }
 
 static void

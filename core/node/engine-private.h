@@ -57,6 +57,8 @@ typedef struct {
   gboolean is_unix; /* what its program wrote arrives, however it ended */
   gboolean cut;     /* elsewhere: a reset was told to a write, and an end-of-file follows */
   HyphaWatch watch;
+  int answer;     /* of a direct one of the peer's: to be said as soon as there is room; else -1 */
+  gboolean heard; /* of a direct one of ours: it was answered */
 } EngineStream;
 
 /* engine.c */
@@ -75,6 +77,10 @@ EngineSession *hypha_engine_current_session (HyphaEngine *self);         /* NULL
 void hypha_engine_link_free (gpointer el);
 void hypha_engine_link_begin (HyphaEngine *self, HyphaNodeLink *mirror,
                               const char *name); /* takes MIRROR */
+
+/* engine-direct.c: the stream of a direct one; FALSE: the event is to be treated as any stream's */
+void hypha_engine_direct_answer (EngineStream *self, guint code);
+gboolean hypha_engine_direct_event (EngineStream *self, HyphaSessionEventType type);
 
 /* engine-stream.c: the pump between a session's stream and a descriptor */
 EngineStream *hypha_engine_stream_new (HyphaEngine *engine, EngineSession *es,

@@ -223,8 +223,12 @@ incoming (EngineSession *es, HyphaSessionStream *stream)
                                 hypha_session_stream_get_service (stream),
                                 hypha_session_stream_get_ticket (stream));
   hypha_engine_stream_new (self, es, stream, info);
-  news.stream = g_steal_pointer (&info);
+  news.stream = hypha_stream_info_ref (info);
   hypha_engine_tell (self, &news);
+  /* The main thread has the token in its mailbox now, before whatever the opener does upon this can
+   * get there. */
+  if (info->direct)
+    hypha_session_accept (es->session, stream);
 }
 
 static GError *
@@ -275,7 +279,7 @@ on_stream_event (HyphaEngine *self, EngineSession *es, const HyphaSessionEvent *
     incoming (es, event->stream);
     return;
   }
-  if (st == NULL)
+  if (st == NULL || (st->info->direct && hypha_engine_direct_event (st, event->type)))
     return;
   switch (event->type) {
   case HYPHA_SESSION_ACCEPTED:

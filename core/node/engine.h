@@ -38,6 +38,7 @@ typedef enum {
   HYPHA_NEWS_SWITCHED,        /* link (nullable), from (nullable), text: why */
   HYPHA_NEWS_STREAM_INCOMING, /* stream: answer it */
   HYPHA_NEWS_STREAM_ACCEPTED, /* stream, one of ours */
+  HYPHA_NEWS_DIRECT_ANSWERED, /* stream, one of ours, direct; code: 0, or why not */
   HYPHA_NEWS_STREAM_ENDED,    /* stream, error (nullable); the last of this stream */
   HYPHA_NEWS_GONE,            /* the engine has ended and is freed: the last of all */
 } HyphaNewsType;
@@ -48,6 +49,7 @@ typedef struct {
   HyphaStreamInfo *stream;
   GError *error;
   char *text;
+  guint8 code;
 } HyphaNews;
 
 typedef void (*HyphaNewsFunc) (const HyphaNews *news, gpointer user_data); /* on the main thread */
@@ -80,12 +82,17 @@ void hypha_engine_set_limits (HyphaEngine *self, const HyphaSessionLimits *limit
 /* Ends all sessions with ERROR and closes the links. */
 void hypha_engine_drop (HyphaEngine *self, HyphaError error, const char *reason);
 
-/* Opens STREAM, which moves to and from FD (taken). STREAM_ACCEPTED or STREAM_ENDED follows.
+/* Opens STREAM, which moves to and from FD (taken; -1 if it is a direct one's). STREAM_ACCEPTED or
+ * STREAM_ENDED follows.
  * TARGET: FD leads to a program that does not know Hypha, so a reset has to be a reset of FD. */
 void hypha_engine_open (HyphaEngine *self, HyphaStreamInfo *stream, int fd, gboolean target);
-/* Answers STREAM_INCOMING. */
+/* Answers STREAM_INCOMING; a direct one has been accepted by then. */
 void hypha_engine_accept (HyphaEngine *self, HyphaStreamInfo *stream, int fd, gboolean target);
 void hypha_engine_refuse (HyphaEngine *self, HyphaStreamInfo *stream, HyphaCode code);
+/* Of the peer's direct ones: CODE 0, it is taken. This end of the session's stream is done with. */
+void hypha_engine_answer_direct (HyphaEngine *self, HyphaStreamInfo *stream, HyphaCode code);
+/* Of ours: likewise. */
+void hypha_engine_finish_direct (HyphaEngine *self, HyphaStreamInfo *stream);
 void hypha_engine_reset (HyphaEngine *self,
                          HyphaStreamInfo *stream); /* ends both directions early */
 

@@ -77,8 +77,8 @@ answer_direct (HyphaIncoming *self, HyphaCode code)
 {
   PeerStream *ps = g_hash_table_lookup (self->peer->streams, &self->info->key);
 
-  if (ps != NULL && ps->direct != NULL)
-    hypha_direct_answer (ps->direct, code);
+  if (ps != NULL && self->peer->engine != NULL)
+    hypha_engine_answer_direct (self->peer->engine, self->info, code);
   hypha_incoming_free (self);
 }
 
@@ -148,29 +148,20 @@ on_direct_incoming (HyphaDirect *direct, int fd, const GError *error, gpointer u
   hypha_incoming_refuse (incoming, HYPHA_ERROR_REFUSED);
 }
 
-/* Its stream of the session is taken at once: over that the program's answer will go. */
+/* Its stream of the session is taken already: over that the program's answer will go. */
 static void
 begin_direct (PeerStream *ps, HyphaIncoming *incoming)
 {
   HyphaNodePeer *self = ps->peer;
   g_autoptr (GError) error = NULL;
-  int fds[2];
 
-  if (self->engine != NULL && hypha_peer_stream_make_pair (fds, &error)) {
-    ps->direct = hypha_direct_new_answering (self->directs, self, fds[0], ps->info->ticket, &error);
-    if (ps->direct == NULL)
-      close (fds[1]);
-  }
+  ps->direct = hypha_direct_new_answering (self->directs, self, ps->info->ticket, &error);
   if (ps->direct == NULL) {
-    g_message ("%s, a direct stream to '%s': %s", self->name, ps->info->service,
-               error != NULL ? error->message : "it has ended");
-    if (self->engine != NULL)
-      hypha_engine_refuse (self->engine, ps->info, HYPHA_CODE_BUSY);
-    hypha_incoming_free (incoming);
+    g_message ("%s, a direct stream to '%s': %s", self->name, ps->info->service, error->message);
+    answer_direct (incoming, HYPHA_CODE_BUSY);
     return;
   }
   ps->held = incoming;
-  hypha_engine_accept (self->engine, ps->info, fds[1], FALSE);
   hypha_direct_start (ps->direct, on_direct_incoming, ps);
 }
 
@@ -185,10 +176,7 @@ hypha_node_peer_stream_incoming (HyphaNodePeer *self, HyphaStreamInfo *info)
   incoming->fd = -1;
   /* The peer may end its streams and open others, but not so the waiting for what they led to. */
   if (++self->n_incoming > self->max_incoming) {
-    /* Of a direct one, too, the stream of the session is what is refused. */
-    if (self->engine != NULL)
-      hypha_engine_refuse (self->engine, info, HYPHA_CODE_BUSY);
-    hypha_incoming_free (incoming);
+    hypha_incoming_refuse (incoming, HYPHA_ERROR_BUSY);
   } else if (info->direct) {
     begin_direct (ps, incoming);
   } else {

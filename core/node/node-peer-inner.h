@@ -69,6 +69,7 @@ void hypha_incoming_free (HyphaIncoming *self);
 /* News of the engine. */
 void hypha_node_peer_stream_incoming (HyphaNodePeer *self, HyphaStreamInfo *info);
 void hypha_node_peer_stream_accepted (HyphaNodePeer *self, HyphaStreamInfo *info);
+void hypha_node_peer_direct_answered (HyphaNodePeer *self, HyphaStreamInfo *info, guint8 code);
 void hypha_node_peer_stream_ended (HyphaNodePeer *self, HyphaStreamInfo *info, const GError *error);
 
 G_END_DECLS

@@ -195,11 +195,18 @@ on_direct_opened (HyphaDirect *direct, int fd, const GError *error, gpointer use
 {
   PeerStream *ps = user_data;
 
-  if (fd >= 0)
+  if (fd >= 0) {
+    g_autoptr (HyphaNodePeer) self = g_object_ref (ps->peer);
+    g_autoptr (HyphaStreamInfo) info = hypha_stream_info_ref (ps->info);
+
     finish_opening (ps, fd);
-  else
+    /* The stream of the session has done its work; whoever waits has not waited for that. */
+    if (self->engine != NULL)
+      hypha_engine_finish_direct (self->engine, info);
+  } else {
     give_up (ps, g_error_new (error->domain, error->code, _ ("%s, service '%s': %s"),
                               ps->peer->name, ps->info->service, error->message));
+  }
 }
 
 /* TASK is taken. */
@@ -211,21 +218,17 @@ open_async (HyphaNodePeer *self, const char *service, gboolean direct, guint tim
   g_autoptr (GError) error = NULL;
   HyphaDirect *on_its_way = NULL;
   PeerStream *ps;
-  int fds[2];
+  int fds[2] = { -1, -1 };
 
   if (g_task_return_error_if_cancelled (task))
     return;
-  if (!may_open (self, service, &error) || !hypha_peer_stream_make_pair (fds, &error)) {
+  if (may_open (self, service, &error) && direct)
+    on_its_way = hypha_direct_new_opening (self->directs, self, &error);
+  else if (error == NULL)
+    hypha_peer_stream_make_pair (fds, &error);
+  if (error != NULL) {
     g_task_return_error (task, g_steal_pointer (&error));
     return;
-  }
-  if (direct) {
-    on_its_way = hypha_direct_new_opening (self->directs, self, g_steal_fd (&fds[0]), &error);
-    if (on_its_way == NULL) {
-      close (fds[1]);
-      g_task_return_error (task, g_steal_pointer (&error));
-      return;
-    }
   }
   ps = begin_stream (self, service, timeout_ms, g_steal_pointer (&task), fds[1], FALSE, on_its_way);
   ps->fd = fds[0];
@@ -308,6 +311,15 @@ hypha_node_peer_stream_accepted (HyphaNodePeer *self, HyphaStreamInfo *info)
     forget_sources (ps);
   else
     finish_opening (ps, g_steal_fd (&ps->fd));
+}
+
+void
+hypha_node_peer_direct_answered (HyphaNodePeer *self, HyphaStreamInfo *info, guint8 code)
+{
+  PeerStream *ps = g_hash_table_lookup (self->streams, &info->key);
+
+  if (ps != NULL && ps->opening != NULL && ps->direct != NULL)
+    hypha_direct_answered (ps->direct, code);
 }
 
 void

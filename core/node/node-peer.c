@@ -115,6 +115,9 @@ on_news (const HyphaNews *news, gpointer user_data)
   case HYPHA_NEWS_STREAM_ACCEPTED:
     hypha_node_peer_stream_accepted (self, news->stream);
     break;
+  case HYPHA_NEWS_DIRECT_ANSWERED:
+    hypha_node_peer_direct_answered (self, news->stream, news->code);
+    break;
   case HYPHA_NEWS_STREAM_ENDED:
     hypha_node_peer_stream_ended (self, news->stream, news->error);
     break;

@@ -81,8 +81,9 @@ serve (HyphaBuiltins *self, HyphaIncoming *incoming, gboolean echo)
   order->builtins = self;
   order->fd = fd;
   order->echo = echo;
-  hypha_worker_post (self->worker, start, order);
+  /* First what the opener waits for. */
   hypha_incoming_accept_made (incoming);
+  hypha_worker_post (self->worker, start, order);
 }
 
 /* ---- bridges ---- */

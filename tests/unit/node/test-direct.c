@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "node-pair.h"
+#include "node/node-peer-inner.h"
 #include "node/node-private.h"
 
 #define MANY (8 * 1024 * 1024)
@@ -370,24 +371,37 @@ test_a_node_that_stops_meanwhile_answers (NodePair *f, gconstpointer data)
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED);
 }
 
+static HyphaIncoming *held;
+
+static void
+hold (HyphaNodePeer *peer, HyphaIncoming *incoming, gpointer user_data)
+{
+  held = incoming;
+}
+
+/* What only a peer that lies does: it takes the channel, and ends the stream of the session. */
 static void
 test_a_peer_that_ends_without_an_answer_ends_it (NodePair *f, gconstpointer data)
 {
   g_autoptr (HyphaNodePeer) beta = join_unix (f);
+  HyphaNodePeer *alpha = peer_of (&f->b, "alpha");
+  g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
-  HyphaDirect *direct;
-  int control[2];
-  char byte;
+  GHashTableIter iter;
+  PeerStream *ps;
 
-  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control), ==, 0);
-  direct = hypha_direct_new_opening (f->a.node->directs, beta, control[0], &error);
-  g_assert_no_error (error);
-  hypha_direct_start (direct, NULL, NULL);
-  g_assert_cmpint (recv (control[1], &byte, 1, MSG_DONTWAIT), ==, -1);
-  shutdown (control[1], SHUT_WR);
-  wait_until (recv (control[1], &byte, 1, MSG_DONTWAIT) == 0);
-  hypha_direct_free (direct);
-  close (control[1]);
+  wait_until (hypha_node_peer_get_best_link (alpha) != NULL);
+  alpha->events.incoming = hold;
+  hypha_peer_open_direct_async (HYPHA_PEER (beta), "echo", 0, NULL, keep_result, &result);
+  wait_until (held != NULL);
+  g_hash_table_iter_init (&iter, alpha->streams);
+  g_assert_true (g_hash_table_iter_next (&iter, NULL, (gpointer *) &ps));
+  hypha_engine_finish_direct (alpha->engine, ps->info);
+  wait_until (result != NULL);
+  g_assert_null (hypha_peer_open_direct_finish (HYPHA_PEER (beta), result, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_GONE);
+  g_clear_pointer (&held, hypha_incoming_free);
+  wait_until (n_streams (beta) == 0 && n_streams (alpha) == 0);
 }
 
 /* ---- tokens ---- */
@@ -398,7 +412,6 @@ typedef struct {
   GError *error;
   gboolean done;
   HyphaDirect *direct;
-  int control[2];
   guint8 ticket[HYPHA_TICKET_BYTES];
 } Expecting;
 
@@ -428,9 +441,7 @@ expect (Expecting *self, HyphaNode *node, HyphaNodePeer *peer)
 
   *self = (Expecting){ .fd = -1, .text = g_string_new (NULL), .ticket = { 1 } };
   memset (self->ticket + 1, 0x5a, HYPHA_TOKEN_BYTES);
-  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, self->control), ==, 0);
-  self->direct =
-      hypha_direct_new_answering (node->directs, peer, self->control[0], self->ticket, &error);
+  self->direct = hypha_direct_new_answering (node->directs, peer, self->ticket, &error);
   g_assert_no_error (error);
   hypha_direct_start (self->direct, on_direct, self);
   g_log_set_default_handler (on_log, self);
@@ -441,7 +452,6 @@ expecting_clear (Expecting *self)
 {
   g_log_set_default_handler (g_log_default_handler, NULL);
   hypha_direct_free (self->direct);
-  close (self->control[1]);
   if (self->fd >= 0)
     close (self->fd);
   g_clear_error (&self->error);

@@ -47,6 +47,7 @@ class Raw:
         self.socket.settimeout(timeout)
         self.socket.connect(str(path))
         self.buffer = b""
+        self.descriptors = array.array("i")  # that came along; closed with the connection
         if authenticate:
             self.socket.sendall(b"\0AUTH EXTERNAL " + str(os.geteuid()).encode().hex().encode() + b"\r\n")
             self.line(b"OK")
@@ -63,7 +64,9 @@ class Raw:
             raise AssertionError(line)
 
     def fill(self):
-        got = self.socket.recv(65536)
+        got, beside, _flags, _from = self.socket.recvmsg(65536, socket.CMSG_SPACE(64))
+        for _level, _kind, data in beside:
+            self.descriptors.frombytes(data)
         if not got:
             raise EOFError
         self.buffer += got
@@ -119,5 +122,10 @@ class Raw:
             if kind in (RETURN, ERROR) and answers == serial:
                 return error
 
+    def close_descriptors(self):
+        while self.descriptors:
+            os.close(self.descriptors.pop())
+
     def close(self):
         self.socket.close()
+        self.close_descriptors()

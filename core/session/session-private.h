@@ -190,16 +190,19 @@ void hypha_session_over (HyphaSession *self, HyphaError error, const char *text,
                          HyphaAway away);
 void hypha_session_empty (HyphaSession *self, HyphaError error, const char *text,
                           gboolean say_close, HyphaAway away);
-gboolean hypha_session_refusal (HyphaSession *self, guint32 id, HyphaCode code);
+gboolean hypha_session_closed_by_peer (HyphaSession *self, guint32 code);
 HyphaSessionStream *hypha_session_add_stream (HyphaSession *self, guint32 id, const char *service,
                                               const guint8 *ticket); /* nullable */
 void hypha_session_end_stream (HyphaSession *self, HyphaSessionStream *stream, int error,
                                const char *text);
 /* Forgets STREAM if both directions have ended, nothing is owed and nothing is left to be read. */
 void hypha_session_settle (HyphaSession *self, HyphaSessionStream *stream);
+GPtrArray *hypha_session_list_streams (HyphaSession *self);
+
+/* output.c */
 void hypha_session_owe (HyphaSession *self, HyphaSessionStream *stream, HyphaOwes what);
 void hypha_session_owe_open (HyphaSession *self, HyphaSessionStream *stream);
-GPtrArray *hypha_session_list_streams (HyphaSession *self);
+gboolean hypha_session_refusal (HyphaSession *self, guint32 id, HyphaCode code);
 
 /* event.c */
 void hypha_session_event_stream (HyphaSession *self, HyphaSessionEventType type,

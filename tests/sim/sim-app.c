@@ -84,6 +84,7 @@ sim_stream_new (SimWorld *world, guint opener)
 {
   SimStream *self = g_new0 (SimStream, 1);
   self->opener = opener;
+  self->lives = 1;
   for (guint side = 0; side < 2; side++)
     self->histories[side] = g_ptr_array_new_with_free_func (history_free);
   g_ptr_array_add (world->streams, self);
@@ -164,7 +165,8 @@ sim_app_new (SimNode *node, SimSession *session, HyphaSessionStream *hs, SimStre
   else
     plan_by_chance (self);
   stream->idles |= self->plan.never_reads || self->plan.never_writes;
-  g_ptr_array_add (stream->histories[side], sim_history_new (node->salt));
+  self->history = sim_history_new (node->salt);
+  g_ptr_array_add (stream->histories[side], self->history);
   hypha_session_stream_set_data (hs, self);
   g_ptr_array_add (node->apps, self);
   return self;
@@ -285,7 +287,7 @@ static gboolean
 write_some (SimApp *self, guint64 budget)
 {
   HyphaSession *session = self->session->session;
-  SimHistory *history = sim_stream_history (self->stream, self->side);
+  SimHistory *history = self->history;
   gsize room = hypha_session_stream_room (session, self->hs);
   gsize want = MIN (MIN (room, budget), self->plan.total - self->written);
   struct iovec pieces[4];

@@ -23,12 +23,13 @@ typedef struct {
 /* A stream as nobody in the world sees it: both its ends. Side 0 opened it. */
 struct _SimStream {
   guint token;
-  guint opener;            /* index of the node */
-  GPtrArray *histories[2]; /* of SimHistory, owned; the last is what the side writes now */
-  guint carried_out;       /* how often the OPEN was */
-  gboolean idles;          /* one of its programs has stopped for good */
-  gboolean must_finish;    /* opened after the faults */
-  gconstpointer script;    /* of a scripted world */
+  guint opener;                     /* role of the node */
+  GPtrArray *histories[2];          /* of SimHistory, owned; the last is what the side writes now */
+  guint carried_out[SIM_MAX_NODES]; /* how often the OPEN was, at each node */
+  guint lives;          /* in how many it is asked for: 1, and one for each clone that had yet to */
+  gboolean idles;       /* one of its programs has stopped for good */
+  gboolean must_finish; /* opened after the faults */
+  gconstpointer script; /* of a scripted world */
   SimOutcome outcomes[2];
 };
 
@@ -59,6 +60,7 @@ struct _SimApp {
   SimSession *session;
   HyphaSessionStream *hs;
   SimStream *stream;
+  SimHistory *history; /* what it writes; of the stream */
   guint side;
   SimPlan plan;
   gint64 born;    /* node's time */

@@ -29,7 +29,7 @@ pipe_in (SimEnd *self)
 /* Links. */
 
 SimLink *
-sim_link_new (SimWorld *world, guint initiator)
+sim_link_new (SimWorld *world, SimNode *initiator, SimNode *responder)
 {
   SimRandom *random = &world->random;
   SimLink *self = g_new0 (SimLink, 1);
@@ -38,7 +38,7 @@ sim_link_new (SimWorld *world, guint initiator)
   self->world = world;
   self->id = ++world->n_links;
   for (guint i = 0; i < 2; i++)
-    frame = MAX (frame, world->nodes[i]->limits.window_max + 1024);
+    frame = MAX (frame, (i == 0 ? initiator : responder)->limits.window_max + 1024);
   frame = MIN (frame, HYPHA_FRAME_MAX + HYPHA_FRAME_HEADER);
   self->ping_bound = SIM_SECOND / 100;
   for (guint i = 0; i < 2; i++) {
@@ -46,7 +46,7 @@ sim_link_new (SimWorld *world, guint initiator)
     gsize capacity = (gsize) sim_random_scale (random, 64, 128 * 1024);
     gint64 drain = sim_random_scale (random, 100, 3 * SIM_SECOND / 10);
     guint64 bandwidth = MAX ((capacity + frame) * 1000000 / (guint64) drain, 1000);
-    SimNode *node = world->nodes[i == 0 ? initiator : 1 - initiator];
+    SimNode *node = i == 0 ? initiator : responder;
 
     if (world->scripted) {
       delay = 1000;

@@ -42,6 +42,7 @@ struct _SimEnd {
 struct _SimLink {
   SimWorld *world;
   guint id;
+  guint place; /* links with the same one between the same two are twins; 0: has none */
   SimPipe pipes[2];
   SimEnd ends[2];
   gint64 ping_bound;       /* how long a ping may take while nothing has disturbed this link */
@@ -51,7 +52,7 @@ struct _SimLink {
   gboolean cut_loses_both; /* scripted: what goes the other way is lost with it */
 };
 
-SimLink *sim_link_new (SimWorld *world, guint initiator);
+SimLink *sim_link_new (SimWorld *world, SimNode *initiator, SimNode *responder);
 void sim_link_free (SimLink *self);
 /* Nothing is wrong with it, and both ends have it up. */
 gboolean sim_link_is_good (SimLink *self);

@@ -4,10 +4,11 @@
 #include "sim-app.h"
 #include "sim-link.h"
 
-static void
-session_free (gpointer data)
+void
+sim_session_free (gpointer data)
 {
   SimSession *self = data;
+
   hypha_session_free (self->session);
   g_free (self);
 }
@@ -49,11 +50,11 @@ sim_node_new (SimWorld *world, guint index, gboolean lower)
   SimNode *self = g_new0 (SimNode, 1);
 
   self->world = world;
-  self->index = index;
+  self->index = self->role = index;
   self->name = "AB"[index];
   self->lower = lower;
   self->offset = (gint64) sim_random_below (&world->random, 1000) * SIM_SECOND;
-  self->sessions = g_ptr_array_new_with_free_func (session_free);
+  self->sessions = g_ptr_array_new_with_free_func (sim_session_free);
   self->apps = g_ptr_array_new ();
   choose_limits (self);
   node_born (self);
@@ -61,8 +62,8 @@ sim_node_new (SimWorld *world, guint index, gboolean lower)
 }
 
 /* What runs here is over, without a word. */
-static void
-node_dies (SimNode *self)
+void
+sim_node_die (SimNode *self)
 {
   for (guint i = 0; i < self->world->links->len; i++) {
     SimLink *link = g_ptr_array_index (self->world->links, i);
@@ -80,9 +81,17 @@ node_dies (SimNode *self)
 }
 
 void
+sim_node_retire (SimNode *self)
+{
+  sim_note (self->world, self->name, "is gone", 0, 0, 0);
+  sim_node_die (self);
+  self->gone = TRUE;
+}
+
+void
 sim_node_free (SimNode *self)
 {
-  node_dies (self);
+  sim_node_die (self);
   g_ptr_array_unref (self->apps);
   g_ptr_array_unref (self->sessions);
   g_free (self);
@@ -119,7 +128,20 @@ sim_node_get_session (SimNode *self, guint64 peer_instance)
 SimSession *
 sim_node_pick_session (SimNode *self)
 {
-  if (self->current || self->sessions->len == 0)
+  SimSession *linked = NULL;
+
+  if (self->sessions->len == 0)
+    return NULL;
+  for (guint i = 0; i < self->sessions->len; i++) {
+    SimSession *session = g_ptr_array_index (self->sessions, i);
+    if (hypha_session_n_links (session->session) > 0)
+      linked = session;
+  }
+  /* A clone that is gone again leaves its original. */
+  if (linked != NULL &&
+      (self->current == NULL || hypha_session_n_links (self->current->session) == 0))
+    return linked;
+  if (self->current != NULL)
     return self->current;
   return g_ptr_array_index (self->sessions, self->sessions->len - 1);
 }
@@ -241,7 +263,7 @@ on_opened (SimSession *self, const HyphaSessionEvent *event)
   if (!has_its_ticket (event->stream, (guint) token))
     sim_violation (world, "stream %" G_GUINT64_FORMAT " came without its ticket", token);
   stream = g_ptr_array_index (world->streams, token - 1);
-  if (++stream->carried_out > 1)
+  if (++stream->carried_out[self->node->index] > stream->lives)
     sim_violation (world, "the OPEN of stream %u was carried out twice", stream->token);
   sim_app_new (self->node, self, event->stream, stream, 1);
   for (guint i = 0; i < self->node->apps->len; i++) {
@@ -259,7 +281,8 @@ on_over (SimSession *self, const HyphaSessionEvent *event)
   SimWorld *world = node->world;
   const guint64 *counts = world->counts;
   gboolean lost = counts[SIM_COUNT_RESTART] + counts[SIM_COUNT_DROP] + counts[SIM_COUNT_EXPIRED] +
-                      counts[SIM_COUNT_ROLLBACK] >
+                      counts[SIM_COUNT_ROLLBACK] + counts[SIM_COUNT_CLONE] +
+                      counts[SIM_COUNT_DOUBLE] >
                   0;
 
   self->overs++;
@@ -544,7 +567,7 @@ sim_node_open (SimNode *self)
   self->world->counts[SIM_COUNT_STREAMS]++;
   sim_note (self->world, self->name, "opens", self->world->streams->len + 1,
             hypha_session_stream_get_id (hs), 0);
-  sim_app_new (self, session, hs, sim_stream_new (self->world, self->index), 0);
+  sim_app_new (self, session, hs, sim_stream_new (self->world, self->role), 0);
 }
 
 void
@@ -552,7 +575,7 @@ sim_node_restart (SimNode *self)
 {
   sim_note (self->world, self->name, "restarts", 0, 0, 0);
   self->world->counts[SIM_COUNT_RESTART]++;
-  node_dies (self);
+  sim_node_die (self);
   node_born (self);
 }
 
@@ -567,122 +590,4 @@ sim_node_disconnect (SimNode *self)
   self->world->counts[SIM_COUNT_DROP]++;
   hypha_session_drop (session->session, HYPHA_AWAY_DISCONNECTED, HYPHA_ERROR_DISCONNECTED,
                       "asked for", sim_node_now (self));
-}
-
-/* Snapshots. */
-
-struct _SimSnapshot {
-  SimNode *node;
-  gint64 taken; /* node's time */
-  gint64 due;   /* world's time */
-  guint64 instance, numbers, ticks;
-  GPtrArray *sessions; /* of SimSession */
-  gint current;        /* index, -1: none */
-  GPtrArray *apps;     /* of SimApp; their session is an index */
-  GArray *carried_out; /* guint, by stream */
-};
-
-SimSnapshot *
-sim_snapshot_take (SimNode *node)
-{
-  SimSnapshot *self = g_new0 (SimSnapshot, 1);
-
-  sim_note (node->world, node->name, "snapshot", 0, 0, 0);
-  self->node = node;
-  self->taken = sim_node_now (node);
-  /* Soon after, what matters is what went over the links of now; later, the numbers of new ones. */
-  self->due = node->world->now + sim_random_scale (&node->world->random, 20000, 20 * SIM_SECOND);
-  self->instance = node->instance;
-  self->numbers = atomic_load (&node->numbers.last);
-  self->ticks = atomic_load (&node->clock.ticks);
-  self->sessions = g_ptr_array_new_with_free_func (session_free);
-  self->apps = g_ptr_array_new ();
-  self->carried_out = g_array_new (FALSE, FALSE, sizeof (guint));
-  self->current = -1;
-  for (guint i = 0; i < node->sessions->len; i++) {
-    SimSession *session = g_ptr_array_index (node->sessions, i);
-    SimSession *copy = g_memdup2 (session, sizeof *session);
-    copy->session = hypha_session_copy_for_test (session->session);
-    copy->linkless_since = self->taken;
-    g_ptr_array_add (self->sessions, copy);
-    if (session == node->current)
-      self->current = (gint) i;
-  }
-  for (guint i = 0; i < node->apps->len; i++) {
-    SimApp *app = g_ptr_array_index (node->apps, i);
-    SimApp *copy = sim_app_copy (app);
-    guint index;
-    g_assert_true (g_ptr_array_find (node->sessions, app->session, &index));
-    copy->session = g_ptr_array_index (self->sessions, index);
-    copy->hs = hypha_session_find (copy->session->session, hypha_session_stream_get_id (app->hs));
-    hypha_session_stream_set_data (copy->hs, copy);
-    g_ptr_array_add (self->apps, copy);
-  }
-  for (guint i = 0; i < node->world->streams->len; i++) {
-    SimStream *stream = g_ptr_array_index (node->world->streams, i);
-    g_array_append_val (self->carried_out, stream->carried_out);
-  }
-  return self;
-}
-
-gint64
-sim_snapshot_get_due (SimSnapshot *self)
-{
-  return self->due;
-}
-
-void
-sim_snapshot_free (SimSnapshot *self)
-{
-  g_ptr_array_unref (self->sessions);
-  g_ptr_array_set_free_func (self->apps, (GDestroyNotify) sim_app_free);
-  g_ptr_array_unref (self->apps);
-  g_array_unref (self->carried_out);
-  g_free (self);
-}
-
-void
-sim_snapshot_restore (SimSnapshot *self)
-{
-  SimNode *node = self->node;
-  SimWorld *world = node->world;
-
-  sim_note (world, node->name, "rolls back", 0, 0, 0);
-  world->counts[SIM_COUNT_ROLLBACK]++;
-  world->rolled_back = TRUE;
-  node_dies (node);
-  node->offset = self->taken - world->now;
-  node->paused_until = 0;
-  node->instance = self->instance;
-  node->salt = sim_random_next (&world->random);
-  atomic_store (&node->numbers.last, self->numbers);
-  atomic_store (&node->clock.ticks, self->ticks);
-  g_ptr_array_unref (node->sessions);
-  node->sessions = g_steal_pointer (&self->sessions);
-  self->sessions = g_ptr_array_new ();
-  if (self->current >= 0)
-    node->current = g_ptr_array_index (node->sessions, self->current);
-  for (guint i = 0; i < self->apps->len; i++) {
-    SimApp *app = g_ptr_array_index (self->apps, i);
-    SimHistory *before = sim_stream_history (app->stream, app->side);
-    SimHistory *after = sim_history_fork (before, app->written, node->salt);
-
-    after->finished = app->finished;
-    g_ptr_array_add (app->stream->histories[app->side], after);
-    app->stream->outcomes[app->side] = (SimOutcome){ 0 };
-    /* What had yet to be asked for is asked for in this life, too, as by a program that went back.
-     */
-    if (app->side == 0 && !app->hs->open_sent)
-      app->stream->carried_out = 0;
-    g_ptr_array_add (node->apps, app);
-  }
-  g_ptr_array_set_size (self->apps, 0);
-  /* What ran here since never happened. */
-  for (guint i = 0; i < world->streams->len; i++) {
-    SimStream *stream = g_ptr_array_index (world->streams, i);
-    if (stream->opener != node->index)
-      stream->carried_out =
-          i < self->carried_out->len ? g_array_index (self->carried_out, guint, i) : 0;
-  }
-  sim_snapshot_free (self);
 }

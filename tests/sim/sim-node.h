@@ -10,7 +10,8 @@ struct _SimSession {
   SimNode *node;
   guint64 peer_instance;
   HyphaSession *session;
-  guint overs;                    /* how often it has ended */
+  guint overs;       /* how often it has ended */
+  gboolean outlived; /* the peer gave it up at session-timeout, and its streams are still here */
   gint64 linkless_since;          /* node's time */
   gboolean superseded;            /* a newer instance of the peer has a link that is up */
   gint64 probe_from, probe_until; /* node's time; 0: no probe */
@@ -20,6 +21,8 @@ struct _SimSession {
 struct _SimNode {
   SimWorld *world;
   guint index;
+  guint role;    /* 0 or 1: which of the two sides it is one of */
+  gboolean gone; /* for good: it does nothing any more */
   char name;
   gboolean lower;
   guint64 instance;
@@ -34,8 +37,12 @@ struct _SimNode {
   guint64 salt; /* what programs write, apart from what they wrote in another life of this node */
 };
 
+void sim_session_free (gpointer data);
+
 SimNode *sim_node_new (SimWorld *world, guint index, gboolean lower);
 void sim_node_free (SimNode *self);
+void sim_node_die (SimNode *self);    /* what runs here is over, without a word */
+void sim_node_retire (SimNode *self); /* and nothing runs here again */
 gint64 sim_node_now (SimNode *self);
 SimSession *sim_node_get_session (SimNode *self, guint64 peer_instance);
 SimSession *sim_node_pick_session (
@@ -50,10 +57,5 @@ void sim_node_check (SimNode *self);
 void sim_node_open (SimNode *self);
 void sim_node_restart (SimNode *self);
 void sim_node_disconnect (SimNode *self);
-
-SimSnapshot *sim_snapshot_take (SimNode *node);
-gint64 sim_snapshot_get_due (SimSnapshot *self); /* when it is to be gone back to; world's time */
-void sim_snapshot_free (SimSnapshot *self);
-void sim_snapshot_restore (SimSnapshot *self); /* takes it */
 
 G_END_DECLS

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "sim-world.h"
 #include "sim-app.h"
+#include "sim-fault.h"
 #include "sim-link.h"
 #include "sim-node.h"
+#include "sim-snapshot.h"
 
-/* A mean time between two things that befall the world. */
-#define ACTION (SIM_SECOND / 4)
 #define MAX_IDLE_STEPS 200000
 
 void
@@ -57,6 +57,7 @@ sim_world_new (guint64 seed, guint faults)
   lower = sim_random_chance (&self->random, 500);
   self->nodes[0] = sim_node_new (self, 0, lower);
   self->nodes[1] = sim_node_new (self, 1, !lower);
+  self->n_nodes = 2;
   return self;
 }
 
@@ -64,7 +65,7 @@ void
 sim_world_free (SimWorld *self)
 {
   g_clear_pointer (&self->snapshot, sim_snapshot_free);
-  for (guint i = 0; i < 2; i++)
+  for (guint i = 0; i < self->n_nodes; i++)
     sim_node_free (self->nodes[i]);
   g_ptr_array_unref (self->links);
   g_ptr_array_unref (self->streams);
@@ -74,8 +75,8 @@ sim_world_free (SimWorld *self)
 
 /* Stepping. */
 
-static void
-settle (SimWorld *self)
+void
+sim_world_settle (SimWorld *self)
 {
   gboolean more = TRUE;
 
@@ -86,10 +87,11 @@ settle (SimWorld *self)
       for (guint j = 0; j < 2; j++)
         more |= sim_end_pump (&link->ends[j]);
     }
-    for (guint i = 0; i < 2; i++)
+    for (guint i = 0; i < self->n_nodes; i++)
       more |= sim_node_drain (self->nodes[i]);
   }
-  for (guint i = 0; i < 2 && !self->violation; i++)
+  self->steps++;
+  for (guint i = 0; i < self->n_nodes && !self->violation; i++)
     sim_node_check (self->nodes[i]);
 }
 
@@ -113,7 +115,7 @@ sim_world_step (SimWorld *self, gint64 until)
   if (self->violation)
     return FALSE;
   bury_links (self);
-  for (guint i = 0; i < 2; i++) {
+  for (guint i = 0; i < self->n_nodes; i++) {
     gint64 due = sim_node_next (self->nodes[i]);
     if (due < next) {
       next = due;
@@ -144,217 +146,33 @@ sim_world_step (SimWorld *self, gint64 until)
     sim_end_act (end);
   else
     sim_node_act (node);
-  settle (self);
+  sim_world_settle (self);
   return !self->violation;
+}
+
+static void
+dial (SimWorld *self, SimNode *from, SimNode *to)
+{
+  SimLink *link = sim_link_new (self, from, to);
+
+  sim_note (self, from->name, "dials", link->id, to->index, 0);
+  g_ptr_array_add (self->links, link);
 }
 
 void
 sim_world_dial (SimWorld *self, guint node)
 {
-  SimLink *link = sim_link_new (self, node);
-  sim_note (self, self->nodes[node]->name, "dials", link->id, 0, 0);
-  g_ptr_array_add (self->links, link);
-}
-
-/* Faults. */
-
-static void
-count_fault (SimWorld *self, SimCounter counter)
-{
-  self->counts[counter]++;
-  self->counts[SIM_COUNT_LINK_FAULTS]++;
-}
-
-static void
-stall (SimWorld *self, SimLink *link)
-{
-  SimPipe *pipe = &link->pipes[sim_random_below (&self->random, 2)];
-
-  link->touched = TRUE;
-  pipe->stalled_until = MAX (pipe->stalled_until,
-                             self->now + sim_random_scale (&self->random, 10000, 15 * SIM_SECOND));
-  sim_note (self, '-', "stall", link->id, (guint64) pipe->stalled_until, 0);
-}
-
-static void
-hurt_link (SimWorld *self, SimLink *link)
-{
-  SimRandom *random = &self->random;
-  guint which = (guint) sim_random_below (random, 100);
-
-  if (which < 45 && sim_world_has (self, SIM_FAULT_CUT)) {
-    count_fault (self, SIM_COUNT_CUT);
-    if (sim_random_chance (random, 400)) {
-      guint direction = (guint) sim_random_below (random, 2);
-      sim_link_cut_later (link, direction, (guint64) sim_random_scale (random, 1, 8192));
-    } else {
-      sim_link_cut (link);
-    }
-  } else if (which >= 45 && which < 75 && sim_world_has (self, SIM_FAULT_STALL)) {
-    count_fault (self, SIM_COUNT_STALL);
-    stall (self, link);
-  } else if (which >= 75 && which < 88 && sim_world_has (self, SIM_FAULT_SILENT)) {
-    count_fault (self, SIM_COUNT_SILENT);
-    sim_link_silence (link, 2);
-  } else if (which >= 88 && sim_world_has (self, SIM_FAULT_ONEWAY)) {
-    count_fault (self, SIM_COUNT_ONEWAY);
-    sim_link_silence (link, (guint) sim_random_below (random, 2));
-  }
-}
-
-static void
-change_cost (SimWorld *self, SimLink *link)
-{
-  SimRandom *random = &self->random;
-  guint which = (guint) sim_random_below (random, 4);
-
-  /* At one end, at the other, or at both in the same moment: then both may switch at once. */
-  for (guint i = 0; i < 2; i++)
-    if (which != i)
-      link->ends[i].static_cost = (guint32) sim_random_between (random, 1, 400);
-}
-
-/* How many links are there that nothing has befallen yet. */
-static guint
-count_links (SimWorld *self)
-{
+  SimNode *from = self->nodes[node], *to = NULL;
   guint n = 0;
 
-  for (guint i = 0; i < self->links->len; i++) {
-    SimLink *link = g_ptr_array_index (self->links, i);
-    n += link->ends[0].open && link->ends[1].open && !link->pipes[0].was_cut &&
-         !link->pipes[1].was_cut;
-  }
-  return n;
+  for (guint i = 0; i < self->n_nodes; i++)
+    if (self->nodes[i]->role != from->role && !self->nodes[i]->gone &&
+        (++n == 1 || sim_random_chance (&self->random, 500)))
+      to = self->nodes[i];
+  dial (self, from, to);
 }
 
-static gboolean
-is_paused (SimWorld *self, guint node)
-{
-  return self->nodes[node]->paused_until > self->now;
-}
-
-static void
-dial_by_chance (SimWorld *self)
-{
-  SimRandom *random = &self->random;
-  guint n = count_links (self);
-  guint who = (guint) sim_random_below (random, 2);
-
-  if (self->now < self->dark_until || n > 4)
-    return;
-  if (sim_random_chance (random, n < 3 ? 400 : 20) && (self->dialling & (1 << who)) &&
-      !is_paused (self, who)) {
-    if (sim_world_has (self, SIM_FAULT_NO_ANSWER) && sim_random_chance (random, 100)) {
-      count_fault (self, SIM_COUNT_NO_ANSWER);
-      sim_world_dial (self, who);
-      sim_link_silence (g_ptr_array_index (self->links, self->links->len - 1),
-                        (guint) sim_random_below (random, 3));
-    } else {
-      sim_world_dial (self, who);
-    }
-  }
-  if (sim_random_chance (random, 30) && n < 3 && self->dialling == 3 && !is_paused (self, 0) &&
-      !is_paused (self, 1)) {
-    sim_world_dial (self, 0);
-    sim_world_dial (self, 1);
-  }
-}
-
-static void
-go_dark (SimWorld *self)
-{
-  sim_note (self, '-', "dark", 0, 0, 0);
-  if (sim_random_chance (&self->random, 500))
-    self->dark_until =
-        self->now + sim_random_between (&self->random, SIM_SECOND, 3 * SIM_SESSION_TIMEOUT);
-  for (guint i = 0; i < self->links->len; i++) {
-    count_fault (self, SIM_COUNT_CUT);
-    sim_link_cut (g_ptr_array_index (self->links, i));
-  }
-}
-
-static void
-pause_node (SimWorld *self, SimNode *node)
-{
-  self->counts[SIM_COUNT_PAUSE]++;
-  node->paused_until = self->now + sim_random_scale (&self->random, 10000, 20 * SIM_SECOND);
-  sim_note (self, node->name, "pauses", (guint64) node->paused_until, 0, 0);
-  for (guint i = 0; i < self->links->len; i++)
-    ((SimLink *) g_ptr_array_index (self->links, i))->touched = TRUE;
-}
-
-static guint64
-count_upsets (SimWorld *self)
-{
-  const guint64 *counts = self->counts;
-  return counts[SIM_COUNT_LINK_FAULTS] + counts[SIM_COUNT_RESTART] + counts[SIM_COUNT_ROLLBACK] +
-         counts[SIM_COUNT_PAUSE] + counts[SIM_COUNT_DROP];
-}
-
-/* If the link that carries NODE's sending is sound, the peer learns at once that the session has
- * ended. */
-static void
-disconnect (SimWorld *self, SimNode *node)
-{
-  SimSession *session = sim_node_pick_session (node), *other;
-  HyphaSessionLink *chosen = session ? hypha_session_get_chosen (session->session) : NULL;
-  SimEnd *end = chosen ? hypha_session_link_get_data (chosen) : NULL;
-
-  self->farewell_at = 0;
-  if (end && sim_link_is_good (end->link) && !end->link->touched) {
-    other = end->link->ends[1 - end->index].session;
-    self->farewell_at = self->now + 3 * end->link->ping_bound + SIM_SECOND / 4;
-    self->farewell_from = node->index;
-    self->farewell_overs = other->overs;
-  }
-  sim_node_disconnect (node);
-  self->farewell_faults = count_upsets (self);
-}
-
-static void
-check_farewell (SimWorld *self)
-{
-  SimNode *from = self->nodes[self->farewell_from], *to = self->nodes[1 - self->farewell_from];
-
-  if (self->farewell_at == 0 || self->farewell_faults != count_upsets (self))
-    self->farewell_at = 0;
-  if (self->farewell_at == 0 || self->now < self->farewell_at)
-    return;
-  self->farewell_at = 0;
-  for (guint i = 0; i < to->sessions->len; i++) {
-    SimSession *session = g_ptr_array_index (to->sessions, i);
-    if (session->peer_instance == from->instance && session->overs == self->farewell_overs)
-      sim_violation (self, "%c does not know that %c disconnected", to->name, from->name);
-  }
-}
-
-static void
-hurt_nodes (SimWorld *self)
-{
-  SimRandom *random = &self->random;
-  SimNode *node = self->nodes[sim_random_below (random, 2)];
-
-  if (sim_world_has (self, SIM_FAULT_EXPIRE) && sim_random_chance (random, 4))
-    go_dark (self);
-  if (sim_world_has (self, SIM_FAULT_DROP) && sim_random_chance (random, 3) &&
-      node->paused_until <= self->now)
-    disconnect (self, node);
-  if (sim_world_has (self, SIM_FAULT_PAUSE) && sim_random_chance (random, 3))
-    pause_node (self, node);
-  if (sim_world_has (self, SIM_FAULT_RESTART) && sim_random_chance (random, 3)) {
-    sim_node_restart (node);
-    g_clear_pointer (&self->snapshot, sim_snapshot_free);
-  }
-  if (!sim_world_has (self, SIM_FAULT_ROLLBACK))
-    return;
-  /* One run in three has rollbacks: with them, less can be checked. */
-  if (!self->snapshot && self->seed % 3 == 0 && self->counts[SIM_COUNT_RESTART] == 0 &&
-      sim_random_chance (random, 30)) {
-    settle (self);
-    self->snapshot = sim_snapshot_take (node);
-  }
-}
+/* A whole run. */
 
 static void
 check_links (SimWorld *self)
@@ -362,30 +180,6 @@ check_links (SimWorld *self)
   for (guint i = 0; i < self->links->len; i++)
     sim_link_check (g_ptr_array_index (self->links, i));
 }
-
-static void
-act (SimWorld *self)
-{
-  SimRandom *random = &self->random;
-  guint n, who = (guint) sim_random_below (random, 2);
-
-  self->next_action = self->now + sim_random_between (random, 1, 2 * ACTION);
-  dial_by_chance (self);
-  if (sim_random_chance (random, 150) && !is_paused (self, who))
-    sim_node_open (self->nodes[who]);
-  n = self->links->len;
-  if (n > 0) {
-    SimLink *link = g_ptr_array_index (self->links, sim_random_below (random, n));
-    if (sim_random_chance (random, self->weather))
-      hurt_link (self, link);
-    if (sim_world_has (self, SIM_FAULT_COST) && sim_random_chance (random, 70))
-      change_cost (self, link);
-  }
-  hurt_nodes (self);
-  settle (self);
-}
-
-/* A whole run. */
 
 static void
 run_until (SimWorld *self, gint64 until)
@@ -397,7 +191,7 @@ run_until (SimWorld *self, gint64 until)
 static gboolean
 finished (SimWorld *self)
 {
-  for (guint i = 0; i < 2; i++) {
+  for (guint i = 0; i < self->n_nodes; i++) {
     SimNode *node = self->nodes[i];
     for (guint j = 0; j < node->apps->len; j++)
       if (!sim_app_is_idle (g_ptr_array_index (node->apps, j)))
@@ -407,12 +201,34 @@ finished (SimWorld *self)
 }
 
 static gboolean
-has_good_link (SimWorld *self)
+has_good_link (SimWorld *self, SimNode *one, SimNode *other)
 {
-  for (guint i = 0; i < self->links->len; i++)
-    if (sim_link_is_good (g_ptr_array_index (self->links, i)))
+  for (guint i = 0; i < self->links->len; i++) {
+    SimLink *link = g_ptr_array_index (self->links, i);
+
+    if (sim_link_is_good (link) && ((link->ends[0].node == one && link->ends[1].node == other) ||
+                                    (link->ends[1].node == one && link->ends[0].node == other)))
       return TRUE;
+  }
   return FALSE;
+}
+
+/* Whoever has no link that is any good dials, or is dialled. */
+static void
+redial (SimWorld *self, guint turn)
+{
+  for (guint i = 0; i < self->n_nodes; i++)
+    for (guint j = i + 1; j < self->n_nodes; j++) {
+      SimNode *pair[2] = { self->nodes[i], self->nodes[j] };
+      guint who = turn % 2;
+
+      if (pair[0]->role == pair[1]->role || pair[0]->gone || pair[1]->gone ||
+          has_good_link (self, pair[0], pair[1]))
+        continue;
+      if ((self->dialling & (1u << pair[who]->role)) == 0)
+        who = 1 - who;
+      dial (self, pair[who], pair[1 - who]);
+    }
 }
 
 /* Redials until there is a link that nothing is wrong with, and waits until all is done. */
@@ -430,7 +246,7 @@ wait_until_finished (SimWorld *self, const char *what)
     progress = done;
     if (self->now >= last || self->now - since > 120 * SIM_SECOND) {
       sim_violation (self, "stuck %s", what);
-      for (guint i = 0; i < 2; i++)
+      for (guint i = 0; i < self->n_nodes; i++)
         for (guint j = 0; j < self->nodes[i]->apps->len; j++) {
           SimApp *app = g_ptr_array_index (self->nodes[i]->apps, j);
           sim_note (self, self->nodes[i]->name, "stuck", app->stream->token,
@@ -440,13 +256,7 @@ wait_until_finished (SimWorld *self, const char *what)
     }
     run_until (self, self->now + 3 * SIM_SECOND);
     check_links (self);
-    turn++;
-    if (!has_good_link (self)) {
-      guint who = turn % 2;
-      if ((self->dialling & (1 << who)) == 0)
-        who = 1 - who;
-      sim_world_dial (self, who);
-    }
+    redial (self, ++turn);
   }
 }
 
@@ -470,8 +280,11 @@ check_outcome (SimWorld *self, SimStream *stream, guint side)
 static void
 open_last (SimWorld *self)
 {
-  for (guint i = 0; i < 2; i++) {
+  for (guint i = 0; i < self->n_nodes; i++) {
     guint n = self->streams->len;
+
+    if (self->nodes[i]->gone)
+      continue;
     sim_node_open (self->nodes[i]);
     if (self->streams->len == n)
       sim_violation (self, "%c can open nothing after all faults", self->nodes[i]->name);
@@ -488,10 +301,14 @@ heal (SimWorld *self)
   self->healing = TRUE;
   g_clear_pointer (&self->snapshot, sim_snapshot_free);
   sim_note (self, '-', "heals", 0, 0, 0);
+  /* One instance twice is a fault, too: as long as both live, they end each other's sessions. */
+  if (self->doubled)
+    sim_node_retire (
+        self->nodes[sim_random_chance (&self->random, 500) ? 2 : self->nodes[2]->role]);
   wait_until_finished (self, "while others are stalled");
   self->released = TRUE;
   sim_note (self, '-', "releases", 0, 0, 0);
-  for (guint i = 0; i < 2; i++)
+  for (guint i = 0; i < self->n_nodes; i++)
     for (guint j = 0; j < self->nodes[i]->apps->len; j++)
       sim_app_wake (g_ptr_array_index (self->nodes[i]->apps, j));
   wait_until_finished (self, "after all were released");
@@ -499,13 +316,12 @@ heal (SimWorld *self)
   for (guint i = 0; i < 30 && !self->violation; i++) {
     run_until (self, self->now + 3 * SIM_SECOND);
     check_links (self);
-    if (!has_good_link (self))
-      sim_world_dial (self, self->dialling == 3 ? i % 2 : self->dialling - 1);
+    redial (self, i);
   }
   if (self->violation)
     return;
   self->calm = TRUE;
-  settle (self);
+  sim_world_settle (self);
   self->calm = FALSE;
   open_last (self);
   wait_until_finished (self, "after all faults");
@@ -525,12 +341,12 @@ sim_world_run (SimWorld *self)
       break;
     if (due <= self->now) {
       sim_snapshot_restore (g_steal_pointer (&self->snapshot));
-      settle (self);
+      sim_world_settle (self);
     } else {
-      act (self);
+      sim_fault_act (self);
     }
     check_links (self);
-    check_farewell (self);
+    sim_fault_check_farewell (self);
   }
   self->counts[SIM_COUNT_SECONDS] += (guint64) (self->now / SIM_SECOND);
   if (!self->violation)

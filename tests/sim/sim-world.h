@@ -17,6 +17,8 @@ typedef struct _SimApp SimApp;
 typedef struct _SimStream SimStream;
 typedef struct _SimSnapshot SimSnapshot;
 
+#define SIM_MAX_NODES 3
+
 #define SIM_FAULTS(X)                                                         \
   X (CUT, "cut", "a channel dies, in the middle of a frame")                  \
   X (SILENT, "silent", "a channel swallows everything, both ways")            \
@@ -28,6 +30,9 @@ typedef struct _SimSnapshot SimSnapshot;
   X (ROLLBACK, "rollback", "a node goes back to an earlier snapshot")         \
   X (EXPIRE, "expire", "no link for a time, often beyond session-timeout")    \
   X (DROP, "drop", "a node disconnects the session")                          \
+  X (CLONE, "clone", "a node is cloned, and both go on")                      \
+  X (TWIN, "twin", "one of two links to the same place is closed")            \
+  X (CROWD, "crowd", "as many streams as there may be, half of them stalled") \
   X (PAUSE, "pause", "a node stands still for a while")                       \
   X (REFUSE, "refuse", "streams are refused")                                 \
   X (ABORT, "abort", "programs reset and stop their streams")                 \
@@ -55,6 +60,8 @@ typedef enum {
   X (NO_ANSWER, "not answered")              \
   X (RESTART, "restarts")                    \
   X (ROLLBACK, "rollbacks")                  \
+  X (CLONE, "clones with a new instance")    \
+  X (DOUBLE, "clones of the same instance")  \
   X (ROLLBACK_FOUND, "rollbacks found")      \
   X (BROKEN, "broken after a rollback")      \
   X (REJECTED, "rejected as rolled back")    \
@@ -95,7 +102,8 @@ struct _SimWorld {
   gboolean tracing;
 
   gint64 now;
-  SimNode *nodes[2];
+  SimNode *nodes[SIM_MAX_NODES]; /* the third one is a clone */
+  guint n_nodes;
   GPtrArray *links;   /* owned */
   guint n_links;      /* ever made */
   GPtrArray *streams; /* owned; by token */
@@ -106,6 +114,9 @@ struct _SimWorld {
   gint64 next_action;
   gint64 dark_until;
   gboolean rolled_back; /* some node's state has gone backwards in this run */
+  gboolean doubled;     /* one instance lives twice, or did */
+  guint crowd;          /* streams that each side has yet to open, many at a time */
+  guint steps;
   gboolean healing;     /* faults have stopped */
   gboolean calm;        /* so long ago that every choice of link has been made */
   gboolean released;    /* stalled programs go on */
@@ -128,6 +139,9 @@ gboolean sim_world_run (SimWorld *self);
 /* One event. FALSE: nothing is due until UNTIL (which is the time then), or there is a violation.
  */
 gboolean sim_world_step (SimWorld *self, gint64 until);
+/* Sends and tells all that is there to be sent and told, then checks. */
+void sim_world_settle (SimWorld *self);
+/* Node number NODE dials one of the other side. */
 void sim_world_dial (SimWorld *self, guint node);
 
 /* What happens, for the trace and the hash. */
@@ -144,7 +158,7 @@ sim_world_has (const SimWorld *self, SimFault fault)
 #define SIM_SECOND ((gint64) 1000000)
 #define SIM_PING_INTERVAL (1 * SIM_SECOND)
 #define SIM_LINK_TIMEOUT (6 * SIM_SECOND)
-#define SIM_SESSION_TIMEOUT (12 * SIM_SECOND)
+#define SIM_SESSION_TIMEOUT (12 * SIM_SECOND) /* of most nodes */
 #define SIM_HANDSHAKE_TIMEOUT (5 * SIM_SECOND)
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SimWorld, sim_world_free)

@@ -140,19 +140,6 @@ session_free (gpointer data)
   g_free (es);
 }
 
-/* The life of the peer that streams are opened to: the living one. */
-EngineSession *
-hypha_engine_current_session (HyphaEngine *self)
-{
-  for (guint i = 0; i < self->sessions->len; i++) {
-    EngineSession *es = self->sessions->pdata[i];
-
-    if (es->lived && !es->superseded)
-      return es;
-  }
-  return NULL;
-}
-
 static gboolean
 answers (HyphaEngine *self, EngineSession *es)
 {
@@ -173,6 +160,24 @@ has_links (HyphaEngine *self, EngineSession *es)
     if (((EngineLink *) self->links->pdata[i])->es == es)
       return TRUE;
   return FALSE;
+}
+
+/* The life of the peer that streams are opened to: the one that came up last, unless it is gone and
+ * another one (of a clone, or of what was cloned) is still there. */
+EngineSession *
+hypha_engine_current_session (HyphaEngine *self)
+{
+  EngineSession *last = NULL, *other = NULL;
+
+  for (guint i = 0; i < self->sessions->len; i++) {
+    EngineSession *es = self->sessions->pdata[i];
+
+    if (es->lived && !es->superseded)
+      last = es;
+    else if (es->lived && answers (self, es))
+      other = es;
+  }
+  return other != NULL && (last == NULL || !has_links (self, last)) ? other : last;
 }
 
 /* Whichever life of the peer has shown last that it holds the session's state is the living one, as

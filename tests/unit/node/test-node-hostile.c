@@ -247,6 +247,30 @@ test_two_lives_of_a_peer_are_no_twins (NodePair *f, gconstpointer data)
   side_down (&clone);
 }
 
+static void
+test_clone_that_goes_leaves_its_original (NodePair *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->a, "tcp://127.0.0.1:0");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) one = NULL, two = NULL, peer = NULL;
+  g_autoptr (HyphaStream) to_clone = NULL, to_original = NULL;
+  Side clone = { 0 };
+
+  trust_each_other (f);
+  side_up (&clone, f->b.identity, "beta");
+  trust (&clone, &f->a, "alpha");
+  one = dial (&f->b, bound, NULL, &error);
+  g_assert_no_error (error);
+  two = dial (&clone, bound, NULL, &error);
+  g_assert_no_error (error);
+  wait_until (n_links (&f->a) == 2);
+  peer = g_object_ref (peer_of (&f->a, "beta"));
+  to_clone = must_open (peer, "echo");
+  side_down (&clone);
+  wait_until (n_links (&f->a) == 1);
+  to_original = must_open (peer, "echo");
+}
+
 /* ---- trust ---- */
 
 static void
@@ -677,6 +701,7 @@ main (int argc, char **argv)
   ADD ("/node/connect/expected-id-holds-where-a-link-is-up",
        test_expected_id_holds_where_a_link_is_up);
   ADD ("/node/link/two-lives-of-a-peer-are-no-twins", test_two_lives_of_a_peer_are_no_twins);
+  ADD ("/node/link/clone-that-goes-leaves-its-original", test_clone_that_goes_leaves_its_original);
   ADD ("/node/link/flapping-leaves-no-descriptor", test_flapping_links_leave_no_descriptor);
   ADD ("/node/trust/narrower-binding-closes-what-it-forbids",
        test_narrower_binding_closes_what_it_forbids);

@@ -84,14 +84,25 @@ hypha_session_offer (HyphaSession *self, guint64 nonce_tick, HyphaSessionOffer *
   };
 }
 
+/* The peer draws a number for one link only, and two lives of one instance may draw the same. */
+static gboolean
+number_is_taken (HyphaSession *self, guint64 number)
+{
+  for (guint i = 0; i < self->links->len; i++)
+    if (((HyphaSessionLink *) g_ptr_array_index (self->links, i))->number == number)
+      return TRUE;
+  return FALSE;
+}
+
 static HyphaSessionLink *
-add_link (HyphaSession *self, guint64 tick, guint32 cost, gpointer data)
+add_link (HyphaSession *self, guint64 tick, guint64 number, guint32 cost, gpointer data)
 {
   HyphaSessionLink *link = g_new0 (HyphaSessionLink, 1);
   HyphaCandidate candidate = { .cost = cost };
 
   link->data = data;
   link->tick = tick;
+  link->number = number;
   link->owes_resume = TRUE;
   g_ptr_array_add (self->links, link);
   g_array_append_val (self->candidates, candidate);
@@ -128,7 +139,8 @@ hypha_session_attach (HyphaSession *self, const HyphaSessionOffer *offer, guint6
   if (peer_session == 0)
     return HYPHA_ATTACH_STALE;
   hypha_watermark_at (&self->peer, offer->nonce_tick, &session_then, &link_then);
-  if (peer_session < session_then || (peer_session == session_then && peer_link <= link_then))
+  if (peer_session < session_then || (peer_session == session_then && peer_link <= link_then) ||
+      (peer_session == self->peer_number && number_is_taken (self, peer_link)))
     return HYPHA_ATTACH_ROLLED_BACK;
   if (peer_session < self->peer_number || offer->session_number != self->number)
     return HYPHA_ATTACH_STALE;
@@ -142,10 +154,11 @@ hypha_session_attach (HyphaSession *self, const HyphaSessionOffer *offer, guint6
     self->peer_number = peer_session;
     /* The link numbers of another session say nothing about those of this one. */
     hypha_watermark_clear (&self->peer);
+    self->peer_epoch = self->peer_epoch_link = 0;
   }
   hypha_watermark_raise (&self->peer, peer_session, peer_link, hypha_session_ticks (self));
   self->paired = TRUE;
-  *link = add_link (self, offer->nonce_tick, cost, link_data);
+  *link = add_link (self, offer->nonce_tick, peer_link, cost, link_data);
   HYPHA_SESSION_CHECK (self);
   return HYPHA_ATTACH_DONE;
 }
@@ -198,6 +211,7 @@ hypha_session_peer_rolled_back (HyphaSession *self, gint64 now)
       HYPHA_AWAY_ROLLED_BACK);
   self->peer_number = 0;
   hypha_watermark_clear (&self->peer);
+  self->peer_epoch = self->peer_epoch_link = 0;
   HYPHA_SESSION_CHECK (self);
 }
 

@@ -45,6 +45,20 @@ receive_open (HyphaSession *self, const HyphaFrame *frame)
   return TRUE;
 }
 
+/* The peer's sending goes over LINK now. It never says so twice with one number; two lives of one
+ * instance do, sooner or later. */
+static gboolean
+receive_epoch (HyphaSession *self, HyphaSessionLink *link, guint64 epoch)
+{
+  if (epoch > 0 && epoch == self->peer_epoch && link->number != self->peer_epoch_link)
+    return hypha_session_rolled_back (self, _ ("the peer lives twice, as after a clone"));
+  if (epoch > self->peer_epoch) {
+    self->peer_epoch = epoch;
+    self->peer_epoch_link = link->number;
+  }
+  return TRUE;
+}
+
 /* A frame for a stream that is not there: forgotten, or never opened. */
 static gboolean
 receive_for_none (HyphaSession *self, const HyphaFrame *frame)
@@ -78,7 +92,10 @@ receive_for_stream (HyphaSession *self, const HyphaFrame *frame)
   stream = hypha_session_find (self, frame->stream);
   if (stream == NULL)
     return receive_for_none (self, frame);
-  if (stream->mine && stream->open_sent)
+  if (stream->mine && !stream->open_sent)
+    return hypha_session_rolled_back (self, _ ("the peer answers a stream that was not opened yet: "
+                                               "this node's state went backwards"));
+  if (stream->mine)
     hypha_session_seen_by_peer (self, stream->id);
 
   switch (frame->type) {
@@ -139,7 +156,9 @@ hypha_session_receive (HyphaSession *self, HyphaSessionLink *link, const HyphaFr
   case HYPHA_FRAME_STOP:
     if (!link->up)
       hypha_session_broken (self, _ ("the peer used a link before its RESUME"));
-    else if (frame->type != HYPHA_FRAME_EPOCH)
+    else if (frame->type == HYPHA_FRAME_EPOCH)
+      receive_epoch (self, link, frame->value);
+    else
       receive_for_stream (self, frame);
     break;
   case HYPHA_FRAME_PING:

@@ -177,6 +177,9 @@ switch_to (HyphaSession *self, HyphaSessionLink *link)
 {
   g_autoptr (GPtrArray) all = hypha_session_list_streams (self);
 
+  /* A number is said over one link only. */
+  if (self->chosen != NULL)
+    self->chosen->owes_epoch = FALSE;
   self->chosen = link;
   self->wanted = NULL;
   self->epoch++;

@@ -103,7 +103,8 @@ struct _HyphaSessionStream {
 
 struct _HyphaSessionLink {
   gpointer data;
-  guint64 tick; /* of our nonce in its handshake */
+  guint64 tick;   /* of our nonce in its handshake */
+  guint64 number; /* the peer's */
   gboolean up;
   gboolean fresh; /* a RESUME came since one was asked for */
   gboolean done;  /* detached, LINK_DONE comes; or after the CLOSE it still owes */
@@ -144,6 +145,8 @@ struct _HyphaSession {
   HyphaChoice choice;
   gint64 choose_at;
   guint64 epoch;
+  guint64 peer_epoch,
+      peer_epoch_link;  /* the peer's highest, and the number of the link it came on */
   gint64 offline_since; /* G_MININT64: from the next tick on */
 
   /* to be sent over the chosen link */

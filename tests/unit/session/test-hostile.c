@@ -609,6 +609,78 @@ test_resume (gconstpointer data)
     assert_goes_on (p);
 }
 
+/* Of a stream whose OPEN has yet to go out nobody can know. */
+static void
+test_answer_before_open (void)
+{
+  const HyphaFrame answers[] = {
+    { .type = HYPHA_FRAME_WINDOW, .stream = 1, .value = 100 },
+    { .type = HYPHA_FRAME_ACK, .stream = 1 },
+    { .type = HYPHA_FRAME_STOP, .stream = 1, .code = HYPHA_CODE_APPLICATION },
+    { .type = HYPHA_FRAME_RESET, .stream = 1, .code = HYPHA_CODE_APPLICATION },
+    { .type = HYPHA_FRAME_RESET, .stream = 1, .code = HYPHA_CODE_REFUSED },
+    { .type = HYPHA_FRAME_DATA, .stream = 1, .flags = HYPHA_FRAME_FIN },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (answers); i++) {
+    g_autoptr (Pair) p = pair_new ();
+    Wire *wire = pair_link (p, 5);
+
+    pair_run (p);
+    pair_forget (p);
+    pair_open (p, 1, "echo");
+    pair_inject (p, wire, 1, &answers[i]);
+    hypha_session_check (p->session[1]);
+    pair_drain (p);
+    assert_over (p, 1, HYPHA_ERROR_ROLLED_BACK);
+    assert_goes_on (p);
+  }
+}
+
+/* --- One instance that lives twice --- */
+
+/* Both lives draw the same number for their next link. */
+static void
+test_link_number_twice (void)
+{
+  g_autoptr (Pair) p = pair_new ();
+  HyphaSessionOffer offers[2];
+  HyphaSessionLink *link;
+  guint64 highest;
+
+  for (guint i = 0; i < 2; i++)
+    hypha_session_offer (p->session[0], hypha_nonce_clock_tick (&p->clock[0]), &offers[i]);
+  g_assert_cmpint (
+      hypha_session_attach (p->session[0], &offers[0], 7, 2, 5, p->now, NULL, &link, &highest), ==,
+      HYPHA_ATTACH_DONE);
+  g_assert_cmpint (
+      hypha_session_attach (p->session[0], &offers[1], 7, 2, 5, p->now, NULL, &link, &highest), ==,
+      HYPHA_ATTACH_ROLLED_BACK);
+  g_assert_cmpuint (highest, ==, 7);
+}
+
+/* Both carry on over a link of their own, with the same number. */
+static void
+test_epoch_twice (void)
+{
+  g_autoptr (Pair) p = pair_new ();
+  Wire *one = pair_link (p, 5), *other = pair_link (p, 50);
+  const HyphaFrame epochs[] = { { .type = HYPHA_FRAME_EPOCH, .value = 8 },
+                                { .type = HYPHA_FRAME_EPOCH, .value = 9 } };
+
+  pair_run (p);
+  pair_forget (p);
+  pair_inject (p, one, 1, &epochs[1]);
+  pair_inject (p, other, 1, &epochs[0]); /* overtaken */
+  pair_inject (p, one, 1, &epochs[1]);
+  pair_drain (p);
+  g_assert_null (pair_find (p, 1, HYPHA_SESSION_OVER, -1));
+  pair_inject (p, other, 1, &epochs[1]);
+  pair_drain (p);
+  assert_over (p, 1, HYPHA_ERROR_ROLLED_BACK);
+  assert_goes_on (p);
+}
+
 static void
 test_before_resume (void)
 {
@@ -790,6 +862,9 @@ main (int argc, char **argv)
 
     g_test_add_data_func (path, &resumes[i], test_resume);
   }
+  ADD ("hostile/answer-before-open", test_answer_before_open);
+  ADD ("rollback/link-number-twice", test_link_number_twice);
+  ADD ("rollback/epoch-twice", test_epoch_twice);
   ADD ("hostile/anything-before-resume", test_before_resume);
   ADD ("hostile/window-does-not-fill-memory", test_memory_of_sending);
   ADD ("hostile/refusals-are-bounded", test_too_many_refusals);

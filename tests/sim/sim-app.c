@@ -144,6 +144,25 @@ plan_by_chance (SimApp *self)
   }
 }
 
+/* Every second stream of a crowd is not read by anybody, and written to for as long as it goes. The
+ * others have to go on. */
+static void
+plan_in_crowd (SimApp *self)
+{
+  SimRandom *random = &self->node->world->random;
+  SimPlan *plan = &self->plan;
+  guint32 window = self->node->limits.window_min;
+  gboolean stalled = self->stream->token % 2 == 0;
+
+  *plan = (SimPlan){
+    .total = stalled ? 3 * (guint64) window : (guint64) sim_random_below (random, 2 * window),
+    .rate = MAX (window / 2, 1),
+    .pace = sim_random_scale (random, 100, SIM_SECOND / 4),
+    .in_place = sim_random_chance (random, 500),
+    .never_reads = stalled,
+  };
+}
+
 SimApp *
 sim_app_new (SimNode *node, SimSession *session, HyphaSessionStream *hs, SimStream *stream,
              guint side)
@@ -162,6 +181,8 @@ sim_app_new (SimNode *node, SimSession *session, HyphaSessionStream *hs, SimStre
   self->matches = g_array_new (FALSE, TRUE, sizeof (guint64));
   if (world->plan)
     world->plan (self, world->plan_data);
+  else if (world->crowd_size > 0 && !world->healing)
+    plan_in_crowd (self);
   else
     plan_by_chance (self);
   stream->idles |= self->plan.never_reads || self->plan.never_writes;
@@ -220,9 +241,16 @@ check_bytes (SimApp *self, const guint8 *data, gsize length)
     }
     fits |= *match == self->received->len;
   }
-  if (!fits && length > 0)
+  if (fits || length == 0)
+    return;
+  /* Until the two lives are told apart: then the session ends, and this stream with an error. */
+  if (world->doubled && self->node->role != world->nodes[2]->role) {
+    world->counts[SIM_COUNT_MIXED] += !self->mixed;
+    self->mixed = TRUE;
+  } else {
     sim_violation (world, "wrong bytes: stream %u, side %u, before offset %u", self->stream->token,
                    self->side, self->received->len);
+  }
 }
 
 gsize
@@ -431,6 +459,9 @@ app_ended (SimApp *self, int error)
       sim_violation (world, "stream %u counts %" G_GUINT64_FORMAT " bytes received",
                      self->stream->token, received);
   }
+  if (error < 0 && self->mixed)
+    sim_violation (world, "stream %u ended well for side %u, with bytes of two lives",
+                   self->stream->token, self->side);
   if (error < 0 && sent != self->written)
     sim_violation (world, "stream %u counts %" G_GUINT64_FORMAT " bytes sent", self->stream->token,
                    sent);

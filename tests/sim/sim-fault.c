@@ -126,8 +126,17 @@ go_dark (SimWorld *self)
 static void
 pause_node (SimWorld *self, SimNode *node)
 {
-  self->counts[SIM_COUNT_PAUSE]++;
-  node->paused_until = self->now + sim_random_scale (&self->random, 10000, 20 * SIM_SECOND);
+  gboolean frozen = sim_random_chance (&self->random, 500);
+  gint64 length =
+      sim_random_scale (&self->random, 10000, (guint64) (frozen ? 60 : 20) * SIM_SECOND);
+
+  if (is_paused (self, node->index))
+    return;
+  self->counts[frozen ? SIM_COUNT_FROZEN : SIM_COUNT_PAUSE]++;
+  node->paused_until = self->now + length;
+  /* As of a machine that sleeps: for the node no time has passed. */
+  if (frozen)
+    node->offset -= length;
   sim_note (self, node->name, "pauses", (guint64) node->paused_until, 0, 0);
   for (guint i = 0; i < self->links->len; i++)
     ((SimLink *) g_ptr_array_index (self->links, i))->touched = TRUE;
@@ -138,7 +147,8 @@ count_upsets (SimWorld *self)
 {
   const guint64 *counts = self->counts;
   return counts[SIM_COUNT_LINK_FAULTS] + counts[SIM_COUNT_RESTART] + counts[SIM_COUNT_ROLLBACK] +
-         counts[SIM_COUNT_PAUSE] + counts[SIM_COUNT_DROP];
+         counts[SIM_COUNT_PAUSE] + counts[SIM_COUNT_FROZEN] + counts[SIM_COUNT_DROP] +
+         counts[SIM_COUNT_TWIN];
 }
 
 /* If the link that carries NODE's sending is sound, the peer learns at once that the session has
@@ -197,15 +207,15 @@ hurt_nodes (SimWorld *self)
   }
   /* One run in ten has a clone: with the same instance, less can be checked. */
   if (sim_world_has (self, SIM_FAULT_CLONE) && self->seed % 10 == 1 && self->n_nodes == 2 &&
-      sim_random_chance (random, 15)) {
+      !is_paused (self, node->index) && sim_random_chance (random, 15)) {
     sim_world_settle (self);
     sim_node_clone (node, self->seed % 20 == 1);
   }
   if (!sim_world_has (self, SIM_FAULT_ROLLBACK))
     return;
   /* One run in three has rollbacks: with them, less can be checked. */
-  if (!self->snapshot && self->seed % 3 == 0 && self->counts[SIM_COUNT_RESTART] == 0 &&
-      sim_random_chance (random, 30)) {
+  if (!self->snapshot && !is_paused (self, node->index) && self->seed % 3 == 0 &&
+      self->counts[SIM_COUNT_RESTART] == 0 && sim_random_chance (random, 30)) {
     sim_world_settle (self);
     self->snapshot = sim_snapshot_take (node);
   }
@@ -221,6 +231,11 @@ sim_fault_act (SimWorld *self)
   dial_by_chance (self);
   if (sim_random_chance (random, 150) && !is_paused (self, who))
     sim_node_open (self->nodes[who]);
+  for (guint i = 0; i < self->crowd_size / 8 && self->crowd_left > 0 && !is_paused (self, who);
+       i++) {
+    self->crowd_left--;
+    sim_node_open (self->nodes[who]);
+  }
   n = self->links->len;
   if (n > 0) {
     SimLink *link = g_ptr_array_index (self->links, sim_random_below (random, n));

@@ -37,8 +37,14 @@ sim_link_new (SimWorld *world, SimNode *initiator, SimNode *responder)
 
   self->world = world;
   self->id = ++world->n_links;
-  for (guint i = 0; i < 2; i++)
-    frame = MAX (frame, (i == 0 ? initiator : responder)->limits.window_max + 1024);
+  if (!world->scripted && sim_world_has (world, SIM_FAULT_TWIN))
+    self->place = (guint) sim_random_between (random, 1, 16);
+  for (guint i = 0; i < 2; i++) {
+    const HyphaSessionLimits *limits = &(i == 0 ? initiator : responder)->limits;
+    /* DATA, or RESUME of all streams there may be. */
+    frame = MAX (frame, limits->window_max + 1024);
+    frame = MAX (frame, 2 * limits->streams * 32 + 1024);
+  }
   frame = MIN (frame, HYPHA_FRAME_MAX + HYPHA_FRAME_HEADER);
   self->ping_bound = SIM_SECOND / 100;
   for (guint i = 0; i < 2; i++) {
@@ -414,6 +420,33 @@ sim_end_done (SimEnd *self, HyphaAway away)
   } else {
     close_end (self, "session gave link up", TRUE);
   }
+}
+
+void
+sim_end_close_twin (SimEnd *self)
+{
+  SimWorld *world = self->link->world;
+  SimEnd *twin = NULL;
+
+  if (!self->node->lower || self->link->place == 0)
+    return;
+  for (guint i = 0; i < world->links->len && twin == NULL; i++) {
+    SimLink *link = g_ptr_array_index (world->links, i);
+    for (guint j = 0; j < 2; j++) {
+      SimEnd *other = &link->ends[j];
+      if (other != self && other->node == self->node && other->session == self->session &&
+          link->place == self->link->place && other->slink != NULL &&
+          hypha_session_link_is_up (other->slink) && !other->told_suspect)
+        twin = other;
+    }
+  }
+  if (twin == NULL)
+    return;
+  if (twin->link->id < self->link->id)
+    twin = self;
+  world->counts[SIM_COUNT_TWIN]++;
+  write_plain_frame (twin, HYPHA_FRAME_GOAWAY, 0, HYPHA_AWAY_TWIN);
+  close_end (twin, "closes a twin", TRUE);
 }
 
 /* The handshake. */

@@ -78,6 +78,8 @@ gboolean sim_end_pump (SimEnd *self);
 /* The session has given it up. */
 void sim_end_done (SimEnd *self, HyphaAway away);
 void sim_end_close (SimEnd *self, const char *why);
+/* It is up. If there is one like it already, the lower id closes the younger. */
+void sim_end_close_twin (SimEnd *self);
 /* The machine is gone, or its clock went back: nobody says good-bye. */
 void sim_end_vanish (SimEnd *self);
 

@@ -30,18 +30,32 @@ choose_limits (SimNode *self)
   SimRandom *random = &self->world->random;
   HyphaSessionLimits *limits = &self->limits;
   const guint32 windows[] = { 16, 64, 512, 512, 2048, 8192 };
+  const gint64 timeouts[] = { SIM_SESSION_TIMEOUT, SIM_SESSION_TIMEOUT, SIM_SESSION_TIMEOUT,
+                              SIM_SESSION_TIMEOUT / 3, SIM_SESSION_TIMEOUT * 3 };
   guint64 promised;
 
   hypha_session_limits_init (limits);
+  limits->session_timeout = sim_random_pick (random, timeouts);
+  limits->ack_delay = sim_random_scale (random, 100, 20000);
+  limits->switch_margin = (guint32) sim_random_between (random, 0, 20);
+  if (self->world->crowd_size > 0)
+    limits->streams = self->world->crowd_size;
+  if (self->world->crowd_size == 512)
+    return;
+  if (self->world->crowd_size > 0) {
+    limits->window_min = sim_random_pick (random, windows);
+    promised = 2 * limits->streams * (guint64) limits->window_min;
+    limits->window_total = promised + sim_random_below (random, 3) * promised / 4;
+    limits->window_max = limits->window_min << sim_random_below (random, 5);
+    limits->send_max = (guint64) sim_random_scale (random, 64, 65536);
+    return;
+  }
   limits->streams = (guint32) sim_random_between (random, 1, 8);
   limits->window_min = sim_random_pick (random, windows);
   promised = 2 * 8 * (guint64) limits->window_min;
   limits->window_total = promised + sim_random_below (random, 4) * promised;
   limits->window_max = limits->window_min << sim_random_below (random, 5);
   limits->send_max = (guint64) sim_random_scale (random, 64, 65536);
-  limits->session_timeout = SIM_SESSION_TIMEOUT;
-  limits->ack_delay = sim_random_scale (random, 100, 20000);
-  limits->switch_margin = (guint32) sim_random_between (random, 0, 20);
 }
 
 SimNode *
@@ -274,6 +288,24 @@ on_opened (SimSession *self, const HyphaSessionEvent *event)
     sim_violation (world, "the peer could open one stream more than %c's limit", self->node->name);
 }
 
+/* The peer's end of this session, if it has streams; NULL: none. */
+static SimSession *
+held_by_peer (SimSession *self)
+{
+  SimNode *node = self->node;
+  SimWorld *world = node->world;
+
+  for (guint i = 0; i < world->n_nodes; i++)
+    for (guint j = 0; j < world->nodes[i]->sessions->len; j++) {
+      SimSession *other = g_ptr_array_index (world->nodes[i]->sessions, j);
+
+      if (world->nodes[i]->role != node->role && world->nodes[i]->instance == self->peer_instance &&
+          other->peer_instance == node->instance && hypha_session_n_streams (other->session) > 0)
+        return other;
+    }
+  return NULL;
+}
+
 static void
 on_over (SimSession *self, const HyphaSessionEvent *event)
 {
@@ -285,7 +317,12 @@ on_over (SimSession *self, const HyphaSessionEvent *event)
                       counts[SIM_COUNT_DOUBLE] >
                   0;
 
+  SimSession *other;
+
   self->overs++;
+  if (self->outlived && event->error == HYPHA_ERROR_RESTARTED)
+    world->counts[SIM_COUNT_MET_AGAIN]++;
+  self->outlived = FALSE;
   sim_note (world, node->name, "over", (guint64) event->error,
             hypha_session_get_number (self->session), 0);
   if (world->tracing)
@@ -293,6 +330,11 @@ on_over (SimSession *self, const HyphaSessionEvent *event)
   switch (event->error) {
   case HYPHA_ERROR_EXPIRED:
     world->counts[SIM_COUNT_EXPIRED]++;
+    other = held_by_peer (self);
+    if (other != NULL) {
+      world->counts[SIM_COUNT_OUTLIVED]++;
+      other->outlived = TRUE;
+    }
     if (sim_node_now (node) - self->linkless_since < node->limits.session_timeout)
       sim_violation (world, "%c's session expired early", node->name);
     break;
@@ -302,14 +344,14 @@ on_over (SimSession *self, const HyphaSessionEvent *event)
       sim_violation (world, "%c's session ended (%s) for nothing", node->name, event->text);
     break;
   case HYPHA_ERROR_ROLLED_BACK:
-    world->counts[SIM_COUNT_ROLLBACK_FOUND]++;
+    world->counts[world->doubled ? SIM_COUNT_DOUBLE_FOUND : SIM_COUNT_ROLLBACK_FOUND]++;
     if (!world->rolled_back)
       sim_violation (world, "falsely rolled back at %c: %s", node->name, event->text);
     break;
   default:
     /* What was under way from the life that is no more may arrive when the nonce has gone out: then
      * only a gap tells. */
-    world->counts[SIM_COUNT_BROKEN]++;
+    world->counts[world->doubled ? SIM_COUNT_DOUBLE_FOUND : SIM_COUNT_BROKEN]++;
     if (!world->rolled_back)
       sim_violation (world, "falsely broken at %c: %s", node->name, event->text);
     break;
@@ -345,6 +387,7 @@ on_link (SimSession *self, const HyphaSessionEvent *event)
     world->counts[SIM_COUNT_LINKS_UP]++;
     sim_note (world, self->node->name, "up", end->link->id, 0, 0);
     supersede_others (self->node, self);
+    sim_end_close_twin (end);
     break;
   case HYPHA_SESSION_LINK_DONE:
     sim_end_done (end, event->away);
@@ -516,23 +559,87 @@ check_choice (SimSession *self)
   }
 }
 
+static void
+raise_peak (SimWorld *world, SimPeak peak, guint64 value)
+{
+  world->peaks[peak] = MAX (world->peaks[peak], value);
+}
+
+/* What a session holds, and what it has promised to hold, is bounded, and nothing without streams.
+ */
+static void
+check_memory (SimSession *self)
+{
+  SimWorld *world = self->node->world;
+  HyphaSession *session = self->session;
+  guint n = hypha_session_n_streams (session);
+  guint64 bound = n > 0 ? self->node->limits.window_total : 0;
+  guint64 promised = session->lent + n * (guint64) session->limits.window_min;
+
+  if (session->held > bound || session->unacknowledged > bound || (n > 0 && promised > bound) ||
+      hypha_session_get_memory (session) != session->held + session->unacknowledged)
+    sim_violation (world, "%c holds %zu and %zu bytes for one session", self->node->name,
+                   session->held, session->unacknowledged);
+  raise_peak (world, SIM_PEAK_STREAMS, n);
+  raise_peak (world, SIM_PEAK_HELD, session->held);
+  raise_peak (world, SIM_PEAK_UNACKNOWLEDGED, session->unacknowledged);
+  raise_peak (world, SIM_PEAK_PROMISED, promised);
+}
+
+static void
+count_stalled (HyphaSessionStream *stream, gpointer user_data)
+{
+  guint *n = user_data;
+  *n += stream->answered && stream->written > stream->acked && stream->sent == stream->limit;
+}
+
+static void
+check_crowd (SimSession *self)
+{
+  SimWorld *world = self->node->world;
+  guint size = world->crowd_size, stalled = 0;
+
+  if (size == 0 || world->seen[SIM_COUNT_CROWD_STALLED] || world->steps % size != 0 ||
+      hypha_session_n_streams (self->session) < size)
+    return;
+  if (hypha_session_n_streams (self->session) == 2 * size)
+    sim_world_saw (world, SIM_COUNT_CROWD_FULL);
+  hypha_session_foreach_stream (self->session, count_stalled, &stalled);
+  if (stalled >= size / 2)
+    sim_world_saw (world, SIM_COUNT_CROWD_STALLED);
+}
+
+/* Two lives of the other side at once: each with a session of its own, or both in one. */
+static void
+check_lives (SimNode *self)
+{
+  SimWorld *world = self->world;
+  guint n = 0;
+
+  for (guint i = 0; i < world->links->len; i++) {
+    SimLink *link = g_ptr_array_index (world->links, i);
+    for (guint j = 0; j < 2; j++)
+      if (link->ends[j].node == self && sim_link_is_good (link))
+        n |= 1u << link->ends[1 - j].node->index;
+  }
+  if ((n & 4) != 0 && (n & 3) != 0)
+    sim_world_saw (world, world->doubled ? SIM_COUNT_DOUBLE_BOTH : SIM_COUNT_CLONE_BOTH);
+}
+
 void
 sim_node_check (SimNode *self)
 {
   for (guint i = 0; i < self->sessions->len; i++) {
     SimSession *session = g_ptr_array_index (self->sessions, i);
-    gsize memory = hypha_session_get_memory (session->session);
-    guint64 bound = self->limits.window_total +
-                    hypha_session_n_streams (session->session) * self->limits.send_max;
 
-    hypha_session_check (session->session);
+    hypha_session_check_in_turn (session->session);
     check_choice (session);
     check_expiry (session);
-    if (hypha_session_n_streams (session->session) == 0)
-      bound = 0;
-    if (memory > bound)
-      sim_violation (self->world, "%c holds %zu bytes for one session", self->name, memory);
+    check_memory (session);
+    check_crowd (session);
   }
+  if (self->world->n_nodes > 2)
+    check_lives (self);
   sweep (self);
 }
 

@@ -51,46 +51,72 @@ typedef enum {
 #undef X
 } SimFault;
 
-#define SIM_COUNTERS(X)                      \
-  X (LINK_FAULTS, "link faults")             \
-  X (CUT, "cut")                             \
-  X (SILENT, "silent")                       \
-  X (ONEWAY, "silent one way")               \
-  X (STALL, "stalled")                       \
-  X (NO_ANSWER, "not answered")              \
-  X (RESTART, "restarts")                    \
-  X (ROLLBACK, "rollbacks")                  \
-  X (CLONE, "clones with a new instance")    \
-  X (DOUBLE, "clones of the same instance")  \
-  X (ROLLBACK_FOUND, "rollbacks found")      \
-  X (BROKEN, "broken after a rollback")      \
-  X (REJECTED, "rejected as rolled back")    \
-  X (STALE, "stale handshakes")              \
-  X (EXPIRED, "sessions expired")            \
-  X (DROP, "disconnects")                    \
-  X (PAUSE, "pauses")                        \
-  X (LINKS, "links attached")                \
-  X (LINKS_UP, "links up")                   \
-  X (SWITCHES, "switches")                   \
-  X (SUSPECT, "switches from suspect")       \
-  X (CHEAPER, "switches to cheaper")         \
-  X (STREAMS, "streams opened")              \
-  X (FINE, "stream ends: finished")          \
-  X (ENDED, "stream ends: early")            \
-  X (REFUSED, "stream ends: refused")        \
-  X (LOST, "stream ends: session lost")      \
-  X (BYTES, "bytes checked")                 \
-  X (FRAMES, "frames")                       \
-  X (EVENTS, "events")                       \
-  X (EVENTS_OF_STREAMS, "events of streams") \
-  X (SECONDS, "virtual seconds")
+/* What is counted, and in how many runs at most it has to have happened (0: it need not). */
+#define SIM_COUNTERS(X)                                      \
+  X (LINK_FAULTS, "link faults", 20)                         \
+  X (CUT, "cut", 20)                                         \
+  X (SILENT, "silent", 20)                                   \
+  X (ONEWAY, "silent one way", 20)                           \
+  X (STALL, "stalled", 20)                                   \
+  X (NO_ANSWER, "not answered", 50)                          \
+  X (RESTART, "restarts", 50)                                \
+  X (ROLLBACK, "rollbacks", 50)                              \
+  X (ROLLBACK_FOUND, "rollbacks found", 100)                 \
+  X (BROKEN, "broken after a rollback", 0)                   \
+  X (CLONE, "clones with a new instance", 500)               \
+  X (CLONE_BOTH, "clone and original both online", 500)      \
+  X (DOUBLE, "clones of the same instance", 500)             \
+  X (DOUBLE_BOTH, "clone and original in one session", 500)  \
+  X (DOUBLE_FOUND, "sessions ended for such a clone", 500)   \
+  X (MIXED, "streams of two lives, ended early", 0)          \
+  X (REJECTED, "rejected as rolled back", 100)               \
+  X (STALE, "stale handshakes", 2000)                        \
+  X (EXPIRED, "sessions expired", 50)                        \
+  X (OUTLIVED, "expired while the peer held on", 500)        \
+  X (MET_AGAIN, "and met again", 500)                        \
+  X (DROP, "disconnects", 50)                                \
+  X (PAUSE, "pauses", 50)                                    \
+  X (FROZEN, "pauses of the clock, too", 100)                \
+  X (TWIN, "twins closed", 50)                               \
+  X (CROWD, "crowds", 500)                                   \
+  X (CROWD_FULL, "crowds with every stream open", 500)       \
+  X (CROWD_STALLED, "crowds with half of them stalled", 500) \
+  X (LINKS, "links attached", 20)                            \
+  X (LINKS_UP, "links up", 20)                               \
+  X (SWITCHES, "switches", 20)                               \
+  X (SUSPECT, "switches from suspect", 50)                   \
+  X (CHEAPER, "switches to cheaper", 50)                     \
+  X (STREAMS, "streams opened", 20)                          \
+  X (FINE, "stream ends: finished", 20)                      \
+  X (ENDED, "stream ends: early", 20)                        \
+  X (REFUSED, "stream ends: refused", 50)                    \
+  X (LOST, "stream ends: session lost", 50)                  \
+  X (BYTES, "bytes checked", 20)                             \
+  X (FRAMES, "frames", 20)                                   \
+  X (EVENTS, "events", 20)                                   \
+  X (EVENTS_OF_STREAMS, "events of streams", 20)             \
+  X (SECONDS, "virtual seconds", 20)
 
 typedef enum {
-#define X(name, text) SIM_COUNT_##name,
+#define X(name, text, runs) SIM_COUNT_##name,
   SIM_COUNTERS (X)
 #undef X
       SIM_N_COUNTERS
 } SimCounter;
+
+/* Of these the highest of all runs is told. */
+#define SIM_PEAKS(X)                              \
+  X (STREAMS, "most streams of one session")      \
+  X (HELD, "most bytes received, not read")       \
+  X (UNACKNOWLEDGED, "most bytes unacknowledged") \
+  X (PROMISED, "most bytes promised")
+
+typedef enum {
+#define X(name, text) SIM_PEAK_##name,
+  SIM_PEAKS (X)
+#undef X
+      SIM_N_PEAKS
+} SimPeak;
 
 struct _SimWorld {
   guint64 seed;
@@ -115,7 +141,8 @@ struct _SimWorld {
   gint64 dark_until;
   gboolean rolled_back; /* some node's state has gone backwards in this run */
   gboolean doubled;     /* one instance lives twice, or did */
-  guint crowd;          /* streams that each side has yet to open, many at a time */
+  guint crowd_size;     /* many streams: so many of each side; 0: a few */
+  guint crowd_left;     /* streams of the crowd that have yet to be opened */
   guint steps;
   gboolean healing;     /* faults have stopped */
   gboolean calm;        /* so long ago that every choice of link has been made */
@@ -127,7 +154,9 @@ struct _SimWorld {
   guint idle_steps; /* steps since the time went on */
 
   guint64 counts[SIM_N_COUNTERS];
-  guint64 hash; /* of everything that happened */
+  guint64 peaks[SIM_N_PEAKS];
+  gboolean seen[SIM_N_COUNTERS]; /* of those that count once a run */
+  guint64 hash;                  /* of everything that happened */
   char *violation;
 };
 
@@ -148,6 +177,14 @@ void sim_world_dial (SimWorld *self, guint node);
 void sim_note (SimWorld *self, char who, const char *what, guint64 a, guint64 b, guint64 c);
 /* The first one counts; the run ends soon after. */
 void sim_violation (SimWorld *self, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+/* Counts it once a run. */
+static inline void
+sim_world_saw (SimWorld *self, SimCounter counter)
+{
+  self->counts[counter] += !self->seen[counter];
+  self->seen[counter] = TRUE;
+}
 
 static inline gboolean
 sim_world_has (const SimWorld *self, SimFault fault)

@@ -25,6 +25,7 @@ typedef struct {
   _Atomic guint64 link_faults;
   _Atomic guint64 runs;
   _Atomic guint64 counts[SIM_N_COUNTERS];
+  _Atomic guint64 peaks[SIM_N_PEAKS];
   _Atomic guint64 at[MAX_JOBS]; /* the seed each is at */
   _Atomic guint n_failures;
   Failure failures[MAX_FAILURES];
@@ -48,9 +49,18 @@ static const struct {
 #undef X
 };
 
-static const char *counter_names[] = {
-#define X(name, text) text,
+static const struct {
+  const char *name;
+  guint runs; /* within so many it has happened; 0: perhaps not */
+} counters[] = {
+#define X(name, text, runs) { text, runs },
   SIM_COUNTERS (X)
+#undef X
+};
+
+static const char *const peak_names[] = {
+#define X(name, text) text,
+  SIM_PEAKS (X)
 #undef X
 };
 
@@ -75,6 +85,12 @@ run_seed (Board *board, const Options *options, guint64 seed)
     fail (board, seed, world->violation);
   for (guint i = 0; i < SIM_N_COUNTERS; i++)
     atomic_fetch_add (&board->counts[i], world->counts[i]);
+  for (guint i = 0; i < SIM_N_PEAKS; i++) {
+    guint64 peak = atomic_load (&board->peaks[i]);
+    while (peak < world->peaks[i] &&
+           !atomic_compare_exchange_weak (&board->peaks[i], &peak, world->peaks[i]))
+      ;
+  }
   atomic_fetch_add (&board->link_faults, world->counts[SIM_COUNT_LINK_FAULTS]);
   atomic_fetch_add (&board->runs, 1);
   if (options->twice) {
@@ -265,6 +281,24 @@ rollbacks_are_told (Board *board)
   return broken <= 2 + found / 100;
 }
 
+/* Did all happen that has to in so many runs with all faults? Returns how much did not. */
+static guint
+tell_what_never_happened (Board *board, const Options *options)
+{
+  guint64 runs = atomic_load (&board->runs);
+  guint n = 0;
+
+  if (options->faults != (1u << SIM_N_FAULTS) - 1)
+    return 0;
+  for (guint i = 0; i < SIM_N_COUNTERS; i++)
+    if (counters[i].runs > 0 && runs >= counters[i].runs && atomic_load (&board->counts[i]) == 0) {
+      g_print ("FAILED: never happened, in %" G_GUINT64_FORMAT " runs: %s\n", runs,
+               counters[i].name);
+      n++;
+    }
+  return n;
+}
+
 static void
 print_summary (Board *board, const Options *options, const char *arguments)
 {
@@ -273,8 +307,10 @@ print_summary (Board *board, const Options *options, const char *arguments)
   g_print ("%" G_GUINT64_FORMAT " runs, %" G_GUINT64_FORMAT " link faults, %u failures\n",
            atomic_load (&board->runs), atomic_load (&board->link_faults), n);
   for (guint i = 0; i < SIM_N_COUNTERS; i++)
-    g_print ("  %-24s %12" G_GUINT64_FORMAT "\n", counter_names[i],
+    g_print ("  %-33s %12" G_GUINT64_FORMAT "\n", counters[i].name,
              atomic_load (&board->counts[i]));
+  for (guint i = 0; i < SIM_N_PEAKS; i++)
+    g_print ("  %-33s %12" G_GUINT64_FORMAT "\n", peak_names[i], atomic_load (&board->peaks[i]));
   for (guint i = 0; i < n; i++)
     g_print ("seed %" G_GUINT64_FORMAT " FAILED: %s\n  replay: sim --seed %" G_GUINT64_FORMAT
              " --trace%s\n",
@@ -314,6 +350,8 @@ main (int argc, char **argv)
     g_print ("FAILED: too many rollbacks looked like a broken peer\n");
     failures++;
   }
+  if (options.jobs > 0)
+    failures += tell_what_never_happened (board, &options);
   munmap (board, sizeof *board);
   return failures > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

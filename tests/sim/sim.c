@@ -39,6 +39,7 @@ typedef struct {
   gboolean tracing;
   gboolean twice;
   gboolean verbose;
+  gboolean first_only;
 } Options;
 
 static const struct {
@@ -109,7 +110,8 @@ work (Board *board, const Options *options, guint job)
 {
   for (;;) {
     guint64 seed = atomic_fetch_add (&board->next_seed, 1);
-    if (seed >= options->last || atomic_load (&board->n_failures) >= MAX_FAILURES)
+    if (seed >= options->last ||
+        atomic_load (&board->n_failures) >= (options->first_only ? 1 : MAX_FAILURES))
       break;
     if (options->faults_wanted && atomic_load (&board->link_faults) >= options->faults_wanted)
       break;
@@ -163,7 +165,7 @@ supervise (Board *board, const Options *options)
                                   : g_strdup_printf ("died with status %d", WEXITSTATUS (status));
       fail (board, atomic_load (&board->at[job]), text);
     }
-    if (atomic_load (&board->n_failures) >= MAX_FAILURES)
+    if (atomic_load (&board->n_failures) >= (options->first_only ? 1 : MAX_FAILURES))
       running--;
     else
       pids[job] = start_job (board, options, job);
@@ -234,6 +236,7 @@ parse_options (Options *options, int *argc, char ***argv, GError **error)
       "N" },
     { "trace", 0, 0, G_OPTION_ARG_NONE, &options->tracing, "Print all that happens", NULL },
     { "twice", 0, 0, G_OPTION_ARG_NONE, &options->twice, "Run each seed twice and compare", NULL },
+    { "first", 0, 0, G_OPTION_ARG_NONE, &options->first_only, "Stop at the first failure", NULL },
     { "verbose", 'v', 0, G_OPTION_ARG_NONE, &options->verbose, "One line for each seed", NULL },
     { "jobs", 'j', 0, G_OPTION_ARG_STRING, &jobs, "Processes (default: processors)", "N" },
     { "only", 0, 0, G_OPTION_ARG_STRING, &only, "These faults only", "FAULT,..." },

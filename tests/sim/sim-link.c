@@ -247,6 +247,10 @@ watch_frame (SimEnd *self, const guint8 *data, gsize length)
       !hypha_session_link_is_up (self->slink))
     sim_violation (world, "frame %d went over link %u before the peer's RESUME", frame.type,
                    self->link->id);
+  if (world->quiet && frame.type != HYPHA_FRAME_RESUME && frame.type != HYPHA_FRAME_EPOCH &&
+      frame.type != HYPHA_FRAME_CLOSE)
+    sim_violation (world, "%s of stream %u, when all is said", frame_names[frame.type],
+                   frame.stream);
   if (frame.type == HYPHA_FRAME_WINDOW && self->session) {
     HyphaSessionStream *hs = hypha_session_find (self->session->session, frame.stream);
     SimApp *app = hs ? hypha_session_stream_get_data (hs) : NULL;
@@ -595,6 +599,7 @@ receive_frame (SimEnd *self, const HyphaFrame *frame)
 {
   gint64 now = sim_node_now (self->node);
 
+  self->n_data += frame->type == HYPHA_FRAME_DATA;
   switch (frame->type) {
   case HYPHA_FRAME_PING:
     hypha_heartbeat_ping_received (&self->heartbeat, frame->value);

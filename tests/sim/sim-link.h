@@ -34,6 +34,7 @@ struct _SimEnd {
   guint32 static_cost;
   guint32 told_cost;
   gboolean told_suspect;
+  guint64 n_data; /* DATA frames that came */
   gint64 last_pong;
   gint64 last_proof; /* an ACK showed that the peer had heard, perhaps long before; world's time */
   gint64 pump_at;    /* a busy worker comes round to it later */

@@ -406,6 +406,9 @@ on_link (SimSession *self, const HyphaSessionEvent *event)
     if (end->open && end->state == SIM_END_FRAMES) {
       hypha_heartbeat_confirmed (&end->heartbeat, sim_node_now (self->node));
       end->last_proof = world->now;
+      if (end->link->ends[1 - end->index].n_data == 0 && !world->rolled_back)
+        sim_violation (world, "%c takes link %u to be heard, over which no data has come",
+                       self->node->name, end->link->id);
     }
     break;
   default:

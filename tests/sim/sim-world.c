@@ -322,9 +322,11 @@ heal (SimWorld *self)
     run_until (self, self->now + 3 * SIM_SECOND);
     check_links (self);
     redial (self, i);
+    self->quiet = i > 10;
   }
   if (self->violation)
     return;
+  self->quiet = FALSE;
   self->calm = TRUE;
   sim_world_settle (self);
   self->calm = FALSE;

@@ -146,6 +146,7 @@ struct _SimWorld {
   guint steps;
   gboolean healing;     /* faults have stopped */
   gboolean calm;        /* so long ago that every choice of link has been made */
+  gboolean quiet;       /* all is over: streams have nothing to say any more */
   gboolean released;    /* stalled programs go on */
   gint64 farewell_at;   /* by then the peer knows of the last disconnect; 0: nothing to check */
   guint farewell_from;  /* node */

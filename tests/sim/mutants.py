@@ -154,9 +154,6 @@ MUTANTS = [Mutant(name, rule, file, list(zip(edits[::2], edits[1::2]))) for name
      "stream->fresh = stream->sent;", "stream->fresh = stream->sent = stream->acked;"),
     ("two-links-carry", "one link carries a direction", "output.c",
      "(link == self->chosen && (refusal_frame", "(link->up && (refusal_frame"),
-    ("told-over-any-link", "only what went over the chosen link counts", "resume.c",
-     "for (guint i = 0; link == self->chosen && i < all->len; i++) {",
-     "for (guint i = 0; i < all->len; i++) {"),
     ("close-is-not-said", "CLOSE ends the session over there, too", "attach.c",
      "link->owes_close = say_close;", "link->owes_close = FALSE;"),
     # --- life

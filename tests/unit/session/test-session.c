@@ -465,6 +465,32 @@ test_suspect_is_left (void)
   g_assert_cmpuint (pair_count (p, 1, HYPHA_SESSION_OVER), ==, 0);
 }
 
+/* What a RESUME says over another link than the chosen one may be lost with it. */
+static void
+test_told_over_another_link (void)
+{
+  g_autoptr (Pair) p = pair_new ();
+  Wire *one = pair_link (p, 5), *other;
+  HyphaSessionStream *a;
+
+  pair_run (p);
+  a = pair_open (p, 0, "echo");
+  pair_run (p);
+  g_assert_cmpuint (pair_write (p, 0, a, 100), ==, 100);
+  hypha_session_stream_finish (p->session[0], a);
+  while (pair_send_one (p, one, 0))
+    ;
+  while (pair_take_one (p, one, 0))
+    ;
+  other = pair_link (p, 500);
+  while (pair_send_one (p, other, 1))
+    ;
+  pair_cut (p, other);
+  g_assert_cmpint (a->send_end, ==, HYPHA_END_NONE);
+  pair_run (p);
+  g_assert_cmpint (a->send_end, ==, HYPHA_END_FIN);
+}
+
 /* EPOCH, RESUME, the OPENs, then the rest. */
 static void
 test_order_after_a_change (void)
@@ -926,6 +952,7 @@ main (int argc, char **argv)
   ADD ("link/carries-nothing-before-resume", test_nothing_before_resume);
   ADD ("link/planned-change-loses-nothing", test_planned_switch);
   ADD ("link/suspect-is-left-at-once", test_suspect_is_left);
+  ADD ("link/told-over-another-is-not-told", test_told_over_another_link);
   ADD ("link/order-after-a-change", test_order_after_a_change);
   ADD ("link/detached-is-not-spoken-of", test_detached_is_not_spoken_of);
   ADD ("link/loss-is-told", test_lost_link_is_told);

@@ -244,7 +244,7 @@ check_bytes (SimApp *self, const guint8 *data, gsize length)
   if (fits || length == 0)
     return;
   /* Until the two lives are told apart: then the session ends, and this stream with an error. */
-  if (world->doubled && self->node->role != world->nodes[2]->role) {
+  if (world->rolled_back) {
     world->counts[SIM_COUNT_MIXED] += !self->mixed;
     self->mixed = TRUE;
   } else {

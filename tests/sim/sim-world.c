@@ -301,8 +301,10 @@ open_last (SimWorld *self)
 static void
 heal (SimWorld *self)
 {
-  gint64 start = self->now;
+  gint64 start = self->now, awake = 0;
 
+  for (guint i = 0; i < self->n_nodes; i++)
+    awake = MAX (awake, self->nodes[i]->paused_until);
   self->healing = TRUE;
   g_clear_pointer (&self->snapshot, sim_snapshot_free);
   sim_note (self, '-', "heals", 0, 0, 0);
@@ -322,7 +324,7 @@ heal (SimWorld *self)
     run_until (self, self->now + 3 * SIM_SECOND);
     check_links (self);
     redial (self, i);
-    self->quiet = i > 10;
+    self->quiet = i > 10 && self->now > awake + 15 * SIM_SECOND;
   }
   if (self->violation)
     return;

@@ -16,6 +16,7 @@ import filecmp
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ from collections import namedtuple
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WHERE = os.path.join(ROOT, "_build-mutants")
 COPY, BUILD = os.path.join(WHERE, "source"), os.path.join(WHERE, "build")
-SECONDS = 240  # a mutant that runs longer hangs, which counts as found
+SECONDS = 600  # for one mutant; a seed that hangs is ended by sim itself, much sooner
 
 # name; the rule it breaks; file of core/session; then in turn the text, which has to be there once, and what is
 # there instead (twice, where one place covers another)
@@ -224,17 +225,20 @@ def build():
 def hunt(seeds):
     """The first seed that fails, and its complaint; None if there is none."""
     sim = [os.path.join(BUILD, "tests", "sim", "sim"), "--seeds", f"0:{seeds}", "--first", "--jobs", "1"]
-    try:
-        result = subprocess.run(sim, capture_output=True, text=True, timeout=SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return "-", "it hangs"
-    if result.returncode == 0:
+    with subprocess.Popen(sim, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          start_new_session=True) as process:
+        try:
+            output, errors = process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # the processes that run the seeds as well
+            return None
+    if process.returncode == 0:
         return None
-    found = re.search(r"^seed (\d+) FAILED: (.*)$", result.stdout, re.MULTILINE)
+    found = re.search(r"^seed (\d+) FAILED: (.*)$", output, re.MULTILINE)
     if found is None:
-        whole = re.search(r"^FAILED: (.*)$", result.stdout, re.MULTILINE)
+        whole = re.search(r"^FAILED: (.*)$", output, re.MULTILINE)
         return "all", whole[1] if whole else "it failed"
-    said = re.search(r"ERROR:(?:[^:]*/)?([^/:]*):\d+:(\w+): (.*)", result.stderr)
+    said = re.search(r"ERROR:(?:[^:]*/)?([^/:]*):\d+:(\w+): (.*)", errors)
     if found[2].startswith("died") and said:
         return found[1], f"{said[2]}: {said[3]}"
     return found[1], found[2]
@@ -285,7 +289,7 @@ def main():
         start = time.monotonic()
         found = try_mutant(mutant, options.seeds)
         survived += found is None
-        seed, complaint = found or ("-", f"SURVIVED {options.seeds} seeds")
+        seed, complaint = found or ("-", f"SURVIVED {options.seeds} seeds, or {SECONDS} s")
         if options.markdown:
             print(f"| `{mutant.name}` | {mutant.rule} | {seed} | {complaint} |", flush=True)
         else:

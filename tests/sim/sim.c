@@ -105,13 +105,34 @@ run_seed (Board *board, const Options *options, guint64 seed)
              world->violation ? world->violation : "fine");
 }
 
+/* A rollback has a verdict of its own. Only when the last words of the other life came after the
+ * nonce had gone out does it look like a broken peer, and that is rare; as rare as bytes of both
+ * lives in one stream, which ends with an error then. */
+static gboolean
+rollbacks_are_told (Board *board)
+{
+  guint64 found = atomic_load (&board->counts[SIM_COUNT_ROLLBACK_FOUND]);
+  guint64 broken = atomic_load (&board->counts[SIM_COUNT_BROKEN]);
+  guint64 doubled = atomic_load (&board->counts[SIM_COUNT_DOUBLE_FOUND]);
+  guint64 mixed = atomic_load (&board->counts[SIM_COUNT_MIXED]);
+
+  return broken <= 2 + found / 100 && mixed <= 2 + (found + doubled) / 1000;
+}
+
+static gboolean
+is_enough (Board *board, const Options *options)
+{
+  guint n = atomic_load (&board->n_failures);
+
+  return n >= MAX_FAILURES || (options->first_only && (n > 0 || !rollbacks_are_told (board)));
+}
+
 static int
 work (Board *board, const Options *options, guint job)
 {
   for (;;) {
     guint64 seed = atomic_fetch_add (&board->next_seed, 1);
-    if (seed >= options->last ||
-        atomic_load (&board->n_failures) >= (options->first_only ? 1 : MAX_FAILURES))
+    if (seed >= options->last || is_enough (board, options))
       break;
     if (options->faults_wanted && atomic_load (&board->link_faults) >= options->faults_wanted)
       break;
@@ -165,7 +186,7 @@ supervise (Board *board, const Options *options)
                                   : g_strdup_printf ("died with status %d", WEXITSTATUS (status));
       fail (board, atomic_load (&board->at[job]), text);
     }
-    if (atomic_load (&board->n_failures) >= (options->first_only ? 1 : MAX_FAILURES))
+    if (is_enough (board, options))
       running--;
     else
       pids[job] = start_job (board, options, job);
@@ -271,20 +292,6 @@ parse_options (Options *options, int *argc, char ***argv, GError **error)
   if (without)
     options->faults &= ~parse_faults (without);
   return TRUE;
-}
-
-/* A rollback has a verdict of its own. Only when the last words of the other life came after the
- * nonce had gone out does it look like a broken peer, and that is rare; as rare as bytes of both
- * lives in one stream, which ends with an error then. */
-static gboolean
-rollbacks_are_told (Board *board)
-{
-  guint64 found = atomic_load (&board->counts[SIM_COUNT_ROLLBACK_FOUND]);
-  guint64 broken = atomic_load (&board->counts[SIM_COUNT_BROKEN]);
-  guint64 doubled = atomic_load (&board->counts[SIM_COUNT_DOUBLE_FOUND]);
-  guint64 mixed = atomic_load (&board->counts[SIM_COUNT_MIXED]);
-
-  return broken <= 2 + found / 100 && mixed <= 2 + (found + doubled) / 1000;
 }
 
 /* Did all happen that has to in so many runs with all faults? Returns how much did not. */

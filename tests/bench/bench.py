@@ -5,6 +5,7 @@
 import argparse
 import json
 import pathlib
+import resource
 import signal
 import sys
 
@@ -88,6 +89,9 @@ def main():
         for table in tables:
             print(f"{table.name}: {table.title}", *(f"    {way.name}" for way in wanted_ways(table, options.only)), sep="\n")
         return 0
+    # A thousand streams are a thousand descriptors, and more.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     signal.signal(signal.SIGALRM, on_alarm)
     return 0 if run(tables, options) else 1

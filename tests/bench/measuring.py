@@ -80,7 +80,7 @@ def judge_goals(table, rows, samples):
 
 def samples_of(way, layout, figure, rows, samples):
     for row, values in zip(rows, samples):
-        if way is not None and isinstance(row, way) and row.layout is layout:
+        if type(row) is way and row.layout is layout:
             return values.get(figure.key)
     return None
 

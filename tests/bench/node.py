@@ -27,16 +27,23 @@ class Node:
         bus = stand.processes.start(cpu, "dbus-daemon", f"--config-file={folder}/bus.conf", "--nofork", "--nopidfile")
         wait_until_listening(folder / "bus", bus)
         self.environment = environment(stand, folder)
-        (folder / "node.conf").write_text("[org/hypha/node]\n" + config)
+        self.file = folder / "node.conf"
+        self.configure(config)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(folder / "notify"))
             notify.setblocking(False)
             self.process = stand.processes.start(
-                cpu, stand.build / "core/daemon/hyphad", "--address", self.address, "--config", folder / "node.conf",
+                cpu, stand.build / "core/daemon/hyphad", "--address", self.address, "--config", self.file,
                 "--identity", folder / "identity.pem", *(["--listen", listen] if listen else []),
                 environment=dict(self.environment, NOTIFY_SOCKET=str(folder / "notify")))
             wait_for(lambda: is_ready(notify), self.process, "hyphad")
         self.id = self.ctl("id")["id"]
+
+    def configure(self, config):
+        """Puts other lines into its key file, which a hyphad that runs sees by itself."""
+        new = self.file.with_suffix(".new")
+        new.write_text("[org/hypha/node]\n" + config)
+        new.rename(self.file)
 
     def ctl(self, *words):
         """What hyphactl WORDS --json prints, parsed."""

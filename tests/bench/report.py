@@ -32,7 +32,7 @@ def markdown(lines):
     | raw |   12 |
     """
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    right = [all(line[i][:1].isdigit() or line[i] == "-" for line in lines[1:]) for i in range(len(lines[0]))]
+    right = [i > 0 and all(line[i][:1].isdigit() or line[i] == "-" for line in lines[1:]) for i in range(len(lines[0]))]
     rule = "|" + "|".join("-" * (width + 1) + (":" if side else "-") for width, side in zip(widths, right)) + "|"
     printed = ["| " + " | ".join(cell.rjust(width) if side else cell.ljust(width)
                                  for cell, width, side in zip(line, widths, right)) + " |" for line in lines]

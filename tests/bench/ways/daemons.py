@@ -17,10 +17,7 @@ class Daemons(StreamWay):
         target = self.receiver[1].replace("unix:", "unix://").replace("tcp:", "tcp://127.0.0.1:")
         self.far_node = Node(self.stand, self.far_cpu, f"services={{'sink': {{'target': <'{target}'>}}}}\n", self.endpoint())
         self.near_node = Node(self.stand, self.near_cpu)
-        self.far_node.ctl("trust", self.near_node.id, "near")
-        self.near_node.ctl("trust", self.far_node.id, "far")
-        listening = self.far_node.ctl("status")["listening"]
-        self.near_node.ctl("connect", listening[0])
+        connect(self.near_node, self.far_node)
         links = self.near_node.ctl("links")
         if [link["encrypted"] for link in links] != [self.encrypted]:
             raise Failure(f"{self.name}: the links are not what they should be: {links}")
@@ -32,6 +29,13 @@ class Daemons(StreamWay):
     def begin(self):
         where = f"hypha:{self.near_node.address};/org/hypha/Node1/peer/{self.far_node.id};sink"
         return where, [self.near_node.process, self.far_node.process]
+
+
+def connect(near, far):
+    """Makes one link from NEAR to what FAR listens on."""
+    far.ctl("trust", near.id, "near")
+    near.ctl("trust", far.id, "far")
+    near.ctl("connect", far.ctl("status")["listening"][0])
 
 
 class DaemonsUnix(Daemons):

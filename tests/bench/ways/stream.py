@@ -11,6 +11,8 @@ class StreamWay(Way):
     """Measures throughput with its CPU time, and round trips."""
 
     kind = "unix"  # of the receiver's socket
+    block = 256 * 1024  # of each write
+    verified = False  # the receiver compares what comes with what was sent
     middle_near = []  # names of what runs beside the sender
     middle_far = []
 
@@ -33,7 +35,7 @@ class StreamWay(Way):
 
     def measure(self):
         options = self.stand.options
-        sent = self.pipe("send", options.megabytes * MEGA)
+        sent = self.pipe("send", options.megabytes * MEGA, self.block, *(["verified"] if self.verified else []))
         trip = self.pipe("ping", PING_BYTES, options.pings)
         return {"rate": options.megabytes / sent.value, "cpu": sent.cpu * 1000 / options.megabytes, "trip": trip.value * 1e6}
 

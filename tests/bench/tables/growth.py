@@ -26,6 +26,6 @@ class Growth(Table):
     goal = "Bytes per second and CPU per GB for 1, 10, 100, 1000 streams and peers: flat."
     ways = (*STREAMS, *PEERS, *SOCKETS)
     figures = (RATE, CPU, DAEMONS)
-    goals = tuple(Goal(way, figure, over=ways[0]) for ways in (STREAMS, PEERS, SOCKETS) for figure in (RATE, CPU) for way in ways[1:])
+    goals = tuple(Goal(ways[-1], figure, over=ways[0]) for ways in (STREAMS, PEERS, SOCKETS) for figure in (RATE, CPU))
     lines = True
     x_title = "how many at once"

@@ -9,7 +9,9 @@ from way import Way
 from ways.daemons import connect
 
 MEGA = 1_000_000
-KEYS = "max-streams=1024\n"  # of each side; with the default window, it is the most there can be
+# Room for a thousand, and beside what each is promised as much to lend as with the defaults, or one alone would have less.
+STREAMS = 1024
+KEYS = f"max-streams={STREAMS}\nsession-window={2 * STREAMS * 8192 + 8 * 2**20}\n"
 
 
 class Many(Way):

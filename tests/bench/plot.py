@@ -10,26 +10,26 @@ from xml.sax.saxutils import escape
 from report import bound, number
 
 WIDTH = 980
-GUTTER = 190  # for the names of the rows
 GAP = 28  # between two panels
 BAR = 16
 STEP = 26  # from one bar to the next
 LINE = 15  # of text
+LETTER, SMALL = 7, 5.8  # the width of a letter, more or less
 PLOT_HEIGHT = 220  # of a panel of lines
 BAR_ROOM = 0.70  # of a panel's width for the longest bar; its figure stands behind it
 COLOURS = 4
 
 STYLE = """
 svg { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif }
-.ground { fill: #ffffff } text { fill: #24292f } .title { font-size: 15px; font-weight: 600 } .head { font-weight: 600 }
+.ground { fill: #ffffff } text { fill: #24292f; stroke: #ffffff; stroke-width: 3px; paint-order: stroke; stroke-linejoin: round } .title { font-size: 15px; font-weight: 600 } .head { font-weight: 600 }
 .small, .small tspan { font-size: 10.5px; fill: #57606a } .grid { stroke: #d8dee4 } .axis { stroke: #8c959f }
 .other { fill: #a9b4c0 } .ours { fill: #3a7bd5 } .reach { stroke: #24292f; stroke-width: 1.2 }
-.goal { stroke: #c4432b; stroke-width: 1.5; stroke-dasharray: 5 3 } text.goal { stroke: none; fill: #b23a22; font-size: 10.5px }
+.goal { stroke: #c4432b; stroke-width: 1.5; stroke-dasharray: 5 3 } text.goal { stroke: #ffffff; stroke-width: 3px; stroke-dasharray: none; fill: #b23a22; font-size: 10.5px }
 .line { fill: none; stroke-width: 2 } .s0 { stroke: #3a7bd5 } .s1 { stroke: #c98a12 } .s2 { stroke: #2e8b57 } .s3 { stroke: #8e57c2 }
 .flat { stroke-dasharray: 2 4; stroke-width: 1.2 } .d0 { fill: #3a7bd5 } .d1 { fill: #c98a12 } .d2 { fill: #2e8b57 } .d3 { fill: #8e57c2 }
 @media (prefers-color-scheme: dark) {
-.ground { fill: #0d1117 } text { fill: #e6edf3 } .small, .small tspan { fill: #9da7b3 } .grid { stroke: #2a313a } .axis { stroke: #6e7681 }
-.other { fill: #56616d } .ours { fill: #4f8fe8 } .reach { stroke: #e6edf3 } .goal { stroke: #ff8a70 } text.goal { fill: #ff9d87 }
+.ground { fill: #0d1117 } text { fill: #e6edf3; stroke: #0d1117 } .small, .small tspan { fill: #9da7b3 } .grid { stroke: #2a313a } .axis { stroke: #6e7681 }
+.other { fill: #56616d } .ours { fill: #4f8fe8 } .reach { stroke: #e6edf3 } .goal { stroke: #ff8a70 } text.goal { fill: #ff9d87; stroke: #0d1117 }
 }
 """
 
@@ -108,14 +108,14 @@ def goal_lines(result, layout, figure):
         if goal["over"]:
             base = next(row["values"][figure["key"]]["median"] for row in result["rows"]
                         if (row["way"], row["layout"]) == (goal["over"], layout))
-        yield limit * base, f"goal {bound(goal, aim=False)}" + (f" of {goal['over']}" if goal["over"] else "")
+        yield limit * base, f"goal {bound(goal, aim=False)}" + (f" x {goal['over']}" if goal["over"] else "")
 
 
 # ---- bars ----
 
 def draw_bars(drawing, result, y):
     layouts = list(dict.fromkeys(row["layout"] for row in result["rows"]))
-    places = panels(result["figures"], GUTTER)
+    places = panels(result["figures"], 40 + LETTER * max(len(row["way"]) for row in result["rows"]))
     for (x, _), figure in zip(places, result["figures"]):
         drawing.text(x, y + 12, titled(figure), "head")
         drawing.text(x, y + 26, f"{figure['better']} is better", "small")
@@ -136,7 +136,7 @@ def draw_bars(drawing, result, y):
 def draw_bar_panel(drawing, result, rows, figure, place, top, bottom):
     """One figure in one layout; returns how far down it goes."""
     x, width = place
-    ours = {goal["way"] for goal in result["goals"]}
+    ours = {goal["way"] for goal in result["goals"] if bound(goal)}
     values = [row["values"].get(figure["key"]) for row in rows]
     lines = list(goal_lines(result, rows[0]["layout"], figure))
     most = max([value["max"] / BAR_ROOM for value in values if value] + [at / 0.97 for at, _ in lines] + [1e-9])
@@ -147,19 +147,21 @@ def draw_bar_panel(drawing, result, rows, figure, place, top, bottom):
     for tick in ticks(most):
         drawing.line(at(tick), top - 4, at(tick), bottom, "grid")
         drawing.text(at(tick), bottom + 12, tick_text(tick), "small", "middle")
+    drawing.line(x, top - 4, x, bottom, "axis")
     for i, (row, value) in enumerate(zip(rows, values)):
+        y = top + STEP * i
+        if value is not None:
+            drawing.rectangle(x, y, at(value["median"]) - x, BAR, "ours" if row["way"] in ours else "other")
+            drawing.line(at(value["min"]), y + BAR / 2, at(value["max"]), y + BAR / 2, "reach")
+    for i, (value, words) in enumerate(lines):
+        drawing.line(at(value), top - 4, at(value), bottom, "goal")
+        drawing.text(min(at(value), x + width + GAP / 2 - SMALL * len(words)), bottom + 12 + LINE * (i + 1), words, "goal")
+    for i, value in enumerate(values):
         y = top + STEP * i
         if value is None:
             drawing.text(x + 4, y + BAR - 4, "-", "small")
-            continue
-        drawing.rectangle(x, y, at(value["median"]) - x, BAR, "ours" if row["way"] in ours else "other")
-        drawing.line(at(value["min"]), y + BAR / 2, at(value["max"]), y + BAR / 2, "reach")
-        drawing.text(max(at(value["max"]), at(value["median"])) + 5, y + BAR - 4, number(value["median"], figure["digits"]))
-    drawing.line(x, top - 4, x, bottom, "axis")
-    for i, (value, words) in enumerate(lines):
-        drawing.line(at(value), top - 4, at(value), bottom, "goal")
-        side = "start" if at(value) < x + width / 2 else "end"
-        drawing.text(at(value), bottom + 12 + LINE * (i + 1), words, "goal", side)
+        else:
+            drawing.text(max(at(value["max"]), at(value["median"])) + 5, y + BAR - 4, number(value["median"], figure["digits"]))
     return bottom + 12 + LINE * len(lines)
 
 
@@ -171,7 +173,7 @@ def draw_lines(drawing, result, y):
     for i, name in enumerate(series):
         drawing.line(x, y + 8, x + 22, y + 8, f"line s{i % COLOURS}")
         drawing.text(x + 28, y + 12, name)
-        x += 40 + 7 * len(name)
+        x += 40 + LETTER * len(name)
     drawing.line(x, y + 8, x + 22, y + 8, "reach flat")
     drawing.text(x + 28, y + 12, "as the first point: flat")
     for place, figure in zip(panels(result["figures"], 60), result["figures"]):

@@ -77,7 +77,7 @@ def rows(result):
 
 def goals(result):
     figures = {figure["key"]: figure for figure in result["figures"]}
-    yield ["goal", "layout", "median (min-max)", "wanted", ""]
+    yield ["comparison", "layout", "median (min-max)", "goal", ""]
     for goal in result["goals"]:
         figure = figures[goal["figure"]]
         what = f"{goal['way']}: {figure['title']}"

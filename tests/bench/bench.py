@@ -3,15 +3,15 @@
 """Measures Hypha beside what else does the same, in turn within each round. README.md says how to read it."""
 
 import argparse
-import json
 import pathlib
 import resource
 import signal
 import sys
 
 import machine
-import plot
+import readme
 import report
+import results
 from measuring import measure, say, wanted_ways
 from processes import Failure
 from stand import on_alarm
@@ -32,6 +32,8 @@ def parse_options():
     parser.add_argument("--brief", action="store_true", help="as little of everything as shows that it runs")
     parser.add_argument("--list", action="store_true", help="name tables and rows, and measure nothing")
     parser.add_argument("--out", type=pathlib.Path, metavar="DIR", help="write Markdown, JSON and SVG there; more runs may add to it")
+    parser.add_argument("--readme", type=pathlib.Path, metavar="DIR",
+                        help="measure nothing: take what --out has written to DIR over into figures/ and README.md")
     options = parser.parse_args()
     for key, value in (BRIEF if options.brief else FULL).items():
         if getattr(options, key) is None:
@@ -41,21 +43,8 @@ def parse_options():
     return options
 
 
-def write(folder, result):
-    """What was measured of one table, and the page of all that are in FOLDER."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{result['table']}.json").write_text(json.dumps(result, indent=1) + "\n")
-    (folder / f"{result['table']}.svg").write_text(plot.svg(result))
-    (folder / "README.md").write_text(report.page(read(folder)))
-
-
-def read(folder):
-    results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    return sorted(results, key=lambda result: (result["order"], result["table"]))
-
-
 def print_result(result):
-    print(f"## {result['title']}\n\n{result['goal']}\n\n{report.tables(result)}\n", flush=True)
+    print(f"## {result['title']}\n\n{report.goal(result)}\n\n{report.tables(result)}\n", flush=True)
 
 
 def run(tables, options):
@@ -72,16 +61,19 @@ def run(tables, options):
             continue
         result["machine"] = about
         if first:
-            print(report.machine(result) + "\n")
+            print(report.machines([result]) + "\n")
             first = False
         print_result(result)
         if options.out:
-            write(options.out, result)
+            results.write(options.out, result)
     return well
 
 
 def main():
     options = parse_options()
+    if options.readme:
+        readme.take(options.readme)
+        return 0
     tables = [table for table in all_tables() if wanted_ways(table, options.only)]
     if not tables:
         raise Failure(f"no table and no row is called {' or '.join(options.only)}")

@@ -17,7 +17,6 @@ def describe(build):
         "date": datetime.date.today().isoformat(),
         "machine": f"{cpu_model()}, {os.cpu_count()} CPUs, {memory()}",
         "kernel": f"{platform.system()} {platform.release()}",
-        "load before": f"{os.getloadavg()[0]:.1f}",
         "hypha": f"{version(build / 'core/daemon/hyphad', '--version')}, {buildtype(build)}",
         "others": "; ".join([version("socat", "-V"), version("ssh", "-V"), package("GnuTLS", "gnutls"),
                              package("GLib", "glib-2.0"), package("ZeroMQ", "libzmq")]),

@@ -2,6 +2,7 @@
 """From a table to its figures: a dictionary that is written as JSON, and all that report and plot are made of."""
 
 import contextlib
+import os
 import statistics
 import sys
 
@@ -16,12 +17,13 @@ def measure(table, build, options):
         absent = []
         rows = make_rows(table, stand, wanted_ways(table, options.only), absent)
         samples = [{} for _ in rows]
+        load = round(os.getloadavg()[0], 1)
         for number in range(1, options.rounds + 1):
             for row, values in zip(rows, samples):
                 for key, value in row.measure().items():
                     values.setdefault(key, []).append(value)
             say(f"{table.name}: round {number} of {options.rounds}")
-        return result(table, rows, samples, absent, options)
+        return {**result(table, rows, samples, absent, options), "load": load}
 
 
 def wanted_ways(table, words):
@@ -88,10 +90,11 @@ def samples_of(way, layout, figure, rows, samples):
 def spread(values):
     """The median of VALUES and how far they reach, with themselves in the order of the rounds.
 
-    >>> spread([3, 1, 2])
-    {'median': 2, 'min': 1, 'max': 3, 'rounds': [3, 1, 2]}
+    >>> spread([3, 1, 2.000000001])
+    {'median': 2.0, 'min': 1.0, 'max': 3.0, 'rounds': [3.0, 1.0, 2.0]}
     """
-    return {"median": statistics.median(values), "min": min(values), "max": max(values), "rounds": list(values)}
+    values = [float(f"{value:.6g}") for value in values]
+    return {"median": statistics.median(values), "min": min(values), "max": max(values), "rounds": values}
 
 
 def say(text):

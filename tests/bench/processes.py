@@ -42,14 +42,14 @@ class Processes:
         self.running.append(process)
         return process
 
-    def end(self, process):
+    def end(self, process, number=signal.SIGTERM):
         """Ends PROCESS and what it has started, and returns its status."""
         if process not in self.running:
             return None
         if process.poll() is None:
             for pid in descendants(process.pid):
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
+                    os.kill(pid, number)
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
@@ -62,8 +62,9 @@ class Processes:
         return process.returncode
 
     def end_all(self):
+        """At once: a hyphad would give open streams their time, and all that these leave behind is in our folder."""
         while self.running:
-            self.end(self.running[-1])
+            self.end(self.running[-1], signal.SIGKILL)
 
 
 def complain(process, what):

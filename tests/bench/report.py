@@ -97,16 +97,28 @@ def tables(result):
     return "\n\n".join(parts)
 
 
-def machine(result):
-    effort = f"{result['rounds']} rounds, {result['effort']} in each where bytes or round trips are counted"
-    return "\n".join(f"- {key}: {value}" for key, value in {**result["machine"], "effort": effort}.items())
+def machines(results):
+    """What RESULTS were measured on, and with how much effort: once for all, as far as that is the same."""
+    found = {}
+    for result in results:
+        effort = f"{result['rounds']} rounds, {result['effort']} in each where bytes or round trips are counted"
+        lines = "\n".join(f"- {key}: {value}" for key, value in {**result["machine"], "effort": effort}.items())
+        found.setdefault(lines, []).append(result)
+    parts = []
+    for lines, of in found.items():
+        loads = [result["load"] for result in of]
+        heading = "" if len(found) == 1 else f"{', '.join(result['table'] for result in of)}:\n\n"
+        parts.append(f"{heading}{lines}\n- load before: {min(loads)} to {max(loads)}")
+    return "\n\n".join(parts)
+
+
+def goal(result):
+    return f"Goal: {result['goal'][0].lower()}{result['goal'][1:]}"
 
 
 def page(results):
     """All tables on one page, with their plots beside it."""
-    parts = ["# Figures", machine(results[0])] if results else []
+    parts = ["# Figures", machines(results)]
     for result in results:
-        parts += [f"## {result['title']}", result["goal"], f"![{result['title']}]({result['table']}.svg)", tables(result)]
-        if result["machine"] != results[0]["machine"]:
-            parts.append(machine(result))
+        parts += [f"## {result['title']}", goal(result), f"![{result['title']}]({result['table']}.svg)", tables(result)]
     return "\n\n".join(parts) + "\n"

@@ -67,7 +67,11 @@ def svg(result):
     drawing = Drawing()
     drawing.text(12, 24, result["title"], "title")
     drawing.text(12, 42, f"medians of {result['rounds']} rounds; the thin line reaches from the least to the most", "small")
-    height = draw_lines(drawing, result, 58) if result["lines"] else draw_bars(drawing, result, 58)
+    if result["rows"]:
+        height = draw_lines(drawing, result, 58) if result["lines"] else draw_bars(drawing, result, 58)
+    else:
+        drawing.text(12, 70, "Nothing of it could be measured here.")
+        height = 90
     return drawing.svg(height, result["title"])
 
 

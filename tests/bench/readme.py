@@ -17,7 +17,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 README = HERE / "README.md"
 FIGURES = HERE / "figures"
 BLOCK = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
-MACHINES = "machines"  # the block of what it was measured on
+# The blocks of what it was measured on, and of what came of all goals.
+MACHINES, GOALS = "machines", "goals"
 MORE = "<!-- more figures -->\n"  # where a table has its place that had none
 
 
@@ -29,7 +30,7 @@ def fill(text, results):
     """TEXT with what is between the marks written anew, where RESULTS have something for it.
 
     >>> from unittest import mock
-    >>> with mock.patch("report.machines", return_value="m"), mock.patch(__name__ + ".section", return_value="s"):
+    >>> with mock.patch(__name__ + ".report"), mock.patch(__name__ + ".section", return_value="s"):
     ...     print(fill("<!-- figures: x -->\\nold\\n<!-- end -->\\n<!-- figures: y -->\\nold\\n<!-- end -->", [{"table": "x"}]))
     <!-- figures: x -->
     s
@@ -40,7 +41,7 @@ def fill(text, results):
     """
     new = {result["table"]: section(result) for result in results}
     if results:
-        new[MACHINES] = report.machines(results)
+        new.update({MACHINES: report.machines(results), GOALS: report.summary(results)})
 
     def replace(found):
         return f"{found[1]}{new[found[2]]}\n{found[3]}" if found[2] in new else found[0]
@@ -86,7 +87,7 @@ def main():
     text = README.read_text()
     if fill(text, read(FIGURES)) == text:
         return 0
-    print(f"{README}: the figures are not those of {FIGURES}: ./dev bench --readme {FIGURES}", file=sys.stderr)
+    print(f"{README}: the figures are not those of the folder figures: ./dev bench --readme tests/bench/figures", file=sys.stderr)
     return 1
 
 

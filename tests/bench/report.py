@@ -77,7 +77,6 @@ def rows(result):
 
 def goals(result):
     figures = {figure["key"]: figure for figure in result["figures"]}
-    yield ["comparison", "layout", "median (min-max)", "goal", ""]
     for goal in result["goals"]:
         figure = figures[goal["figure"]]
         what = f"{goal['way']}: {figure['title']}"
@@ -88,11 +87,19 @@ def goals(result):
         yield [what, goal["layout"], spread(goal["value"], 2 if goal["over"] else figure["digits"]), bound(goal), verdict(goal)]
 
 
+COMPARISON = ["comparison", "layout", "median (min-max)", "goal", ""]
+
+
+def summary(results):
+    """What has a bound, of all tables."""
+    return markdown([COMPARISON, *(line for result in results for line in goals(result) if line[3])])
+
+
 def tables(result):
     """The rows of one table, its goals, and what could not be measured."""
     parts = [markdown(list(rows(result)))]
     if result["goals"]:
-        parts.append(markdown(list(goals(result))))
+        parts.append(markdown([COMPARISON, *goals(result)]))
     parts += [f"Not measured: {one['way']}, {one['layout']}: {one['reason']}." for one in result["absent"]]
     return "\n\n".join(parts)
 
@@ -118,7 +125,7 @@ def goal(result):
 
 def page(results):
     """All tables on one page, with their plots beside it."""
-    parts = ["# Figures", machines(results)]
+    parts = ["# Figures", machines(results), summary(results)]
     for result in results:
         parts += [f"## {result['title']}", goal(result), f"![{result['title']}]({result['table']}.svg)", tables(result)]
     return "\n\n".join(parts) + "\n"

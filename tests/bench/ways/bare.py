@@ -7,7 +7,7 @@ from ways.stream import StreamWay
 class Bare(StreamWay):
     """What bounds everybody who has two processes in between: no frames, no other streams, no window, nothing that survives."""
 
-    name = "2 x bare copy, chained"
+    name = "two bare copies, chained"
     middle_near = ["copy"]
     middle_far = ["copy"]
     between = None  # "unix" or "tcp"
@@ -27,5 +27,5 @@ class BareUnix(Bare):
 
 
 class BareTcp(Bare):
-    name = "2 x bare copy, over TCP"
+    name = "two bare copies, over TCP"
     between = "tcp"

@@ -8,7 +8,7 @@ from ways.stream import StreamWay
 
 
 class Socat(StreamWay):
-    name = "2 x socat, chained"
+    name = "two socat, chained"
     middle_near = ["socat"]
     middle_far = ["socat"]
 

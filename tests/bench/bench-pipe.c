@@ -229,15 +229,17 @@ main (int argc, char **argv)
     serve (argv[2]);
   } else if (argc == 4 && strcmp (argv[1], "relay") == 0) {
     relay (argv[2], argv[3]);
-  } else if ((argc == 5 || (argc == 6 && strcmp (argv[5], "verified") == 0)) &&
-             strcmp (argv[1], "send") == 0) {
+  } else if (argc >= 4 && argc <= 6 && strcmp (argv[1], "send") == 0) {
     const Wish wish = { .bytes = end_number (argv[3]), .verify = argc == 6 };
+    gsize block = argc > 4 ? MIN (end_number (argv[4]), BLOCK) : BLOCK;
 
-    send_bytes (argv[2], &wish, MIN (end_number (argv[4]), BLOCK));
+    if (argc == 6 && strcmp (argv[5], "verified") != 0)
+      die ("what is '%s'?", argv[5]);
+    send_bytes (argv[2], &wish, block);
   } else if (argc == 5 && strcmp (argv[1], "ping") == 0) {
     ping_pong (argv[2], MIN (end_number (argv[3]), BLOCK), end_number (argv[4]));
   } else {
-    die ("usage: bench-pipe serve WHERE | relay FROM TO | send WHERE BYTES BLOCK [verified] | "
+    die ("usage: bench-pipe serve WHERE | relay FROM TO | send WHERE BYTES [BLOCK [verified]] | "
          "ping WHERE SIZE TIMES");
   }
   return EXIT_SUCCESS;

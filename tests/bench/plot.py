@@ -103,7 +103,7 @@ def panels(figures, gutter):
 
 
 def goal_lines(result, layout, figure):
-    """What the goals of FIGURE amount to: the value, and what it is called."""
+    """What the goals of FIGURE amount to: the value, whose goal it is, and what it is called."""
     for goal in result["goals"]:
         limit = goal["at least"] if goal["at least"] is not None else goal["at most"]
         if goal["figure"] != figure["key"] or goal["layout"] != layout or limit is None:
@@ -112,7 +112,7 @@ def goal_lines(result, layout, figure):
         if goal["over"]:
             base = next(row["values"][figure["key"]]["median"] for row in result["rows"]
                         if (row["way"], row["layout"]) == (goal["over"], layout))
-        yield limit * base, f"goal {bound(goal, aim=False)}" + (f" x {goal['over']}" if goal["over"] else "")
+        yield limit * base, goal["way"], f"goal {bound(goal, aim=False)}" + (f" x {goal['over']}" if goal["over"] else "")
 
 
 # ---- bars ----
@@ -143,7 +143,7 @@ def draw_bar_panel(drawing, result, rows, figure, place, top, bottom):
     ours = {goal["way"] for goal in result["goals"] if bound(goal)}
     values = [row["values"].get(figure["key"]) for row in rows]
     lines = list(goal_lines(result, rows[0]["layout"], figure))
-    most = max([value["max"] / BAR_ROOM for value in values if value] + [at / 0.97 for at, _ in lines] + [1e-9])
+    most = max([value["max"] / BAR_ROOM for value in values if value] + [at / 0.97 for at, *_ in lines] + [1e-9])
 
     def at(value):
         return x + value / most * width
@@ -157,8 +157,12 @@ def draw_bar_panel(drawing, result, rows, figure, place, top, bottom):
         if value is not None:
             drawing.rectangle(x, y, at(value["median"]) - x, BAR, "ours" if row["way"] in ours else "other")
             drawing.line(at(value["min"]), y + BAR / 2, at(value["max"]), y + BAR / 2, "reach")
-    for i, (value, words) in enumerate(lines):
-        drawing.line(at(value), top - 4, at(value), bottom, "goal")
+    shared = len({way for _, way, _ in lines}) == 1  # then it may go through all, for comparison
+    for value, way, _ in lines:
+        y = top if shared else top + STEP * [row["way"] for row in rows].index(way)
+        drawing.line(at(value), y - 4, at(value), bottom if shared else y + BAR + 4, "goal")
+    labels = list(dict.fromkeys((value, words) for value, _, words in lines))
+    for i, (value, words) in enumerate(labels):
         drawing.text(min(at(value), x + width + GAP / 2 - SMALL * len(words)), bottom + 12 + LINE * (i + 1), words, "goal")
     for i, value in enumerate(values):
         y = top + STEP * i
@@ -166,7 +170,7 @@ def draw_bar_panel(drawing, result, rows, figure, place, top, bottom):
             drawing.text(x + 4, y + BAR - 4, "-", "small")
         else:
             drawing.text(max(at(value["max"]), at(value["median"])) + 5, y + BAR - 4, number(value["median"], figure["digits"]))
-    return bottom + 12 + LINE * len(lines)
+    return bottom + 12 + LINE * len(labels)
 
 
 # ---- lines ----

@@ -5,14 +5,34 @@
 
 #define WINDOW \
   (10 * G_USEC_PER_SEC) /* samples older than this, seen from the newest, do not count */
+#define SLOT (WINDOW / HYPHA_HEARTBEAT_SAMPLES) /* one sample each, the least: they span it all */
 #define PENALTY 50
+/* What TCP takes at least to send again what was lost (Linux), and a little for both ends to see
+ * it: a packet that was lost is no reason to leave the link. */
+#define RETRANSMISSION (200 * G_TIME_SPAN_MILLISECOND)
+#define SLACK (25 * G_TIME_SPAN_MILLISECOND)
+#define BUSY_PINGS 8 /* until the first of them is overdue; leaves room for as many, rare ones */
 #define COST_MAX (G_MAXUINT32 - 1) /* G_MAXUINT32 means "no link" elsewhere */
+
+/* As TCP does it (RFC 6298). */
+static void
+smooth (HyphaHeartbeat *self, gint64 rtt)
+{
+  self->deviation += (ABS (rtt - self->srtt) - self->deviation) / 4;
+  self->srtt += (rtt - self->srtt) / 8;
+}
 
 static void
 add_sample (HyphaHeartbeat *self, gint64 now, gint64 rtt)
 {
+  guint newest = (self->next_sample + HYPHA_HEARTBEAT_SAMPLES - 1) % HYPHA_HEARTBEAT_SAMPLES;
+
+  if (self->n_samples > 0 && now - self->samples[newest].at < SLOT) {
+    self->samples[newest].rtt = MIN (self->samples[newest].rtt, rtt);
+    return;
+  }
   self->samples[self->next_sample].at = now;
-  self->samples[self->next_sample].rtt = MAX (rtt, 0);
+  self->samples[self->next_sample].rtt = rtt;
   self->next_sample = (self->next_sample + 1) % HYPHA_HEARTBEAT_SAMPLES;
   self->n_samples = MIN (self->n_samples + 1, HYPHA_HEARTBEAT_SAMPLES);
 }
@@ -32,11 +52,21 @@ void
 hypha_heartbeat_init (HyphaHeartbeat *self, gint64 now, gint64 interval, gint64 timeout,
                       gint64 first_rtt)
 {
+  const gint64 rtt = CLAMP (first_rtt, 0, G_TIME_SPAN_DAY);
+
   *self = (HyphaHeartbeat){
-    .heard = now, .confirmed = now, .last_ping = now, .looked = now, .next_token = 1, .stuck = -1
+    .heard = now,
+    .confirmed = now,
+    .received = now,
+    .last_ping = now,
+    .looked = now,
+    .next_token = 1,
+    .stuck = -1,
+    .srtt = rtt,
+    .deviation = rtt / 2,
   };
   hypha_heartbeat_configure (self, interval, timeout);
-  add_sample (self, now, first_rtt);
+  add_sample (self, now, MAX (first_rtt, 0));
 }
 
 /**
@@ -84,6 +114,47 @@ hypha_heartbeat_confirmed (HyphaHeartbeat *self, gint64 now)
 }
 
 /**
+ * hypha_heartbeat_received:
+ * @self: a heartbeat
+ * @now: the time
+ *
+ * Something came that was no ping and no pong. It does not show that the peer hears, but that the
+ * link has not gone silent: an answer may be behind more of the same.
+ */
+void
+hypha_heartbeat_received (HyphaHeartbeat *self, gint64 now)
+{
+  self->received = MAX (self->received, now);
+}
+
+static gboolean
+is_busy (const HyphaHeartbeat *self)
+{
+  return self->sent != self->proven;
+}
+
+/**
+ * hypha_heartbeat_sent:
+ * @self: a heartbeat
+ * @now: the time
+ *
+ * Something was sent that is no ping and no pong. Until the answer to a ping shows that it was
+ * read, pings are frequent.
+ *
+ * Returns: whether the link was idle: hypha_heartbeat_next() may be sooner than it was
+ */
+gboolean
+hypha_heartbeat_sent (HyphaHeartbeat *self, gint64 now)
+{
+  gboolean was_busy = is_busy (self);
+
+  self->sent++;
+  if (!was_busy)
+    self->busy_since = now;
+  return !was_busy;
+}
+
+/**
  * hypha_heartbeat_ping_received:
  * @self: a heartbeat
  * @token: of the peer's ping
@@ -128,12 +199,16 @@ void
 hypha_heartbeat_pong_received (HyphaHeartbeat *self, guint64 token, gint64 now)
 {
   guint answered = 0;
+  gint64 rtt;
 
   while (answered < self->n_pending && self->pending[answered].token != token)
     answered++;
   if (answered == self->n_pending)
     return;
-  add_sample (self, now, now - self->pending[answered].sent);
+  rtt = CLAMP (now - self->pending[answered].at, 0, G_TIME_SPAN_DAY);
+  add_sample (self, now, rtt);
+  smooth (self, rtt);
+  self->proven = self->pending[answered].sent;
   answered++;
   self->n_pending -= answered;
   memmove (self->pending, self->pending + answered, self->n_pending * sizeof self->pending[0]);
@@ -154,6 +229,51 @@ hypha_heartbeat_set_token (HyphaHeartbeat *self, guint64 token)
   self->next_token = token;
 }
 
+/* Since when a ping has been waiting in vain. */
+static gint64
+waiting_since (const HyphaHeartbeat *self, guint i)
+{
+  return MAX (self->pending[i].at, self->confirmed);
+}
+
+static gint64
+overdue_at (const HyphaHeartbeat *self, guint i)
+{
+  return waiting_since (self, i) + self->interval * 5 / 2;
+}
+
+/* How long an answer may take while something that was sent depends on it: as long as TCP would
+ * wait before it sends again, by how long answers have been taking of late, and a little more. */
+static gint64
+patience (const HyphaHeartbeat *self)
+{
+  return self->srtt + MAX (4 * self->deviation, RETRANSMISSION) + SLACK;
+}
+
+static gint64
+suspect_at (const HyphaHeartbeat *self)
+{
+  gint64 late;
+
+  if (self->n_pending == 0)
+    return G_MAXINT64;
+  late = overdue_at (self, 0);
+  if (is_busy (self))
+    late = MIN (late, MAX (waiting_since (self, 0), self->received) + patience (self));
+  return late;
+}
+
+/* Often while it matters, until the link is suspect: then it will not get any better by that. */
+static gint64
+next_ping (const HyphaHeartbeat *self)
+{
+  gint64 often = patience (self) / BUSY_PINGS;
+
+  if (!is_busy (self) || often >= self->interval || suspect_at (self) <= self->looked)
+    return self->last_ping + self->interval;
+  return MIN (self->last_ping + self->interval, MAX (self->last_ping, self->busy_since) + often);
+}
+
 /**
  * hypha_heartbeat_take_ping:
  * @self: a heartbeat
@@ -169,7 +289,7 @@ gboolean
 hypha_heartbeat_take_ping (HyphaHeartbeat *self, gint64 now, guint64 *token)
 {
   self->looked = MAX (self->looked, now);
-  if (now < self->last_ping + self->interval)
+  if (now < next_ping (self))
     return FALSE;
 
   self->last_ping = now;
@@ -178,7 +298,8 @@ hypha_heartbeat_take_ping (HyphaHeartbeat *self, gint64 now, guint64 *token)
     return FALSE;
   *token = self->next_token++;
   self->pending[self->n_pending].token = *token;
-  self->pending[self->n_pending].sent = now;
+  self->pending[self->n_pending].at = now;
+  self->pending[self->n_pending].sent = self->sent;
   self->n_pending++;
   return TRUE;
 }
@@ -200,19 +321,6 @@ hypha_heartbeat_take_pong (HyphaHeartbeat *self, guint64 *token)
   self->owes = FALSE;
   *token = self->owed;
   return TRUE;
-}
-
-/* Since when a ping has been waiting in vain. */
-static gint64
-waiting_since (const HyphaHeartbeat *self, guint i)
-{
-  return MAX (self->pending[i].sent, self->confirmed);
-}
-
-static gint64
-overdue_at (const HyphaHeartbeat *self, guint i)
-{
-  return waiting_since (self, i) + self->interval * 5 / 2;
 }
 
 static gint64
@@ -239,7 +347,7 @@ dead_at (const HyphaHeartbeat *self)
 static guint
 count_overdue (const HyphaHeartbeat *self, gint64 now)
 {
-  guint n = 0;
+  guint n = now >= suspect_at (self);
 
   while (n < self->n_pending && now >= overdue_at (self, n))
     n++;
@@ -258,11 +366,13 @@ count_overdue (const HyphaHeartbeat *self, gint64 now)
 gint64
 hypha_heartbeat_next (const HyphaHeartbeat *self)
 {
-  gint64 next = MAX (self->last_ping + self->interval, self->looked);
-  gint64 dead = dead_at (self);
+  gint64 next = MAX (next_ping (self), self->looked);
+  gint64 dead = dead_at (self), suspect = suspect_at (self);
 
   if (dead > self->looked)
     next = MIN (next, dead);
+  if (suspect > self->looked)
+    next = MIN (next, suspect);
   for (guint i = 0; i < self->n_pending; i++)
     if (overdue_at (self, i) > self->looked)
       next = MIN (next, overdue_at (self, i));
@@ -274,13 +384,14 @@ hypha_heartbeat_next (const HyphaHeartbeat *self)
  * @self: a heartbeat
  * @now: the time
  *
- * Returns: whether the oldest ping has been waiting for two and a half intervals: traffic should go
- * elsewhere
+ * Returns: whether the oldest ping has been waiting for two and a half intervals; or, if something
+ * was sent of which it is not known whether it was read, for as long as TCP would wait before it
+ * sends again, and nothing but pings came meanwhile: traffic should go elsewhere
  */
 gboolean
 hypha_heartbeat_is_suspect (const HyphaHeartbeat *self, gint64 now)
 {
-  return count_overdue (self, now) > 0;
+  return now >= suspect_at (self);
 }
 
 /**
@@ -314,8 +425,7 @@ hypha_heartbeat_is_stuck (const HyphaHeartbeat *self, gint64 now)
  * hypha_heartbeat_rtt:
  * @self: a heartbeat
  *
- * The least of the last round trips (ten seconds, at most 16 of them): a busy link does not look
- * far away.
+ * The least of the round trips of the last ten seconds: a busy link does not look far away.
  *
  * Returns: microseconds
  */

@@ -7,7 +7,8 @@ G_BEGIN_DECLS
 
 /* Is the other end there, does it hear, and how far away is it: pure, times in microseconds. A
  * received byte shows that the peer can send; only a PONG, or an ACK of data that went over this
- * link, shows that it can hear. */
+ * link, shows that it can hear. While something that was sent has not been shown to be heard, it
+ * is pinged often and trusted for a short time only; otherwise rarely, and for long. */
 #define HYPHA_HEARTBEAT_SAMPLES 16
 #define HYPHA_HEARTBEAT_PENDING 16
 
@@ -15,13 +16,18 @@ typedef struct {
   gint64 interval, timeout; /* ping-interval, link-timeout */
   gint64 heard;             /* last byte from the peer */
   gint64 confirmed;         /* last ACK of data that went over this link */
+  gint64 received;          /* last frame from the peer that was no ping and no pong */
+  gint64 srtt, deviation;   /* of the round trips, smoothed: as they are now, load included */
+  guint64 sent, proven;     /* frames sent, and those that the peer is known to have read */
+  gint64 busy_since;        /* since when there are more of the former */
   gint64 looked;            /* when take_ping was last called */
   gint64 last_ping;
   guint64 next_token;
   gint64 stuck; /* since when the output has been waiting in vain; -1: it is not */
   struct {
     guint64 token;
-    gint64 sent;
+    gint64 at;
+    guint64 sent;                     /* before it: a PONG shows that they were read */
   } pending[HYPHA_HEARTBEAT_PENDING]; /* oldest first */
   guint n_pending;
   guint64 owed; /* token of the latest ping to be answered */
@@ -37,6 +43,10 @@ void hypha_heartbeat_init (HyphaHeartbeat *self, gint64 now, gint64 interval, gi
 void hypha_heartbeat_configure (HyphaHeartbeat *self, gint64 interval, gint64 timeout);
 void hypha_heartbeat_heard (HyphaHeartbeat *self, gint64 now);     /* any byte */
 void hypha_heartbeat_confirmed (HyphaHeartbeat *self, gint64 now); /* an ACK of data sent here */
+/* A frame that is no ping and no pong came; or went out, and wants to be heard. The latter is TRUE
+ * if the link was idle: ask hypha_heartbeat_next() anew. */
+void hypha_heartbeat_received (HyphaHeartbeat *self, gint64 now);
+gboolean hypha_heartbeat_sent (HyphaHeartbeat *self, gint64 now);
 void hypha_heartbeat_ping_received (HyphaHeartbeat *self,
                                     guint64 token); /* owes a pong; the latest only */
 void hypha_heartbeat_pong_received (HyphaHeartbeat *self, guint64 token, gint64 now);
@@ -50,7 +60,7 @@ gboolean hypha_heartbeat_take_ping (HyphaHeartbeat *self, gint64 now, guint64 *t
 gboolean hypha_heartbeat_take_pong (HyphaHeartbeat *self, guint64 *token);
 gint64 hypha_heartbeat_next (const HyphaHeartbeat *self); /* when to look again */
 gboolean hypha_heartbeat_is_suspect (const HyphaHeartbeat *self,
-                                     gint64 now); /* the oldest ping is overdue (2.5 intervals) */
+                                     gint64 now); /* the oldest ping is overdue */
 gboolean hypha_heartbeat_is_dead (const HyphaHeartbeat *self,
                                   gint64 now); /* nothing for the timeout */
 gboolean hypha_heartbeat_is_stuck (const HyphaHeartbeat *self,

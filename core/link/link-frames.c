@@ -163,6 +163,8 @@ hypha_link_take_frames (HyphaLink *self, const guint8 *data, gsize length)
     return at;
   if (hypha_heartbeat_take_pong (&self->heartbeat, &token))
     send_pong (self, token);
+  if (any)
+    hypha_heartbeat_received (&self->heartbeat, hypha_link_now (self));
   if (any && self->events.batch != NULL)
     self->events.batch (self, self->user_data);
   return at;
@@ -185,7 +187,8 @@ hypha_link_beat (HyphaLink *self)
   guint64 token;
 
   /* What came while this thread was busy, or the machine slept, may prove the contrary. */
-  if (hypha_heartbeat_is_dead (&self->heartbeat, hypha_link_now (self))) {
+  if (hypha_heartbeat_is_suspect (&self->heartbeat, hypha_link_now (self)) ||
+      hypha_heartbeat_is_dead (&self->heartbeat, hypha_link_now (self))) {
     hypha_link_write_out (self);
     hypha_link_read (self);
   }

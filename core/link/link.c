@@ -250,10 +250,19 @@ write_failed (HyphaLink *self, GError *error)
   kick (self);
 }
 
+/* The heartbeat may be due sooner now. */
+static void
+note_sent (HyphaLink *self)
+{
+  if (hypha_heartbeat_sent (&self->heartbeat, hypha_link_now (self)))
+    hypha_link_set_deadline (self, hypha_heartbeat_next (&self->heartbeat));
+}
+
 void
 hypha_link_write_out (HyphaLink *self)
 {
   guint64 sent = hypha_line_get_sent (&self->line);
+  gboolean waited = self->blocked;
   HyphaLineResult result;
   GError *error = NULL;
   gsize written;
@@ -263,9 +272,14 @@ hypha_link_write_out (HyphaLink *self)
   result = hypha_line_send (&self->line, &self->output, &written, &error);
   atomic_fetch_add (&self->status.tx_bytes, written);
   self->blocked = result == HYPHA_LINE_AGAIN;
-  if (self->stage == HYPHA_STAGE_FRAMES)
-    hypha_heartbeat_output (&self->heartbeat, self->blocked,
-                            hypha_line_get_sent (&self->line) != sent, hypha_link_now (self));
+  if (self->stage == HYPHA_STAGE_FRAMES) {
+    gboolean moved = hypha_line_get_sent (&self->line) != sent;
+
+    hypha_heartbeat_output (&self->heartbeat, self->blocked, moved, hypha_link_now (self));
+    /* What had to wait was overtaken by pings, whose answers tell nothing of it. */
+    if (waited && moved)
+      note_sent (self);
+  }
   if (result == HYPHA_LINE_ERROR)
     write_failed (self, error);
 }
@@ -315,10 +329,12 @@ hypha_link_has_room (HyphaLink *self)
 void
 hypha_link_send (HyphaLink *self, HyphaFrameOut *out)
 {
-  if (self->stage == HYPHA_STAGE_FRAMES && self->broken == NULL)
-    hypha_output_append (&self->output, out, FALSE);
-  else
+  if (self->stage != HYPHA_STAGE_FRAMES || self->broken != NULL) {
     hypha_frame_out_clear (out);
+    return;
+  }
+  hypha_output_append (&self->output, out, FALSE);
+  note_sent (self);
 }
 
 void

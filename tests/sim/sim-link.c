@@ -331,6 +331,7 @@ sim_end_pump (SimEnd *self)
          hypha_session_next_frame (self->session->session, self->slink, sim_node_now (self->node),
                                    &frame)) {
     write_frame (self, &frame);
+    hypha_heartbeat_sent (&self->heartbeat, sim_node_now (self->node));
     sent = TRUE;
     if (!world->scripted && sim_random_chance (&world->random, 20)) {
       self->pump_at = world->now + sim_random_scale (&world->random, 10, 50000);
@@ -575,9 +576,9 @@ check_starvation (SimEnd *self, guint64 token)
 
   for (guint i = 0; i < self->heartbeat.n_pending; i++)
     if (self->heartbeat.pending[i].token == token && !link->touched &&
-        now - self->heartbeat.pending[i].sent > link->ping_bound)
+        now - self->heartbeat.pending[i].at > link->ping_bound)
       sim_violation (link->world, "a ping was starved on link %u: %" G_GINT64_FORMAT " us",
-                     link->id, now - self->heartbeat.pending[i].sent);
+                     link->id, now - self->heartbeat.pending[i].at);
 }
 
 static void
@@ -614,6 +615,7 @@ receive_frame (SimEnd *self, const HyphaFrame *frame)
     sim_end_close (self, "peer went away");
     break;
   default:
+    hypha_heartbeat_received (&self->heartbeat, now);
     if (self->slink)
       hypha_session_receive (self->session->session, self->slink, frame, now);
     /* The verdict may have been the end of this link. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "link/heartbeat.h"
 
+#include <string.h>
+
 #define MS G_GINT64_CONSTANT (1000)
 #define SECOND (1000 * MS)
 #define START (1000 * SECOND)
@@ -74,21 +76,25 @@ test_rtt_is_minimum_of_window (void)
   }
 }
 
+/* However many pings there are: so the link looks no farther away once it is busy. */
 static void
-test_rtt_keeps_sixteen_samples (void)
+test_rtt_spans_ten_seconds (void)
 {
   HyphaHeartbeat beat;
   gint64 now = START;
 
   start (&beat);
   hypha_heartbeat_configure (&beat, 10 * MS, SECOND);
-  for (guint i = 0; i < 40; i++) {
+  for (guint i = 0; i < 1200; i++) {
     guint64 token;
 
     now += 10 * MS;
     token = ping (&beat, now);
-    hypha_heartbeat_pong_received (&beat, token, now + (i == 20 ? 1 : 2) * MS);
-    g_assert_cmpint (hypha_heartbeat_rtt (&beat), ==, i >= 20 && i < 36 ? MS : 2 * MS);
+    hypha_heartbeat_pong_received (&beat, token, now + (i == 20 ? 1 : 50) * MS);
+    if (i >= 20 && i < 950)
+      g_assert_cmpint (hypha_heartbeat_rtt (&beat), ==, MS);
+    else if (i > 1090)
+      g_assert_cmpint (hypha_heartbeat_rtt (&beat), ==, 50 * MS);
   }
 }
 
@@ -246,6 +252,197 @@ test_taking_nothing_is_death (void)
   g_assert_false (hypha_heartbeat_is_stuck (&beat, now + 3600 * SECOND));
 }
 
+/* A link whose other end answers pings after DELAY. */
+typedef struct {
+  HyphaHeartbeat beat;
+  gint64 now, delay;
+  struct {
+    guint64 token;
+    gint64 answer_at;
+  } asked[HYPHA_HEARTBEAT_PENDING];
+  guint n_asked, pings;
+} Line;
+
+/* Until UNTIL, as a link does it; STEP: something is sent every so many microseconds (0: nothing
+ * is). TRUE: it was suspect at no time. */
+static gboolean
+carry (Line *line, gint64 until, gint64 step)
+{
+  gboolean good = TRUE;
+  gint64 send_at = step > 0 ? line->now : G_MAXINT64;
+
+  while (line->now < until) {
+    gint64 answer = line->n_asked > 0 ? line->asked[0].answer_at : G_MAXINT64;
+    guint64 token;
+
+    line->now = MIN (MIN (until, send_at), MIN (answer, hypha_heartbeat_next (&line->beat)));
+    if (line->now == answer) {
+      hypha_heartbeat_pong_received (&line->beat, line->asked[0].token, line->now);
+      memmove (line->asked, line->asked + 1, --line->n_asked * sizeof line->asked[0]);
+    }
+    if (line->now == send_at) {
+      hypha_heartbeat_sent (&line->beat, line->now);
+      send_at += step;
+    }
+    good = good && !hypha_heartbeat_is_suspect (&line->beat, line->now);
+    if (hypha_heartbeat_take_ping (&line->beat, line->now, &token)) {
+      line->asked[line->n_asked].token = token;
+      line->asked[line->n_asked++].answer_at = line->now + line->delay;
+      line->pings++;
+    }
+  }
+  return good;
+}
+
+static void
+start_line (Line *line, gint64 delay)
+{
+  *line = (Line){ .now = START, .delay = delay };
+  hypha_heartbeat_init (&line->beat, START, 1 * SECOND, 10 * SECOND, delay);
+}
+
+static void
+test_idle_link_pings_rarely (void)
+{
+  Line line;
+
+  start_line (&line, 1 * MS);
+  g_assert_true (carry (&line, START + 60 * SECOND, 0));
+  g_assert_cmpuint (line.pings, ==, 60);
+}
+
+static void
+test_busy_link_pings_often (void)
+{
+  Line line;
+
+  start_line (&line, 1 * MS);
+  g_assert_true (carry (&line, START + SECOND, 5 * MS));
+  g_assert_cmpuint (line.pings, >=, 25);
+  g_assert_cmpuint (line.pings, <=, 50);
+
+  /* One more shows that all of it was read. */
+  line.pings = 0;
+  g_assert_true (carry (&line, line.now + 10 * SECOND, 0));
+  g_assert_cmpuint (line.pings, <=, 12);
+}
+
+static void
+test_silent_while_busy_is_suspect_soon (void)
+{
+  const gint64 delays[] = { 20, 1 * MS, 10 * MS };
+
+  for (guint i = 0; i < G_N_ELEMENTS (delays); i++) {
+    Line line;
+
+    start_line (&line, delays[i]);
+    g_assert_true (carry (&line, START + 3 * SECOND, 1 * MS));
+    line.delay = G_TIME_SPAN_HOUR;
+    g_assert_true (carry (&line, START + 3 * SECOND + 200 * MS, 1 * MS));
+    g_assert_false (carry (&line, START + 3 * SECOND + 280 * MS, 1 * MS));
+    /* It is not asked any more often than before: there are places left for later. */
+    carry (&line, START + 6 * SECOND, 1 * MS);
+    g_assert_cmpuint (line.beat.n_pending, <, HYPHA_HEARTBEAT_PENDING);
+    g_assert_true (hypha_heartbeat_is_suspect (&line.beat, line.now));
+  }
+}
+
+static void
+test_slow_link_is_not_suspect (void)
+{
+  const gint64 delays[] = { 100 * MS, 300 * MS, 900 * MS };
+
+  for (guint i = 0; i < G_N_ELEMENTS (delays); i++) {
+    Line line;
+
+    start_line (&line, delays[i]);
+    g_assert_true (carry (&line, START + 10 * SECOND, 1 * MS));
+    g_assert_true (carry (&line, START + 20 * SECOND, 300 * MS));
+  }
+}
+
+/* What is sent waits in buffers that fill up. */
+static void
+test_slower_and_slower_is_not_suspect (void)
+{
+  Line line;
+
+  start_line (&line, 5 * MS);
+  for (guint i = 0; i < 80; i++) {
+    g_assert_true (carry (&line, line.now + 50 * MS, 1 * MS));
+    line.delay += 10 * MS;
+  }
+}
+
+/* TCP sends it again after 200 ms. */
+static void
+test_lost_packet_is_no_suspicion (void)
+{
+  Line line;
+
+  start_line (&line, 4 * MS);
+  for (guint i = 0; i < 20; i++) {
+    line.delay = 4 * MS;
+    g_assert_true (carry (&line, line.now + SECOND, 1 * MS));
+    line.delay = 210 * MS;
+    g_assert_true (carry (&line, line.now + 100 * MS, 1 * MS));
+  }
+}
+
+/* Whoever was wrong once waits for longer the next time. */
+static void
+test_late_answer_makes_patient (void)
+{
+  Line line;
+
+  start_line (&line, 1 * MS);
+  g_assert_true (carry (&line, START + SECOND, 1 * MS));
+  line.delay = 400 * MS;
+  g_assert_false (carry (&line, line.now + 350 * MS, 1 * MS));
+  carry (&line, line.now + 150 * MS, 1 * MS);
+  g_assert_false (hypha_heartbeat_is_suspect (&line.beat, line.now));
+  g_assert_true (carry (&line, line.now + 2 * SECOND, 1 * MS));
+}
+
+static void
+test_answer_to_earlier_ping_proves_nothing (void)
+{
+  HyphaHeartbeat beat;
+  guint64 token;
+
+  start (&beat);
+  token = ping (&beat, START + SECOND);
+  g_assert_true (hypha_heartbeat_sent (&beat, START + SECOND + MS));
+  g_assert_false (hypha_heartbeat_sent (&beat, START + SECOND + 2 * MS));
+  hypha_heartbeat_pong_received (&beat, token, START + SECOND + 3 * MS);
+  g_assert_cmpint (hypha_heartbeat_next (&beat), <, START + SECOND + 100 * MS);
+  token = ping (&beat, hypha_heartbeat_next (&beat));
+  hypha_heartbeat_pong_received (&beat, token, START + SECOND + 101 * MS);
+  g_assert_cmpint (hypha_heartbeat_next (&beat), >, START + 2 * SECOND);
+  g_assert_true (hypha_heartbeat_sent (&beat, START + SECOND + 102 * MS));
+}
+
+/* The answer may wait behind bulk that the peer sends. */
+static void
+test_bulk_from_the_peer_gives_time (void)
+{
+  HyphaHeartbeat beat;
+  gint64 now, overdue;
+
+  start (&beat);
+  hypha_heartbeat_sent (&beat, START);
+  now = hypha_heartbeat_next (&beat);
+  ping (&beat, now);
+  overdue = now + 2500 * MS;
+  for (; now < overdue; now += 100 * MS) {
+    hypha_heartbeat_received (&beat, now);
+    g_assert_false (hypha_heartbeat_is_suspect (&beat, now));
+  }
+  /* But that it talks does not show that it hears. */
+  hypha_heartbeat_received (&beat, overdue);
+  g_assert_true (hypha_heartbeat_is_suspect (&beat, overdue));
+}
+
 static void
 test_many_pings_keep_the_oldest (void)
 {
@@ -351,7 +548,21 @@ main (int argc, char **argv)
   g_test_add_func ("/heartbeat/pings-every-interval", test_pings_every_interval);
   g_test_add_func ("/heartbeat/answers-the-latest-ping-only", test_answers_latest_only);
   g_test_add_func ("/heartbeat/rtt/is-the-minimum-of-ten-seconds", test_rtt_is_minimum_of_window);
-  g_test_add_func ("/heartbeat/rtt/keeps-sixteen-samples", test_rtt_keeps_sixteen_samples);
+  g_test_add_func ("/heartbeat/rtt/of-a-busy-link-spans-ten-seconds", test_rtt_spans_ten_seconds);
+  g_test_add_func ("/heartbeat/ping/rarely-while-idle", test_idle_link_pings_rarely);
+  g_test_add_func ("/heartbeat/ping/often-while-busy", test_busy_link_pings_often);
+  g_test_add_func ("/heartbeat/ping/answer-to-an-earlier-one-proves-nothing",
+                   test_answer_to_earlier_ping_proves_nothing);
+  g_test_add_func ("/heartbeat/suspect/soon-if-silent-while-busy",
+                   test_silent_while_busy_is_suspect_soon);
+  g_test_add_func ("/heartbeat/suspect/not-a-slow-link", test_slow_link_is_not_suspect);
+  g_test_add_func ("/heartbeat/suspect/not-one-that-gets-slower",
+                   test_slower_and_slower_is_not_suspect);
+  g_test_add_func ("/heartbeat/suspect/not-for-a-lost-packet", test_lost_packet_is_no_suspicion);
+  g_test_add_func ("/heartbeat/suspect/less-soon-after-a-late-answer",
+                   test_late_answer_makes_patient);
+  g_test_add_func ("/heartbeat/suspect/bulk-from-the-peer-gives-time",
+                   test_bulk_from_the_peer_gives_time);
   g_test_add_func ("/heartbeat/pong/answers-what-was-before", test_pong_answers_what_was_before);
   g_test_add_func ("/heartbeat/pong/unsent-token-counts-for-nothing",
                    test_unsent_token_counts_for_nothing);

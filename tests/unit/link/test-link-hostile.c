@@ -705,6 +705,18 @@ test_suspect (Fixture *self, gconstpointer data)
   g_assert_cmpuint (gate_count (&self->end.closed), ==, 0);
 }
 
+/* An idle link would be asked in an hour; what was sent has to be answered for. */
+static void
+test_silent_with_data_in_flight (Fixture *self, gconstpointer data)
+{
+  self->parameters.limits.ping_interval = self->parameters.limits.link_timeout = G_TIME_SPAN_HOUR;
+  self->end.to_send = 100;
+  start_end (self);
+  raw_establish (self, GPOINTER_TO_INT (data));
+  gate_wait (&self->end.suspected, 1);
+  g_assert_cmpuint (gate_count (&self->end.closed), ==, 0);
+}
+
 /* It sends all the time, but never answers a ping: it does not hear. */
 static void
 test_deaf_talker (Fixture *self, gconstpointer data)
@@ -845,6 +857,7 @@ main (int argc, char **argv)
   ADD ("preamble/of-http", test_almost_a_preamble, "DELETE / HTTP/1.1\r\n");
   ADD_BOTH ("frames/pong-before-data", test_pong_before_data);
   ADD_BOTH ("life/suspect-and-back", test_suspect);
+  ADD_BOTH ("life/silent-with-data-in-flight", test_silent_with_data_in_flight);
   ADD_BOTH ("life/deaf", test_deaf);
   ADD ("life/deaf-but-talking", test_deaf_talker, NULL);
   ADD ("life/deaf-but-forging-answers", test_forged_pongs, NULL);

@@ -250,6 +250,8 @@ patience (const HyphaHeartbeat *self)
   return self->srtt + MAX (4 * self->deviation, RETRANSMISSION) + SLACK;
 }
 
+/* An ACK counts here by where it came: one that came over another link may be of data that went
+ * long before. */
 static gint64
 suspect_at (const HyphaHeartbeat *self)
 {
@@ -259,7 +261,7 @@ suspect_at (const HyphaHeartbeat *self)
     return G_MAXINT64;
   late = overdue_at (self, 0);
   if (is_busy (self))
-    late = MIN (late, MAX (waiting_since (self, 0), self->received) + patience (self));
+    late = MIN (late, MAX (self->pending[0].at, self->received) + patience (self));
   return late;
 }
 

@@ -422,6 +422,21 @@ test_answer_to_earlier_ping_proves_nothing (void)
   g_assert_true (hypha_heartbeat_sent (&beat, START + SECOND + 102 * MS));
 }
 
+/* The peer may have left the link, and acknowledge over another what went long before. */
+static void
+test_acknowledgement_from_elsewhere_gives_no_time (void)
+{
+  HyphaHeartbeat beat;
+  gint64 now;
+
+  start (&beat);
+  hypha_heartbeat_sent (&beat, START);
+  now = hypha_heartbeat_next (&beat);
+  ping (&beat, now);
+  hypha_heartbeat_confirmed (&beat, now + 220 * MS);
+  g_assert_true (hypha_heartbeat_is_suspect (&beat, now + 400 * MS));
+}
+
 /* The answer may wait behind bulk that the peer sends. */
 static void
 test_bulk_from_the_peer_gives_time (void)
@@ -561,6 +576,8 @@ main (int argc, char **argv)
   g_test_add_func ("/heartbeat/suspect/not-for-a-lost-packet", test_lost_packet_is_no_suspicion);
   g_test_add_func ("/heartbeat/suspect/less-soon-after-a-late-answer",
                    test_late_answer_makes_patient);
+  g_test_add_func ("/heartbeat/suspect/acknowledgement-from-elsewhere-gives-no-time",
+                   test_acknowledgement_from_elsewhere_gives_no_time);
   g_test_add_func ("/heartbeat/suspect/bulk-from-the-peer-gives-time",
                    test_bulk_from_the_peer_gives_time);
   g_test_add_func ("/heartbeat/pong/answers-what-was-before", test_pong_answers_what_was_before);

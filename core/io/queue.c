@@ -240,16 +240,8 @@ hypha_queue_drop (HyphaQueue *self, guint64 offset)
   self->start = offset;
   drop_empty (self);
   while (gone < self->chunks->len) {
-    HyphaChunk *chunk = chunk_at (self, gone);
-
-    if (offset_at (self, gone) + chunk->used > offset)
+    if (offset_at (self, gone) + chunk_at (self, gone)->used > offset)
       break;
-    /* Small and with nothing in it that anybody still needs: good for what comes next. */
-    if (gone == self->chunks->len - 1 && chunk->size == sizes[0] && chunk->ref_count == 1) {
-      chunk->used = 0;
-      g_array_index (self->offsets, guint64, gone) = offset;
-      break;
-    }
     gone++;
   }
   if (gone > 0) {

@@ -222,7 +222,7 @@ main (int argc, char **argv)
 {
   Relay relay = { 0 };
   HyphaNode *near, *far;
-  g_autofree char *second = NULL, *first = NULL, *through = NULL;
+  g_autofree char *second = NULL, *first = NULL, *through = NULL, *near_id = NULL, *far_id = NULL;
   g_autoptr (HyphaPeer) peer = NULL, same = NULL;
 
   g_set_prgname ("bench-failover");
@@ -239,8 +239,10 @@ main (int argc, char **argv)
 
   near = bench_node_new ("near", 1);
   far = bench_node_new ("far", 1);
-  bench_node_trust (near, far, "far");
-  bench_node_trust (far, near, "near");
+  near_id = hypha_node_dup_id (near);
+  far_id = hypha_node_dup_id (far);
+  bench_node_trust (near, far_id, "far");
+  bench_node_trust (far, near_id, "near");
   g_signal_connect (far, "incoming-stream::sink", G_CALLBACK (on_stream), NULL);
   through = g_strdup_printf ("unix://%s", relay.far.sun_path);
   first = bench_node_listen (far, through);

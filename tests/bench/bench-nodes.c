@@ -42,9 +42,8 @@ bench_node_new (const char *name, guint workers)
 }
 
 void
-bench_node_trust (HyphaNode *node, HyphaNode *other, const char *name)
+bench_node_trust (HyphaNode *node, const char *id, const char *name)
 {
-  g_autofree char *id = hypha_node_dup_id (other);
   g_autoptr (GError) error = NULL;
 
   hypha_node_trust (node, id, name, &error);

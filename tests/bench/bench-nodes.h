@@ -10,7 +10,7 @@ G_GNUC_NORETURN G_GNUC_PRINTF (1, 2) void die (const char *format, ...);
 
 /* A node with WORKERS threads of its own. */
 HyphaNode *bench_node_new (const char *name, guint workers);
-void bench_node_trust (HyphaNode *node, HyphaNode *other, const char *name);
+void bench_node_trust (HyphaNode *node, const char *id, const char *name);
 /* Where it listens, once it does. */
 char *bench_node_listen (HyphaNode *node, const char *endpoint);
 HyphaPeer *bench_node_connect (HyphaNode *node, const char *endpoint);

@@ -164,8 +164,9 @@ set_up (HyphaTls *self, gboolean client)
   pthread_once (&credentials.once, make_credentials);
   if (credentials.failed < 0)
     return credentials.failed;
+  /* One key share is enough: every node knows X25519. */
   result = gnutls_init (&self->session, (client ? GNUTLS_CLIENT : GNUTLS_SERVER) | GNUTLS_NONBLOCK |
-                                            GNUTLS_NO_TICKETS);
+                                            GNUTLS_NO_TICKETS | GNUTLS_KEY_SHARE_TOP);
   if (result < 0)
     return result;
   result = gnutls_priority_set_direct (self->session, PRIORITY, NULL);

@@ -14,11 +14,14 @@
  * neither a pipe nor a buffer. */
 #define READ_MAX (64 * 1024)
 #define ROUNDS 4 /* of READ_MAX at a wake-up, then others have their turn */
+/* vsock wakes nobody who waits to write when the other end goes (Linux 6.1): only write() tells. */
+#define TRY_AGAIN G_USEC_PER_SEC
 
 struct _HyphaCopier {
   HyphaWorker *worker;
   HyphaWatch from; /* with echo, for both directions */
   HyphaWatch to;
+  HyphaTimer again; /* while something is held: to write it all the same */
   int from_fd, to_fd;
   guint8
       *held; /* what was read and could not be written yet; while there is some, nothing is read */
@@ -39,6 +42,7 @@ close_both (HyphaCopier *self)
 {
   hypha_watch_stop (&self->from);
   hypha_watch_stop (&self->to);
+  hypha_timer_cancel (&self->again);
   if (self->to_fd >= 0 && !is_echo (self))
     close (self->to_fd);
   close (self->from_fd);
@@ -114,11 +118,18 @@ write_held (HyphaCopier *self)
   return TRUE;
 }
 
+static void try_again (HyphaTimer *timer);
+
 static void
 want_events (HyphaCopier *self)
 {
   gboolean full = self->held != NULL;
 
+  if (full)
+    hypha_timer_set (&self->again, self->worker, hypha_worker_now (self->worker) + TRY_AGAIN,
+                     try_again, self);
+  else
+    hypha_timer_cancel (&self->again);
   if (is_echo (self)) {
     hypha_watch_set_events (&self->from, full ? EPOLLOUT : EPOLLIN);
     return;
@@ -165,6 +176,27 @@ pump (HyphaCopier *self)
   want_events (self);
 }
 
+static gboolean watch_from (HyphaCopier *self, HyphaWatchFunc func, GError **error);
+static void from_ready (HyphaWatch *watch, guint32 events);
+
+/* FROM may not be watched any more: it had hung up while there was something to write. */
+static void
+go_on (HyphaCopier *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (self->from.worker == NULL && !watch_from (self, from_ready, &error))
+    finish (self, error);
+  else
+    pump (self);
+}
+
+static void
+try_again (HyphaTimer *timer)
+{
+  go_on (timer->user_data);
+}
+
 static gboolean
 watch_from (HyphaCopier *self, HyphaWatchFunc func, GError **error)
 {
@@ -189,7 +221,6 @@ static void
 to_ready (HyphaWatch *watch, guint32 events)
 {
   HyphaCopier *self = watch->user_data;
-  g_autoptr (GError) error = NULL;
 
   if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
     int number = 0;
@@ -199,11 +230,7 @@ to_ready (HyphaWatch *watch, guint32 events)
     fail (self, _ ("writing"), number != 0 ? number : EPIPE);
     return;
   }
-  if (self->from.worker == NULL && !watch_from (self, from_ready, &error)) {
-    finish (self, error);
-    return;
-  }
-  pump (self);
+  go_on (self);
 }
 
 /**

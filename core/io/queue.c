@@ -89,6 +89,9 @@ hypha_queue_reserve (HyphaQueue *self, gsize want, struct iovec *pieces, guint n
 {
   guint index = first_with_room (self), count = 0;
 
+  /* Where little comes at a time, most of the pieces would only be made and dropped again. */
+  if (self->demand == 0)
+    n = MIN (n, 2);
   for (; want > 0 && count < n; index++, count++) {
     HyphaChunk *chunk;
     gsize room;

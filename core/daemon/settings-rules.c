@@ -35,6 +35,7 @@ apply_limits (HyphaSettings *self, GVariant *value, GError **error)
   limits.max_pending_peers = get_uint (self, "max-pending-peers");
   limits.max_streams = get_uint (self, "max-streams");
   limits.session_window = get_uint (self, "session-window");
+  limits.spin = get_uint (self, "spin");
   hypha_node_set_limits (self->node, &limits);
   return TRUE;
 }
@@ -210,6 +211,7 @@ const HyphaSettingsRule hypha_settings_rules[] = {
   { HYPHA_SETTINGS_NODE, apply_limits, { "max-handshakes" } },
   { HYPHA_SETTINGS_NODE, apply_limits, { "max-handshakes-per-source" } },
   { HYPHA_SETTINGS_NODE, apply_limits, { "max-pending-peers" } },
+  { HYPHA_SETTINGS_NODE, apply_limits, { "spin" } },
   { HYPHA_SETTINGS_NODE, apply_name, { "name" } },
   { HYPHA_SETTINGS_NODE, apply_costs, { "link-costs" } },
   { HYPHA_SETTINGS_NODE, apply_trusted, { "trusted-peers" } },

@@ -4,7 +4,9 @@
 #include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <hypha-api.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -18,6 +20,7 @@ struct _HyphaWorker {
   char *name;
   int epoll;
   HyphaInbox inbox;
+  _Atomic guint spin; /* us */
 
   /* The thread's own. */
   gboolean stopping;
@@ -292,6 +295,24 @@ run_batch (HyphaWorker *self)
   self->n_batch = 0;
 }
 
+/* Going to sleep and being woken costs more than what there is to do, where the next message comes
+ * soon. */
+static int
+wait_for_events (HyphaWorker *self)
+{
+  const guint spin = atomic_load_explicit (&self->spin, memory_order_relaxed);
+  int timeout = time_to_sleep (self), n = 0;
+
+  if (spin > 0 && timeout != 0) {
+    /* Whoever else wants this CPU may be the one that is waited for. */
+    while ((n = epoll_wait (self->epoll, self->batch, BATCH, 0)) == 0 &&
+           g_get_monotonic_time () < self->now + spin)
+      sched_yield ();
+    timeout = time_to_sleep (self);
+  }
+  return n != 0 ? n : epoll_wait (self->epoll, self->batch, BATCH, timeout);
+}
+
 static gpointer
 worker_main (gpointer data)
 {
@@ -299,7 +320,7 @@ worker_main (gpointer data)
 
   pthread_setname_np (pthread_self (), self->name);
   while (!self->stopping) {
-    int n = epoll_wait (self->epoll, self->batch, BATCH, time_to_sleep (self));
+    int n = wait_for_events (self);
 
     self->now = g_get_monotonic_time ();
     self->n_batch = MAX (n, 0);
@@ -404,6 +425,30 @@ hypha_worker_free (HyphaWorker *self)
   hypha_worker_post (self, stop, self);
   pthread_join (self->thread, NULL);
   worker_destroy (self);
+}
+
+/* Whoever spins on the only CPU there is keeps those from it whom it waits for. */
+static gboolean
+has_one_cpu (void)
+{
+  cpu_set_t set;
+
+  return sched_getaffinity (0, sizeof set, &set) == 0 && CPU_COUNT (&set) < 2;
+}
+
+/**
+ * hypha_worker_set_spin: (skip)
+ * @self: a worker
+ * @spin: microseconds, %HYPHA_WORKER_SPIN_MAX at most
+ *
+ * For how long the worker looks for more to do before it sleeps, each time it had something to do.
+ * That takes a CPU meanwhile, so it is without effect where the process may use only one.
+ */
+void
+hypha_worker_set_spin (HyphaWorker *self, guint spin)
+{
+  atomic_store_explicit (&self->spin, has_one_cpu () ? 0 : MIN (spin, HYPHA_WORKER_SPIN_MAX),
+                         memory_order_relaxed);
 }
 
 /**

@@ -20,6 +20,11 @@ void hypha_worker_free (HyphaWorker *self);
 void hypha_worker_post (HyphaWorker *self, HyphaWorkFunc func, gpointer data);
 gboolean hypha_worker_is_current (HyphaWorker *self);
 
+/* From any thread: for how long it stays awake after it had something to do, in microseconds; 0, as
+ * at the beginning: not at all. */
+#define HYPHA_WORKER_SPIN_MAX 100
+void hypha_worker_set_spin (HyphaWorker *self, guint spin);
+
 /* What follows is for the worker's own thread. */
 
 /* Monotonic microseconds, read once per wake-up and after each callback that took long. */

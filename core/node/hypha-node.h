@@ -48,6 +48,10 @@ gboolean hypha_node_trust (HyphaNode *self, const char *id, const char *name, GE
 HYPHA_EXTERN
 gboolean hypha_node_forget (HyphaNode *self, const char *id, GError **error);
 
+/* For how long workers stay awake after each message, in us, at most 100; 0: not at all. */
+HYPHA_EXTERN
+void hypha_node_set_spin (HyphaNode *self, guint spin);
+
 /* OPTIONS (a{sv}, nullable): timeout u (ms), expect-id s. The peer, when the link is up. */
 HYPHA_EXTERN
 void hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *options,

@@ -32,6 +32,26 @@ hypha_node_set_name (HyphaNode *self, const char *name, GError **error)
   return TRUE;
 }
 
+/**
+ * hypha_node_set_spin:
+ * @self: a node
+ * @spin: microseconds, at most 100; 0, as at the beginning: not at all
+ *
+ * For how long the node's threads look for more to do before they sleep, each time they had
+ * something to do. What comes within that time is carried on without waking anybody, so round trips
+ * get several times shorter where there are idle CPUs; a CPU is busy meanwhile. Without effect
+ * where the process may use one CPU only.
+ */
+void
+hypha_node_set_spin (HyphaNode *self, guint spin)
+{
+  g_return_if_fail (HYPHA_IS_NODE (self));
+
+  self->limits.spin = spin;
+  for (guint i = 0; i < self->workers->len; i++)
+    hypha_worker_set_spin (self->workers->pdata[i], spin);
+}
+
 void
 hypha_node_set_limits (HyphaNode *self, const HyphaNodeLimits *limits)
 {
@@ -43,6 +63,7 @@ hypha_node_set_limits (HyphaNode *self, const HyphaNodeLimits *limits)
   session = hypha_node_session_limits (self);
   hypha_admission_set_limits (self->admission, &admission);
   hypha_node_limit_pending (self, limits->max_pending_peers);
+  hypha_node_set_spin (self, limits->spin);
   for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->peers)); i++) {
     g_autoptr (HyphaNodePeer) peer = g_list_model_get_item (G_LIST_MODEL (self->peers), i);
 

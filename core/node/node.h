@@ -22,6 +22,7 @@ typedef struct {
   guint max_pending_peers;
   guint max_streams;      /* opened by each side of a session */
   guint64 session_window; /* bytes */
+  guint spin;             /* us that a worker stays awake after it had something to do */
 } HyphaNodeLimits;
 
 void hypha_node_limits_init (HyphaNodeLimits *limits);

@@ -7,6 +7,7 @@ from outside, into the key file back-end of GSettings (and one of them through d
 """
 
 import os
+import pathlib
 import shutil
 import signal
 import socket
@@ -45,6 +46,7 @@ WRONG = {
     "max-handshakes-per-source": (["0", "65537"], []),
     "max-pending-peers": (["65537"], []),
     "max-streams": (["0", "65537"], [("2000", "session-window")]),
+    "spin": (["101", "-1"], []),
     "session-window": (["65535", "1073741825"], [("65536", "max-streams")]),
 }
 
@@ -338,6 +340,30 @@ class Settings(Case):
         wait_for(lambda: self.alpha.ask("peers") == [], "nobody who is remembered")
         self.stranger()
         self.assertEqual(self.alpha.ask("peers"), [])
+
+    def effect_of_spin(self):
+        if len(os.sched_getaffinity(0)) < 2:
+            self.skipTest("nobody stays awake on the only CPU")
+        self.alpha_and_beta()
+        stream = self.open(self.alpha, "beta", "echo")
+        self.assertTrue(self.echo(stream))
+
+        def worker_time():
+            tasks = pathlib.Path(f"/proc/{self.alpha.process.pid}/task").iterdir()
+            return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks
+                       if (task / "comm").read_text().startswith("hypha-"))
+
+        def time_of_a_trip(n=100):
+            before = worker_time()
+            for _ in range(n):
+                self.assertTrue(self.echo(stream))
+            return (worker_time() - before) / n / 1000
+
+        asleep = min(time_of_a_trip() for _ in range(3))
+        self.set("spin", "100")
+        wait_for(lambda: time_of_a_trip() > asleep + 50, "a worker that stays awake")
+        self.set("spin", "0")
+        wait_for(lambda: time_of_a_trip() < asleep + 50, "a worker that sleeps")
 
     def effect_of_max_streams(self):
         self.alpha_and_beta()

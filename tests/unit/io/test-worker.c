@@ -162,14 +162,16 @@ set_timers (gpointer data)
   }
 }
 
+/* SPIN: whether the worker sleeps or stays awake makes no difference. */
 static void
-test_timers_in_order (void)
+test_timers_in_order (gconstpointer spin)
 {
   g_autofree Timers *self = g_new0 (Timers, 1);
 
   gate_init (&self->gate);
   self->worker = new_worker ();
   self->expected = TIMERS;
+  hypha_worker_set_spin (self->worker, GPOINTER_TO_UINT (spin));
   hypha_worker_post (self->worker, set_timers, self);
   gate_wait (&self->gate, 1);
   hypha_worker_free (self->worker);
@@ -510,7 +512,10 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/worker/post/each-thread-in-order", test_post_from_many_threads);
   g_test_add_func ("/worker/post/free-carries-out-everything", test_free_carries_out_everything);
-  g_test_add_func ("/worker/timer/in-order-moved-cancelled", test_timers_in_order);
+  g_test_add_data_func ("/worker/timer/in-order-moved-cancelled", GUINT_TO_POINTER (0),
+                        test_timers_in_order);
+  g_test_add_data_func ("/worker/timer/in-order-while-staying-awake", GUINT_TO_POINTER (100),
+                        test_timers_in_order);
   g_test_add_func ("/worker/timer/in-the-past-starves-nobody",
                    test_timer_in_the_past_starves_nobody);
   g_test_add_func ("/worker/timer/in-the-past-fires-once-a-round",

@@ -25,7 +25,7 @@ typedef struct {
 } End;
 
 static End ends[2];
-static _Atomic guint left; /* ends that are not there yet */
+static _Atomic guint left;    /* ends that are not there yet */
 static _Atomic gboolean over; /* links may close */
 static HyphaNonceClock nonce_clock;
 

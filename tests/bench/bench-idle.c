@@ -29,6 +29,7 @@
 #define AT_ONCE 32 /* that are opened, or dialled */
 
 static char *folder;
+static guint spin; /* us */
 static int holder; /* takes descriptors */
 
 /* ---- processes ---- */
@@ -355,6 +356,7 @@ far_process (int fd, guint n_streams, guint n_links)
     g_autofree char *id = NULL, *bound = NULL;
 
     nodes[i] = bench_node_new ("far", 1);
+    hypha_node_set_spin (nodes[i], spin);
     id = hypha_node_dup_id (nodes[i]);
     bench_node_trust (nodes[i], near_id, "near");
     g_signal_connect (nodes[i], "incoming-stream::idle", G_CALLBACK (on_idle), NULL);
@@ -464,6 +466,7 @@ near_process (int fd, guint n_streams, guint n_links)
   near = bench_node_new ("near", 1);
   hypha_node_limits_init (&limits);
   limits.max_handshakes = limits.max_handshakes_per_source = 2 * AT_ONCE;
+  limits.spin = spin;
   hypha_node_set_limits (near, &limits);
   g_signal_connect (near, "incoming-stream::idle", G_CALLBACK (on_idle), NULL);
   id = hypha_node_dup_id (near);
@@ -499,8 +502,8 @@ near_process (int fd, guint n_streams, guint n_links)
   exit (EXIT_SUCCESS);
 }
 
-/* bench-idle FOLDER STREAMS LINKS: prints what memory they take, in bytes; then, for every line
- * with a number, makes that many round trips and prints their median in seconds. */
+/* bench-idle FOLDER STREAMS LINKS SPIN: prints what memory they take, in bytes; then, for every
+ * line with a number, makes that many round trips and prints their median in seconds. */
 int
 main (int argc, char **argv)
 {
@@ -509,11 +512,12 @@ main (int argc, char **argv)
   int control;
 
   g_set_prgname ("bench-idle");
-  if (argc != 4)
-    die ("FOLDER STREAMS LINKS");
+  if (argc != 5)
+    die ("FOLDER STREAMS LINKS SPIN");
   folder = argv[1];
   n_streams = (guint) atoi (argv[2]);
   n_links = (guint) atoi (argv[3]);
+  spin = (guint) atoi (argv[4]);
   getrlimit (RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
   setrlimit (RLIMIT_NOFILE, &files);

@@ -7,7 +7,7 @@ import subprocess
 
 from processes import Unavailable
 from way import Way
-from ways.embedded_nodes import environment
+from ways.embedded_nodes import cpus, environment
 
 MANY = 10000
 FEW = 100  # only to see that it runs
@@ -19,17 +19,21 @@ class Idle(Way):
 
     near = ["node", "program", "the other ends"]
     streams = links = False
+    spin = 0
 
     def setup(self):
         number = FEW if self.stand.options.brief else MANY
         if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < number + OTHER_FILES:
             raise Unavailable(f"a process may not open {number + OTHER_FILES} files here")
         self.process = self.stand.processes.start(
-            self.near_cpu, self.stand.program("bench-idle"), self.stand.make_folder(), number if self.streams else 0,
-            number if self.links else 0, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            cpus(self), self.stand.program("bench-idle"), self.stand.make_folder(), number if self.streams else 0,
+            number if self.links else 0, self.spin, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             environment=environment(self.stand))
         memory = json.loads(self.stand.line(self.process, self.name))
         self.memory = {key: value / number for key, value in memory.items()} if self.streams or self.links else {}
+
+    def describe_layout(self):
+        return f"CPU {cpus(self)}: {' + '.join(self.near)}"
 
     def measure(self):
         self.process.stdin.write(f"{self.stand.options.pings}\n")
@@ -39,6 +43,15 @@ class Idle(Way):
 
 class NoneIdle(Idle):
     name = "nothing else"
+
+
+class Spinning(Idle):
+    name = "spin 50 us"
+    spin = 50
+
+
+class Sleeping(Idle):
+    name = "spin off"
 
 
 class IdleStreams(Idle):

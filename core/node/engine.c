@@ -223,6 +223,13 @@ incoming (EngineSession *es, HyphaSessionStream *stream)
   g_autoptr (HyphaStreamInfo) info = NULL;
   HyphaNews news = { .type = HYPHA_NEWS_STREAM_INCOMING };
 
+  /* A peer that ends its streams as fast as it opens them keeps to its number of streams, but not
+   * to that of letters which lie in the mailbox of a main thread that is busy. */
+  if (atomic_load (self->parameters.unheard) >= self->parameters.limits.streams) {
+    hypha_session_refuse (es->session, stream, HYPHA_CODE_BUSY);
+    return;
+  }
+  atomic_fetch_add (self->parameters.unheard, 1);
   *self->parameters.last_key += 2;
   info = hypha_stream_info_new (*self->parameters.last_key, FALSE,
                                 hypha_session_stream_get_service (stream),

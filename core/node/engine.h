@@ -62,6 +62,8 @@ typedef struct {
   gboolean lower_id; /* ours is lower than the peer's */
   HyphaSessionLimits limits;
   guint64 *last_key; /* of streams opened by the peer; odd; the engine's while it lives */
+  /* Of such streams: those that the main thread has not been told of yet. It counts down. */
+  _Atomic guint *unheard;
   HyphaNewsFunc func;
   gpointer user_data;
 } HyphaEngineParameters;

@@ -29,6 +29,7 @@ struct _HyphaNodePeer {
   guint64 last_key;         /* of streams opened here; even */
   guint64 last_incoming;    /* of streams opened by the peer; the engine's, while there is one */
   guint64 past_rx, past_tx; /* of links that have closed */
+  _Atomic guint unheard;    /* of those: the engine has told, and nobody has listened yet */
   guint max_incoming;
   guint n_incoming; /* not answered yet, also of streams that have ended meanwhile */
 };

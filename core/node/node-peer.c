@@ -110,6 +110,7 @@ on_news (const HyphaNews *news, gpointer user_data)
     set_best (self, news->from, news->link, news->text != NULL ? news->text : "");
     break;
   case HYPHA_NEWS_STREAM_INCOMING:
+    atomic_fetch_sub (&self->unheard, 1);
     hypha_node_peer_stream_incoming (self, news->stream);
     break;
   case HYPHA_NEWS_STREAM_ACCEPTED:
@@ -167,6 +168,7 @@ hypha_node_peer_adopt (HyphaNodePeer *self, HyphaNodeLink *link,
       self->worker = p.worker;
     p.worker = self->worker;
     p.last_key = &self->last_incoming;
+    p.unheard = &self->unheard;
     self->max_incoming = p.limits.streams;
     self->engine = hypha_engine_new (&p);
   }

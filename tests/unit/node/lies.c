@@ -29,7 +29,10 @@ talk (gpointer data)
       break;
     }
     atomic_fetch_add (&self->blocks, 1);
-    g_usleep (500); /* a program that does something else, too: two cores are for all */
+    do {
+      atomic_store (&self->rests, atomic_load (&self->rest));
+      g_usleep (500); /* a program that does something else, too: two cores are for all */
+    } while (atomic_load (&self->rest));
   }
   return NULL;
 }
@@ -62,6 +65,13 @@ end_honest (Lies *self)
   g_assert_no_error (error);
   g_clear_object (&self->echo);
   g_clear_object (&self->beta);
+}
+
+void
+lies_let_honest_rest (Lies *self, gboolean rest)
+{
+  atomic_store (&self->rest, rest);
+  wait_until (atomic_load (&self->rests) == rest);
 }
 
 void
@@ -161,13 +171,12 @@ lies_open_probe (Lies *self)
   wait_until (hypha_node_peer_get_best_link (self->suspect) != NULL);
   hypha_peer_open_stream_async (HYPHA_PEER (self->suspect), "probe", 0, NULL, probed, self);
   liar_expect (self->liar, HYPHA_FRAME_OPEN, id, &frame);
-  liar_send (self->liar,
-             &(HyphaFrame){ .type = HYPHA_FRAME_WINDOW, .stream = id, .value = 1000 });
+  liar_send (self->liar, &(HyphaFrame){ .type = HYPHA_FRAME_WINDOW, .stream = id, .value = 1000 });
   wait_until (self->probe != NULL);
   hypha_stream_wait_end_async (self->probe, NULL, keep_result, &self->probe_ended);
-  g_assert_true (g_output_stream_write_all (g_io_stream_get_output_stream (
-                                                G_IO_STREAM (self->probe)),
-                                            "ten bytes.", 10, NULL, NULL, NULL));
+  g_assert_true (
+      g_output_stream_write_all (g_io_stream_get_output_stream (G_IO_STREAM (self->probe)),
+                                 "ten bytes.", 10, NULL, NULL, NULL));
   liar_expect (self->liar, HYPHA_FRAME_DATA, id, &frame);
   g_assert_cmpmem (frame.data, frame.length, "ten bytes.", 10);
 }

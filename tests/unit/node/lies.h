@@ -2,6 +2,7 @@
 #pragma once
 
 #include "liar.h"
+#include "node/node-peer-private.h"
 #include "node-pair.h"
 #include "session/session.h"
 
@@ -16,7 +17,7 @@ typedef struct {
   HyphaStream *echo;
   GThread *thread;
   _Atomic guint blocks;
-  _Atomic gboolean enough, failed;
+  _Atomic gboolean enough, failed, rest, rests;
 
   Liar *liar;
   HyphaNodePeer *suspect; /* the liar, as beta knows it */
@@ -31,6 +32,8 @@ typedef struct {
 /* What one session may hold, with these limits. */
 #define LIES_STREAMS 16
 #define LIES_WINDOW (1024 * 1024)
+/* As much again is held until it is acknowledged; links have buffers, and alpha is at work, too. */
+#define LIES_CAP (2 * LIES_WINDOW + 1024 * 1024)
 
 /* A fixture for g_test_add(). */
 void lies_set_up (Lies *self, gconstpointer data);
@@ -52,6 +55,8 @@ void lies_open_probe (Lies *self); /* the latter alone */
 void lies_expect_probe_ended (Lies *self, HyphaError error, const char *text);
 /* Alpha goes on: some blocks more, over the same link, and none was wrong. */
 void lies_expect_honest (Lies *self);
+/* Alpha does nothing for a while, so that what is measured is the liar's doing alone. */
+void lies_let_honest_rest (Lies *self, gboolean rest);
 /* The liar is let in again, and is served. */
 void lies_expect_liar_back (Lies *self);
 

@@ -9,9 +9,6 @@
 #include "lies.h"
 #include "link/wire.h"
 
-/* The cap of the session, which nothing here comes near to: these are single frames. */
-#define CAP (2 * LIES_WINDOW)
-
 /* Of a frame: which stream it is about. */
 typedef enum { LIARS, BETAS, LIARS_NEXT, BETAS_NEXT } Whose;
 
@@ -43,15 +40,27 @@ typedef struct {
 #define NOTHING (-1)
 #define ALL 1000 /* the highest id there is */
 
-#define FRAME(kind, whose, ...) \
-  IN_A_FRAME, { .type = HYPHA_FRAME_##kind, .stream = whose, __VA_ARGS__ }
+#define FRAME(kind, whose, ...)                              \
+  IN_A_FRAME,                                                \
+  {                                                          \
+    .type = HYPHA_FRAME_##kind, .stream = whose, __VA_ARGS__ \
+  }
 #define BYTES(s) .data = (const guint8 *) s, .length = sizeof s - 1
 #define TOOK HYPHA_RESUME_ACCEPTED
 #define FLAGS(f) ((guint32) (f) << 24)
 /* What would be true. */
-#define OF_LIARS { LIARS, FLAGS (TOOK), 10, 1000, 0 }
-#define OF_BETAS { BETAS, FLAGS (TOOK), 10, 1000, 0 }
-#define ENTRIES(...) { __VA_ARGS__ }
+#define OF_LIARS                     \
+  {                                  \
+    LIARS, FLAGS (TOOK), 10, 1000, 0 \
+  }
+#define OF_BETAS                     \
+  {                                  \
+    BETAS, FLAGS (TOOK), 10, 1000, 0 \
+  }
+#define ENTRIES(...) \
+  {                  \
+    __VA_ARGS__      \
+  }
 
 #define BROKEN HYPHA_ERROR_PROTOCOL
 #define BACK HYPHA_ERROR_ROLLED_BACK
@@ -221,7 +230,7 @@ test_lie (Lies *f, gconstpointer data)
     lies_expect_liar_back (f);
   }
   lies_expect_honest (f);
-  g_assert_cmpuint (lies_grown (f), <=, CAP);
+  g_assert_cmpuint (lies_grown (f), <=, LIES_CAP);
 }
 
 int

@@ -34,13 +34,24 @@ hypha_queue_clear (HyphaQueue *self)
   self->start = self->end = 0;
 }
 
+/* No larger than for LENGTH bytes, if these are all there will be, and than demand has it. */
+static guint32
+size_for (HyphaQueue *self, gsize length)
+{
+  guint index = self->demand;
+
+  while (index > 0 && length <= sizes[index - 1])
+    index--;
+  return sizes[index];
+}
+
 static void
-add_chunk (HyphaQueue *self)
+add_chunk (HyphaQueue *self, gsize length)
 {
   guint n = self->chunks->len;
   guint64 offset = n > 0 ? offset_at (self, n - 1) + chunk_at (self, n - 1)->size : self->end;
 
-  g_ptr_array_add (self->chunks, hypha_chunk_new (sizes[self->demand]));
+  g_ptr_array_add (self->chunks, hypha_chunk_new (size_for (self, length)));
   g_array_append_val (self->offsets, offset);
 }
 
@@ -97,7 +108,7 @@ hypha_queue_reserve (HyphaQueue *self, gsize want, struct iovec *pieces, guint n
     gsize room;
 
     if (index == self->chunks->len)
-      add_chunk (self);
+      add_chunk (self, want);
     chunk = chunk_at (self, index);
     room = MIN (want, chunk->size - chunk->used);
     pieces[count] = (struct iovec){ .iov_base = chunk->data + chunk->used, .iov_len = room };
@@ -116,15 +127,35 @@ drop_empty (HyphaQueue *self)
   }
 }
 
+/* More was reserved than came, and it may stay for as long as somebody does not read it. */
+static void
+shrink_last (HyphaQueue *self)
+{
+  guint last = self->chunks->len - 1;
+  HyphaChunk *large = chunk_at (self, last), *small;
+  guint32 size = size_for (self, large->used);
+
+  if (size >= large->size || size < large->used || large->ref_count > 1)
+    return;
+  small = hypha_chunk_new (size);
+  memcpy (small->data, large->data, large->used);
+  small->used = large->used;
+  g_ptr_array_index (self->chunks, last) = small;
+  hypha_chunk_unref (large);
+}
+
 /* The next chunk is about as large as two of what comes at a time: so memory follows demand both
  * ways. */
 static void
 adapt (HyphaQueue *self, gsize filled)
 {
-  if (self->demand + 1 < G_N_ELEMENTS (sizes) && filled >= sizes[self->demand] / 2)
+  if (self->demand + 1 < G_N_ELEMENTS (sizes) && filled >= sizes[self->demand] / 2) {
     self->demand++;
-  else if (self->demand > 0 && filled < sizes[self->demand - 1] / 2)
+  } else if (self->demand > 0 && filled < sizes[self->demand - 1] / 2) {
     self->demand--;
+    if (self->chunks->len > 0)
+      shrink_last (self);
+  }
 }
 
 /**

@@ -221,6 +221,27 @@ test_sizes (void)
   hypha_queue_clear (&queue);
 }
 
+/* What nobody reads may lie there for long: it must not lie in what a busy stream would need. */
+static void
+test_little_after_much (void)
+{
+  HyphaQueue queue;
+  guint8 byte = 0;
+
+  for (guint appended = 0; appended < 2; appended++) {
+    hypha_queue_init (&queue);
+    for (guint i = 0; i < 12; i++)
+      bring (&queue, 1 << 20, 1 << 20);
+    hypha_queue_drop (&queue, queue.end);
+    if (appended)
+      hypha_queue_append (&queue, &byte, 1);
+    else
+      bring (&queue, 1 << 20, 1);
+    g_assert_cmpuint (memory (&queue), ==, 4096);
+    hypha_queue_clear (&queue);
+  }
+}
+
 /* What somebody still holds is not written over. */
 static void
 test_held_bytes_stay (void)
@@ -248,6 +269,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/queue/random-operations-against-model", test_model);
   g_test_add_func ("/queue/chunks-follow-demand", test_sizes);
+  g_test_add_func ("/queue/little-after-much-lies-in-little", test_little_after_much);
   g_test_add_func ("/queue/held-bytes-stay", test_held_bytes_stay);
   return g_test_run ();
 }

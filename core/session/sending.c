@@ -277,6 +277,10 @@ hypha_sending_limit (HyphaSession *self, HyphaSessionStream *stream, guint64 lim
   hypha_sending_tell_room (self, stream);
 }
 
+/* Up to so many bytes are copied into their frame: a frame that waits on its link would otherwise
+ * keep all of the chunk they lie in, though the peer may have acknowledged it unseen. */
+#define COPY_MAX 1024
+
 /* Full chunks leave in full frames. */
 G_STATIC_ASSERT (HYPHA_CHUNK_LARGE % HYPHA_FRAME_DATA_MAX == 0);
 
@@ -297,7 +301,7 @@ write_data (HyphaSessionStream *stream, HyphaFrameOut *out)
     frame.flags = HYPHA_FRAME_FIN;
     stream->fin_sent = stream->fin_in_epoch = TRUE;
   }
-  hypha_frame_write (&frame, chunk, out);
+  hypha_frame_write (&frame, frame.length > COPY_MAX ? chunk : NULL, out);
 }
 
 /* The next DATA of the stream whose turn it is. */

@@ -125,9 +125,10 @@ introduce (EngineLink *el, const char *name)
                                     atomic_load (&hypha_link_get_status (el->link)->cost),
                                     hypha_engine_now (self), el, &el->slink, &highest);
   if (verdict != HYPHA_ATTACH_DONE) {
-    hypha_link_reject (
-        el->link, worker,
-        verdict == HYPHA_ATTACH_STALE ? HYPHA_REJECT_STALE : HYPHA_REJECT_ROLLED_BACK, highest);
+    if (verdict == HYPHA_ATTACH_STALE)
+      hypha_link_reject (el->link, worker, HYPHA_REJECT_STALE, 0);
+    else
+      hypha_link_reject (el->link, worker, HYPHA_REJECT_ROLLED_BACK, highest);
     return;
   }
   mine.session_number = el->offer.session_number;

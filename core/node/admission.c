@@ -5,9 +5,7 @@
 #include <glib/gi18n-lib.h>
 #include <gio/gio.h>
 
-/* Failures that are logged where people see them, so that a flood does not fill the log. */
-#define TOLD_MAX 5
-#define TOLD_SPAN (60 * G_TIME_SPAN_SECOND)
+#include "node/telling.h"
 
 #define TOO_MANY _ ("too many handshakes at once")
 
@@ -18,10 +16,9 @@ struct _HyphaAdmission {
   HyphaAdmissionLimits limits;
   GPtrArray *candidates; /* all of them */
   gboolean stopped;
-  guint n_accepted; /* those that came to us and have not proven who they are */
-  guint n_evicted;  /* those that a worker has yet to let go */
-  gint64 told_since;
-  guint told, untold; /* failures since then */
+  guint n_accepted;     /* those that came to us and have not proven who they are */
+  guint n_evicted;      /* those that a worker has yet to let go */
+  HyphaTelling telling; /* of failures, where people see them: a flood must not fill the log */
 };
 
 struct _HyphaCandidateLink {
@@ -127,21 +124,15 @@ remedy_for (HyphaCandidateLink *self, const GError *error)
 static void
 tell (HyphaAdmission *self, const GError *error, const char *remedy)
 {
-  gint64 now = g_get_monotonic_time ();
+  guint untold;
+  HyphaTellingAnswer answer = hypha_telling_ask (&self->telling, g_get_monotonic_time (), &untold);
 
-  if (now - self->told_since >= TOLD_SPAN) {
-    if (self->untold > 0)
-      g_message ("%u more incoming handshakes have failed", self->untold);
-    self->told_since = now;
-    self->told = self->untold = 0;
-  }
-  if (self->told == TOLD_MAX) {
-    self->untold++;
-    return;
-  }
-  self->told++;
-  g_message ("An incoming handshake failed: %s%s%s", error->message, remedy,
-             self->told == TOLD_MAX ? " (more of them will be counted only, for a minute)" : "");
+  if (untold > 0)
+    g_message ("%u more incoming handshakes have failed", untold);
+  if (answer != HYPHA_TELLING_NO)
+    g_message ("An incoming handshake failed: %s%s%s", error->message, remedy,
+               answer == HYPHA_TELLING_LAST ? " (more of them will be counted only, for a minute)"
+                                            : "");
 }
 
 static void

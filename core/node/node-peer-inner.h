@@ -2,6 +2,7 @@
 #pragma once
 
 #include "node/node-peer-private.h"
+#include "node/telling.h"
 
 G_BEGIN_DECLS
 
@@ -23,6 +24,7 @@ struct _HyphaNodePeer {
   HyphaDirects *directs;
   HyphaEngine *engine; /* NULL until the first link, and once stopped */
   HyphaWorker *worker;
+  HyphaTelling telling; /* of links that came in and ended badly */
   HyphaNodeLink *best;
   GPtrArray *links;
   GHashTable *streams;      /* guint64 key, of PeerStream */

@@ -72,6 +72,26 @@ set_best (HyphaNodePeer *self, HyphaNodeLink *from, HyphaNodeLink *to, const cha
 
 /* ---- news of the engine ---- */
 
+/* Of a link that was dialled, the dialler tells. */
+static void
+tell_bad_end (HyphaNodePeer *self, const GError *error)
+{
+  HyphaTellingAnswer answer;
+  guint untold;
+
+  if (!g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL) &&
+      !g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_ROLLED_BACK) &&
+      !g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT))
+    return;
+  answer = hypha_telling_ask (&self->telling, g_get_monotonic_time (), &untold);
+  if (untold > 0)
+    g_message ("%s: %u more links have ended badly", self->name, untold);
+  if (answer != HYPHA_TELLING_NO)
+    g_message ("%s: %s%s", self->name, error->message,
+               answer == HYPHA_TELLING_LAST ? " (more of them will be counted only, for a minute)"
+                                            : "");
+}
+
 static void
 link_closed (HyphaNodePeer *self, HyphaNodeLink *link, const GError *error)
 {
@@ -84,6 +104,8 @@ link_closed (HyphaNodePeer *self, HyphaNodeLink *link, const GError *error)
   if (self->best == link)
     set_best (self, link, NULL, "lost");
   refresh (self);
+  if (!hypha_link_is_initiator (hypha_node_link_get_link (link)))
+    tell_bad_end (self, error);
   self->events.link_closed (self, link, error, self->user_data);
 }
 

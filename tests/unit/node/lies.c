@@ -100,6 +100,15 @@ lies_limits (void)
   return limits;
 }
 
+static void
+on_log (const char *domain, GLogLevelFlags level, const char *text, gpointer user_data)
+{
+  Lies *self = user_data;
+
+  if (g_str_has_prefix (text, "liar: "))
+    g_ptr_array_add (self->told, g_strdup (text));
+}
+
 void
 lies_set_up (Lies *self, gconstpointer data)
 {
@@ -109,6 +118,8 @@ lies_set_up (Lies *self, gconstpointer data)
   HyphaNodeLimits limits = lies_limits ();
   g_autoptr (GError) error = NULL;
 
+  self->told = g_ptr_array_new_with_free_func (g_free);
+  self->handler = g_log_set_handler ("hypha", G_LOG_LEVEL_MESSAGE, on_log, self);
   node_pair_set_up (&self->pair, NULL);
   hypha_node_set_limits (self->pair.b.node, &limits);
   unix_uri = unix_endpoint (&self->pair);
@@ -128,6 +139,10 @@ void
 lies_tear_down (Lies *self, gconstpointer data)
 {
   end_honest (self);
+  if (self->probe != NULL && self->probe_ended == NULL) {
+    hypha_peer_disconnect_async (HYPHA_PEER (self->suspect), NULL, NULL, NULL);
+    wait_until (self->probe_ended != NULL); /* or it would come to the next test */
+  }
   g_clear_pointer (&self->liar, liar_free);
   g_clear_object (&self->probe_ended);
   g_clear_object (&self->probe);
@@ -135,6 +150,8 @@ lies_tear_down (Lies *self, gconstpointer data)
   g_free (self->on_unix);
   g_free (self->on_tcp);
   node_pair_tear_down (&self->pair, NULL);
+  g_log_remove_handler ("hypha", self->handler);
+  g_ptr_array_unref (self->told);
 }
 
 guint32
@@ -231,6 +248,21 @@ lies_expect_liar_back (Lies *self)
   self->liar->session_number++;
   liar_join (self->liar, self->on_unix);
   open_echo (self);
+}
+
+static gboolean
+has_told (Lies *self, const char *text)
+{
+  for (guint i = 0; i < self->told->len; i++)
+    if (strstr (self->told->pdata[i], text) != NULL)
+      return TRUE;
+  return FALSE;
+}
+
+void
+lies_expect_told (Lies *self, const char *text)
+{
+  wait_until (has_told (self, text));
 }
 
 /* ---- memory ---- */

@@ -23,9 +23,13 @@ typedef struct {
   HyphaNodePeer *suspect; /* the liar, as beta knows it */
   guint32 parity;         /* of the ids that the liar opens */
 
+  guint handler;
+  GPtrArray *told; /* what beta has said of the liar, in its log */
+
   /* what beta has open to the liar, once lies_open() was called */
   HyphaStream *probe;
   GAsyncResult *probe_ended;
+  guint calls;  /* of beta, that the liar has answered */
   gsize memory; /* in use when lies_measure() was called */
 } Lies;
 
@@ -53,6 +57,8 @@ void lies_open_probe (Lies *self); /* the latter alone */
 
 /* The probe ends with this error, whose text has TEXT in it. */
 void lies_expect_probe_ended (Lies *self, HyphaError error, const char *text);
+/* Beta has told of the liar in its log, with TEXT. */
+void lies_expect_told (Lies *self, const char *text);
 /* Alpha goes on: some blocks more, over the same link, and none was wrong. */
 void lies_expect_honest (Lies *self);
 /* Alpha does nothing for a while, so that what is measured is the liar's doing alone. */

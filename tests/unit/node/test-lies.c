@@ -227,6 +227,7 @@ test_lie (Lies *f, gconstpointer data)
     g_assert_cmpint (f->liar->away, ==,
                      lie->error == BACK ? HYPHA_AWAY_ROLLED_BACK : HYPHA_AWAY_PROTOCOL);
     lies_expect_probe_ended (f, lie->error, lie->text);
+    lies_expect_told (f, lie->text);
     lies_expect_liar_back (f);
   }
   lies_expect_honest (f);

@@ -167,21 +167,11 @@ test_foreign_accepted (Fixture *self, gconstpointer data)
   g_autoptr (GError) error = NULL;
   guint8 byte;
 
-  /* The counterpart of those that follow: they are refused for the one thing that differs. */
+  /* The counterpart of those of tests/unit/node/test-refusals.c, where one thing differs. */
   g_assert_cmpint (meet_foreign (self, data, &error), ==, HYPHA_TLS_DONE);
   g_assert_no_error (error);
   gnutls_record_recv (self->foreign, &byte, 1);
   g_assert_cmpuint (gnutls_session_get_flags (self->foreign) & GNUTLS_SFLAGS_SESSION_TICKET, ==, 0);
-}
-
-static void
-test_foreign_refused (Fixture *self, gconstpointer data)
-{
-  g_autoptr (GError) error = NULL;
-
-  g_assert_cmpint (meet_foreign (self, data, &error), ==, HYPHA_TLS_ERROR);
-  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE);
-  g_test_message ("%s", error->message);
 }
 
 static void
@@ -421,17 +411,10 @@ test_empty_flood (Fixture *self, gconstpointer data)
   g_test_message ("%s", error->message);
 }
 
-#define TLS12 "NORMAL:-VERS-ALL:+VERS-TLS1.2"
 #define TLS13 "NORMAL:-VERS-ALL:+VERS-TLS1.3"
 
 static const Foreign good_client = { TLS13, "hypha/1", FALSE };
 static const Foreign good_server = { TLS13, "hypha/1", TRUE };
-static const Foreign old_client = { TLS12, "hypha/1", FALSE };
-static const Foreign old_server = { TLS12, "hypha/1", TRUE };
-static const Foreign wrong_alpn_client = { TLS13, "h2", FALSE };
-static const Foreign wrong_alpn_server = { TLS13, "h2", TRUE };
-static const Foreign no_alpn_client = { TLS13, NULL, FALSE };
-static const Foreign no_alpn_server = { TLS13, NULL, TRUE };
 
 int
 main (int argc, char **argv)
@@ -441,12 +424,6 @@ main (int argc, char **argv)
   ADD ("binding/equal-at-both-ends-and-unlike-others", test_binding, NULL);
   ADD ("handshake/other-client-accepted-without-tickets", test_foreign_accepted, &good_client);
   ADD ("handshake/other-server-accepted", test_foreign_accepted, &good_server);
-  ADD ("handshake/tls-1.2-client-refused", test_foreign_refused, &old_client);
-  ADD ("handshake/tls-1.2-server-refused", test_foreign_refused, &old_server);
-  ADD ("handshake/client-with-wrong-alpn-refused", test_foreign_refused, &wrong_alpn_client);
-  ADD ("handshake/server-with-wrong-alpn-refused", test_foreign_refused, &wrong_alpn_server);
-  ADD ("handshake/client-without-alpn-refused", test_foreign_refused, &no_alpn_client);
-  ADD ("handshake/server-without-alpn-refused", test_foreign_refused, &no_alpn_server);
   ADD ("handshake/garbage-refused", test_garbage, NULL);
   ADD ("data/large-transfer-with-partial-writes", test_transfer, NULL);
   ADD ("data/gathered-until-flush", test_gathers, NULL);

@@ -105,8 +105,7 @@ on_log (const char *domain, GLogLevelFlags level, const char *text, gpointer use
 {
   Lies *self = user_data;
 
-  if (g_str_has_prefix (text, "liar: "))
-    g_ptr_array_add (self->told, g_strdup (text));
+  g_ptr_array_add (self->told, g_strdup (text));
 }
 
 void
@@ -263,6 +262,13 @@ void
 lies_expect_told (Lies *self, const char *text)
 {
   wait_until (has_told (self, text));
+}
+
+const char *
+lies_last_told (Lies *self)
+{
+  wait_until (self->told->len > 0);
+  return self->told->pdata[self->told->len - 1];
 }
 
 /* ---- memory ---- */

@@ -24,7 +24,7 @@ typedef struct {
   guint32 parity;         /* of the ids that the liar opens */
 
   guint handler;
-  GPtrArray *told; /* what beta has said of the liar, in its log */
+  GPtrArray *told; /* what beta has said in its log */
 
   /* what beta has open to the liar, once lies_open() was called */
   HyphaStream *probe;
@@ -59,6 +59,7 @@ void lies_open_probe (Lies *self); /* the latter alone */
 void lies_expect_probe_ended (Lies *self, HyphaError error, const char *text);
 /* Beta has told of the liar in its log, with TEXT. */
 void lies_expect_told (Lies *self, const char *text);
+const char *lies_last_told (Lies *self); /* once it has told anything */
 /* Alpha goes on: some blocks more, over the same link, and none was wrong. */
 void lies_expect_honest (Lies *self);
 /* Alpha does nothing for a while, so that what is measured is the liar's doing alone. */

@@ -4,6 +4,9 @@
 #include <glib/gi18n-lib.h>
 #include <inttypes.h>
 
+/* Turns of reading before a link is given up: what lies there may be its answer. */
+#define LAST_LOOK 32
+
 static const struct {
   HyphaError error;
   const char *why;
@@ -136,7 +139,15 @@ take_frame (HyphaLink *self, const HyphaFrame *frame)
   }
 }
 
-/* Whole frames from DATA; returns how many bytes they had. Afterwards the link may be closed. */
+/* For a RESUME the session looks at all its streams. */
+static guint
+work_of (const HyphaFrame *frame)
+{
+  return frame->type == HYPHA_FRAME_RESUME ? 64 : 1;
+}
+
+/* Whole frames from DATA, for as long as there is patience; returns how many bytes they had.
+ * Afterwards the link may be closed. */
 gsize
 hypha_link_take_frames (HyphaLink *self, const guint8 *data, gsize length)
 {
@@ -145,7 +156,7 @@ hypha_link_take_frames (HyphaLink *self, const guint8 *data, gsize length)
   guint64 token;
 
   hypha_heartbeat_heard (&self->heartbeat, hypha_link_now (self));
-  while (self->stage == HYPHA_STAGE_FRAMES) {
+  while (self->stage == HYPHA_STAGE_FRAMES && self->patience > 0) {
     HyphaFrame frame;
     GError *error = NULL;
     gssize size = hypha_frame_parse (data + at, length - at, &frame, &error);
@@ -157,6 +168,7 @@ hypha_link_take_frames (HyphaLink *self, const guint8 *data, gsize length)
     if (size <= 0)
       break;
     at += (gsize) size;
+    self->patience -= MIN (self->patience, work_of (&frame));
     any = take_frame (self, &frame) || any;
   }
   if (self->stage != HYPHA_STAGE_FRAMES)
@@ -189,8 +201,13 @@ hypha_link_beat (HyphaLink *self)
   /* What came while this thread was busy, or the machine slept, may prove the contrary. */
   if (hypha_heartbeat_is_suspect (&self->heartbeat, hypha_link_now (self)) ||
       hypha_heartbeat_is_dead (&self->heartbeat, hypha_link_now (self))) {
+    gboolean dead = hypha_heartbeat_is_dead (&self->heartbeat, hypha_link_now (self));
+    guint turns = 0;
+
     hypha_link_write_out (self);
-    hypha_link_read (self);
+    do
+      hypha_link_read (self);
+    while (dead && self->stage == HYPHA_STAGE_FRAMES && self->patience == 0 && ++turns < LAST_LOOK);
   }
   if (self->stage != HYPHA_STAGE_FRAMES)
     return;

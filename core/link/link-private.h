@@ -44,6 +44,7 @@ struct _HyphaLink {
   gboolean blocked;    /* the kernel takes no more for now */
   gboolean room_asked; /* and there was none: writable is owed */
   GByteArray *tail;    /* bytes read and not yet parsed; NULL: none */
+  guint patience;      /* work that frames may still make in this turn */
   GError *broken;      /* why writing failed: told unless what can still be read tells more */
   HyphaAway away;      /* the reason of the peer's GOAWAY; 0: none came */
   GError *ending;      /* CLOSING: what closed will be called with */

@@ -14,6 +14,7 @@
 #define OUTPUT_LOW (128 * 1024)  /* below which the owner is asked for more */
 #define READ_BUDGET (512 * 1024) /* a wake-up, then other links have their turn */
 #define READ_COST (16 * 1024)    /* at least, of a read: a small one takes its time too */
+#define PATIENCE 1024            /* likewise, for frames */
 
 static void kicked (HyphaTimer *timer);
 
@@ -431,6 +432,7 @@ hypha_link_read (HyphaLink *self)
   gboolean drained = FALSE;
   GError *error = NULL;
 
+  self->patience = PATIENCE;
   length = restore_tail (self, buffer);
   for (;;) {
     gsize taken = take_bytes (self, buffer, length), max, n;
@@ -438,7 +440,7 @@ hypha_link_read (HyphaLink *self)
     length -= taken;
     if (length > 0 && taken > 0)
       memmove (buffer, buffer + taken, length);
-    if (!is_reading (self) || budget == 0 || drained)
+    if (!is_reading (self) || budget == 0 || self->patience == 0 || drained)
       break;
     max = self->stage == HYPHA_STAGE_FRAMES ? size - length : HYPHA_HANDSHAKE_MAX;
     result = hypha_line_read (&self->line, buffer + length, max, &n, &error);
@@ -457,8 +459,8 @@ hypha_link_read (HyphaLink *self)
     ended (self, length > 0);
   else
     keep_tail (self, buffer, length);
-  /* What TLS holds, epoll does not know of. */
-  if (is_reading (self) && budget == 0 && self->line.tls != NULL)
+  /* What TLS holds, or lies in the tail, epoll does not know of. */
+  if (is_reading (self) && (self->patience == 0 || (budget == 0 && self->line.tls != NULL)))
     kick (self);
 }
 

@@ -118,6 +118,42 @@ test_opens_and_ends_while_the_main_thread_is_busy (Lies *f, gconstpointer data)
   lies_expect_honest (f);
 }
 
+/* Each RESUME has beta look at all streams there are, and costs the liar twenty bytes. */
+static void
+test_resumes_without_end (Lies *f, gconstpointer data)
+{
+  enum { STREAMS = 500, MANY = 100000 };
+  HyphaNodeLimits limits = lies_limits ();
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  guint blocks;
+  gint64 began;
+
+  limits.max_streams = 512;
+  limits.session_window = 16 * 1024 * 1024;
+  hypha_node_set_limits (f->pair.b.node, &limits);
+  liar_join (f->liar, f->on_unix);
+  for (guint i = 0; i < STREAMS; i++)
+    spell_open (bytes, lies_liars (f, i), "discard");
+  liar_write (f->liar, bytes->data, bytes->len);
+  wait_until (n_streams (f->suspect) == STREAMS);
+  liar_settle (f->liar);
+  g_byte_array_set_size (bytes, 0);
+  for (guint i = 0; i < MANY; i++)
+    liar_spell (&(HyphaFrame){ .type = HYPHA_FRAME_RESUME,
+                               .data = (const guint8 *) "\0\0\0\0\0\0\0\0",
+                               .length = 8 },
+                bytes);
+  blocks = atomic_load (&f->blocks);
+  began = g_get_monotonic_time ();
+  liar_write (f->liar, bytes->data, bytes->len);
+  liar_settle (f->liar);
+  g_test_message ("%d resumes took %d ms; meanwhile alpha had %u blocks", MANY,
+                  (int) ((g_get_monotonic_time () - began) / 1000),
+                  atomic_load (&f->blocks) - blocks);
+  g_assert_cmpuint (atomic_load (&f->blocks) - blocks, >=, 40);
+  lies_expect_honest (f);
+}
+
 /* ---- links without end ---- */
 
 static void
@@ -280,6 +316,7 @@ main (int argc, char **argv)
   ADD ("opens/and-ends-while-the-main-thread-is-busy",
        test_opens_and_ends_while_the_main_thread_is_busy, NULL);
   ADD ("opens/and-takes-no-answer", test_refusals_without_end, NULL);
+  ADD ("resumes/without-end", test_resumes_without_end, NULL);
   ADD ("links/without-end", test_links_without_end, NULL);
   ADD ("links/flap", test_flaps, NULL);
   ADD ("reads/never", test_never_reads, NULL);

@@ -61,23 +61,31 @@ woken (gint fd, GIOCondition condition, gpointer data)
 static gboolean
 too_long (gpointer data)
 {
-  g_error ("the other end did nothing for %d ms", PATIENCE_MS);
+  g_error ("what had to come has not come within %d ms", PATIENCE_MS);
   return G_SOURCE_REMOVE;
+}
+
+/* From now on: pings that come in between are no excuse. */
+static void
+begin_to_wait (Liar *self)
+{
+  self->until = g_get_monotonic_time () + PATIENCE_MS * G_TIME_SPAN_MILLISECOND;
 }
 
 static void
 wait_fd (Liar *self, GIOCondition condition)
 {
+  const gint64 left = MAX (self->until - g_get_monotonic_time (), 0) / 1000;
   gboolean ready = FALSE;
   guint patience;
 
   if (self->frozen) {
     struct pollfd fd = { .fd = self->fd, .events = condition == G_IO_IN ? POLLIN : POLLOUT };
 
-    g_assert_cmpint (poll (&fd, 1, PATIENCE_MS), >, 0);
+    g_assert_cmpint (poll (&fd, 1, (int) left), >, 0);
     return;
   }
-  patience = g_timeout_add (PATIENCE_MS, too_long, NULL);
+  patience = g_timeout_add ((guint) left, too_long, NULL);
   g_unix_fd_add (self->fd, condition, woken, &ready);
   while (!ready)
     g_main_context_iteration (NULL, TRUE);
@@ -149,6 +157,7 @@ liar_write (Liar *self, const void *data, gsize length)
 {
   const guint8 *from = data;
 
+  begin_to_wait (self);
   while (length > 0 && !self->cut) {
     gssize n = write_some (self, from, length);
 
@@ -199,6 +208,7 @@ liar_start_tls (Liar *self)
   g_autoptr (GError) error = NULL;
   HyphaTlsResult result;
 
+  begin_to_wait (self);
   self->tls = hypha_tls_new (self->fd, TRUE, &error);
   g_assert_no_error (error);
   while ((result = hypha_tls_handshake (self->tls, &error)) != HYPHA_TLS_DONE) {
@@ -239,6 +249,7 @@ liar_meet (Liar *self, gboolean initiator)
   HyphaHandshakeState state;
 
   begin (self, initiator);
+  begin_to_wait (self);
   for (;;) {
     state = hypha_handshake_get_state (self->handshake);
     if (state == HYPHA_HANDSHAKE_DECIDE) {
@@ -329,8 +340,9 @@ read_frame (Liar *self, HyphaFrame *frame)
   return TRUE;
 }
 
-gboolean
-liar_next (Liar *self, HyphaFrame *frame)
+/* The next that is no PING. */
+static gboolean
+next_frame (Liar *self, HyphaFrame *frame)
 {
   while (read_frame (self, frame)) {
     if (frame->type == HYPHA_FRAME_CLOSE)
@@ -339,17 +351,29 @@ liar_next (Liar *self, HyphaFrame *frame)
       self->away = (HyphaAway) frame->code;
     if (frame->type != HYPHA_FRAME_PING)
       return TRUE;
-    if (!self->deaf)
+    if (!self->deaf) {
+      gint64 until = self->until;
+
       liar_send (self, &(HyphaFrame){ .type = HYPHA_FRAME_PONG, .value = frame->value });
+      self->until = until;
+    }
   }
   return FALSE;
+}
+
+gboolean
+liar_next (Liar *self, HyphaFrame *frame)
+{
+  begin_to_wait (self);
+  return next_frame (self, frame);
 }
 
 void
 liar_expect (Liar *self, HyphaFrameType type, gint64 stream, HyphaFrame *frame)
 {
+  begin_to_wait (self);
   do {
-    if (!liar_next (self, frame))
+    if (!next_frame (self, frame))
       g_error ("it was closed (%d, %d) before frame %d of stream %d", (int) self->closed,
                (int) self->away, (int) type, (int) stream);
   } while (frame->type != type || (stream >= 0 && frame->stream != (guint32) stream));
@@ -360,7 +384,8 @@ liar_read_to_end (Liar *self)
 {
   HyphaFrame frame;
 
-  while (liar_next (self, &frame))
+  begin_to_wait (self);
+  while (next_frame (self, &frame))
     continue;
 }
 

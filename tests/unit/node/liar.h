@@ -13,6 +13,7 @@ typedef struct {
   HyphaInstance instance;
   guint64 session_number, link_number; /* that it will name next; the latter rises by itself */
   gboolean frozen; /* the main context stands still while this one waits: only workers go on */
+  gint64 until;    /* what it waits for has to come */
   gboolean deaf;   /* it does not answer pings */
 
   int fd; /* -1: none */

@@ -108,11 +108,28 @@ on_log (const char *domain, GLogLevelFlags level, const char *text, gpointer use
   g_ptr_array_add (self->told, g_strdup (text));
 }
 
+const char lies_lower[] = "lower";
+
+static HyphaIdentity *
+make_liar (Lies *self, gboolean lower)
+{
+  for (;;) {
+    g_autoptr (HyphaIdentity) identity = hypha_identity_generate (NULL);
+
+    self->parity = hypha_node_id_compare (hypha_identity_get_id (identity),
+                                          hypha_node_get_id (self->pair.b.node)) < 0
+                       ? 0
+                       : 1;
+    if (!lower || self->parity == 0)
+      return g_steal_pointer (&identity);
+  }
+}
+
 void
 lies_set_up (Lies *self, gconstpointer data)
 {
-  HyphaIdentity *identity = hypha_identity_generate (NULL);
-  g_autofree char *id = hypha_node_id_to_string (hypha_identity_get_id (identity));
+  HyphaIdentity *identity;
+  g_autofree char *id = NULL;
   g_autofree char *unix_uri = NULL;
   HyphaNodeLimits limits = lies_limits ();
   g_autoptr (GError) error = NULL;
@@ -124,10 +141,8 @@ lies_set_up (Lies *self, gconstpointer data)
   unix_uri = unix_endpoint (&self->pair);
   self->on_unix = listen_on (&self->pair.b, unix_uri);
   self->on_tcp = listen_on (&self->pair.b, "tcp://127.0.0.1:0");
-  self->parity = hypha_node_id_compare (hypha_identity_get_id (identity),
-                                        hypha_node_get_id (self->pair.b.node)) < 0
-                     ? 0
-                     : 1;
+  identity = make_liar (self, data == lies_lower);
+  id = hypha_node_id_to_string (hypha_identity_get_id (identity));
   self->liar = liar_new (identity);
   g_assert_true (hypha_node_trust (self->pair.b.node, id, "liar", &error));
   self->suspect = g_object_ref (peer_of (&self->pair.b, "liar"));

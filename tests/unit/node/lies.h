@@ -39,7 +39,9 @@ typedef struct {
 /* As much again is held until it is acknowledged; links have buffers, and alpha is at work, too. */
 #define LIES_CAP (2 * LIES_WINDOW + 1024 * 1024)
 
-/* A fixture for g_test_add(). */
+/* A fixture for g_test_add(). With this as its data, the liar has the lower id, so that beta leaves
+ * it to him to close links that are too many. */
+extern const char lies_lower[];
 void lies_set_up (Lies *self, gconstpointer data);
 void lies_tear_down (Lies *self, gconstpointer data);
 /* The limits that beta has, to be changed and set again. */

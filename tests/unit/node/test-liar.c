@@ -98,6 +98,27 @@ test_overlaps_with_other_bytes (Lies *f, gconstpointer data)
   lies_expect_honest (f);
 }
 
+/* Beta has finished, and the liar says that it took the end, but not what was before it. */
+static void
+test_takes_an_end_without_what_was_before_it (Lies *f, gconstpointer data)
+{
+  HyphaFrame frame;
+
+  lies_open (f);
+  g_assert_true (hypha_stream_close_write (f->probe, NULL));
+  do
+    liar_expect (f->liar, HYPHA_FRAME_DATA, lies_betas (f, 0), &frame);
+  while (!(frame.flags & HYPHA_FRAME_FIN));
+  liar_send (f->liar, &(HyphaFrame){ .type = HYPHA_FRAME_ACK,
+                                     .flags = HYPHA_FRAME_FIN,
+                                     .stream = lies_betas (f, 0),
+                                     .value = 9 });
+  liar_read_to_end (f->liar);
+  g_assert_cmpint (f->liar->away, ==, HYPHA_AWAY_PROTOCOL);
+  lies_expect_probe_ended (f, HYPHA_ERROR_PROTOCOL, "took FIN, but not all");
+  lies_expect_honest (f);
+}
+
 static void
 test_replays_open (Lies *f, gconstpointer data)
 {
@@ -334,8 +355,8 @@ test_dialled_and_hangs_up (Lies *f, gconstpointer data)
   source = g_unix_fd_add (fd, G_IO_IN, take_call, f);
   began = g_get_monotonic_time ();
   g_assert_true (hypha_node_set_peers (f->pair.b.node, peers, NULL));
-  wait_until (f->calls >= 3);
-  g_assert_cmpint (g_get_monotonic_time () - began, >=, 1450 * G_TIME_SPAN_MILLISECOND);
+  wait_until (f->calls >= 4);
+  g_assert_cmpint (g_get_monotonic_time () - began, >=, 3450 * G_TIME_SPAN_MILLISECOND);
   g_assert_true (hypha_node_set_peers (f->pair.b.node, peers + 1, NULL));
   g_source_remove (source);
   close (fd);
@@ -351,6 +372,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_log_set_always_fatal (G_LOG_LEVEL_CRITICAL | G_LOG_FATAL_MASK);
   ADD ("overlaps/with-other-bytes", test_overlaps_with_other_bytes, NULL);
+  ADD ("acknowledges/an-end-without-what-was-before-it",
+       test_takes_an_end_without_what_was_before_it, NULL);
   ADD ("replays/open", test_replays_open, NULL);
   ADD ("speaks/before-its-resume", test_speaks_before_its_resume, NULL);
   ADD ("numbers/that-cannot-be", test_numbers_that_cannot_be, NULL);

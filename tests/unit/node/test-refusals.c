@@ -15,6 +15,7 @@
 #define MALFORMED(what) { HYPHA_ERROR_HANDSHAKE, what }
 #define SELF { HYPHA_ERROR_HANDSHAKE, "leads to the node that dials it" }
 #define NOT_OFFERED { HYPHA_ERROR_HANDSHAKE, "chose a version, a feature or a class of link that was not offered" }
+#define TOO_NEW { HYPHA_ERROR_NOT_SUPPORTED, "no common version of the protocol" }
 #define SENSELESS { HYPHA_ERROR_HANDSHAKE, "makes no sense" }
 #define NO_TLS { HYPHA_ERROR_HANDSHAKE, "TLS handshake: " } /* the rest is GnuTLS's */
 #define NOT_OURS { HYPHA_ERROR_HANDSHAKE, "TLS: the other end does not speak hypha/1" }
@@ -31,7 +32,10 @@ static const Refusal refusals[] = {
   FLIP (HELLO, "hello/magic", 0, 7, IDLE, STRANGE),
   FLIP (HELLO, "hello/type", 7, 8, IDLE, MISPLACED),
   FLIP (HELLO, "hello/length", 8, 10, IDLE, MALFORMED ("of a wrong length|" WAITS)),
-  FLIP (HELLO, "hello/versions", 10, 14, MALFORMED ("signature is wrong|no common version"), MALFORMED (WAITS "|no common version")),
+  FLIP (HELLO, "hello/least-version-above", 10, 11, TOO_NEW, TOO_NEW),
+  FLIP (HELLO, "hello/least-version", 11, 12, MALFORMED ("signature is wrong|no common version"), MALFORMED (WAITS "|no common version")),
+  FLIP (HELLO, "hello/highest-version-above", 12, 13, FORGED, IDLE),
+  FLIP (HELLO, "hello/highest-version", 13, 14, MALFORMED ("signature is wrong|no common version"), MALFORMED (WAITS "|no common version")),
   FLIP (HELLO, "hello/features", 14, 22, FORGED, IDLE),
   FLIP (HELLO, "hello/class", 22, 23, IDLE, MALFORMED ("somebody sits in between|a class of link that does not exist")),
   FLIP (HELLO, "hello/commitment", 23, 55, FORGED, IDLE),

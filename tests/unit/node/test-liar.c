@@ -119,6 +119,19 @@ test_takes_an_end_without_what_was_before_it (Lies *f, gconstpointer data)
   lies_expect_honest (f);
 }
 
+/* It has finished, and goes on. */
+static void
+test_sends_beyond_its_end (Lies *f, gconstpointer data)
+{
+  lies_open (f);
+  say_data (f, 10, "", HYPHA_FRAME_FIN);
+  say_data (f, 10, "more", 0);
+  liar_read_to_end (f->liar);
+  g_assert_cmpint (f->liar->away, ==, HYPHA_AWAY_PROTOCOL);
+  lies_expect_probe_ended (f, HYPHA_ERROR_PROTOCOL, "beyond the end of a stream");
+  lies_expect_honest (f);
+}
+
 static void
 test_replays_open (Lies *f, gconstpointer data)
 {
@@ -374,6 +387,7 @@ main (int argc, char **argv)
   ADD ("overlaps/with-other-bytes", test_overlaps_with_other_bytes, NULL);
   ADD ("acknowledges/an-end-without-what-was-before-it",
        test_takes_an_end_without_what_was_before_it, NULL);
+  ADD ("sends/beyond-its-end", test_sends_beyond_its_end, NULL);
   ADD ("replays/open", test_replays_open, NULL);
   ADD ("speaks/before-its-resume", test_speaks_before_its_resume, NULL);
   ADD ("numbers/that-cannot-be", test_numbers_that_cannot_be, NULL);

@@ -354,9 +354,8 @@ test_dialled_and_hangs_up (Lies *f, gconstpointer data)
                                  .sin_addr.s_addr = g_htonl (INADDR_LOOPBACK) };
   socklen_t length = sizeof address;
   int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  g_autofree char *endpoint = NULL, *id = NULL;
+  g_autofree char *endpoint = NULL;
   const char *peers[] = { NULL, NULL };
-  g_autoptr (GVariant) trusted = NULL;
   gint64 began;
   guint source;
 

@@ -49,9 +49,9 @@ class Stand:
             self.receivers[key] = self.serve(cpu, self.program(program), "serve", where)
         return self.receivers[key]
 
-    def serve(self, cpu, *command):
+    def serve(self, cpu, *command, environment=None):
         """Starts what prints in its first line where it listens: its process, and that line."""
-        process = self.processes.start(cpu, *command, stdout=subprocess.PIPE, text=True)
+        process = self.processes.start(cpu, *command, stdout=subprocess.PIPE, text=True, environment=environment)
         return process, self.line(process, f"{command[0]} did not start").strip()
 
     def start(self, cpu, *command, environment=None):

@@ -1,24 +1,73 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "io/chunk.h"
 
+#include <pthread.h>
+
 /* Large chunks come and go with every piece of a bulk stream. malloc would give the memory of each
  * back to the system and have it faulted in again, 64 pages at a time: a quarter of what a busy
- * worker does. So each thread keeps some for itself, and takes the one that was freed last: that is
- * still in the cache. It is a matter of a thread's own, hence without a lock; a chunk that is freed
- * on another thread than it was made on is kept there. */
-static GPrivate spare = G_PRIVATE_INIT ((GDestroyNotify) g_ptr_array_unref);
+ * worker does. So some are kept, and the one that was freed last is taken first: that is still in
+ * the cache. They are kept for all threads, since a chunk may be filled by a program's thread and
+ * be let go by a worker; a lock for each 256 KiB is nothing. */
+#if HYPHA_CHUNK_SPARE_MAX > 0
+static struct {
+  pthread_mutex_t lock;
+  guint n;
+  HyphaChunk *chunks[HYPHA_CHUNK_SPARE_MAX];
+} spare = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-static GPtrArray *
-own_spare (void)
+static HyphaChunk *
+take_spare (void)
 {
-  GPtrArray *own = g_private_get (&spare);
+  HyphaChunk *chunk;
 
-  if (own == NULL) {
-    own = g_ptr_array_new_full (HYPHA_CHUNK_SPARE_MAX, g_free);
-    g_private_set (&spare, own);
-  }
-  return own;
+  pthread_mutex_lock (&spare.lock);
+  chunk = spare.n > 0 ? spare.chunks[--spare.n] : NULL;
+  pthread_mutex_unlock (&spare.lock);
+  return chunk;
 }
+
+static gboolean
+keep (HyphaChunk *chunk)
+{
+  gboolean kept;
+
+  pthread_mutex_lock (&spare.lock);
+  kept = spare.n < HYPHA_CHUNK_SPARE_MAX;
+  if (kept)
+    spare.chunks[spare.n++] = chunk;
+  pthread_mutex_unlock (&spare.lock);
+  return kept;
+}
+
+static guint
+count_spare (void)
+{
+  guint n;
+
+  pthread_mutex_lock (&spare.lock);
+  n = spare.n;
+  pthread_mutex_unlock (&spare.lock);
+  return n;
+}
+#else
+static HyphaChunk *
+take_spare (void)
+{
+  return NULL;
+}
+
+static gboolean
+keep (HyphaChunk *chunk)
+{
+  return FALSE;
+}
+
+static guint
+count_spare (void)
+{
+  return 0;
+}
+#endif
 
 /**
  * hypha_chunk_new: (skip)
@@ -29,14 +78,11 @@ own_spare (void)
 HyphaChunk *
 hypha_chunk_new (guint32 size)
 {
-  GPtrArray *own = size == HYPHA_CHUNK_LARGE ? own_spare () : NULL;
-  HyphaChunk *self;
+  HyphaChunk *self = size == HYPHA_CHUNK_LARGE ? take_spare () : NULL;
 
-  if (own != NULL && own->len > 0)
-    self = g_ptr_array_steal_index_fast (own, own->len - 1);
-  else
+  if (self == NULL)
     self = g_malloc (sizeof (HyphaChunk) + size);
-  self->ref_count = 1;
+  atomic_init (&self->ref_count, 1);
   self->size = size;
   self->used = 0;
   return self;
@@ -45,29 +91,29 @@ hypha_chunk_new (guint32 size)
 HyphaChunk *
 hypha_chunk_ref (HyphaChunk *self)
 {
-  self->ref_count++;
+  atomic_fetch_add_explicit (&self->ref_count, 1, memory_order_relaxed);
   return self;
 }
 
 void
 hypha_chunk_unref (HyphaChunk *self)
 {
-  g_assert (self->ref_count > 0);
-  if (--self->ref_count > 0)
+  guint before = atomic_fetch_sub_explicit (&self->ref_count, 1, memory_order_acq_rel);
+
+  g_assert (before > 0);
+  if (before > 1)
     return;
-  if (self->size != HYPHA_CHUNK_LARGE || hypha_chunk_n_spare () == HYPHA_CHUNK_SPARE_MAX)
+  if (self->size != HYPHA_CHUNK_LARGE || !keep (self))
     g_free (self);
-  else
-    g_ptr_array_add (own_spare (), self);
 }
 
 /**
  * hypha_chunk_n_spare: (skip)
  *
- * Returns: how many free chunks of %HYPHA_CHUNK_LARGE the calling thread keeps for those to come
+ * Returns: how many free chunks of %HYPHA_CHUNK_LARGE are kept for those to come
  */
 guint
 hypha_chunk_n_spare (void)
 {
-  return own_spare ()->len;
+  return count_spare ();
 }

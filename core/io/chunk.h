@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdatomic.h>
 #include <glib.h>
 
 G_BEGIN_DECLS
@@ -9,7 +10,7 @@ G_BEGIN_DECLS
  * offset, so that a full chunk leaves in full frames. */
 #define HYPHA_CHUNK_LARGE (4 * (64 * 1024 - 8))
 
-/* How many free ones of that size a thread keeps: 4 MiB, what one stream has under way at most.
+/* How many free ones of that size are kept: 4 MiB, what one stream has under way at most.
  * None with AddressSanitizer, from which memory that is kept would hide its use after it was
  * freed. */
 #if defined __SANITIZE_ADDRESS__
@@ -23,10 +24,10 @@ G_BEGIN_DECLS
 #define HYPHA_CHUNK_SPARE_MAX 16
 #endif
 
-/* A piece of memory that bytes were put into once and are then only read; shared by reference
- * within one thread. */
+/* A piece of memory that bytes were put into once and are then only read; shared by reference,
+ * among threads as well. Only whoever fills it looks at `used`. */
 typedef struct _HyphaChunk {
-  guint ref_count;
+  _Atomic guint ref_count;
   guint32 size; /* how much room */
   guint32 used; /* how much of it is filled; bytes below never change */
   guint8 data[];
@@ -37,6 +38,6 @@ HyphaChunk *hypha_chunk_ref (HyphaChunk *self);
 void hypha_chunk_unref (HyphaChunk *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaChunk, hypha_chunk_unref)
 
-guint hypha_chunk_n_spare (void); /* how many this thread keeps now */
+guint hypha_chunk_n_spare (void); /* how many are kept now */
 
 G_END_DECLS

@@ -47,6 +47,21 @@ hypha_inbox_clear (HyphaInbox *self)
 }
 
 void
+hypha_inbox_wake (HyphaInbox *self)
+{
+  gboolean wake;
+
+  atomic_fetch_add (&self->posting, 1);
+  pthread_mutex_lock (&self->lock);
+  wake = !self->awake;
+  self->awake = TRUE;
+  pthread_mutex_unlock (&self->lock);
+  if (wake)
+    eventfd_write (self->fd, 1);
+  atomic_fetch_sub (&self->posting, 1);
+}
+
+void
 hypha_inbox_post (HyphaInbox *self, HyphaWorkFunc func, gpointer data)
 {
   HyphaInboxItem *item = g_new (HyphaInboxItem, 1);

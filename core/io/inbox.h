@@ -22,6 +22,8 @@ gboolean hypha_inbox_init (HyphaInbox *self, GError **error);
 /* Must be empty. */
 void hypha_inbox_clear (HyphaInbox *self);
 void hypha_inbox_post (HyphaInbox *self, HyphaWorkFunc func, gpointer data);
+/* Only wakes whoever watches it. */
+void hypha_inbox_wake (HyphaInbox *self);
 /* Carries out what was there when it was called: what those closures post comes in another turn. */
 void hypha_inbox_run (HyphaInbox *self);
 /* Carries out everything, also what comes meanwhile. */

@@ -7,13 +7,19 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include "io/inbox.h"
 
-#define SCRATCH_SIZE (256 * 1024)
+#define SCRATCH_MIN (128 * 1024) /* room that whoever asks gets at least */
 #define BATCH 64
+
+typedef struct {
+  HyphaWorkFunc func;
+  gpointer data;
+} Closure;
 
 struct _HyphaWorker {
   pthread_t thread;
@@ -22,13 +28,21 @@ struct _HyphaWorker {
   HyphaInbox inbox;
   _Atomic guint spin; /* us */
 
-  /* The thread's own. */
+  /* Whoever runs the worker has this: its thread, but while that sleeps; or a guest. Of all below.
+   */
+  pthread_mutex_t running;
+  _Atomic gboolean closed; /* nobody may enter (any more) */
+  gboolean guest;          /* whoever runs it now is one */
+  gboolean stale;          /* a guest has stopped a watch that may be in a batch under way */
+  gint64 sleeps_until;
+  GArray *afterwards; /* of Closure */
   gboolean stopping;
   gint64 now;
   GPtrArray *timers; /* a binary heap of HyphaTimer, borrowed: the next one due is first */
   GPtrArray *due;    /* likewise: those whose turn it is in this round */
   guint n_watches;
-  guint8 *scratch;
+  HyphaChunk *scratch; /* what is below `used` was kept by somebody */
+  HyphaChunk *past;    /* the one before: bytes of it may be on their way to the new one */
   struct epoll_event
       batch[BATCH]; /* data.ptr: the watch; the worker itself: the inbox; NULL: stopped */
   int n_batch;
@@ -241,6 +255,7 @@ hypha_watch_stop (HyphaWatch *watch)
     if (worker->batch[i].data.ptr == watch)
       worker->batch[i].data.ptr = NULL;
   worker->n_watches--;
+  worker->stale = worker->stale || worker->guest;
   watch->worker = NULL;
 }
 
@@ -265,14 +280,39 @@ time_to_sleep (HyphaWorker *self)
   HyphaTimer *timer;
   gint64 now, left;
 
+  self->sleeps_until = G_MAXINT64;
   if (self->timers->len == 0)
     return -1;
   timer = g_ptr_array_index (self->timers, 0);
+  self->sleeps_until = timer->due;
   now = g_get_monotonic_time ();
   if (timer->due <= now)
     return 0;
   left = timer->due - now;
   return (int) MIN (left / 1000 + (left % 1000 != 0), G_MAXINT);
+}
+
+/* What was put off is done now: it wakes threads, which would want the worker at once. After the
+ * lock is let go, a guest must not touch the worker any more. */
+static void
+let_go (HyphaWorker *self)
+{
+  Closure few[8];
+  const guint n = self->afterwards->len;
+  g_autoptr (GArray) many = NULL;
+  const Closure *all = few;
+
+  if (n > G_N_ELEMENTS (few)) {
+    many = g_steal_pointer (&self->afterwards);
+    all = (const Closure *) many->data;
+    self->afterwards = g_array_new (FALSE, FALSE, sizeof (Closure));
+  } else if (n > 0) {
+    memcpy (few, self->afterwards->data, n * sizeof (Closure));
+    g_array_set_size (self->afterwards, 0);
+  }
+  pthread_mutex_unlock (&self->running);
+  for (guint i = 0; i < n; i++)
+    all[i].func (all[i].data);
 }
 
 static void
@@ -291,26 +331,45 @@ run_batch (HyphaWorker *self)
       watch->func (watch, self->batch[i].events);
     }
     self->now = g_get_monotonic_time ();
+    if (self->afterwards->len > 0 && i + 1 < self->n_batch) {
+      let_go (self);
+      pthread_mutex_lock (&self->running);
+    }
   }
   self->n_batch = 0;
+}
+
+/* The batch is the kernel's while the worker is not held, and guests may free watches meanwhile:
+ * then it is looked for again, for nothing is lost (level-triggered). */
+static int
+sleep_once (HyphaWorker *self, int timeout)
+{
+  int n;
+
+  self->stale = FALSE;
+  let_go (self);
+  n = epoll_wait (self->epoll, self->batch, BATCH, timeout);
+  pthread_mutex_lock (&self->running);
+  if (self->stale)
+    n = epoll_wait (self->epoll, self->batch, BATCH, 0);
+  return MAX (n, 0);
 }
 
 /* Going to sleep and being woken costs more than what there is to do, where the next message comes
  * soon. */
 static int
-wait_for_events (HyphaWorker *self)
+wait_for_batch (HyphaWorker *self)
 {
   const guint spin = atomic_load_explicit (&self->spin, memory_order_relaxed);
   int timeout = time_to_sleep (self), n = 0;
 
   if (spin > 0 && timeout != 0) {
     /* Whoever else wants this CPU may be the one that is waited for. */
-    while ((n = epoll_wait (self->epoll, self->batch, BATCH, 0)) == 0 &&
-           g_get_monotonic_time () < self->now + spin)
+    while ((n = sleep_once (self, 0)) == 0 && g_get_monotonic_time () < self->now + spin)
       sched_yield ();
     timeout = time_to_sleep (self);
   }
-  return n != 0 ? n : epoll_wait (self->epoll, self->batch, BATCH, timeout);
+  return n != 0 ? n : sleep_once (self, timeout);
 }
 
 static gpointer
@@ -319,15 +378,16 @@ worker_main (gpointer data)
   HyphaWorker *self = data;
 
   pthread_setname_np (pthread_self (), self->name);
+  pthread_mutex_lock (&self->running);
   while (!self->stopping) {
-    int n = wait_for_events (self);
-
+    self->n_batch = wait_for_batch (self);
     self->now = g_get_monotonic_time ();
-    self->n_batch = MAX (n, 0);
     run_batch (self);
     run_timers (self);
   }
+  atomic_store (&self->closed, TRUE);
   hypha_inbox_drain (&self->inbox);
+  let_go (self);
   g_assert (self->n_watches == 0 && self->timers->len == 0);
   return NULL;
 }
@@ -341,7 +401,10 @@ worker_destroy (HyphaWorker *self)
     close (self->epoll);
   g_ptr_array_unref (self->timers);
   g_ptr_array_unref (self->due);
-  g_free (self->scratch);
+  g_array_unref (self->afterwards);
+  pthread_mutex_destroy (&self->running);
+  hypha_chunk_unref (self->scratch);
+  g_clear_pointer (&self->past, hypha_chunk_unref);
   g_free (self->name);
   g_free (self);
 }
@@ -394,7 +457,9 @@ hypha_worker_new (const char *name, GError **error)
   self->inbox.fd = -1;
   self->timers = g_ptr_array_new ();
   self->due = g_ptr_array_new ();
-  self->scratch = g_malloc (SCRATCH_SIZE);
+  self->afterwards = g_array_new (FALSE, FALSE, sizeof (Closure));
+  pthread_mutex_init (&self->running, NULL);
+  self->scratch = hypha_chunk_new (HYPHA_CHUNK_LARGE);
   self->now = g_get_monotonic_time ();
   if (!worker_open (self, error)) {
     worker_destroy (self);
@@ -467,6 +532,62 @@ hypha_worker_post (HyphaWorker *self, HyphaWorkFunc func, gpointer data)
 }
 
 /**
+ * hypha_worker_enter: (skip)
+ * @self: a worker
+ *
+ * Makes the caller the one who runs the worker, if nobody does: its thread sleeps. What belongs to
+ * the worker may then be used as if on its thread, until hypha_worker_leave(). So what a program
+ * has to say need not wait for another thread to wake up. Never waits.
+ *
+ * The caller sees to it that the worker is not freed meanwhile: that something which has to be gone
+ * before is not.
+ *
+ * Returns: whether the caller has it; if not, hypha_worker_post() does the same later
+ */
+gboolean
+hypha_worker_enter (HyphaWorker *self)
+{
+  if (pthread_mutex_trylock (&self->running) != 0)
+    return FALSE;
+  if (atomic_load (&self->closed) || self->n_batch > 0) {
+    pthread_mutex_unlock (&self->running);
+    return FALSE;
+  }
+  self->guest = TRUE;
+  self->now = g_get_monotonic_time ();
+  return TRUE;
+}
+
+/**
+ * hypha_worker_leave: (skip)
+ * @self: a worker that the caller has entered
+ */
+void
+hypha_worker_leave (HyphaWorker *self)
+{
+  HyphaTimer *first = self->timers->len > 0 ? g_ptr_array_index (self->timers, 0) : NULL;
+
+  self->guest = FALSE;
+  if (first != NULL && first->due < self->sleeps_until) {
+    self->sleeps_until = first->due;
+    hypha_inbox_wake (&self->inbox);
+  }
+  let_go (self);
+}
+
+/**
+ * hypha_worker_afterwards: (skip)
+ * @self: the current worker
+ * @func: called on this thread as soon as the worker is not held any more
+ * @data: for @func
+ */
+void
+hypha_worker_afterwards (HyphaWorker *self, HyphaWorkFunc func, gpointer data)
+{
+  g_array_append_val (self->afterwards, ((Closure){ func, data }));
+}
+
+/**
  * hypha_worker_is_current: (skip)
  * @self: a worker
  *
@@ -493,14 +614,45 @@ hypha_worker_now (HyphaWorker *self)
 /**
  * hypha_worker_scratch: (skip)
  * @self: the current worker
- * @size: (out): how many bytes there are
+ * @size: (out): how many bytes there are, at least 128 KiB
  *
  * Returns: (transfer none): a buffer that all on this worker share, for the duration of one
- * callback
+ * callback. Behind what was kept of it, or, where little is left, in another piece of memory; what
+ * lies in the one before is good until the next time that this is so
  */
 guint8 *
 hypha_worker_scratch (HyphaWorker *self, gsize *size)
 {
-  *size = SCRATCH_SIZE;
-  return self->scratch;
+  HyphaChunk *chunk = self->scratch;
+
+  if (atomic_load_explicit (&chunk->ref_count, memory_order_acquire) == 1)
+    chunk->used = 0;
+  if (chunk->size - chunk->used < SCRATCH_MIN) {
+    g_clear_pointer (&self->past, hypha_chunk_unref);
+    self->past = chunk;
+    self->scratch = chunk = hypha_chunk_new (HYPHA_CHUNK_LARGE);
+  }
+  *size = chunk->size - chunk->used;
+  return chunk->data + chunk->used;
+}
+
+/**
+ * hypha_worker_keep: (skip)
+ * @self: the current worker
+ * @data: (array length=length): bytes in its buffer
+ * @length: how many
+ *
+ * Keeps bytes where they lie: the buffer begins behind them from now on.
+ *
+ * Returns: (transfer full) (nullable): what holds them, or %NULL if they lie elsewhere
+ */
+HyphaChunk *
+hypha_worker_keep (HyphaWorker *self, const guint8 *data, gsize length)
+{
+  HyphaChunk *chunk = self->scratch;
+
+  if (data < chunk->data || data >= chunk->data + chunk->size)
+    return NULL;
+  chunk->used = MAX (chunk->used, (guint32) (data + length - chunk->data));
+  return hypha_chunk_ref (chunk);
 }

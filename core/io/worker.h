@@ -3,11 +3,13 @@
 
 #include <glib.h>
 
+#include "io/chunk.h"
+
 G_BEGIN_DECLS
 
 /* A thread on plain epoll. Data lives here; the main thread hands over closures and never touches
- * it. Threads meet by C11 atomics and pthread locks only, so that ThreadSanitizer sees every
- * meeting. */
+ * it. While the thread sleeps, another one may take its place for a moment. Threads meet by C11
+ * atomics and pthread locks only, so that ThreadSanitizer sees every meeting. */
 typedef struct _HyphaWorker HyphaWorker;
 
 typedef void (*HyphaWorkFunc) (gpointer data);
@@ -19,18 +21,26 @@ void hypha_worker_free (HyphaWorker *self);
 /* From any thread, in order. */
 void hypha_worker_post (HyphaWorker *self, HyphaWorkFunc func, gpointer data);
 gboolean hypha_worker_is_current (HyphaWorker *self);
+/* Another thread as a guest: see worker.c. */
+gboolean hypha_worker_enter (HyphaWorker *self);
+void hypha_worker_leave (HyphaWorker *self);
 
 /* From any thread: for how long it stays awake after it had something to do, in microseconds; 0, as
  * at the beginning: not at all. */
 #define HYPHA_WORKER_SPIN_MAX 100
 void hypha_worker_set_spin (HyphaWorker *self, guint spin);
 
-/* What follows is for the worker's own thread. */
+/* What follows is for the worker's own thread, and for a guest. */
+
+/* Once the worker is not held any more: to wake others, who would only find it taken. */
+void hypha_worker_afterwards (HyphaWorker *self, HyphaWorkFunc func, gpointer data);
 
 /* Monotonic microseconds, read once per wake-up and after each callback that took long. */
 gint64 hypha_worker_now (HyphaWorker *self);
-/* One read buffer of 256 KiB that all share: what is in it is gone when the callback returns. */
+/* One read buffer that all share: what is in it is gone when the callback returns, unless it is
+ * kept. */
 guint8 *hypha_worker_scratch (HyphaWorker *self, gsize *size);
+HyphaChunk *hypha_worker_keep (HyphaWorker *self, const guint8 *data, gsize length);
 
 /* A descriptor that is watched (level-triggered). Embedded in its owner; not owned: the descriptor
  * stays the owner's. A watch that was stopped is not called any more, not even for what the same

@@ -426,8 +426,9 @@ keep_tail (HyphaLink *self, const guint8 *data, gsize length)
 void
 hypha_link_read (HyphaLink *self)
 {
+  HyphaWorker *worker = self->worker;
   gsize size, length, budget = READ_BUDGET;
-  guint8 *buffer = hypha_worker_scratch (self->worker, &size);
+  guint8 *buffer = hypha_worker_scratch (worker, &size), *rest;
   HyphaLineResult result = HYPHA_LINE_DONE;
   gboolean drained = FALSE;
   GError *error = NULL;
@@ -438,8 +439,10 @@ hypha_link_read (HyphaLink *self)
     gsize taken = take_bytes (self, buffer, length), max, n;
 
     length -= taken;
-    if (length > 0 && taken > 0)
-      memmove (buffer, buffer + taken, length);
+    rest = buffer + taken;
+    buffer = hypha_worker_scratch (worker, &size);
+    if (length > 0 && buffer != rest)
+      memmove (buffer, rest, length);
     if (!is_reading (self) || budget == 0 || self->patience == 0 || drained)
       break;
     max = self->stage == HYPHA_STAGE_FRAMES ? size - length : HYPHA_HANDSHAKE_MAX;

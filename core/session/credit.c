@@ -50,7 +50,9 @@ promise (HyphaSessionStream *stream)
 void
 hypha_credit_account (HyphaSession *self, HyphaSessionStream *stream)
 {
-  gsize held = stream->ended ? 0 : hypha_queue_length (&stream->in);
+  gsize held = stream->ended     ? 0
+               : stream->outside ? (gsize) (stream->next - stream->read)
+                                 : hypha_queue_length (&stream->in);
   gsize unacknowledged = stream->ended ? 0 : hypha_queue_length (&stream->out);
   guint64 out_lent = beyond (unacknowledged, stream->reserve);
   gboolean freed = out_lent < stream->out_lent;
@@ -111,4 +113,17 @@ hypha_credit_grant (HyphaSession *self, HyphaSessionStream *stream)
   /* Both go in one packet then. */
   if (stream->in_acks.taken)
     hypha_session_owe (self, stream, HYPHA_OWES_ACK);
+}
+
+/**
+ * hypha_session_stream_get_step: (skip)
+ * @stream: a stream
+ *
+ * Returns: how many bytes have to be read before the peer is given more room, so that whoever reads
+ * less need not say so
+ */
+gsize
+hypha_session_stream_get_step (HyphaSessionStream *stream)
+{
+  return (gsize) MAX (stream->granted / 4, (stream->reserve + 1) / 2);
 }

@@ -46,10 +46,12 @@ take (HyphaSession *self, HyphaSessionStream *stream, const guint8 *data, gsize 
 
   if (stream->stopping)
     taken = length;
+  else if (stream->outside)
+    self->deliver (self, stream, data, length, self->user_data);
   else if (stream->held == 0 && self->deliver != NULL)
     taken = self->deliver (self, stream, data, length, self->user_data);
   g_assert (taken <= length);
-  if (taken < length) {
+  if (taken < length && !stream->outside) {
     hypha_queue_append (&stream->in, data + taken, length - taken);
     hypha_session_event_stream (self, HYPHA_SESSION_READABLE, stream, -1, NULL);
   }
@@ -138,7 +140,7 @@ guint
 hypha_session_stream_pieces (HyphaSession *self, HyphaSessionStream *stream, struct iovec *pieces,
                              guint n)
 {
-  if (stream->ended || stream->held == 0)
+  if (stream->ended || stream->held == 0 || stream->outside)
     return 0;
   return hypha_queue_pieces (&stream->in, pieces, n);
 }
@@ -159,11 +161,75 @@ hypha_session_stream_read (HyphaSession *self, HyphaSessionStream *stream, gsize
   if (stream->ended)
     return;
   g_return_if_fail (taken <= stream->held);
-  hypha_queue_drop (&stream->in, stream->in.start + taken);
+  if (!stream->outside)
+    hypha_queue_drop (&stream->in, stream->in.start + taken);
   stream->read += taken;
   hypha_credit_account (self, stream);
   hypha_credit_grant (self, stream);
   hypha_session_settle (self, stream);
+  HYPHA_SESSION_CHECK (self);
+}
+
+/**
+ * hypha_session_stream_hold_outside: (skip)
+ * @self: a session
+ * @stream: one of its streams
+ *
+ * From now on the owner holds what comes, and is given what was held: the function that delivers
+ * takes all of it, and nothing counts as read before hypha_session_stream_read(). So windows and
+ * memory are bounded as ever. A reset or the end of the session takes back the promise to hold:
+ * what the owner keeps then is its own affair.
+ */
+void
+hypha_session_stream_hold_outside (HyphaSession *self, HyphaSessionStream *stream)
+{
+  if (stream->ended || stream->outside)
+    return;
+  stream->outside = TRUE;
+  for (guint64 at = stream->in.start; at < stream->in.end;) {
+    const guint8 *data;
+    gsize length = hypha_queue_peek (&stream->in, at, G_MAXSIZE, &data, NULL);
+
+    self->deliver (self, stream, data, length, self->user_data);
+    at += length;
+  }
+  hypha_queue_clear (&stream->in);
+  hypha_queue_init (&stream->in);
+  HYPHA_SESSION_CHECK (self);
+}
+
+/**
+ * hypha_session_stream_give_back: (skip)
+ * @self: a session
+ * @stream: one of its streams, held outside
+ * @data: (array length=length): held bytes, the first ones first; copied
+ * @length: how many
+ *
+ * Then hypha_session_stream_hold_inside().
+ */
+void
+hypha_session_stream_give_back (HyphaSession *self, HyphaSessionStream *stream, const guint8 *data,
+                                gsize length)
+{
+  g_return_if_fail (stream->outside);
+  if (!stream->ended && stream->held > 0)
+    hypha_queue_append (&stream->in, data, length);
+}
+
+/**
+ * hypha_session_stream_hold_inside: (skip)
+ * @self: a session
+ * @stream: one of its streams
+ *
+ * The session holds what comes again. All that was not read has been given back.
+ */
+void
+hypha_session_stream_hold_inside (HyphaSession *self, HyphaSessionStream *stream)
+{
+  if (stream->ended)
+    return;
+  stream->outside = FALSE;
+  g_return_if_fail (hypha_queue_length (&stream->in) == stream->held);
   HYPHA_SESSION_CHECK (self);
 }
 
@@ -193,6 +259,18 @@ hypha_session_stream_stop (HyphaSession *self, HyphaSessionStream *stream, Hypha
     hypha_session_end_stream (self, stream, HYPHA_ERROR_RESET, _ ("it was reset here"));
   hypha_session_settle (self, stream);
   HYPHA_SESSION_CHECK (self);
+}
+
+/**
+ * hypha_session_stream_is_complete: (skip)
+ * @stream: a stream
+ *
+ * Returns: whether the peer's FIN came, whatever is still to be read
+ */
+gboolean
+hypha_session_stream_is_complete (HyphaSessionStream *stream)
+{
+  return stream->receive_end == HYPHA_END_FIN;
 }
 
 /**

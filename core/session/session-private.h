@@ -86,6 +86,7 @@ struct _HyphaSessionStream {
   guint64 acknowledged; /* next, as last sent over the chosen link */
   gint64 ack_at;
   guint stopping : 1; /* nothing is held any more */
+  guint outside : 1;  /* what is held lies with the owner, not in the queue */
   guint32 stop_code;
   HyphaEnd receive_end;
 

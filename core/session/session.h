@@ -183,8 +183,15 @@ guint hypha_session_stream_pieces (HyphaSession *self, HyphaSessionStream *strea
                                    struct iovec *pieces, guint n);
 void hypha_session_stream_read (HyphaSession *self, HyphaSessionStream *stream, gsize taken,
                                 gint64 now);
+/* The owner holds what comes, or the session does again: see receiving.c. */
+void hypha_session_stream_hold_outside (HyphaSession *self, HyphaSessionStream *stream);
+void hypha_session_stream_give_back (HyphaSession *self, HyphaSessionStream *stream,
+                                     const guint8 *data, gsize length);
+void hypha_session_stream_hold_inside (HyphaSession *self, HyphaSessionStream *stream);
+gsize hypha_session_stream_get_step (HyphaSessionStream *stream); /* see credit.c */
 /* FIN was received and everything has been read. */
 gboolean hypha_session_stream_at_end (HyphaSessionStream *stream);
+gboolean hypha_session_stream_is_complete (HyphaSessionStream *stream); /* FIN was received */
 void hypha_session_stream_counts (HyphaSessionStream *stream, guint64 *received, guint64 *sent);
 /* Calls FUNC for every stream, in rising order; it must not change the session. */
 typedef void (*HyphaSessionStreamFunc) (HyphaSessionStream *stream, gpointer user_data);

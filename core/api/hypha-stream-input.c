@@ -4,7 +4,7 @@
 struct _HyphaStreamInput {
   GInputStream parent_instance;
 
-  GSocket *socket;
+  HyphaStreamEnd *end;
   HyphaEnding *ending; /* nullable */
   guint timeout_ms;    /* atomic */
 };
@@ -18,7 +18,7 @@ static HyphaTransfer
 make_transfer (HyphaStreamInput *self, void *buffer, gsize count)
 {
   return (HyphaTransfer){
-    .socket = self->socket,
+    .end = self->end,
     .into = buffer,
     .count = count,
     .timeout_ms = (guint) g_atomic_int_get (&self->timeout_ms),
@@ -61,7 +61,7 @@ hypha_stream_input_close (GInputStream *stream, GCancellable *cancellable, GErro
 
   if (self->ending != NULL)
     hypha_ending_closed (self->ending, TRUE);
-  return g_socket_shutdown (self->socket, TRUE, FALSE, error);
+  return self->end->funcs->shutdown (self->end, TRUE, FALSE, error);
 }
 
 /* Shutting down never waits, so no thread is needed for it. */
@@ -89,7 +89,9 @@ hypha_stream_input_close_finish (GInputStream *stream, GAsyncResult *result, GEr
 static gboolean
 hypha_stream_input_is_readable (GPollableInputStream *stream)
 {
-  return g_socket_condition_check (HYPHA_STREAM_INPUT (stream)->socket, G_IO_IN) != 0;
+  HyphaStreamEnd *end = HYPHA_STREAM_INPUT (stream)->end;
+
+  return end->funcs->is_ready (end, G_IO_IN);
 }
 
 static gssize
@@ -104,8 +106,8 @@ hypha_stream_input_read_nonblocking (GPollableInputStream *stream, void *buffer,
 static GSource *
 hypha_stream_input_create_source (GPollableInputStream *stream, GCancellable *cancellable)
 {
-  return hypha_transfer_create_source (G_OBJECT (stream), HYPHA_STREAM_INPUT (stream)->socket,
-                                       G_IO_IN, cancellable);
+  return hypha_transfer_create_source (G_OBJECT (stream), HYPHA_STREAM_INPUT (stream)->end, G_IO_IN,
+                                       cancellable);
 }
 
 static void
@@ -119,7 +121,7 @@ pollable_init (GPollableInputStreamInterface *iface)
 static void
 hypha_stream_input_finalize (GObject *object)
 {
-  g_clear_object (&HYPHA_STREAM_INPUT (object)->socket);
+  g_clear_pointer (&HYPHA_STREAM_INPUT (object)->end, hypha_stream_end_unref);
   g_clear_pointer (&HYPHA_STREAM_INPUT (object)->ending, hypha_ending_unref);
   G_OBJECT_CLASS (hypha_stream_input_parent_class)->finalize (object);
 }
@@ -144,11 +146,11 @@ hypha_stream_input_init (HyphaStreamInput *self)
 }
 
 GInputStream *
-hypha_stream_input_new (GSocket *socket, HyphaEnding *ending)
+hypha_stream_input_new (HyphaStreamEnd *end, HyphaEnding *ending)
 {
   HyphaStreamInput *self = g_object_new (HYPHA_TYPE_STREAM_INPUT, NULL);
 
-  self->socket = g_object_ref (socket);
+  self->end = hypha_stream_end_ref (end);
   self->ending = ending != NULL ? hypha_ending_ref (ending) : NULL;
   return G_INPUT_STREAM (self);
 }

@@ -4,7 +4,7 @@
 struct _HyphaStreamOutput {
   GOutputStream parent_instance;
 
-  GSocket *socket;
+  HyphaStreamEnd *end;
   HyphaEnding *ending; /* nullable */
   guint timeout_ms;    /* atomic */
 };
@@ -18,7 +18,7 @@ static HyphaTransfer
 make_transfer (HyphaStreamOutput *self, const void *data, gsize count)
 {
   return (HyphaTransfer){
-    .socket = self->socket,
+    .end = self->end,
     .from = data,
     .count = count,
     .timeout_ms = (guint) g_atomic_int_get (&self->timeout_ms),
@@ -61,7 +61,7 @@ hypha_stream_output_close (GOutputStream *stream, GCancellable *cancellable, GEr
 
   if (self->ending != NULL)
     hypha_ending_closed (self->ending, FALSE);
-  return g_socket_shutdown (self->socket, FALSE, TRUE, error);
+  return self->end->funcs->shutdown (self->end, FALSE, TRUE, error);
 }
 
 /* Shutting down never waits, so no thread is needed for it. */
@@ -89,7 +89,9 @@ hypha_stream_output_close_finish (GOutputStream *stream, GAsyncResult *result, G
 static gboolean
 hypha_stream_output_is_writable (GPollableOutputStream *stream)
 {
-  return g_socket_condition_check (HYPHA_STREAM_OUTPUT (stream)->socket, G_IO_OUT) != 0;
+  HyphaStreamEnd *end = HYPHA_STREAM_OUTPUT (stream)->end;
+
+  return end->funcs->is_ready (end, G_IO_OUT);
 }
 
 static gssize
@@ -104,7 +106,7 @@ hypha_stream_output_write_nonblocking (GPollableOutputStream *stream, const void
 static GSource *
 hypha_stream_output_create_source (GPollableOutputStream *stream, GCancellable *cancellable)
 {
-  return hypha_transfer_create_source (G_OBJECT (stream), HYPHA_STREAM_OUTPUT (stream)->socket,
+  return hypha_transfer_create_source (G_OBJECT (stream), HYPHA_STREAM_OUTPUT (stream)->end,
                                        G_IO_OUT, cancellable);
 }
 
@@ -119,7 +121,7 @@ pollable_init (GPollableOutputStreamInterface *iface)
 static void
 hypha_stream_output_finalize (GObject *object)
 {
-  g_clear_object (&HYPHA_STREAM_OUTPUT (object)->socket);
+  g_clear_pointer (&HYPHA_STREAM_OUTPUT (object)->end, hypha_stream_end_unref);
   g_clear_pointer (&HYPHA_STREAM_OUTPUT (object)->ending, hypha_ending_unref);
   G_OBJECT_CLASS (hypha_stream_output_parent_class)->finalize (object);
 }
@@ -144,11 +146,11 @@ hypha_stream_output_init (HyphaStreamOutput *self)
 }
 
 GOutputStream *
-hypha_stream_output_new (GSocket *socket, HyphaEnding *ending)
+hypha_stream_output_new (HyphaStreamEnd *end, HyphaEnding *ending)
 {
   HyphaStreamOutput *self = g_object_new (HYPHA_TYPE_STREAM_OUTPUT, NULL);
 
-  self->socket = g_object_ref (socket);
+  self->end = hypha_stream_end_ref (end);
   self->ending = ending != NULL ? hypha_ending_ref (ending) : NULL;
   return G_OUTPUT_STREAM (self);
 }

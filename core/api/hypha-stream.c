@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hypha-stream.h"
 
-#include <fcntl.h>
 #include <glib/gi18n-lib.h>
-#include <glib/gstdio.h>
 
 #include "hypha-error.h"
 #include "hypha-stream-private.h"
@@ -13,10 +11,11 @@
  *
  * A reliable two-way byte stream to a service of a peer.
  *
- * It is a [class@Gio.IOStream] upon one end of a socketpair, whose other end the engine moves.
- * Unlike those of a [class@Gio.SocketConnection], its two directions close apart: closing the
- * output stream tells the peer that all has been said, closing the input stream tells it that
- * nobody listens any more. Reads and writes have a deadline, and
+ * It is a [class@Gio.IOStream]. Of a node in this process it is memory, which the program shares
+ * with the node; where somebody asks for its descriptor, and of a daemon, it is one end of a
+ * socketpair. Unlike those of a [class@Gio.SocketConnection], its two directions close apart:
+ * closing the output stream tells the peer that all has been said, closing the input stream tells
+ * it that nobody listens any more. Reads and writes have a deadline, and
  * [method@Hypha.Stream.wait_end_async] says how it ended, which an end-of-file does not.
  *
  * Both directions are pollable, and may be used by different threads. The descriptor closes itself
@@ -26,7 +25,7 @@
 struct _HyphaStream {
   GIOStream parent_instance;
 
-  GSocket *socket;
+  HyphaStreamEnd *end;
   GInputStream *input;
   GOutputStream *output;
   guint64 id;
@@ -79,7 +78,7 @@ hypha_stream_close (GIOStream *stream, GCancellable *cancellable, GError **error
       G_IO_STREAM_CLASS (hypha_stream_parent_class)->close_fn (stream, cancellable, error);
 
   /* One error is enough, and closing goes on after it. */
-  if (!g_socket_close (self->socket, closed ? error : NULL))
+  if (!self->end->funcs->close (self->end, closed ? error : NULL))
     closed = FALSE;
   return closed;
 }
@@ -143,7 +142,7 @@ hypha_stream_finalize (GObject *object)
   g_assert (self->waits == NULL);
   g_clear_object (&self->input);
   g_clear_object (&self->output);
-  g_clear_object (&self->socket);
+  g_clear_pointer (&self->end, hypha_stream_end_unref);
   g_clear_pointer (&self->ending, hypha_ending_unref);
   g_clear_pointer (&self->service, g_free);
   g_clear_error (&self->error);
@@ -197,23 +196,20 @@ hypha_stream_init (HyphaStream *self)
   g_mutex_init (&self->mutex);
 }
 
-/* FD is taken. */
+/* END is taken; NULL: there is none. CHANNEL: nullable. */
 static HyphaStream *
-stream_new (int fd, guint64 id, const char *service, HyphaChannel *channel)
+stream_new (HyphaStreamEnd *end, guint64 id, const char *service, HyphaChannel *channel)
 {
-  g_autoptr (GSocket) socket = g_socket_new_from_fd (fd, NULL);
   HyphaStream *self;
 
-  if (socket == NULL) {
-    g_close (fd, NULL);
+  if (end == NULL)
     return NULL;
-  }
   self = g_object_new (HYPHA_TYPE_STREAM, NULL);
   if (channel != NULL)
     self->ending = hypha_ending_new (self, channel);
-  self->input = hypha_stream_input_new (socket, self->ending);
-  self->output = hypha_stream_output_new (socket, self->ending);
-  self->socket = g_steal_pointer (&socket);
+  self->input = hypha_stream_input_new (end, self->ending);
+  self->output = hypha_stream_output_new (end, self->ending);
+  self->end = end;
   self->id = id;
   self->service = g_strdup (service);
   return self;
@@ -237,7 +233,13 @@ hypha_stream_new (int fd, guint64 id, const char *service)
   g_return_val_if_fail (fd >= 0, NULL);
   g_return_val_if_fail (service != NULL, NULL);
 
-  return stream_new (fd, id, service, NULL);
+  return stream_new (hypha_stream_end_new_for_socket (fd), id, service, NULL);
+}
+
+HyphaStream *
+hypha_stream_new_for_end (HyphaStreamEnd *end, guint64 id, const char *service)
+{
+  return stream_new (end, id, service, NULL);
 }
 
 /**
@@ -264,7 +266,7 @@ hypha_stream_new_for_channel (HyphaChannel *channel, GError **error)
   g_return_val_if_fail (HYPHA_IS_CHANNEL (channel), NULL);
 
   fd = hypha_channel_steal_fd (channel);
-  self = fd >= 0 ? stream_new (fd, 0, "", channel) : NULL;
+  self = fd >= 0 ? stream_new (hypha_stream_end_new_for_socket (fd), 0, "", channel) : NULL;
   if (self == NULL)
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_CONNECT,
                  _ ("the channel has no connected socket any more"));
@@ -308,16 +310,17 @@ hypha_stream_get_service (HyphaStream *self)
  * @self: a stream
  *
  * Gives the descriptor, for those who poll it themselves or hand a copy to a child. It is
- * non-blocking and remains the stream's.
+ * non-blocking and remains the stream's. A stream of a node in this process has none, and is faster
+ * without one, until it is asked for: then it gets one for good.
  *
- * Returns: the descriptor; -1 once the stream is closed
+ * Returns: the descriptor; -1 once the stream is closed, or if there are no descriptors left
  */
 int
 hypha_stream_get_fd (HyphaStream *self)
 {
   g_return_val_if_fail (HYPHA_IS_STREAM (self), -1);
 
-  return g_socket_get_fd (self->socket);
+  return self->end->funcs->get_fd (self->end);
 }
 
 /**
@@ -338,13 +341,8 @@ hypha_stream_steal_fd (HyphaStream *self)
 
   g_return_val_if_fail (HYPHA_IS_STREAM (self), -1);
 
-  if (g_socket_is_closed (self->socket))
-    return -1;
-  fd = fcntl (g_socket_get_fd (self->socket), F_DUPFD_CLOEXEC, 3);
-  if (fd < 0)
-    return -1;
-  g_socket_close (self->socket, NULL);
-  if (self->ending != NULL)
+  fd = self->end->funcs->steal_fd (self->end);
+  if (fd >= 0 && self->ending != NULL)
     hypha_ending_left (self->ending);
   return fd;
 }
@@ -404,7 +402,7 @@ hypha_stream_close_read (HyphaStream *self, GError **error)
   if (g_input_stream_has_pending (self->input)) {
     if (self->ending != NULL)
       hypha_ending_closed (self->ending, TRUE);
-    return g_socket_shutdown (self->socket, TRUE, FALSE, error);
+    return self->end->funcs->shutdown (self->end, TRUE, FALSE, error);
   }
   return g_input_stream_close (self->input, NULL, error);
 }

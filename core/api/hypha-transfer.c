@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hypha-source-private.h"
 
+#include <errno.h>
 #include <glib/gi18n-lib.h>
 #include "hypha-stream-private.h"
 
@@ -26,42 +27,52 @@ new_timeout (const HyphaTransfer *self)
                       self->timeout_ms);
 }
 
-/* Reads or writes what can be at once; G_IO_ERROR_WOULD_BLOCK. */
-gssize
-hypha_transfer_try (const HyphaTransfer *self, GCancellable *cancellable, GError **error)
+/* Reads or writes what can be at once; HYPHA_STREAM_END_AGAIN without an error. */
+static gssize
+try_now (const HyphaTransfer *self, GCancellable *cancellable, GError **error)
 {
   GError *local = NULL;
-  gssize count = self->into != NULL
-                     ? g_socket_receive_with_blocking (self->socket, self->into, self->count, FALSE,
-                                                       cancellable, &local)
-                     : g_socket_send_with_blocking (self->socket, self->from, self->count, FALSE,
-                                                    cancellable, &local);
+  gssize count =
+      self->end->funcs->move (self->end, self->into, self->from, self->count, cancellable, &local);
 
-  if (self->ending != NULL)
+  if (self->ending != NULL && count != HYPHA_STREAM_END_AGAIN)
     hypha_ending_moved (self->ending, self->into != NULL, self->count, count, local);
   if (local != NULL)
     g_propagate_error (error, local);
   return count;
 }
 
+/* Reads or writes what can be at once; G_IO_ERROR_WOULD_BLOCK. */
+gssize
+hypha_transfer_try (const HyphaTransfer *self, GCancellable *cancellable, GError **error)
+{
+  gssize count = try_now (self, cancellable, error);
+
+  if (count == HYPHA_STREAM_END_AGAIN) {
+    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK,
+                         g_strerror (EAGAIN)); /* as GSocket says it */
+    count = -1;
+  }
+  return count;
+}
+
 gssize
 hypha_transfer_run (const HyphaTransfer *self, GCancellable *cancellable, GError **error)
 {
-  gint64 deadline = g_get_monotonic_time () + (gint64) self->timeout_ms * 1000;
+  gint64 deadline =
+      self->timeout_ms > 0 ? g_get_monotonic_time () + (gint64) self->timeout_ms * 1000 : 0;
 
   for (;;) {
     g_autoptr (GError) local = NULL;
     gint64 left = -1;
-    gssize count = hypha_transfer_try (self, cancellable, &local);
+    gssize count = try_now (self, cancellable, &local);
 
     if (count >= 0)
       return count;
-    if (g_error_matches (local, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK)) {
-      g_clear_error (&local);
+    if (count == HYPHA_STREAM_END_AGAIN) {
       if (self->timeout_ms > 0)
-        left = MAX (deadline - g_get_monotonic_time (), 0) + 999; /* GSocket cuts it to ms */
-      if (g_socket_condition_timed_wait (self->socket, get_condition (self), left, cancellable,
-                                         &local))
+        left = MAX (deadline - g_get_monotonic_time (), 0);
+      if (self->end->funcs->wait (self->end, get_condition (self), left, cancellable, &local))
         continue;
     }
     if (g_error_matches (local, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
@@ -77,7 +88,7 @@ wait_free (gpointer data)
 {
   Wait *wait = data;
 
-  g_object_unref (wait->transfer.socket);
+  hypha_stream_end_unref (wait->transfer.end);
   g_clear_pointer (&wait->transfer.ending, hypha_ending_unref);
   g_free (wait);
 }
@@ -88,9 +99,9 @@ try_task (GTask *task)
 {
   Wait *wait = g_task_get_task_data (task);
   g_autoptr (GError) error = NULL;
-  gssize count = hypha_transfer_try (&wait->transfer, g_task_get_cancellable (task), &error);
+  gssize count = try_now (&wait->transfer, g_task_get_cancellable (task), &error);
 
-  if (count < 0 && g_error_matches (error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
+  if (count == HYPHA_STREAM_END_AGAIN)
     return FALSE;
   hypha_clear_source (&wait->ready);
   hypha_clear_source (&wait->timer);
@@ -102,7 +113,7 @@ try_task (GTask *task)
 }
 
 static gboolean
-on_ready (GSocket *socket, GIOCondition condition, gpointer data)
+on_ready (gpointer data)
 {
   g_autoptr (GTask) task = g_object_ref (data);
 
@@ -127,17 +138,16 @@ hypha_transfer_run_async (const HyphaTransfer *self, GTask *task)
   Wait *wait = g_new0 (Wait, 1);
 
   wait->transfer = *self;
-  g_object_ref (wait->transfer.socket);
+  hypha_stream_end_ref (wait->transfer.end);
   if (wait->transfer.ending != NULL)
     hypha_ending_ref (wait->transfer.ending);
   g_task_set_task_data (task, wait, wait_free);
   if (try_task (task))
     return;
 
-  wait->ready =
-      g_socket_create_source (self->socket, get_condition (self), g_task_get_cancellable (task));
-  g_source_set_callback (wait->ready, G_SOURCE_FUNC (on_ready), g_object_ref (task),
-                         g_object_unref);
+  wait->ready = self->end->funcs->create_source (self->end, get_condition (self),
+                                                 g_task_get_cancellable (task));
+  g_source_set_callback (wait->ready, on_ready, g_object_ref (task), g_object_unref);
   g_source_set_priority (wait->ready, g_task_get_priority (task));
   g_source_attach (wait->ready, g_task_get_context (task));
   if (self->timeout_ms == 0)
@@ -149,10 +159,10 @@ hypha_transfer_run_async (const HyphaTransfer *self, GTask *task)
 }
 
 GSource *
-hypha_transfer_create_source (GObject *stream, GSocket *socket, GIOCondition condition,
+hypha_transfer_create_source (GObject *stream, HyphaStreamEnd *end, GIOCondition condition,
                               GCancellable *cancellable)
 {
-  g_autoptr (GSource) child = g_socket_create_source (socket, condition, cancellable);
+  g_autoptr (GSource) child = end->funcs->create_source (end, condition, cancellable);
 
   return g_pollable_source_new_full (stream, child, cancellable);
 }

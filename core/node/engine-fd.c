@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+/* A stream whose program has a descriptor. */
+
 #include "node/engine-private.h"
 
 #include <errno.h>
@@ -14,34 +16,9 @@
 #define READ_AT_ONCE HYPHA_CHUNK_LARGE
 #define PIECES 8
 
-EngineStream *
-hypha_engine_stream_new (HyphaEngine *engine, EngineSession *es, HyphaSessionStream *stream,
-                         HyphaStreamInfo *info)
-{
-  EngineStream *self = g_new0 (EngineStream, 1);
-
-  self->engine = engine;
-  self->es = es;
-  self->stream = stream;
-  self->info = hypha_stream_info_ref (info);
-  self->fd = self->answer = -1;
-  hypha_session_stream_set_data (stream, self);
-  g_hash_table_insert (engine->streams, &self->info->key, self);
-  return self;
-}
-
-/* Nobody will read what the peer sends, or the program has gone: tell the peer to stop. */
-static void
-stop_writing (EngineStream *self)
-{
-  self->writing = FALSE;
-  self->blocked = FALSE;
-  hypha_session_stream_stop (self->es->session, self->stream, HYPHA_CODE_APPLICATION);
-}
-
 /* The kernel tells of a reset once, to whoever calls first. A TCP connection that was reset has
  * lost bytes, and reads as if it were at its end from then on; a Unix socket only says that the
- * program left some of ours unread, which stop_writing tells, and still holds all that it wrote. */
+ * program left some of ours unread, which ending it tells, and still holds all that it wrote. */
 static void
 note_error (EngineStream *self, int number)
 {
@@ -77,7 +54,7 @@ pull (EngineStream *self)
   self->reading = FALSE;
   if (got < 0 && errno == ECONNRESET && self->is_unix) {
     if (self->writing)
-      stop_writing (self);
+      hypha_engine_stream_end_writing (self);
     got = 0;
   }
   if (got == 0 && !self->cut)
@@ -86,14 +63,12 @@ pull (EngineStream *self)
     hypha_session_stream_reset (session, self->stream, HYPHA_CODE_APPLICATION);
 }
 
-gsize
-hypha_engine_stream_deliver (HyphaSession *session, HyphaSessionStream *stream, const guint8 *data,
-                             gsize length, gpointer user_data)
+static gsize
+deliver (EngineStream *self, const guint8 *data, gsize length)
 {
-  EngineStream *self = hypha_session_stream_get_data (stream);
   gssize put;
 
-  if (self == NULL || self->fd < 0 || self->blocked || !self->writing)
+  if (self->blocked || !self->writing)
     return 0;
   do
     put = send (self->fd, data, length, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -111,8 +86,8 @@ hypha_engine_stream_deliver (HyphaSession *session, HyphaSessionStream *stream, 
   return (gsize) put;
 }
 
-void
-hypha_engine_stream_push (EngineStream *self)
+static void
+push (EngineStream *self)
 {
   HyphaSession *session = self->es->session;
   struct iovec pieces[PIECES];
@@ -133,7 +108,7 @@ hypha_engine_stream_push (EngineStream *self)
       self->blocked = TRUE;
     } else if (errno != EINTR) {
       note_error (self, errno);
-      stop_writing (self);
+      hypha_engine_stream_end_writing (self);
     }
   }
   if (self->writing && hypha_session_stream_at_end (self->stream)) {
@@ -141,6 +116,8 @@ hypha_engine_stream_push (EngineStream *self)
     shutdown (self->fd, SHUT_WR);
   }
 }
+
+static void update (EngineStream *self);
 
 static void
 ready (HyphaWatch *watch, guint32 events)
@@ -150,19 +127,19 @@ ready (HyphaWatch *watch, guint32 events)
 
   if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) {
     self->blocked = FALSE;
-    hypha_engine_stream_push (self);
+    push (self);
   }
   if (self->reading && events & (EPOLLIN | EPOLLERR | EPOLLHUP))
     pull (self);
   /* The program has closed both its ends, and epoll would go on to say so. */
   if (events & (EPOLLHUP | EPOLLERR) && !self->reading && self->writing)
-    stop_writing (self);
-  hypha_engine_stream_update (self);
+    hypha_engine_stream_end_writing (self);
+  update (self);
   hypha_engine_work (engine);
 }
 
-void
-hypha_engine_stream_update (EngineStream *self)
+static void
+update (EngineStream *self)
 {
   guint32 events = 0;
   /* It has said all it had to say, but while it is there it may read. */
@@ -184,13 +161,68 @@ hypha_engine_stream_update (EngineStream *self)
   else if (!hypha_watch_start (&self->watch, self->engine->parameters.worker, self->fd, events,
                                ready, self, NULL)) {
     hypha_session_stream_reset (self->es->session, self->stream, HYPHA_CODE_APPLICATION);
-    stop_writing (self);
+    hypha_engine_stream_end_writing (self);
     self->reading = FALSE;
   }
 }
 
+static void
+peer_reset (EngineStream *self)
+{
+  self->writing = self->blocked = FALSE;
+  if (self->target) {
+    if (self->reading)
+      hypha_session_stream_reset (self->es->session, self->stream, HYPHA_CODE_APPLICATION);
+    self->reading = FALSE;
+  } else {
+    shutdown (self->fd, SHUT_WR);
+  }
+}
+
+static void
+stopped (EngineStream *self)
+{
+  self->reading = FALSE;
+  if (self->fd >= 0)
+    shutdown (self->fd, SHUT_RD);
+}
+
+/* The peer may take its time to acknowledge; the program here need not wait for that. */
+static void
+reset (EngineStream *self)
+{
+  if (!self->target || self->fd < 0)
+    return;
+  hypha_watch_stop (&self->watch);
+  hypha_hard_close (g_steal_fd (&self->fd));
+}
+
+static void
+ended (EngineStream *self, const GError *error)
+{
+  hypha_watch_stop (&self->watch);
+  if (self->fd < 0)
+    return;
+  if (!self->target)
+    close (self->fd);
+  else if (error != NULL)
+    hypha_hard_close (self->fd);
+  else
+    hypha_soft_close (self->fd);
+}
+
+static const EngineEnd fd_end = {
+  .deliver = deliver,
+  .push = push,
+  .update = update,
+  .peer_reset = peer_reset,
+  .stopped = stopped,
+  .reset = reset,
+  .ended = ended,
+};
+
 void
-hypha_engine_stream_attach (EngineStream *self, int fd, gboolean target)
+hypha_engine_stream_attach_fd (EngineStream *self, int fd, gboolean target)
 {
   int domain = AF_UNIX;
   socklen_t length = sizeof domain;
@@ -202,56 +234,9 @@ hypha_engine_stream_attach (EngineStream *self, int fd, gboolean target)
   /* If this process is killed in the middle, that is not to look like the end. */
   if (target)
     hypha_hard_close_later (fd);
-  self->reading = self->writing = TRUE;
-  hypha_engine_stream_push (self);
-  hypha_engine_stream_update (self);
-}
-
-void
-hypha_engine_stream_peer_reset (EngineStream *self)
-{
-  if (self->fd < 0)
-    return;
-  self->writing = self->blocked = FALSE;
-  if (self->target) {
-    if (self->reading)
-      hypha_session_stream_reset (self->es->session, self->stream, HYPHA_CODE_APPLICATION);
-    self->reading = FALSE;
-  } else {
-    shutdown (self->fd, SHUT_WR);
-  }
-  hypha_engine_stream_update (self);
-}
-
-void
-hypha_engine_stream_stopped (EngineStream *self)
-{
-  self->reading = FALSE;
-  if (self->fd >= 0)
-    shutdown (self->fd, SHUT_RD);
-  hypha_engine_stream_update (self);
-}
-
-void
-hypha_engine_stream_ended (EngineStream *self, GError *error)
-{
-  HyphaNews news = { .type = HYPHA_NEWS_STREAM_ENDED,
-                     .stream = hypha_stream_info_ref (self->info),
-                     .error = error };
-
-  if (self->stream != NULL)
-    hypha_session_stream_set_data (self->stream, NULL);
-  hypha_watch_stop (&self->watch);
-  if (self->fd >= 0) {
-    if (!self->target)
-      close (self->fd);
-    else if (error != NULL)
-      hypha_hard_close (self->fd);
-    else
-      hypha_soft_close (self->fd);
-  }
-  g_hash_table_remove (self->engine->streams, &self->info->key);
-  hypha_engine_tell (self->engine, &news);
-  hypha_stream_info_unref (self->info);
-  g_free (self);
+  if (self->end == NULL)
+    self->reading = self->writing = TRUE;
+  self->end = &fd_end;
+  push (self);
+  update (self);
 }

@@ -17,12 +17,24 @@ typedef struct {
   HyphaStreamInfo *stream;
   int fd;
   gboolean target;
-  guint code; /* HyphaCode, HyphaError or a cost */
+  HyphaPipe *pipe; /* in place of FD */
+  guint code;      /* HyphaCode, HyphaError or a cost */
   HyphaAway away;
   char *text;
   HyphaSessionLimits limits;
   gint64 ping_interval, link_timeout;
 } Order;
+
+/* Nobody came to its other end. */
+static void
+let_go_of_pipe (HyphaPipe *pipe)
+{
+  g_autoptr (GError) error =
+      g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_GONE, _ ("the stream has ended"));
+
+  hypha_pipe_abandon (pipe, error);
+  hypha_pipe_unref (pipe);
+}
 
 static void
 order_free (Order *order)
@@ -33,6 +45,7 @@ order_free (Order *order)
     hypha_hard_close (order->fd);
   else if (order->fd >= 0)
     close (order->fd);
+  g_clear_pointer (&order->pipe, let_go_of_pipe);
   g_free (order->text);
   g_free (order);
 }
@@ -201,6 +214,18 @@ refuse_open (HyphaEngine *self, HyphaStreamInfo *info, GError *error)
   hypha_engine_tell (self, &news);
 }
 
+/* The stream takes whichever end of the program there is. */
+static void
+attach (Order *order, EngineStream *st)
+{
+  g_autoptr (HyphaPipe) pipe = g_steal_pointer (&order->pipe);
+
+  if (pipe != NULL)
+    hypha_engine_stream_attach_pipe (st, pipe);
+  else if (order->fd >= 0) /* a direct one has none */
+    hypha_engine_stream_attach_fd (st, g_steal_fd (&order->fd), order->target);
+}
+
 static void
 open_stream (gpointer data)
 {
@@ -225,16 +250,17 @@ open_stream (gpointer data)
     return;
   }
   st = hypha_engine_stream_new (self, es, stream, order->stream);
-  if (order->fd >= 0)
-    hypha_engine_stream_attach (st, g_steal_fd (&order->fd), order->target);
+  attach (order, st);
   hypha_engine_work (self);
 }
 
 void
-hypha_engine_open (HyphaEngine *self, HyphaStreamInfo *stream, int fd, gboolean target)
+hypha_engine_open (HyphaEngine *self, HyphaStreamInfo *stream, int fd, gboolean target,
+                   HyphaPipe *pipe)
 {
   Order *order = order_new (self, NULL, stream);
 
+  order->pipe = pipe != NULL ? hypha_pipe_ref (pipe) : NULL;
   order->fd = fd;
   order->target = target;
   give (order, open_stream);
@@ -249,15 +275,17 @@ accept_stream (gpointer data)
   if (st == NULL)
     return; /* it ended meanwhile, and has been told of */
   hypha_session_accept (st->es->session, st->stream);
-  hypha_engine_stream_attach (st, g_steal_fd (&order->fd), order->target);
+  attach (order, st);
   hypha_engine_work (order->engine);
 }
 
 void
-hypha_engine_accept (HyphaEngine *self, HyphaStreamInfo *stream, int fd, gboolean target)
+hypha_engine_accept (HyphaEngine *self, HyphaStreamInfo *stream, int fd, gboolean target,
+                     HyphaPipe *pipe)
 {
   Order *order = order_new (self, NULL, stream);
 
+  order->pipe = pipe != NULL ? hypha_pipe_ref (pipe) : NULL;
   order->fd = fd;
   order->target = target;
   give (order, accept_stream);
@@ -327,15 +355,7 @@ reset_stream (gpointer data)
   EngineStream *st = g_hash_table_lookup (order->engine->streams, &order->stream->key);
 
   if (st != NULL) {
-    st->reading = st->writing = FALSE;
-    hypha_session_stream_reset (st->es->session, st->stream, HYPHA_CODE_APPLICATION);
-    hypha_session_stream_stop (st->es->session, st->stream, HYPHA_CODE_APPLICATION);
-    /* The peer may take its time to acknowledge; the program here need not wait for that. */
-    if (st->target && st->fd >= 0) {
-      hypha_watch_stop (&st->watch);
-      hypha_hard_close (g_steal_fd (&st->fd));
-    }
-    hypha_engine_stream_update (st);
+    hypha_engine_stream_reset (st);
   }
   hypha_engine_work (order->engine);
 }

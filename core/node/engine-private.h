@@ -43,23 +43,42 @@ typedef struct {
   gboolean established;
 } EngineLink;
 
-/* A stream and the descriptor of the program at this end. */
+typedef struct _EngineStream EngineStream;
+
+/* How a stream reaches the program at this end: by a descriptor, or in memory. */
 typedef struct {
+  /* What the peer sends; returns how much was taken. Must not call the session. */
+  gsize (*deliver) (EngineStream *self, const guint8 *data, gsize length);
+  void (*push) (EngineStream *self);       /* what is held, and the end, to the program */
+  void (*update) (EngineStream *self);     /* waits for what can be done now */
+  void (*peer_reset) (EngineStream *self); /* nothing more comes from the peer */
+  void (*stopped) (EngineStream *self);    /* nothing more goes to it */
+  void (*reset) (EngineStream *self);      /* it was reset here, on request */
+  void (*ended) (EngineStream *self, const GError *error); /* ERROR: nullable; the last call */
+} EngineEnd;
+
+/* A stream and the program at this end. */
+struct _EngineStream {
   HyphaEngine *engine;
   EngineSession *es;
   HyphaSessionStream *stream; /* NULL: it has ended */
   HyphaStreamInfo *info;
-  int fd; /* -1: not answered yet */
+  const EngineEnd *end; /* NULL: not answered yet */
+  gboolean reading;     /* from the program: not at its end yet */
+  gboolean writing;     /* to the program: not shut down yet */
+
+  int fd; /* of one by a descriptor */
   gboolean target;
-  gboolean reading; /* from the descriptor: not at its end yet */
-  gboolean writing; /* to the descriptor: not shut down yet */
   gboolean blocked; /* the descriptor takes no more for now */
   gboolean is_unix; /* what its program wrote arrives, however it ended */
   gboolean cut;     /* elsewhere: a reset was told to a write, and an end-of-file follows */
   HyphaWatch watch;
   int answer;     /* of a direct one of the peer's: to be said as soon as there is room; else -1 */
   gboolean heard; /* of a direct one of ours: it was answered */
-} EngineStream;
+
+  HyphaPipe *pipe; /* of one in memory */
+  int turning; /* what it is to go on with, once all that is in the pipe was taken; -1: nothing */
+};
 
 /* engine.c */
 void hypha_engine_work (HyphaEngine *self);
@@ -82,16 +101,21 @@ void hypha_engine_link_begin (HyphaEngine *self, HyphaNodeLink *mirror,
 void hypha_engine_direct_answer (EngineStream *self, guint code);
 gboolean hypha_engine_direct_event (EngineStream *self, HyphaSessionEventType type);
 
-/* engine-stream.c: the pump between a session's stream and a descriptor */
+/* engine-stream.c: the pump between a session's stream and the program */
 EngineStream *hypha_engine_stream_new (HyphaEngine *engine, EngineSession *es,
                                        HyphaSessionStream *stream, HyphaStreamInfo *info);
-void hypha_engine_stream_attach (EngineStream *self, int fd, gboolean target);
+void hypha_engine_stream_end_writing (EngineStream *self); /* the program reads no more */
 gsize hypha_engine_stream_deliver (HyphaSession *session, HyphaSessionStream *stream,
                                    const guint8 *data, gsize length, gpointer user_data);
-void hypha_engine_stream_push (EngineStream *self);   /* what is held, to the descriptor */
-void hypha_engine_stream_update (EngineStream *self); /* watches for what can be done now */
+void hypha_engine_stream_push (EngineStream *self);
+void hypha_engine_stream_update (EngineStream *self);
 void hypha_engine_stream_peer_reset (EngineStream *self);
 void hypha_engine_stream_stopped (EngineStream *self);
+void hypha_engine_stream_reset (EngineStream *self);
 void hypha_engine_stream_ended (EngineStream *self, GError *error); /* takes ERROR; frees */
+
+/* engine-fd.c, engine-pipe.c: the program's end is there. FD is taken. */
+void hypha_engine_stream_attach_fd (EngineStream *self, int fd, gboolean target);
+void hypha_engine_stream_attach_pipe (EngineStream *self, HyphaPipe *pipe);
 
 G_END_DECLS

@@ -301,8 +301,7 @@ on_stream_event (HyphaEngine *self, EngineSession *es, const HyphaSessionEvent *
     break;
   case HYPHA_SESSION_READABLE:
   case HYPHA_SESSION_FINISHED:
-    if (st->fd >= 0)
-      hypha_engine_stream_push (st);
+    hypha_engine_stream_push (st);
     hypha_engine_stream_update (st);
     break;
   case HYPHA_SESSION_PEER_RESET:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "io/mailbox.h"
+#include "io/pipe.h"
 #include "node/node-link.h"
 #include "session/session.h"
 
@@ -84,12 +85,15 @@ void hypha_engine_set_limits (HyphaEngine *self, const HyphaSessionLimits *limit
 /* Ends all sessions with ERROR and closes the links. */
 void hypha_engine_drop (HyphaEngine *self, HyphaError error, const char *reason);
 
-/* Opens STREAM, which moves to and from FD (taken; -1 if it is a direct one's). STREAM_ACCEPTED or
- * STREAM_ENDED follows.
- * TARGET: FD leads to a program that does not know Hypha, so a reset has to be a reset of FD. */
-void hypha_engine_open (HyphaEngine *self, HyphaStreamInfo *stream, int fd, gboolean target);
+/* Opens STREAM, which moves to and from FD (taken; -1 if it is a direct one's), or PIPE if that is
+ * not NULL. STREAM_ACCEPTED or
+ * STREAM_ENDED follows. TARGET: FD leads to a program that does not know Hypha, so a reset has to
+ * be a reset of FD. */
+void hypha_engine_open (HyphaEngine *self, HyphaStreamInfo *stream, int fd, gboolean target,
+                        HyphaPipe *pipe);
 /* Answers STREAM_INCOMING; a direct one has been accepted by then. */
-void hypha_engine_accept (HyphaEngine *self, HyphaStreamInfo *stream, int fd, gboolean target);
+void hypha_engine_accept (HyphaEngine *self, HyphaStreamInfo *stream, int fd, gboolean target,
+                          HyphaPipe *pipe);
 void hypha_engine_refuse (HyphaEngine *self, HyphaStreamInfo *stream, HyphaCode code);
 /* Of the peer's direct ones: CODE 0, it is taken. This end of the session's stream is done with. */
 void hypha_engine_answer_direct (HyphaEngine *self, HyphaStreamInfo *stream, HyphaCode code);

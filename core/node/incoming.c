@@ -11,7 +11,8 @@
 struct _HyphaIncoming {
   HyphaNodePeer *peer;
   HyphaStreamInfo *info;
-  int fd; /* the other end of what was made for the program; of a direct one its own; else -1 */
+  int fd;          /* of a direct one: its own, until the program has it; else -1 */
+  HyphaPipe *pipe; /* what was made for the program; NULL: nothing */
 };
 
 HyphaNodePeer *
@@ -43,21 +44,30 @@ hypha_incoming_make_stream (HyphaIncoming *self, GError **error)
 {
   PeerStream *ps = g_hash_table_lookup (self->peer->streams, &self->info->key);
   HyphaStream *stream;
-  int fds[2];
 
   if (ps == NULL) {
     g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_GONE, _ ("the stream has ended"));
     return NULL;
   }
-  if (self->info->direct)
-    fds[1] = g_steal_fd (&self->fd);
-  else if (!hypha_peer_stream_make_pair (fds, error))
-    return NULL;
-  else
-    self->fd = fds[0];
-  stream = hypha_stream_new (fds[1], self->info->key, self->info->service);
+  if (self->info->direct) {
+    stream = hypha_stream_new (g_steal_fd (&self->fd), self->info->key, self->info->service);
+  } else {
+    self->pipe = hypha_pipe_new ();
+    stream = hypha_peer_stream_make (self->pipe, self->info);
+  }
   g_weak_ref_set (&ps->stream, stream);
   return stream;
+}
+
+/* Nobody takes the stream that its program may hold already. */
+static void
+drop_pipe (HyphaPipe *pipe)
+{
+  g_autoptr (GError) error =
+      g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_GONE, _ ("the stream was not taken"));
+
+  hypha_pipe_abandon (pipe, error);
+  hypha_pipe_unref (pipe);
 }
 
 void
@@ -65,6 +75,8 @@ hypha_incoming_free (HyphaIncoming *self)
 {
   if (self->fd >= 0)
     close (self->fd);
+  if (self->pipe != NULL)
+    drop_pipe (self->pipe);
   self->peer->n_incoming--;
   g_object_unref (self->peer);
   hypha_stream_info_unref (self->info);
@@ -82,27 +94,35 @@ answer_direct (HyphaIncoming *self, HyphaCode code)
   hypha_incoming_free (self);
 }
 
+/* By what was made for the program, or FD. */
+static void
+accept_end (HyphaIncoming *self, int fd, GObject *keep)
+{
+  PeerStream *ps = g_hash_table_lookup (self->peer->streams, &self->info->key);
+
+  if (ps != NULL && self->peer->engine != NULL) {
+    g_set_object (&ps->keep, keep);
+    hypha_engine_accept (self->peer->engine, self->info, fd, keep != NULL, self->pipe);
+    g_clear_pointer (&self->pipe, hypha_pipe_unref);
+  } else if (fd >= 0) {
+    close (fd); /* the stream has ended meanwhile */
+  }
+  hypha_incoming_free (self);
+}
+
 void
 hypha_incoming_accept_made (HyphaIncoming *self)
 {
   if (self->info->direct)
     answer_direct (self, 0);
   else
-    hypha_incoming_accept (self, g_steal_fd (&self->fd), NULL);
+    accept_end (self, -1, NULL);
 }
 
 void
 hypha_incoming_accept (HyphaIncoming *self, int fd, GObject *keep)
 {
-  PeerStream *ps = g_hash_table_lookup (self->peer->streams, &self->info->key);
-
-  if (ps != NULL && self->peer->engine != NULL) {
-    g_set_object (&ps->keep, keep);
-    hypha_engine_accept (self->peer->engine, self->info, fd, keep != NULL);
-  } else {
-    close (fd); /* the stream has ended meanwhile */
-  }
-  hypha_incoming_free (self);
+  accept_end (self, fd, keep);
 }
 
 static HyphaCode

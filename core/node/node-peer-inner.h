@@ -43,7 +43,7 @@ typedef struct {
   GTask *opening; /* until the peer has answered; of a join, until the end */
   gboolean joins;
   GSource *deadline, *cancelled;
-  int fd;          /* the program's end, until then */
+  HyphaPipe *pipe; /* to the program, until then */
   GWeakRef stream; /* the program's; it may let it go at any time */
   GObject *keep;
   HyphaDirect *direct; /* NULL: the bytes go over the session */
@@ -53,8 +53,8 @@ typedef struct {
 /* Into the table of PEER's streams, which frees it. */
 PeerStream *hypha_peer_stream_new (HyphaNodePeer *peer, HyphaStreamInfo *info);
 void hypha_peer_stream_free (gpointer stream);
-/* A descriptor for the program and one for the engine. */
-gboolean hypha_peer_stream_make_pair (int fds[2], GError **error);
+/* The program's end of PIPE. */
+HyphaStream *hypha_peer_stream_make (HyphaPipe *pipe, HyphaStreamInfo *info);
 
 /* As HyphaPeerInterface has them. */
 void hypha_node_peer_open_stream_async (HyphaPeer *peer, const char *service, guint timeout_ms,

@@ -14,6 +14,7 @@
 
 #include "io/hard-close.h"
 #include "link/name.h"
+#include "node/memory-end.h"
 
 /* What went over a stream; of one that was joined, its opener is told. */
 typedef struct {
@@ -46,8 +47,7 @@ hypha_peer_stream_free (gpointer data)
   PeerStream *ps = data;
 
   forget_sources (ps);
-  if (ps->fd >= 0)
-    close (ps->fd);
+  g_clear_pointer (&ps->pipe, hypha_pipe_unref);
   g_clear_pointer (&ps->direct, hypha_direct_free);
   g_clear_pointer (&ps->held, hypha_incoming_free);
   g_clear_object (&ps->opening);
@@ -64,7 +64,6 @@ hypha_peer_stream_new (HyphaNodePeer *self, HyphaStreamInfo *info)
 
   ps->peer = self;
   ps->info = hypha_stream_info_ref (info);
-  ps->fd = -1;
   g_weak_ref_init (&ps->stream, NULL);
   g_hash_table_insert (self->streams, &ps->info->key, ps);
   return ps;
@@ -77,8 +76,7 @@ give_up (PeerStream *ps, GError *error)
   g_autoptr (GTask) task = g_steal_pointer (&ps->opening);
 
   forget_sources (ps);
-  if (ps->fd >= 0)
-    close (g_steal_fd (&ps->fd));
+  g_clear_pointer (&ps->pipe, hypha_pipe_unref);
   g_clear_pointer (&ps->direct, hypha_direct_free);
   if (ps->peer->engine != NULL)
     hypha_engine_reset (ps->peer->engine, ps->info);
@@ -147,20 +145,11 @@ may_open (HyphaNodePeer *self, const char *service, GError **error)
   return TRUE;
 }
 
-gboolean
-hypha_peer_stream_make_pair (int fds[2], GError **error)
-{
-  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0)
-    return TRUE;
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY, _ ("no descriptors for another stream: %s"),
-               g_strerror (errno));
-  return FALSE;
-}
-
-/* TASK, FD and DIRECT (nullable) are taken: the engine moves what goes over FD. */
+/* TASK, FD, PIPE and DIRECT (both nullable) are taken: the engine moves what goes over FD or PIPE.
+ */
 static PeerStream *
 begin_stream (HyphaNodePeer *self, const char *service, guint timeout_ms, GTask *task, int fd,
-              gboolean joins, HyphaDirect *direct)
+              HyphaPipe *pipe, HyphaDirect *direct)
 {
   g_autoptr (HyphaStreamInfo) info = NULL;
   PeerStream *ps;
@@ -171,21 +160,28 @@ begin_stream (HyphaNodePeer *self, const char *service, guint timeout_ms, GTask 
   ps = hypha_peer_stream_new (self, info);
   ps->direct = direct;
   ps->opening = task;
-  ps->joins = joins;
+  ps->joins = pipe == NULL && direct == NULL;
+  ps->pipe = pipe;
   if (timeout_ms > 0)
     ps->deadline = attach_source (g_timeout_source_new (timeout_ms), open_timed_out, ps);
-  hypha_engine_open (self->engine, info, fd, joins);
+  hypha_engine_open (self->engine, info, fd, ps->joins, pipe);
   return ps;
 }
 
-/* The program gets its end. */
+HyphaStream *
+hypha_peer_stream_make (HyphaPipe *pipe, HyphaStreamInfo *info)
+{
+  return hypha_stream_new_for_end (hypha_memory_end_new (pipe), info->key, info->service);
+}
+
+/* The program gets its end; STREAM is taken. */
 static void
-finish_opening (PeerStream *ps, int fd)
+finish_opening (PeerStream *ps, HyphaStream *stream)
 {
   g_autoptr (GTask) task = g_steal_pointer (&ps->opening);
-  HyphaStream *stream = hypha_stream_new (fd, ps->info->key, ps->info->service);
 
   forget_sources (ps);
+  g_clear_pointer (&ps->pipe, hypha_pipe_unref);
   g_weak_ref_set (&ps->stream, stream);
   g_task_return_pointer (task, stream, g_object_unref);
 }
@@ -199,7 +195,7 @@ on_direct_opened (HyphaDirect *direct, int fd, const GError *error, gpointer use
     g_autoptr (HyphaNodePeer) self = g_object_ref (ps->peer);
     g_autoptr (HyphaStreamInfo) info = hypha_stream_info_ref (ps->info);
 
-    finish_opening (ps, fd);
+    finish_opening (ps, hypha_stream_new (fd, ps->info->key, ps->info->service));
     /* The stream of the session has done its work; whoever waits has not waited for that. */
     if (self->engine != NULL)
       hypha_engine_finish_direct (self->engine, info);
@@ -217,21 +213,20 @@ open_async (HyphaNodePeer *self, const char *service, gboolean direct, guint tim
   g_autoptr (GTask) task = owned;
   g_autoptr (GError) error = NULL;
   HyphaDirect *on_its_way = NULL;
+  HyphaPipe *pipe = NULL;
   PeerStream *ps;
-  int fds[2] = { -1, -1 };
 
   if (g_task_return_error_if_cancelled (task))
     return;
   if (may_open (self, service, &error) && direct)
     on_its_way = hypha_direct_new_opening (self->directs, self, &error);
-  else if (error == NULL)
-    hypha_peer_stream_make_pair (fds, &error);
   if (error != NULL) {
     g_task_return_error (task, g_steal_pointer (&error));
     return;
   }
-  ps = begin_stream (self, service, timeout_ms, g_steal_pointer (&task), fds[1], FALSE, on_its_way);
-  ps->fd = fds[0];
+  if (!direct)
+    pipe = hypha_pipe_new ();
+  ps = begin_stream (self, service, timeout_ms, g_steal_pointer (&task), -1, pipe, on_its_way);
   if (on_its_way != NULL)
     hypha_direct_start (on_its_way, on_direct_opened, ps);
   if (cancellable != NULL)
@@ -281,7 +276,7 @@ hypha_node_peer_join_async (HyphaNodePeer *self, const char *service, int fd, GO
     g_task_return_error (task, g_steal_pointer (&error));
     return;
   }
-  ps = begin_stream (self, service, timeout_ms, g_steal_pointer (&task), fd, TRUE, NULL);
+  ps = begin_stream (self, service, timeout_ms, g_steal_pointer (&task), fd, NULL, NULL);
   g_set_object (&ps->keep, keep);
 }
 
@@ -310,7 +305,7 @@ hypha_node_peer_stream_accepted (HyphaNodePeer *self, HyphaStreamInfo *info)
   else if (ps->joins)
     forget_sources (ps);
   else
-    finish_opening (ps, g_steal_fd (&ps->fd));
+    finish_opening (ps, hypha_peer_stream_make (ps->pipe, info));
 }
 
 void

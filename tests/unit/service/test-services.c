@@ -129,10 +129,11 @@ test_stream_that_ended_before_the_answer_needs_no_answer (NodePair *f, gconstpoi
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED);
   g_clear_error (&error);
   hypha_incoming_accept_made (asked.incoming);
-  /* The program's end is closed, and not left hanging. */
+  /* The program's end breaks, and is not left hanging. */
   g_assert_cmpint (g_input_stream_read (g_io_stream_get_input_stream (G_IO_STREAM (served)), &byte,
                                         1, NULL, &error),
-                   ==, 0);
+                   ==, -1);
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_GONE);
 }
 
 static void

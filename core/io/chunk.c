@@ -9,33 +9,40 @@
  * the cache. They are kept for all threads, since a chunk may be filled by a program's thread and
  * be let go by a worker; a lock for each 256 KiB is nothing. */
 #if HYPHA_CHUNK_SPARE_MAX > 0
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
-  pthread_mutex_t lock;
+  const guint32 size;
   guint n;
   HyphaChunk *chunks[HYPHA_CHUNK_SPARE_MAX];
-} spare = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} spare[] = { { .size = HYPHA_CHUNK_LARGE }, { .size = HYPHA_CHUNK_MIDDLE } };
 
 static HyphaChunk *
-take_spare (void)
+take_spare (guint32 size)
 {
-  HyphaChunk *chunk;
+  HyphaChunk *chunk = NULL;
 
-  pthread_mutex_lock (&spare.lock);
-  chunk = spare.n > 0 ? spare.chunks[--spare.n] : NULL;
-  pthread_mutex_unlock (&spare.lock);
+  for (guint i = 0; i < G_N_ELEMENTS (spare) && size >= HYPHA_CHUNK_MIDDLE; i++)
+    if (spare[i].size == size) {
+      pthread_mutex_lock (&lock);
+      chunk = spare[i].n > 0 ? spare[i].chunks[--spare[i].n] : NULL;
+      pthread_mutex_unlock (&lock);
+    }
   return chunk;
 }
 
 static gboolean
 keep (HyphaChunk *chunk)
 {
-  gboolean kept;
+  gboolean kept = FALSE;
 
-  pthread_mutex_lock (&spare.lock);
-  kept = spare.n < HYPHA_CHUNK_SPARE_MAX;
-  if (kept)
-    spare.chunks[spare.n++] = chunk;
-  pthread_mutex_unlock (&spare.lock);
+  for (guint i = 0; i < G_N_ELEMENTS (spare) && chunk->size >= HYPHA_CHUNK_MIDDLE; i++)
+    if (spare[i].size == chunk->size) {
+      pthread_mutex_lock (&lock);
+      kept = spare[i].n < HYPHA_CHUNK_SPARE_MAX;
+      if (kept)
+        spare[i].chunks[spare[i].n++] = chunk;
+      pthread_mutex_unlock (&lock);
+    }
   return kept;
 }
 
@@ -44,14 +51,14 @@ count_spare (void)
 {
   guint n;
 
-  pthread_mutex_lock (&spare.lock);
-  n = spare.n;
-  pthread_mutex_unlock (&spare.lock);
+  pthread_mutex_lock (&lock);
+  n = spare[0].n;
+  pthread_mutex_unlock (&lock);
   return n;
 }
 #else
 static HyphaChunk *
-take_spare (void)
+take_spare (guint32 size)
 {
   return NULL;
 }
@@ -78,7 +85,7 @@ count_spare (void)
 HyphaChunk *
 hypha_chunk_new (guint32 size)
 {
-  HyphaChunk *self = size == HYPHA_CHUNK_LARGE ? take_spare () : NULL;
+  HyphaChunk *self = take_spare (size);
 
   if (self == NULL)
     self = g_malloc (sizeof (HyphaChunk) + size);
@@ -103,7 +110,7 @@ hypha_chunk_unref (HyphaChunk *self)
   g_assert (before > 0);
   if (before > 1)
     return;
-  if (self->size != HYPHA_CHUNK_LARGE || !keep (self))
+  if (!keep (self))
     g_free (self);
 }
 

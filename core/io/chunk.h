@@ -10,7 +10,11 @@ G_BEGIN_DECLS
  * offset, so that a full chunk leaves in full frames. */
 #define HYPHA_CHUNK_LARGE (4 * (64 * 1024 - 8))
 
-/* How many free ones of that size are kept: 4 MiB, what one stream has under way at most.
+/* What those of a stream hold whose program writes a few KiB at a time. */
+#define HYPHA_CHUNK_MIDDLE (HYPHA_CHUNK_LARGE / 4)
+
+/* How many free ones of each of these sizes are kept: 4 MiB, what one stream has under way at most,
+ * and 1 MiB.
  * None with AddressSanitizer, from which memory that is kept would hide its use after it was
  * freed. */
 #if defined __SANITIZE_ADDRESS__

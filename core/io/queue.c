@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const guint32 sizes[] = { 4096, 16 * 1024, HYPHA_CHUNK_LARGE / 4, HYPHA_CHUNK_LARGE };
+static const guint32 sizes[] = { 4096, 16 * 1024, HYPHA_CHUNK_MIDDLE, HYPHA_CHUNK_LARGE };
 
 static inline HyphaChunk *
 chunk_at (HyphaQueue *self, guint index)

@@ -341,7 +341,8 @@ hypha_link_send (HyphaLink *self, HyphaFrameOut *out)
 void
 hypha_link_flush (HyphaLink *self)
 {
-  if (self->stage != HYPHA_STAGE_FRAMES)
+  /* While the kernel takes no more, epoll tells when it does again. */
+  if (self->stage != HYPHA_STAGE_FRAMES || (self->blocked && self->watch.worker != NULL))
     return;
   hypha_link_write_out (self);
   update_events (self);

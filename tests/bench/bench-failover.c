@@ -43,7 +43,7 @@ set_address (struct sockaddr_un *address, const char *folder, const char *name)
 }
 
 static void
-write_all (int fd, const void *data, gsize length)
+send_all (int fd, const void *data, gsize length)
 {
   for (gsize done = 0; done < length;) {
     struct pollfd one = { .fd = fd, .events = POLLOUT };
@@ -72,7 +72,7 @@ carry (Relay *relay, int from, int to)
   if (n == sizeof buffer)
     relay->carried = TRUE;
   if (atomic_load (&relay->failed_at) == 0)
-    write_all (to, buffer, (gsize) n);
+    send_all (to, buffer, (gsize) n);
   return TRUE;
 }
 
@@ -121,7 +121,7 @@ send_run (gpointer data)
   while (index * 8 < bytes) {
     for (guint i = 0; i < G_N_ELEMENTS (block); i++)
       block[i] = word_at (index++);
-    write_all (fd, block, sizeof block);
+    send_all (fd, block, sizeof block);
   }
   shutdown (fd, SHUT_WR);
   return NULL;
@@ -202,8 +202,7 @@ measure (HyphaPeer *peer, Relay *relay)
 
   bench_wait (&incoming);
   receiver.fd = incoming_fd;
-  if (!bench_ready ())
-    return;
+  end_say ("ready");
   receiving = g_thread_new ("receive", receive_run, &receiver);
   sending = g_thread_new ("send", send_run, GINT_TO_POINTER (fd));
   while (!atomic_load (&receiver.done))
@@ -212,8 +211,7 @@ measure (HyphaPeer *peer, Relay *relay)
   g_thread_join (receiving);
   if (atomic_load (&relay->failed_at) == 0)
     die ("it was over before the link failed");
-  printf ("%.6f\n", (double) receiver.worst / G_USEC_PER_SEC);
-  fflush (stdout);
+  end_report ((double) receiver.worst / G_USEC_PER_SEC);
 }
 
 /* bench-failover closes|swallows FOLDER SECOND-ENDPOINT MEGABYTES */
@@ -229,7 +227,7 @@ main (int argc, char **argv)
   if (argc != 5)
     die ("closes|swallows FOLDER SECOND-ENDPOINT MEGABYTES");
   relay.fault = g_str_equal (argv[1], "closes") ? CLOSES : SWALLOWS;
-  bytes = g_ascii_strtoull (argv[4], NULL, 10) * MEGA / BLOCK * BLOCK;
+  bytes = end_number (argv[4]) * MEGA / BLOCK * BLOCK;
   set_address (&relay.near, argv[2], "relay");
   set_address (&relay.far, argv[2], "far");
   relay.listener = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -138,7 +138,7 @@ main (int argc, char **argv)
   g_set_prgname ("bench-handshake");
   if (argc != 3)
     die ("plain|tls NUMBER");
-  n = (guint) atoi (argv[2]);
+  n = (guint) MIN (end_number (argv[2]), G_MAXUINT);
   for (guint i = 0; i < 2; i++) {
     gboolean tls = g_str_equal (argv[1], "tls");
 
@@ -155,12 +155,10 @@ main (int argc, char **argv)
     };
   }
   shake_hands (); /* the first one makes what lasts: the certificate of TLS */
-  if (!bench_ready ())
-    return EXIT_SUCCESS;
+  end_say ("ready");
   for (guint i = 0; i < n; i++)
     sum += shake_hands ();
-  printf ("%.9f\n", sum / n);
-  fflush (stdout);
+  end_report (sum / n);
   for (guint i = 0; i < 2; i++) {
     hypha_farewell_finish (ends[i].worker);
     hypha_worker_free (ends[i].worker);

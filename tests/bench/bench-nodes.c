@@ -1,23 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "bench-nodes.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "loader/dial.h"
-
-void
-die (const char *format, ...)
-{
-  va_list arguments;
-
-  va_start (arguments, format);
-  fprintf (stderr, "%s: ", g_get_prgname ());
-  vfprintf (stderr, format, arguments);
-  fputc ('\n', stderr);
-  va_end (arguments);
-  exit (EXIT_FAILURE);
-}
 
 static void
 must (const char *what, GError *error)
@@ -110,14 +94,4 @@ bench_wait (const gboolean *flag)
 {
   while (!*flag)
     g_main_context_iteration (NULL, TRUE);
-}
-
-gboolean
-bench_ready (void)
-{
-  char line[16];
-
-  puts ("ready");
-  fflush (stdout);
-  return fgets (line, sizeof line, stdin) != NULL;
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "end.h"
 #include "node/node.h"
 
 /* Nodes within a program of the bench, on the default main context, with the transports that
  * HYPHA_PLUGIN_PATH names. What does not work ends the program with the reason. */
-
-G_GNUC_NORETURN G_GNUC_PRINTF (1, 2) void die (const char *format, ...);
 
 /* A node with WORKERS threads of its own. */
 HyphaNode *bench_node_new (const char *name, guint workers);
@@ -18,6 +17,3 @@ HyphaPeer *bench_node_connect (HyphaNode *node, const char *endpoint);
 int bench_open (HyphaPeer *peer, const char *service, HyphaStream **stream);
 /* Turns the main context until *FLAG. */
 void bench_wait (const gboolean *flag);
-
-/* The exchange with the bench: says that all is set up and waits for a line; FALSE at the end. */
-gboolean bench_ready (void);

@@ -2,9 +2,10 @@
 
 /* How long it takes to open a stream, beside one round trip over the same bus; see README.md. */
 
+#include "end.h"
+
 #include <gio/gunixfdlist.h>
 #include <hypha.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -28,18 +29,11 @@ typedef struct {
   guint pause_ms;
 } Bench;
 
-G_GNUC_NORETURN static void
-die (const char *what, const GError *error)
-{
-  fprintf (stderr, "bench-open: %s: %s\n", what, error != NULL ? error->message : "nothing came");
-  exit (EXIT_FAILURE);
-}
-
 static void
 check (const char *what, const GError *error)
 {
   if (error != NULL)
-    die (what, error);
+    die ("%s: %s", what, error->message);
 }
 
 /* ---- the ways ---- */
@@ -186,22 +180,6 @@ median (Bench *self, Way way, guint n)
 }
 
 static void
-wait_for_line (void)
-{
-  char line[16];
-
-  if (fgets (line, sizeof line, stdin) == NULL)
-    exit (EXIT_SUCCESS);
-}
-
-static void
-say (const char *text)
-{
-  puts (text);
-  fflush (stdout);
-}
-
-static void
 connect_to (Bench *self, const char *address, const char *peer)
 {
   g_autoptr (GError) error = NULL;
@@ -227,8 +205,7 @@ parse_way (const char *name)
   for (Way way = 0; way < N_WAYS; way++)
     if (g_str_equal (names[way], name))
       return way;
-  fprintf (stderr, "bench-open: there is no way %s\n", name);
-  exit (2);
+  die ("there is no way %s", name);
 }
 
 int
@@ -236,24 +213,19 @@ main (int argc, char **argv)
 {
   Bench self = { .fds = g_array_new (FALSE, FALSE, sizeof (int)),
                  .streams = g_ptr_array_new_with_free_func (g_object_unref) };
-  g_autofree char *figure = NULL;
   guint n;
   Way way;
 
-  if (argc != 6) {
-    fputs ("bench-open BUS-ADDRESS PEER WAY N PAUSE-MS\n", stderr);
-    return 2;
-  }
+  g_set_prgname ("bench-open");
+  if (argc != 6)
+    die ("BUS-ADDRESS PEER WAY N PAUSE-MS");
   way = parse_way (argv[3]);
-  n = (guint) strtoul (argv[4], NULL, 10);
+  n = (guint) MIN (end_number (argv[4]), G_MAXUINT / 2);
   self.pause_ms = (guint) strtoul (argv[5], NULL, 10);
   connect_to (&self, argv[1], argv[2]);
   median (&self, way, 2 + n / 10); /* who is asked for the first time looks around first */
-  say ("ready");
-  wait_for_line ();
-  figure = g_strdup_printf ("%.1f", median (&self, way, n));
-  say (figure);
-  wait_for_line ();
+  end_say ("ready");
+  end_report (median (&self, way, n));
   g_array_unref (self.fds);
   g_ptr_array_unref (self.streams);
   g_object_unref (self.peer);

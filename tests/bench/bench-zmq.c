@@ -2,7 +2,8 @@
 
 /* ZeroMQ as its guide shows it, REQ to REP: bench-zmq serve ENDPOINT | ping ENDPOINT SIZE TIMES. */
 
-#include "bench-end.h"
+#include "conversation.h"
+#include "end.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,9 +24,9 @@ one_ping (gpointer data)
   ping->bytes[0]++;
   if (zmq_send (ping->socket, ping->bytes, ping->size, 0) < 0 ||
       zmq_recv (ping->socket, ping->back, ping->size, 0) != (int) ping->size)
-    bench_die ("it ended between two round trips: %s", zmq_strerror (zmq_errno ()));
+    die ("it ended between two round trips: %s", zmq_strerror (zmq_errno ()));
   if (memcmp (ping->bytes, ping->back, ping->size) != 0)
-    bench_die ("something else came back");
+    die ("something else came back");
 }
 
 static void
@@ -35,14 +36,14 @@ serve (void *context, const char *endpoint)
   guint8 bytes[65536];
 
   if (zmq_bind (socket, endpoint) < 0)
-    bench_die ("%s: %s", endpoint, zmq_strerror (zmq_errno ()));
+    die ("%s: %s", endpoint, zmq_strerror (zmq_errno ()));
   puts ("serving");
   fflush (stdout);
   for (;;) {
     int n = zmq_recv (socket, bytes, sizeof bytes, 0);
 
     if (n < 0 || zmq_send (socket, bytes, (size_t) n, 0) < 0)
-      bench_die ("%s", zmq_strerror (zmq_errno ()));
+      die ("%s", zmq_strerror (zmq_errno ()));
   }
 }
 
@@ -53,8 +54,8 @@ ping (void *context, const char *endpoint, gsize size, guint64 times)
   Ping data = { zmq_socket (context, ZMQ_REQ), bytes, back, size };
 
   if (zmq_connect (data.socket, endpoint) < 0)
-    bench_die ("%s: %s", endpoint, zmq_strerror (zmq_errno ()));
-  bench_time_trips (one_ping, &data, times);
+    die ("%s: %s", endpoint, zmq_strerror (zmq_errno ()));
+  conversation_time_trips (one_ping, &data, times);
 }
 
 int
@@ -66,8 +67,8 @@ main (int argc, char **argv)
   if (argc == 3 && strcmp (argv[1], "serve") == 0)
     serve (context, argv[2]);
   else if (argc == 5 && strcmp (argv[1], "ping") == 0)
-    ping (context, argv[2], MIN (bench_number (argv[3]), 65536), bench_number (argv[4]));
+    ping (context, argv[2], MIN (end_number (argv[3]), 65536), end_number (argv[4]));
   else
-    bench_die ("usage: bench-zmq serve ENDPOINT | ping ENDPOINT SIZE TIMES");
+    die ("usage: bench-zmq serve ENDPOINT | ping ENDPOINT SIZE TIMES");
   return EXIT_SUCCESS;
 }

@@ -6,7 +6,16 @@ import subprocess
 
 from processes import Unavailable
 from way import Way
+from ways.raw import RawUnix
 from ways.stream import MEGA, PING_BYTES
+
+WRITE = 16 * 1024
+
+
+class EmbeddedRaw(RawUnix):
+    name = "raw Unix socket, 16 KiB writes"
+    block = WRITE
+    verified = True
 
 
 class Pair(Way):
@@ -29,34 +38,28 @@ class Pair(Way):
     def trip(self):
         return {"trip": self.run("ping", PING_BYTES, self.stand.options.pings).value * 1e6}
 
-    def measure(self):
-        megabytes = self.stand.options.megabytes
-        sent = self.run("send", megabytes * MEGA)
-        return {"rate": megabytes / sent.value, "cpu": sent.cpu * 1000 / megabytes, **self.trip()}
-
-
-class EmbeddedRaw(Pair):
-    name = "raw Unix socket, 16 KiB writes"
-
-    def setup(self):
-        self.where = f"unix:{self.stand.make_folder()}/sink"
-        self.server = self.serve(self.where)
-
 
 class EmbeddedUnix(Pair):
     name = "hypha, library to library, Unix link"
+    scheme = "hypha"
+    writes = [WRITE, "verified"]
 
     def setup(self):
         folder = self.stand.make_folder()
         self.environment = dict(os.environ, HYPHA_PLUGIN_PATH=str(self.stand.build / "plugins/unix"))
         near, far = folder / "near.pem", folder / "far.pem"
         link = f"unix://{folder}/link"
-        self.where = f"hypha:{near};{link};{self.id_of(far)}"
-        self.server = self.serve(f"hypha:{far};{link};{self.id_of(near)}")
+        self.where = f"{self.scheme}:{near};{link};{self.id_of(far)}"
+        self.server = self.serve(f"{self.scheme}:{far};{link};{self.id_of(near)}")
 
     def id_of(self, key):
         return subprocess.run([self.stand.program(self.program), "id", key], env=self.environment, text=True, check=True,
                               capture_output=True).stdout.strip()
+
+    def measure(self):
+        megabytes = self.stand.options.megabytes
+        sent = self.run("send", megabytes * MEGA, *self.writes)
+        return {"rate": megabytes / sent.value, "cpu": sent.cpu * 1000 / megabytes, **self.trip()}
 
 
 class ZeroMq(Pair):

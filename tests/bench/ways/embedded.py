@@ -62,6 +62,12 @@ class EmbeddedUnix(Pair):
         return {"rate": megabytes / sent.value, "cpu": sent.cpu * 1000 / megabytes, **self.trip()}
 
 
+class Direct(EmbeddedUnix):
+    name = "hypha, direct stream"
+    scheme = "direct"
+    writes = []  # as the raw socket's
+
+
 class ZeroMq(Pair):
     name = "ZeroMQ, REQ and REP over ipc"
     program = "bench-zmq"

@@ -18,7 +18,7 @@ from stand import on_alarm
 from table import all_tables
 
 BRIEF = {"rounds": 1, "megabytes": 2, "pings": 20}
-FULL = {"rounds": 7, "megabytes": 512, "pings": 2000}
+FULL = {"rounds": 7, "megabytes": 1024, "pings": 2000}
 
 
 def parse_options():

@@ -12,6 +12,7 @@ class StreamWay(Way):
 
     kind = "unix"  # of the receiver's socket
     block = 256 * 1024  # of each write
+    times = 1  # the bytes that --megabytes asks for
     verified = False  # the receiver compares what comes with what was sent
     middle_near = []  # names of what runs beside the sender
     middle_far = []
@@ -35,9 +36,10 @@ class StreamWay(Way):
 
     def measure(self):
         options = self.stand.options
-        sent = self.pipe("send", options.megabytes * MEGA, self.block, *(["verified"] if self.verified else []))
+        megabytes = options.megabytes * self.times
+        sent = self.pipe("send", megabytes * MEGA, self.block, *(["verified"] if self.verified else []))
         trip = self.pipe("ping", PING_BYTES, options.pings)
-        return {"rate": options.megabytes / sent.value, "cpu": sent.cpu * 1000 / options.megabytes, "trip": trip.value * 1e6}
+        return {"rate": megabytes / sent.value, "cpu": sent.cpu * 1000 / megabytes, "trip": trip.value * 1e6}
 
     def pipe(self, verb, *words):
         try:

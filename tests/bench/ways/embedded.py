@@ -10,7 +10,7 @@ from ways.raw import RawUnix
 from ways.stream import MEGA, PING_BYTES
 
 WRITE = 16 * 1024
-LONGER = 4  # times the bytes, where two figures are to lie close together
+LONGER = 8  # times the bytes, where two figures are to lie close together
 
 
 class EmbeddedRaw(RawUnix):

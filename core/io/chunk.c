@@ -16,33 +16,45 @@ static struct {
   HyphaChunk *chunks[HYPHA_CHUNK_SPARE_MAX];
 } spare[] = { { .size = HYPHA_CHUNK_LARGE }, { .size = HYPHA_CHUNK_MIDDLE } };
 
+/* The index among SPARE of chunks of SIZE; their number: these are not kept. */
+static guint
+find_spare (guint32 size)
+{
+  guint i = size >= HYPHA_CHUNK_MIDDLE ? 0 : G_N_ELEMENTS (spare);
+
+  while (i < G_N_ELEMENTS (spare) && spare[i].size != size)
+    i++;
+  return i;
+}
+
 static HyphaChunk *
 take_spare (guint32 size)
 {
-  HyphaChunk *chunk = NULL;
+  const guint i = find_spare (size);
+  HyphaChunk *chunk;
 
-  for (guint i = 0; i < G_N_ELEMENTS (spare) && size >= HYPHA_CHUNK_MIDDLE; i++)
-    if (spare[i].size == size) {
-      pthread_mutex_lock (&lock);
-      chunk = spare[i].n > 0 ? spare[i].chunks[--spare[i].n] : NULL;
-      pthread_mutex_unlock (&lock);
-    }
+  if (i == G_N_ELEMENTS (spare))
+    return NULL;
+  pthread_mutex_lock (&lock);
+  chunk = spare[i].n > 0 ? spare[i].chunks[--spare[i].n] : NULL;
+  pthread_mutex_unlock (&lock);
   return chunk;
 }
 
+/* CHUNK may be somebody else's as soon as the lock is let go. */
 static gboolean
 keep (HyphaChunk *chunk)
 {
-  gboolean kept = FALSE;
+  const guint i = find_spare (chunk->size);
+  gboolean kept;
 
-  for (guint i = 0; i < G_N_ELEMENTS (spare) && chunk->size >= HYPHA_CHUNK_MIDDLE; i++)
-    if (spare[i].size == chunk->size) {
-      pthread_mutex_lock (&lock);
-      kept = spare[i].n < HYPHA_CHUNK_SPARE_MAX;
-      if (kept)
-        spare[i].chunks[spare[i].n++] = chunk;
-      pthread_mutex_unlock (&lock);
-    }
+  if (i == G_N_ELEMENTS (spare))
+    return FALSE;
+  pthread_mutex_lock (&lock);
+  kept = spare[i].n < HYPHA_CHUNK_SPARE_MAX;
+  if (kept)
+    spare[i].chunks[spare[i].n++] = chunk;
+  pthread_mutex_unlock (&lock);
   return kept;
 }
 

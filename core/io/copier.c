@@ -144,7 +144,7 @@ static void
 pump (HyphaCopier *self)
 {
   gsize size;
-  guint8 *buffer = hypha_worker_scratch (self->worker, &size);
+  guint8 *buffer = hypha_worker_scratch (self->worker, 0, &size);
 
   if (self->held != NULL && !write_held (self)) {
     fail (self, _ ("writing"), errno);

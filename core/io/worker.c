@@ -614,20 +614,22 @@ hypha_worker_now (HyphaWorker *self)
 /**
  * hypha_worker_scratch: (skip)
  * @self: the current worker
- * @size: (out): how many bytes there are, at least 128 KiB
+ * @least: how many bytes there have to be, %HYPHA_CHUNK_LARGE at most
+ * @size: (out): how many there are, at least 128 KiB
  *
  * Returns: (transfer none): a buffer that all on this worker share, for the duration of one
  * callback. Behind what was kept of it, or, where little is left, in another piece of memory; what
  * lies in the one before is good until the next time that this is so
  */
 guint8 *
-hypha_worker_scratch (HyphaWorker *self, gsize *size)
+hypha_worker_scratch (HyphaWorker *self, gsize least, gsize *size)
 {
   HyphaChunk *chunk = self->scratch;
 
+  g_assert (least <= HYPHA_CHUNK_LARGE);
   if (atomic_load_explicit (&chunk->ref_count, memory_order_acquire) == 1)
     chunk->used = 0;
-  if (chunk->size - chunk->used < SCRATCH_MIN) {
+  if (chunk->size - chunk->used < MAX (least, SCRATCH_MIN)) {
     g_clear_pointer (&self->past, hypha_chunk_unref);
     self->past = chunk;
     self->scratch = chunk = hypha_chunk_new (HYPHA_CHUNK_LARGE);

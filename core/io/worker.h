@@ -39,7 +39,7 @@ void hypha_worker_afterwards (HyphaWorker *self, HyphaWorkFunc func, gpointer da
 gint64 hypha_worker_now (HyphaWorker *self);
 /* One read buffer that all share: what is in it is gone when the callback returns, unless it is
  * kept. */
-guint8 *hypha_worker_scratch (HyphaWorker *self, gsize *size);
+guint8 *hypha_worker_scratch (HyphaWorker *self, gsize least, gsize *size);
 HyphaChunk *hypha_worker_keep (HyphaWorker *self, const guint8 *data, gsize length);
 
 /* A descriptor that is watched (level-triggered). Embedded in its owner; not owned: the descriptor

@@ -59,7 +59,7 @@ static gboolean
 ignore (Farewell *self)
 {
   gsize size;
-  guint8 *buffer = hypha_worker_scratch (self->worker, &size);
+  guint8 *buffer = hypha_worker_scratch (self->worker, 0, &size);
   gssize n = recv (self->line.fd, buffer, size, 0);
 
   return n > 0 || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR));

@@ -429,7 +429,9 @@ hypha_link_read (HyphaLink *self)
 {
   HyphaWorker *worker = self->worker;
   gsize size, length, budget = READ_BUDGET;
-  guint8 *buffer = hypha_worker_scratch (worker, &size), *rest;
+  /* The tail may be all that a read brought, and others have kept bytes in the buffer since. */
+  guint8 *buffer = hypha_worker_scratch (worker, self->tail != NULL ? self->tail->len : 0, &size);
+  guint8 *rest;
   HyphaLineResult result = HYPHA_LINE_DONE;
   gboolean drained = FALSE;
   GError *error = NULL;
@@ -441,7 +443,7 @@ hypha_link_read (HyphaLink *self)
 
     length -= taken;
     rest = buffer + taken;
-    buffer = hypha_worker_scratch (worker, &size);
+    buffer = hypha_worker_scratch (worker, 0, &size);
     if (length > 0 && buffer != rest)
       memmove (buffer, rest, length);
     if (!is_reading (self) || budget == 0 || self->patience == 0 || drained)

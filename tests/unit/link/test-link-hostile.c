@@ -467,6 +467,72 @@ test_pings_without_reading (Fixture *self, gconstpointer data)
   g_assert_cmpuint (gate_count (&self->end.closed), ==, 0);
 }
 
+/* What lies in the worker's buffer is kept by others while a link waits for its next turn. */
+typedef struct {
+  HyphaWorker *worker;
+  HyphaLinkStatus *status;
+  guint64 rx;
+  Gate begun, written, kept;
+  HyphaChunk *chunk;
+} Neighbour;
+
+static void
+neighbour_keeps (gpointer data)
+{
+  Neighbour *self = data;
+  guint8 *buffer;
+  gsize size;
+
+  if (atomic_load (&self->status->rx_bytes) < self->rx) {
+    hypha_worker_post (self->worker, neighbour_keeps, self);
+    return;
+  }
+  buffer = hypha_worker_scratch (self->worker, 0, &size);
+  self->chunk = hypha_worker_keep (self->worker, buffer, 120 * 1024);
+  gate_open (&self->kept);
+}
+
+static void
+neighbour_begins (gpointer data)
+{
+  Neighbour *self = data;
+
+  gate_open (&self->begun);
+  gate_wait (&self->written, 1);
+  neighbour_keeps (self);
+}
+
+static void
+test_many_small_frames (Fixture *self, gconstpointer data)
+{
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  Neighbour neighbour = { .worker = self->workers[0] };
+  const int size = 1024 * 1024;
+  guint64 token = 0;
+  gsize before = 0;
+  HyphaFrame frame;
+
+  start_end (self);
+  raw_establish (self, GPOINTER_TO_INT (data));
+  setsockopt (self->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+  neighbour.status = (HyphaLinkStatus *) hypha_link_get_status (self->end.link);
+  neighbour.rx = atomic_load (&neighbour.status->rx_bytes) + 190 * 1024;
+  while (bytes->len < 200 * 1024)
+    add_frame (bytes, HYPHA_FRAME_PING, ++token, 0);
+
+  hypha_worker_post (self->workers[0], neighbour_begins, &neighbour);
+  gate_wait (&neighbour.begun, 1);
+  raw_write (self, bytes->data, bytes->len);
+  gate_open (&neighbour.written);
+  gate_wait (&neighbour.kept, 1);
+  do {
+    raw_read_frame (self, &frame, &before);
+    g_assert_cmpint (frame.type, ==, HYPHA_FRAME_PONG);
+  } while (frame.value < token);
+  g_assert_cmpuint (gate_count (&self->end.closed), ==, 0);
+  hypha_chunk_unref (neighbour.chunk);
+}
+
 /* Garbage and cuts in the handshake */
 
 static void
@@ -849,6 +915,7 @@ main (int argc, char **argv)
   ADD ("frames/unknown-goaway", test_unknown_away, NULL);
   ADD ("flood/empty-tls-records", test_empty_records, NULL);
   ADD_BOTH ("flood/pings-without-reading", test_pings_without_reading);
+  ADD ("flood/small-frames-while-others-keep-what-they-read", test_many_small_frames, NULL);
   ADD ("preamble/whole", test_preamble, GSIZE_TO_POINTER (HYPHA_PREAMBLE_BYTES + 5));
   ADD ("preamble/byte-by-byte", test_preamble, GSIZE_TO_POINTER (1));
   ADD ("preamble/half", test_half_a_preamble, NULL);

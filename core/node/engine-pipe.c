@@ -7,6 +7,7 @@
 
 #include <glib/gi18n-lib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* So much from one program, then others have their turn. */
@@ -96,6 +97,11 @@ turn (EngineStream *self)
   }
   hypha_session_stream_hold_inside (session, self->stream);
   hypha_pipe_detach (pipe);
+  /* What the program could have learnt from the pipe. */
+  if (!self->writing)
+    shutdown (self->turning, SHUT_WR);
+  if (!self->reading)
+    shutdown (self->turning, SHUT_RD);
   hypha_engine_stream_attach_fd (self, g_steal_fd (&self->turning), FALSE);
 }
 

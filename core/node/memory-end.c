@@ -63,13 +63,12 @@ memory_move (HyphaStreamEnd *end, void *into, const void *from, gsize count,
     return -1;
   done = into != NULL ? hypha_pipe_read (self->pipe, into, count)
                       : hypha_pipe_write (self->pipe, from, count);
-  if (done == HYPHA_PIPE_AGAIN)
-    return HYPHA_STREAM_END_AGAIN;
-  if (done == HYPHA_PIPE_BROKEN || (done == 0 && count > 0 && is_closed (self))) {
+  /* One that went to another program as a descriptor would say AGAIN for ever. */
+  if (done == HYPHA_PIPE_BROKEN || (done <= 0 && count > 0 && is_closed (self))) {
     set_broken (self, into != NULL, error);
     return -1;
   }
-  return done;
+  return done == HYPHA_PIPE_AGAIN ? HYPHA_STREAM_END_AGAIN : done;
 }
 
 static void

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -380,6 +381,47 @@ test_descriptor (NodePair *f, gconstpointer data)
   close (fd);
 }
 
+/* Nobody waits for ever, nor goes round and round, in what was handed to another program. */
+static void
+test_handed_on (NodePair *f, gconstpointer data)
+{
+  g_auto (Ends) ends = open_ends (f);
+  GThread *reader = g_thread_new ("reader", read_until_it_breaks, ends.mine);
+  g_autoptr (GError) error = NULL;
+  int fd;
+
+  fd = hypha_stream_steal_fd (ends.mine);
+  g_assert_cmpint (fd, >=, 0);
+  error = g_thread_join (reader);
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  g_clear_error (&error);
+  g_assert_cmpint (g_output_stream_write (output_of (ends.mine), "x", 1, NULL, &error), ==, -1);
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  g_assert_cmpint (send (fd, "still", 5, MSG_NOSIGNAL), ==, 5);
+  expect_bytes (ends.theirs, "still");
+  close (fd);
+}
+
+/* A program that asks for the descriptor after the peer has closed its direction early learns that
+ * from it. */
+static void
+test_descriptor_of_the_stopped (NodePair *f, gconstpointer data)
+{
+  g_auto (Ends) ends = open_ends (f);
+  g_autoptr (GError) error = NULL;
+  int fd;
+
+  g_assert_true (hypha_stream_close_read (ends.theirs, NULL));
+  while (g_output_stream_write (output_of (ends.mine), "x", 1, NULL, &error) == 1)
+    continue;
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_RESET);
+  fd = hypha_stream_get_fd (ends.mine);
+  g_assert_cmpint (fd, >=, 0);
+  wait_until (send (fd, "x", 1, MSG_NOSIGNAL) < 0 && errno == EPIPE);
+  must_write (ends.theirs, "yet", 3);
+  expect_bytes (ends.mine, "yet");
+}
+
 #define ADD(name, func) \
   g_test_add ("/embedded/" name, NodePair, NULL, node_pair_set_up, func, node_pair_tear_down)
 
@@ -398,5 +440,7 @@ main (int argc, char **argv)
   ADD ("peer-that-does-not-read", test_back_pressure);
   ADD ("node-stops-while-programs-read", test_node_stops);
   ADD ("turned-into-a-descriptor", test_descriptor);
+  ADD ("handed-on-while-somebody-reads", test_handed_on);
+  ADD ("turned-into-a-descriptor-when-nobody-listens", test_descriptor_of_the_stopped);
   return g_test_run ();
 }

@@ -111,7 +111,8 @@ look_and_turn (EngineStream *self)
   const guint8 *data;
 
   look (self);
-  if (self->turning >= 0 && hypha_pipe_peek (self->pipe, &data) == 0)
+  /* Where the peer has stopped reading, what was not taken never will be. */
+  if (self->turning >= 0 && (!self->reading || hypha_pipe_peek (self->pipe, &data) == 0))
     turn (self);
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <glib/gi18n-lib.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,7 +12,7 @@ typedef struct {
   HyphaPipe *pipe;
   _Atomic (HyphaStreamEnd *) socket; /* what it has turned into; owned; set once */
 
-  GMutex mutex; /* of all below */
+  pthread_mutex_t mutex; /* of all below */
   gboolean closed, read_closed, write_closed;
 } MemoryEnd;
 
@@ -32,9 +33,9 @@ is_closed (MemoryEnd *self)
 {
   gboolean closed;
 
-  g_mutex_lock (&self->mutex);
+  pthread_mutex_lock (&self->mutex);
   closed = self->closed;
-  g_mutex_unlock (&self->mutex);
+  pthread_mutex_unlock (&self->mutex);
   return closed;
 }
 
@@ -238,12 +239,12 @@ memory_shutdown (HyphaStreamEnd *end, gboolean reading, gboolean writing, GError
   HyphaStreamEnd *socket;
   gboolean closed;
 
-  g_mutex_lock (&self->mutex);
+  pthread_mutex_lock (&self->mutex);
   self->read_closed = self->read_closed || reading;
   self->write_closed = self->write_closed || writing;
   closed = self->closed;
   socket = socket_of (end);
-  g_mutex_unlock (&self->mutex);
+  pthread_mutex_unlock (&self->mutex);
   if (socket != NULL)
     return socket->funcs->shutdown (socket, reading, writing, error);
   if (closed) /* or handed on: then it is not ours to shut down */
@@ -262,11 +263,11 @@ memory_close (HyphaStreamEnd *end, GError **error)
   HyphaStreamEnd *socket;
   gboolean closed;
 
-  g_mutex_lock (&self->mutex);
+  pthread_mutex_lock (&self->mutex);
   closed = self->closed;
   self->closed = TRUE;
   socket = socket_of (end);
-  g_mutex_unlock (&self->mutex);
+  pthread_mutex_unlock (&self->mutex);
   if (socket != NULL)
     return socket->funcs->close (socket, error);
   if (!closed) {
@@ -299,14 +300,14 @@ memory_get_fd (HyphaStreamEnd *end)
   HyphaStreamEnd *socket;
   int fd;
 
-  g_mutex_lock (&self->mutex);
+  pthread_mutex_lock (&self->mutex);
   if (socket_of (end) == NULL) {
     fd = turn (self);
     if (fd >= 0)
       atomic_store (&self->socket, hypha_stream_end_new_for_socket (fd));
   }
   socket = socket_of (end);
-  g_mutex_unlock (&self->mutex);
+  pthread_mutex_unlock (&self->mutex);
   return socket != NULL ? socket->funcs->get_fd (socket) : -1;
 }
 
@@ -317,13 +318,13 @@ memory_steal_fd (HyphaStreamEnd *end)
   HyphaStreamEnd *socket;
   int fd = -1;
 
-  g_mutex_lock (&self->mutex);
+  pthread_mutex_lock (&self->mutex);
   socket = socket_of (end);
   if (socket == NULL) {
     fd = turn (self);
     self->closed = self->closed || fd >= 0;
   }
-  g_mutex_unlock (&self->mutex);
+  pthread_mutex_unlock (&self->mutex);
   return socket != NULL ? socket->funcs->steal_fd (socket) : fd;
 }
 
@@ -336,7 +337,7 @@ memory_free (HyphaStreamEnd *end)
   g_clear_pointer (&self->pipe, hypha_pipe_unref);
   if (socket_of (end) != NULL)
     hypha_stream_end_unref (socket_of (end));
-  g_mutex_clear (&self->mutex);
+  pthread_mutex_destroy (&self->mutex);
   g_free (self);
 }
 
@@ -358,7 +359,7 @@ hypha_memory_end_new (HyphaPipe *pipe)
   MemoryEnd *self = g_new0 (MemoryEnd, 1);
 
   hypha_stream_end_init (&self->end, &memory_funcs);
-  g_mutex_init (&self->mutex);
+  pthread_mutex_init (&self->mutex, NULL);
   self->pipe = hypha_pipe_ref (pipe);
   return &self->end;
 }

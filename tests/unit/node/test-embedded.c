@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -422,6 +423,94 @@ test_descriptor_of_the_stopped (NodePair *f, gconstpointer data)
   expect_bytes (ends.mine, "yet");
 }
 
+#define CROWD 12
+
+/* Writes until it breaks, in pieces of all sizes; the sum of what it wrote is known to nobody. */
+static gpointer
+write_until_it_breaks (gpointer data)
+{
+  guint8 block[40000];
+  guint64 at = 0;
+
+  for (gsize size = 1;; size = size * 5 % 39989 + 1) {
+    gssize n;
+
+    for (gsize i = 0; i < size; i++)
+      block[i] = (guint8) ((at + i) * 31 + ((at + i) >> 8));
+    n = g_output_stream_write (output_of (data), block, size, NULL, NULL);
+    if (n < 0)
+      return NULL;
+    at += (guint64) n;
+  }
+}
+
+static _Atomic guint64 n_checked;
+
+static gpointer
+check_until_it_breaks (gpointer data)
+{
+  guint8 block[30000];
+  guint64 at = 0;
+
+  for (gsize size = 1;; size = size * 7 % 29989 + 1) {
+    gssize n = g_input_stream_read (input_of (data), block, size, NULL, NULL);
+
+    if (n <= 0)
+      return NULL;
+    for (gssize i = 0; i < n; i++, at++)
+      if (block[i] != (guint8) (at * 31 + (at >> 8)))
+        g_error ("another byte at %" G_GUINT64_FORMAT, at);
+    atomic_fetch_add (&n_checked, (guint64) n);
+  }
+}
+
+/* Many threads in the streams of one worker, while links come and go, some streams turn into
+ * descriptors, and at last the node stops. */
+static void
+test_crowd (NodePair *f, gconstpointer data)
+{
+  g_autofree char *unix_uri = unix_endpoint (f);
+  g_autofree char *on_unix = listen_on (&f->b, unix_uri);
+  g_autoptr (HyphaNodePeer) peer = join (f, on_unix);
+  const int numbers[] = { EAGAIN, EPIPE, ECONNRESET };
+  Ends ends[CROWD] = { 0 };
+  GPtrArray *threads = g_ptr_array_new ();
+
+  /* GLib keeps these texts behind a lock that ThreadSanitizer does not see. */
+  for (guint i = 0; i < G_N_ELEMENTS (numbers); i++)
+    g_assert_nonnull (g_strerror (numbers[i]));
+  hypha_node_set_accept_func (f->b.node, NULL, NULL);
+  for (guint i = 0; i < CROWD; i++) {
+    g_signal_connect (f->b.node, "incoming-stream::app", G_CALLBACK (on_stream), &ends[i].theirs);
+    ends[i].mine = must_open (peer, "app");
+    g_signal_handlers_disconnect_by_data (f->b.node, &ends[i].theirs);
+    g_ptr_array_add (threads, g_thread_new ("write", write_until_it_breaks, ends[i].mine));
+    g_ptr_array_add (threads, g_thread_new ("check", check_until_it_breaks, ends[i].theirs));
+    g_ptr_array_add (threads, g_thread_new ("write", write_until_it_breaks, ends[i].theirs));
+    g_ptr_array_add (threads, g_thread_new ("check", check_until_it_breaks, ends[i].mine));
+  }
+  for (guint i = 0; i < CROWD; i++) {
+    g_autoptr (HyphaNodeLink) old = g_list_model_get_item (hypha_node_get_links (f->a.node), 0);
+    g_autoptr (GError) error = NULL;
+    g_autoptr (HyphaNodePeer) again = NULL;
+
+    atomic_store (&n_checked, 0);
+    wait_until (atomic_load (&n_checked) > 1000000);
+    hypha_node_link_close (old);
+    wait_until (n_links (&f->a) == 0);
+    again = dial (&f->a, on_unix, NULL, &error);
+    g_assert_no_error (error);
+    if (i % 3 == 0)
+      g_assert_cmpint (hypha_stream_get_fd (i % 2 ? ends[i].mine : ends[i].theirs), >=, 0);
+  }
+  hypha_node_stop (f->a.node);
+  for (guint i = 0; i < threads->len; i++)
+    g_thread_join (threads->pdata[i]);
+  g_ptr_array_unref (threads);
+  for (guint i = 0; i < CROWD; i++)
+    ends_clear (&ends[i]);
+}
+
 #define ADD(name, func) \
   g_test_add ("/embedded/" name, NodePair, NULL, node_pair_set_up, func, node_pair_tear_down)
 
@@ -440,6 +529,7 @@ main (int argc, char **argv)
   ADD ("peer-that-does-not-read", test_back_pressure);
   ADD ("node-stops-while-programs-read", test_node_stops);
   ADD ("turned-into-a-descriptor", test_descriptor);
+  ADD ("crowd-while-links-come-and-go", test_crowd);
   ADD ("handed-on-while-somebody-reads", test_handed_on);
   ADD ("turned-into-a-descriptor-when-nobody-listens", test_descriptor_of_the_stopped);
   return g_test_run ();

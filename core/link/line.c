@@ -29,6 +29,7 @@ read_plain (HyphaLine *self, guint8 *buffer, gsize size, gsize *n, GError **erro
   if (got < 0)
     return from_errno (_ ("read"), errno, error);
   *n = (gsize) got;
+  self->drained = got > 0 && *n < size;
   return got == 0 ? HYPHA_LINE_EOF : HYPHA_LINE_DONE;
 }
 
@@ -39,7 +40,8 @@ read_tls (HyphaLine *self, guint8 *buffer, gsize size, gsize *n, GError **error)
 {
   HyphaTlsResult result = HYPHA_TLS_DONE;
 
-  for (guint i = 0; i < RECORDS && *n < size && !self->at_eof && self->ended == NULL; i++) {
+  for (guint i = 0;
+       i < RECORDS && *n < size && !self->drained && !self->at_eof && self->ended == NULL; i++) {
     gsize got;
 
     result = hypha_tls_read (self->tls, buffer + *n, size - *n, &got, &self->ended);
@@ -47,6 +49,7 @@ read_tls (HyphaLine *self, guint8 *buffer, gsize size, gsize *n, GError **error)
     if (result != HYPHA_TLS_DONE)
       break;
     *n += got;
+    self->drained = hypha_tls_is_drained (self->tls);
   }
   if (*n > 0)
     return HYPHA_LINE_DONE;
@@ -61,6 +64,7 @@ HyphaLineResult
 hypha_line_read (HyphaLine *self, guint8 *buffer, gsize size, gsize *n, GError **error)
 {
   *n = 0;
+  self->drained = FALSE;
   if (self->tls != NULL)
     return read_tls (self, buffer, size, n, error);
   return read_plain (self, buffer, size, n, error);

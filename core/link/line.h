@@ -15,6 +15,7 @@ typedef struct {
   guint64 sent;  /* in the open: bytes that the kernel has taken */
   GError *ended; /* found behind bytes that were handed out first */
   gboolean at_eof;
+  gboolean drained; /* the last read took all there was: epoll tells of more */
 } HyphaLine;
 
 typedef enum {
@@ -24,8 +25,8 @@ typedef enum {
   HYPHA_LINE_ERROR
 } HyphaLineResult;
 
-/* DONE: *N bytes came (> 0), of a bounded number of records. Read until AGAIN before waiting for
- * the descriptor. */
+/* DONE: *N bytes came (> 0), of a bounded number of records. Read until AGAIN, or until it is
+ * drained, before waiting for the descriptor. */
 HyphaLineResult hypha_line_read (HyphaLine *self, guint8 *buffer, gsize size, gsize *n,
                                  GError **error);
 /* DONE: the first *N bytes (> 0) of PIECES were taken; not all of them reach the kernel before

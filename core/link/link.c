@@ -433,9 +433,9 @@ hypha_link_read (HyphaLink *self)
   guint8 *buffer = hypha_worker_scratch (worker, self->tail != NULL ? self->tail->len : 0, &size);
   guint8 *rest;
   HyphaLineResult result = HYPHA_LINE_DONE;
-  gboolean drained = FALSE;
   GError *error = NULL;
 
+  self->line.drained = FALSE;
   self->patience = PATIENCE;
   length = restore_tail (self, buffer);
   for (;;) {
@@ -446,7 +446,7 @@ hypha_link_read (HyphaLink *self)
     buffer = hypha_worker_scratch (worker, 0, &size);
     if (length > 0 && buffer != rest)
       memmove (buffer, rest, length);
-    if (!is_reading (self) || budget == 0 || self->patience == 0 || drained)
+    if (!is_reading (self) || budget == 0 || self->patience == 0 || self->line.drained)
       break;
     max = self->stage == HYPHA_STAGE_FRAMES ? size - length : HYPHA_HANDSHAKE_MAX;
     result = hypha_line_read (&self->line, buffer + length, max, &n, &error);
@@ -454,7 +454,6 @@ hypha_link_read (HyphaLink *self)
       break;
     length += n;
     budget -= MIN (budget, MAX (n, READ_COST));
-    drained = n < max && self->line.tls == NULL; /* epoll tells if not */
     atomic_fetch_add (&self->status.rx_bytes, n);
   }
   if (self->stage == HYPHA_STAGE_CLOSED || self->stage == HYPHA_STAGE_CLOSING)

@@ -29,7 +29,8 @@ struct _HyphaTls {
       complete; /* GnuTLS has finished the handshake; its last message may still have to go out */
   guint8 *in;   /* ciphertext read and not yet looked at; NULL: none */
   gsize in_at, in_length;
-  GByteArray *out; /* ciphertext that the kernel has not taken; NULL: none */
+  gboolean in_short; /* the kernel had no more than that when it was read */
+  GByteArray *out;   /* ciphertext that the kernel has not taken; NULL: none */
   gsize out_at;
   guint64 sent;   /* bytes that the kernel has taken */
   int wire_errno; /* what the descriptor said last */
@@ -93,6 +94,14 @@ make_credentials (void)
     credentials.failed = make_server_credentials ();
 }
 
+/* An idle link holds no buffer. */
+static void
+drop_in (HyphaTls *self)
+{
+  g_clear_pointer (&self->in, g_free);
+  self->in_at = self->in_length = 0;
+}
+
 static ssize_t
 pull (gnutls_transport_ptr_t data, void *buffer, size_t size)
 {
@@ -109,12 +118,13 @@ pull (gnutls_transport_ptr_t data, void *buffer, size_t size)
     if (got <= 0) {
       self->wire_errno = got < 0 ? errno : 0;
       self->cut = got == 0;
-      g_clear_pointer (&self->in, g_free); /* an idle link holds no buffer */
+      drop_in (self);
       if (got < 0)
         gnutls_transport_set_errno (self->session, self->wire_errno);
       return got;
     }
     self->in_length = (gsize) got;
+    self->in_short = got < IN_SIZE;
   }
   n = MIN (size, self->in_length - self->in_at);
   memcpy (buffer, self->in + self->in_at, n);
@@ -333,6 +343,20 @@ hypha_tls_get_binding (HyphaTls *self, guint8 binding[32])
   g_assert (result >= 0);
 }
 
+/**
+ * hypha_tls_is_drained: (skip)
+ * @self: a TLS connection from which bytes were read just now
+ *
+ * Returns: whether that was all there was, here and in the kernel: epoll tells when more has come,
+ * and reading on would only be told to wait
+ */
+gboolean
+hypha_tls_is_drained (HyphaTls *self)
+{
+  return self->in_short && self->in_at == self->in_length &&
+         gnutls_record_check_pending (self->session) == 0;
+}
+
 HyphaTlsResult
 hypha_tls_read (HyphaTls *self, void *buffer, gsize size, gsize *n, GError **error)
 {
@@ -354,6 +378,8 @@ hypha_tls_read (HyphaTls *self, void *buffer, gsize size, gsize *n, GError **err
   if (result > 0) {
     self->empty = 0;
     *n = (gsize) result;
+    if (hypha_tls_is_drained (self))
+      drop_in (self);
     return HYPHA_TLS_DONE;
   }
   if (result == GNUTLS_E_AGAIN) {

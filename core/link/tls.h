@@ -24,9 +24,11 @@ void hypha_tls_free (HyphaTls *self);
 HyphaTlsResult hypha_tls_handshake (HyphaTls *self,
                                     GError **error); /* checks version and ALPN when DONE */
 void hypha_tls_get_binding (HyphaTls *self, guint8 binding[32]); /* after the handshake */
-/* DONE: *N bytes came (> 0). Read until AGAIN before waiting: epoll does not tell of all. EOF only
- * after a proper close_notify; a cut is an ERROR. */
+/* DONE: *N bytes came (> 0). Read until AGAIN, or until it is drained, before waiting: epoll does
+ * not tell of all. EOF only after a proper close_notify; a cut is an ERROR. What TLS itself has to
+ * answer waits for a flush. */
 HyphaTlsResult hypha_tls_read (HyphaTls *self, void *buffer, gsize size, gsize *n, GError **error);
+gboolean hypha_tls_is_drained (HyphaTls *self);
 /* One record (at most hypha_tls_record_max bytes), gathered with others until flush. AGAIN: nothing
  * was taken. */
 HyphaTlsResult hypha_tls_write (HyphaTls *self, const void *data, gsize size, gsize *n,

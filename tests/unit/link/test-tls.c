@@ -297,6 +297,31 @@ test_read_beyond_epoll (Fixture *self, gconstpointer data)
   g_assert_cmpint (hypha_tls_read (self->server, buffer, 2, &n, NULL), ==, HYPHA_TLS_AGAIN_READ);
 }
 
+/* Whoever waits for epoll once it is drained must miss nothing. */
+static void
+test_drained (Fixture *self, gconstpointer data)
+{
+  char buffer[4];
+  gsize n;
+
+  connect_both (self);
+  hypha_tls_write (self->client, "abc", 3, &n, NULL);
+  hypha_tls_write (self->client, "d", 1, &n, NULL);
+  hypha_tls_flush (self->client, NULL);
+  g_assert_cmpint (hypha_tls_read (self->server, buffer, 2, &n, NULL), ==, HYPHA_TLS_DONE);
+  g_assert_false (hypha_tls_is_drained (self->server)); /* c is there, decrypted */
+  g_assert_cmpint (hypha_tls_read (self->server, buffer, 2, &n, NULL), ==, HYPHA_TLS_DONE);
+  g_assert_false (hypha_tls_is_drained (self->server)); /* d is there, not decrypted */
+  g_assert_cmpint (hypha_tls_read (self->server, buffer, 2, &n, NULL), ==, HYPHA_TLS_DONE);
+  g_assert_true (hypha_tls_is_drained (self->server));
+
+  hypha_tls_write (self->client, "e", 1, &n, NULL);
+  hypha_tls_bye (self->client);
+  g_assert_cmpint (hypha_tls_read (self->server, buffer, 2, &n, NULL), ==, HYPHA_TLS_DONE);
+  g_assert_false (hypha_tls_is_drained (self->server)); /* the end is there */
+  g_assert_cmpint (hypha_tls_read (self->server, buffer, 2, &n, NULL), ==, HYPHA_TLS_EOF);
+}
+
 static void
 test_bye (Fixture *self, gconstpointer data)
 {
@@ -428,6 +453,7 @@ main (int argc, char **argv)
   ADD ("data/large-transfer-with-partial-writes", test_transfer, NULL);
   ADD ("data/gathered-until-flush", test_gathers, NULL);
   ADD ("data/read-beyond-what-epoll-tells", test_read_beyond_epoll, NULL);
+  ADD ("data/drained-only-when-nothing-is-left", test_drained, NULL);
   ADD ("data/empty-records-in-between", test_empty_in_between, NULL);
   ADD ("data/nothing-but-empty-records-is-an-error", test_empty_flood, NULL);
   ADD ("data/key-update-goes-on", test_key_update, NULL);

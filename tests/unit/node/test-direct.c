@@ -335,26 +335,49 @@ test_where_nobody_listens_any_more_it_fails (NodePair *f, gconstpointer data)
   assert_echoes (stream);
 }
 
+/* Whom nobody answers. */
+static GPtrArray *held;
+
+static void
+hold (HyphaNodePeer *peer, HyphaIncoming *incoming, gpointer user_data)
+{
+  g_ptr_array_add (held, incoming);
+}
+
+static void
+hold_all_of (HyphaNodePeer *peer)
+{
+  if (held == NULL)
+    held = g_ptr_array_new_with_free_func ((GDestroyNotify) hypha_incoming_free);
+  peer->events.incoming = hold;
+}
+
+/* Both have got to the other end by then, and nobody answers them there. Otherwise they might be
+ * open already, or wait for the next session. */
 static void
 test_a_session_that_ends_meanwhile_ends_it (NodePair *f, gconstpointer data)
 {
-  G_GNUC_UNUSED g_autoptr (HyphaNodePeer) beta = join_unix (f);
-  HyphaNodePeer *alpha = peer_of (&f->b, "alpha");
-  g_autoptr (GAsyncResult) first = NULL;
-  g_autoptr (GAsyncResult) second = NULL;
-  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) beta = join_unix (f);
+  HyphaNodePeer *peers[] = { beta, peer_of (&f->b, "alpha") };
+  GAsyncResult *results[2] = { NULL };
 
-  wait_until (hypha_node_peer_get_best_link (alpha) != NULL);
-  hypha_peer_open_direct_async (HYPHA_PEER (beta), "echo", 0, NULL, keep_result, &first);
-  hypha_peer_open_direct_async (HYPHA_PEER (alpha), "echo", 0, NULL, keep_result, &second);
-  hypha_node_peer_drop (beta, HYPHA_ERROR_DISCONNECTED, "as the test wanted");
-  wait_until (first != NULL && second != NULL);
-  g_assert_null (hypha_peer_open_direct_finish (HYPHA_PEER (beta), first, &error));
-  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED);
-  g_clear_error (&error);
-  g_assert_null (hypha_peer_open_direct_finish (HYPHA_PEER (alpha), second, &error));
-  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED);
-  wait_until (n_streams (beta) == 0 && n_streams (alpha) == 0);
+  wait_until (hypha_node_peer_get_best_link (peers[1]) != NULL);
+  for (guint i = 0; i < 2; i++)
+    hold_all_of (peers[i]);
+  for (guint i = 0; i < 2; i++)
+    hypha_peer_open_direct_async (HYPHA_PEER (peers[i]), "echo", 0, NULL, keep_result, &results[i]);
+  wait_until (held->len == 2);
+  hypha_node_peer_drop (peers[0], HYPHA_ERROR_DISCONNECTED, "as the test wanted");
+  wait_until (results[0] != NULL && results[1] != NULL);
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (GError) error = NULL;
+
+    g_assert_null (hypha_peer_open_direct_finish (HYPHA_PEER (peers[i]), results[i], &error));
+    g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED);
+    g_object_unref (results[i]);
+  }
+  g_clear_pointer (&held, g_ptr_array_unref);
+  wait_until (n_streams (peers[0]) == 0 && n_streams (peers[1]) == 0);
 }
 
 static void
@@ -371,14 +394,6 @@ test_a_node_that_stops_meanwhile_answers (NodePair *f, gconstpointer data)
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED);
 }
 
-static HyphaIncoming *held;
-
-static void
-hold (HyphaNodePeer *peer, HyphaIncoming *incoming, gpointer user_data)
-{
-  held = incoming;
-}
-
 /* What only a peer that lies does: it takes the channel, and ends the stream of the session. */
 static void
 test_a_peer_that_ends_without_an_answer_ends_it (NodePair *f, gconstpointer data)
@@ -391,16 +406,16 @@ test_a_peer_that_ends_without_an_answer_ends_it (NodePair *f, gconstpointer data
   PeerStream *ps;
 
   wait_until (hypha_node_peer_get_best_link (alpha) != NULL);
-  alpha->events.incoming = hold;
+  hold_all_of (alpha);
   hypha_peer_open_direct_async (HYPHA_PEER (beta), "echo", 0, NULL, keep_result, &result);
-  wait_until (held != NULL);
+  wait_until (held->len > 0);
   g_hash_table_iter_init (&iter, alpha->streams);
   g_assert_true (g_hash_table_iter_next (&iter, NULL, (gpointer *) &ps));
   hypha_engine_finish_direct (alpha->engine, ps->info);
   wait_until (result != NULL);
   g_assert_null (hypha_peer_open_direct_finish (HYPHA_PEER (beta), result, &error));
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_GONE);
-  g_clear_pointer (&held, hypha_incoming_free);
+  g_clear_pointer (&held, g_ptr_array_unref);
   wait_until (n_streams (beta) == 0 && n_streams (alpha) == 0);
 }
 

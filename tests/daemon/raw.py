@@ -47,6 +47,7 @@ class Raw:
         self.socket.settimeout(timeout)
         self.socket.connect(str(path))
         self.buffer = b""
+        self.body = b""  # of the message that was read last
         self.descriptors = array.array("i")  # that came along; closed with the connection
         if authenticate:
             self.socket.sendall(b"\0AUTH EXTERNAL " + str(os.geteuid()).encode().hex().encode() + b"\r\n")
@@ -90,7 +91,7 @@ class Raw:
         whole = 16 + length + -length % 8 + body
         while len(self.buffer) < whole:
             self.fill()
-        fields, self.buffer = self.buffer[16:16 + length], self.buffer[whole:]
+        fields, self.body, self.buffer = self.buffer[16:16 + length], self.buffer[whole - body:whole], self.buffer[whole:]
         return kind, *self.parse(fields)
 
     @staticmethod

@@ -2,6 +2,7 @@
 #include "loader/scanner.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <gio/gio.h>
@@ -43,6 +44,8 @@ struct _HyphaScanner {
   gint64 timer_due; /* ms */
   gboolean at_once; /* this scan does not wait for files to come to rest */
   gboolean scanning;
+  gboolean partial; /* this scan could not see everything */
+  gboolean unwell;  /* nor could the last one, which has said so */
 };
 
 static gint64
@@ -129,6 +132,19 @@ hypha_scanner_get_directories (HyphaScanner *self)
   return (const char *const *) self->directories;
 }
 
+/* WHAT is there, perhaps, but could not be looked at: for want of descriptors or memory, or by a
+ * fault of the disk. That is no reason to believe that it has gone; it is looked for again soon. */
+static void
+note_unseen (HyphaScanner *self, const char *path, const char *why)
+{
+  g_autofree char *display = g_filename_display_name (path);
+
+  self->partial = TRUE;
+  if (self->unwell)
+    return;
+  g_message ("Cannot look for plug-ins in %s, trying again: %s", display, why);
+}
+
 static gboolean
 entry_is_due (HyphaScanner *self, Entry *entry, const HyphaStamp *stamp, const char *distrust)
 {
@@ -164,8 +180,11 @@ scan_file (HyphaScanner *self, int directory, const char *parent, const char *na
   HyphaStamp stamp;
   struct stat status;
 
-  if (fstatat (directory, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+  if (fstatat (directory, name, &status, AT_SYMLINK_NOFOLLOW) < 0) {
+    if (errno != ENOENT)
+      note_unseen (self, path, g_strerror (errno));
     return;
+  }
   if (entry == NULL) {
     entry = g_new0 (Entry, 1);
     g_hash_table_insert (self->entries, g_strdup (path), entry);
@@ -194,7 +213,7 @@ compare_names (gconstpointer a, gconstpointer b)
 
 /* The names of what may be plug-ins, sorted. Takes a descriptor of its own: readdir() moves it. */
 static GPtrArray *
-list_files (int directory, const char *path)
+list_files (HyphaScanner *self, int directory, const char *path)
 {
   g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
   int fd = openat (directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -202,12 +221,15 @@ list_files (int directory, const char *path)
   const struct dirent *item;
 
   if (stream == NULL) {
+    note_unseen (self, path, g_strerror (errno));
     hypha_fd_clear (&fd);
     return g_steal_pointer (&names);
   }
-  while ((item = readdir (stream)) != NULL)
+  for (errno = 0; (item = readdir (stream)) != NULL; errno = 0)
     if (item->d_name[0] != '.' && g_str_has_suffix (item->d_name, SUFFIX))
       g_ptr_array_add (names, g_strdup (item->d_name));
+  if (errno != 0)
+    note_unseen (self, path, g_strerror (errno));
   closedir (stream);
   g_ptr_array_sort (names, compare_names);
   if (names->len > MAX_FILES) {
@@ -226,6 +248,20 @@ on_visit (int directory, const char *name, gpointer user_data)
   hypha_watch_entry (self->watch, directory, name);
 }
 
+/* As it is, and will be until somebody changes it: the watch tells when. */
+static gboolean
+is_lasting (const GError *error)
+{
+  static const GIOErrorEnum lasting[] = { G_IO_ERROR_NOT_FOUND, G_IO_ERROR_NOT_DIRECTORY,
+                                          G_IO_ERROR_PERMISSION_DENIED, G_IO_ERROR_TOO_MANY_LINKS,
+                                          G_IO_ERROR_FILENAME_TOO_LONG };
+
+  for (guint i = 0; i < G_N_ELEMENTS (lasting); i++)
+    if (g_error_matches (error, G_IO_ERROR, (int) lasting[i]))
+      return TRUE;
+  return FALSE;
+}
+
 static void
 scan_directory (HyphaScanner *self, const char *path)
 {
@@ -236,12 +272,15 @@ scan_directory (HyphaScanner *self, const char *path)
       hypha_inspect_open_directory (path, on_visit, self, &distrust, &error);
 
   if (directory < 0) {
-    g_debug ("%s", error->message);
+    if (is_lasting (error))
+      g_debug ("%s", error->message);
+    else
+      note_unseen (self, path, error->message);
     return;
   }
   /* Watched first, read then: nothing can come in between unnoticed. */
   hypha_watch_files (self->watch, directory, SUFFIX);
-  names = list_files (directory, path);
+  names = list_files (self, directory, path);
   for (guint i = 0; i < names->len; i++)
     scan_file (self, directory, path, names->pdata[i], distrust);
 }
@@ -285,14 +324,17 @@ hypha_scanner_scan (HyphaScanner *self)
   g_hash_table_iter_init (&iter, self->entries);
   while (g_hash_table_iter_next (&iter, NULL, &entry))
     ((Entry *) entry)->seen = FALSE;
+  self->unwell = self->partial;
+  self->partial = FALSE;
   hypha_watch_begin (self->watch);
   for (guint i = 0; self->directories[i] != NULL; i++)
     scan_directory (self, self->directories[i]);
   hypha_watch_end (self->watch);
-  sweep (self);
+  if (!self->partial)
+    sweep (self);
   self->at_once = FALSE;
   self->scanning = FALSE;
-  if (hypha_watch_is_blind (self->watch))
+  if (self->partial || hypha_watch_is_blind (self->watch))
     schedule (self, POLL_MS);
   self->events->scanned (owner);
 }

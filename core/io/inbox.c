@@ -46,6 +46,18 @@ hypha_inbox_clear (HyphaInbox *self)
   self->fd = -1;
 }
 
+/* A wake-up that is lost is never made good: whoever posts next takes the thread for awake. Where
+ * the counter is full the descriptor is ready anyway. */
+static void
+ring (HyphaInbox *self)
+{
+  int result;
+
+  do
+    result = eventfd_write (self->fd, 1);
+  while (result < 0 && errno == EINTR);
+}
+
 void
 hypha_inbox_wake (HyphaInbox *self)
 {
@@ -57,7 +69,7 @@ hypha_inbox_wake (HyphaInbox *self)
   self->awake = TRUE;
   pthread_mutex_unlock (&self->lock);
   if (wake)
-    eventfd_write (self->fd, 1);
+    ring (self);
   atomic_fetch_sub (&self->posting, 1);
 }
 
@@ -79,7 +91,7 @@ hypha_inbox_post (HyphaInbox *self, HyphaWorkFunc func, gpointer data)
   /* Not under the lock: whoever is woken would only run into it, which on one core is two switches
    * of threads more. */
   if (wake)
-    eventfd_write (self->fd, 1);
+    ring (self);
   atomic_fetch_sub (&self->posting, 1);
 }
 

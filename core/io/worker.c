@@ -219,6 +219,17 @@ hypha_watch_start (HyphaWatch *watch, HyphaWorker *worker, int fd, guint32 event
   return TRUE;
 }
 
+/* What epoll still knows would be called when it is no more: Linux has no reason to refuse this,
+ * but something may stand between. */
+static void
+unwatch (HyphaWorker *worker, int fd)
+{
+  for (guint i = 0; i < 3; i++)
+    if (epoll_ctl (worker->epoll, EPOLL_CTL_DEL, fd, NULL) == 0)
+      return;
+  g_critical ("Cannot stop watching descriptor %d: %s", fd, g_strerror (errno));
+}
+
 /**
  * hypha_watch_set_events: (skip)
  * @watch: a started watch
@@ -228,13 +239,17 @@ void
 hypha_watch_set_events (HyphaWatch *watch, guint32 events)
 {
   struct epoll_event event = { .events = events, .data.ptr = watch };
-  int result;
+  int epoll = watch->worker->epoll;
 
   if (watch->events == events)
     return;
   watch->events = events;
-  result = epoll_ctl (watch->worker->epoll, EPOLL_CTL_MOD, watch->fd, &event);
-  g_assert (result == 0);
+  if (epoll_ctl (epoll, EPOLL_CTL_MOD, watch->fd, &event) == 0)
+    return;
+  /* Nor this. From the beginning, then. */
+  unwatch (watch->worker, watch->fd);
+  if (epoll_ctl (epoll, EPOLL_CTL_ADD, watch->fd, &event) < 0)
+    g_critical ("Cannot watch descriptor %d any more: %s", watch->fd, g_strerror (errno));
 }
 
 /**
@@ -250,7 +265,7 @@ hypha_watch_stop (HyphaWatch *watch)
 
   if (worker == NULL)
     return;
-  epoll_ctl (worker->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+  unwatch (worker, watch->fd);
   for (int i = 0; i < worker->n_batch; i++)
     if (worker->batch[i].data.ptr == watch)
       worker->batch[i].data.ptr = NULL;

@@ -86,6 +86,34 @@ deliver (EngineStream *self, const guint8 *data, gsize length)
   return (gsize) put;
 }
 
+/* No more comes for the program. One that cannot be told so is not there. */
+static void
+end_output (EngineStream *self)
+{
+  self->writing = FALSE;
+  if (shutdown (self->fd, SHUT_WR) == 0)
+    return;
+  self->cut = TRUE;
+  if (self->reading)
+    hypha_session_stream_reset (self->es->session, self->stream, HYPHA_CODE_APPLICATION);
+  self->reading = FALSE;
+}
+
+/* A program that has gone ends what it says, too. One that is there, and lost bytes all the same,
+ * would go on waiting for them: nothing more is to be had from it. */
+static void
+fail_writing (EngineStream *self, int number)
+{
+  gboolean gone = number == EPIPE || number == ECONNRESET;
+
+  note_error (self, number);
+  hypha_engine_stream_end_writing (self);
+  if (gone || !self->reading)
+    return;
+  hypha_session_stream_reset (self->es->session, self->stream, HYPHA_CODE_APPLICATION);
+  self->reading = FALSE;
+}
+
 static void
 push (EngineStream *self)
 {
@@ -107,14 +135,11 @@ push (EngineStream *self)
     } else if (errno == EAGAIN) {
       self->blocked = TRUE;
     } else if (errno != EINTR) {
-      note_error (self, errno);
-      hypha_engine_stream_end_writing (self);
+      fail_writing (self, errno);
     }
   }
-  if (self->writing && hypha_session_stream_at_end (self->stream)) {
-    self->writing = FALSE;
-    shutdown (self->fd, SHUT_WR);
-  }
+  if (self->writing && hypha_session_stream_at_end (self->stream))
+    end_output (self);
 }
 
 static void update (EngineStream *self);
@@ -175,7 +200,7 @@ peer_reset (EngineStream *self)
       hypha_session_stream_reset (self->es->session, self->stream, HYPHA_CODE_APPLICATION);
     self->reading = FALSE;
   } else {
-    shutdown (self->fd, SHUT_WR);
+    end_output (self);
   }
 }
 

@@ -361,7 +361,13 @@ class Settings(Case):
 
         asleep = min(time_of_a_trip() for _ in range(3))
         self.set("spin", "100")
-        wait_for(lambda: time_of_a_trip() > asleep + 50, "a worker that stays awake")
+        try:
+            wait_for(lambda: time_of_a_trip() > asleep + 50, "a worker that stays awake")
+        except AssertionError:
+            # It yields to whoever else wants the CPU.
+            if os.getloadavg()[0] > len(os.sched_getaffinity(0)):
+                self.skipTest("others need the CPUs too much for a worker to stay awake")
+            raise
         self.set("spin", "0")
         wait_for(lambda: time_of_a_trip() < asleep + 50, "a worker that sleeps")
 

@@ -180,6 +180,7 @@ main (int argc, char **argv)
     fprintf (stderr, "usage: torture SCENARIO [CALL NTH ERRNO OPEN]\n");
     return 2;
   }
+  g_main_context_default (); /* has a descriptor, which is to be there from the start */
   folder = g_dir_make_tmp ("hypha-torture-XXXXXX", NULL);
   status = argc == 2 ? count (scenario, folder) : strike (scenario, folder, argv + 2);
   remove_folder (folder);

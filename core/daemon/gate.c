@@ -73,6 +73,14 @@ state_unref (gpointer state)
   g_atomic_rc_box_release_full (state, state_clear);
 }
 
+/* NAME: of a caller, nullable. On a private connection it says itself what that is, and there is
+ * one only. */
+static const char *
+key_of (const State *state, const char *name)
+{
+  return name == NULL || state->private ? "" : name;
+}
+
 static Sender *
 get_sender (State *state, const char *name)
 {
@@ -117,14 +125,14 @@ judge (const State *state, const Sender *sender, GDBusMessage *message, gsize si
 static Verdict
 enter (State *state, GDBusMessage *message)
 {
-  const char *name = g_dbus_message_get_sender (message);
+  const char *name = key_of (state, g_dbus_message_get_sender (message));
   GVariant *body = g_dbus_message_get_body (message);
   gsize size = body ? g_variant_get_size (body) : 0;
   guint weight = 1 + (guint) (MIN (size, G_MAXINT) / WEIGHT_BYTES);
   gpointer serial = GUINT_TO_POINTER (g_dbus_message_get_serial (message));
   GDBusMessageFlags flags = g_dbus_message_get_flags (message);
   G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&state->mutex);
-  Sender *sender = get_sender (state, name ? name : "");
+  Sender *sender = get_sender (state, name);
   Verdict verdict = judge (state, sender, message, size, weight);
   Call *call;
 
@@ -145,10 +153,10 @@ enter (State *state, GDBusMessage *message)
 static gboolean
 leave (State *state, GDBusMessage *message)
 {
-  const char *name = g_dbus_message_get_destination (message);
+  const char *name = key_of (state, g_dbus_message_get_destination (message));
   gpointer serial = GUINT_TO_POINTER (g_dbus_message_get_reply_serial (message));
   G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&state->mutex);
-  Sender *sender = g_hash_table_lookup (state->senders, name ? name : "");
+  Sender *sender = g_hash_table_lookup (state->senders, name);
   Call *call = sender ? g_hash_table_lookup (sender->calls, serial) : NULL;
   gboolean wanted;
 
@@ -161,7 +169,7 @@ leave (State *state, GDBusMessage *message)
     sender->refused--;
   g_hash_table_remove (sender->calls, serial);
   if (g_hash_table_size (sender->calls) == 0)
-    g_hash_table_remove (state->senders, name ? name : "");
+    g_hash_table_remove (state->senders, name);
   return wanted;
 }
 

@@ -30,10 +30,21 @@ G_DEFINE_FINAL_TYPE (HyphaSender, hypha_sender, G_TYPE_OBJECT)
 static GHashTable *senders; /* key to HyphaSender, which is not held */
 static GQueue kept;         /* of those, who called last comes last */
 
+/* On a private connection nobody sees to it that a caller's name is its own. */
+static const char *
+get_name (GDBusMethodInvocation *invocation)
+{
+  GDBusConnection *connection = g_dbus_method_invocation_get_connection (invocation);
+
+  return g_dbus_connection_get_unique_name (connection)
+             ? g_dbus_method_invocation_get_sender (invocation)
+             : NULL;
+}
+
 static char *
 make_key (GDBusMethodInvocation *invocation)
 {
-  const char *name = g_dbus_method_invocation_get_sender (invocation);
+  const char *name = get_name (invocation);
 
   return g_strdup_printf ("%p %s", (gpointer) g_dbus_method_invocation_get_connection (invocation),
                           name ? name : "");
@@ -105,7 +116,7 @@ sender_new (GDBusMethodInvocation *invocation, char *key)
   HyphaSender *self = g_object_new (HYPHA_TYPE_SENDER, NULL);
 
   self->connection = g_object_ref (g_dbus_method_invocation_get_connection (invocation));
-  self->name = g_strdup (g_dbus_method_invocation_get_sender (invocation));
+  self->name = g_strdup (get_name (invocation));
   self->key = key;
   g_hash_table_insert (senders, self->key, self);
   g_signal_connect_object (self->connection, "closed", G_CALLBACK (on_closed), self, 0);

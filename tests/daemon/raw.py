@@ -23,11 +23,14 @@ def field(code, signature, value):
     return struct.pack("<BB", code, 1) + signature.encode() + b"\0" + value
 
 
-def message(serial, path, interface, member, signature="", body=b"", flags=0, destination=None, descriptors=0):
-    """A method call as it goes over the wire; the body is as it is given. DESCRIPTORS: how many are to come with it."""
+def message(serial, path, interface, member, signature="", body=b"", flags=0, destination=None, descriptors=0, sender=None):
+    """A method call as it goes over the wire; the body is as it is given. DESCRIPTORS: how many are to come with it. SENDER: who
+    says so; a bus knows better."""
     fields = [field(1, "o", text(path)), field(2, "s", text(interface)), field(3, "s", text(member))]
     if destination:
         fields.append(field(6, "s", text(destination)))
+    if sender:
+        fields.append(field(7, "s", text(sender)))
     if signature:
         fields.append(field(8, "g", struct.pack("B", len(signature)) + signature.encode() + b"\0"))
     if descriptors:

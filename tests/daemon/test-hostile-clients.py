@@ -264,6 +264,21 @@ class Socket(Hostile, Case):
         self.assertEqual(raw.answer(11), "org.hypha.Error.NotSupported")
         raw.close()
 
+    def test_names_that_a_caller_gives_itself_count_for_nothing(self):
+        raw = self.raw()
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            body = self.waiting(mute)
+            for serial in range(10, 210):
+                raw.send(message(serial, ROOT, NAME, "Connect", "sa{sv}", body, sender=f":1.{serial}"))
+            _kind, answers, error = raw.read()
+            while answers < 10:
+                _kind, answers, error = raw.read()
+            self.assertEqual((answers, error), (10 + 128, "org.hypha.Error.Busy"))
+            raw.close()
+            other = self.raw()
+            wait_for(lambda: self.connects(other, body), "room for the changes of another")
+            other.close()
+
     def test_garbage_is_shown_the_door(self):
         for garbage in (b"\0\0\0\0", b"GET / HTTP/1.0\r\n\r\n", b"\0AUTH ANONYMOUS\r\nBEGIN\r\n", b"\0AUTH EXTERNAL 393939\r\nBEGIN\r\n",
                         os.urandom(4096)):

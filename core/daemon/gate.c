@@ -18,7 +18,7 @@
 #define MAX_LOAD_IN_ALL 16384
 /* Of it, what each caller has for itself, however much the others have under way. */
 #define SURE_LOAD 16
-#define MAX_BODY (1024 * 1024)
+#define MAX_SIZE (1024 * 1024)
 /* Refusals that are not written yet. */
 #define MAX_REFUSED 1024
 
@@ -94,6 +94,20 @@ get_sender (State *state, const char *name)
   return sender;
 }
 
+/* A path may be as long as a body. */
+static gsize
+size_of (GDBusMessage *message)
+{
+  g_autofree guchar *fields = g_dbus_message_get_header_fields (message);
+  GVariant *body = g_dbus_message_get_body (message);
+  gsize size = body ? g_variant_get_size (body) : 0;
+
+  for (const guchar *field = fields; *field != G_DBUS_MESSAGE_HEADER_FIELD_INVALID; field++)
+    size +=
+        g_variant_get_size (g_dbus_message_get_header (message, (GDBusMessageHeaderField) *field));
+  return size;
+}
+
 typedef enum { PASS, REFUSE, IGNORE, CUT } Verdict;
 
 /* No method takes any. Those of calls that wait would use up this process's, and a bus hangs up on
@@ -114,7 +128,7 @@ judge (const State *state, const Sender *sender, GDBusMessage *message, gsize si
   /* Two answers to one number could not be told apart. */
   if (g_hash_table_contains (sender->calls, serial))
     return IGNORE;
-  if (size <= MAX_BODY && !has_descriptors (message) && sender->load + weight <= MAX_LOAD &&
+  if (size <= MAX_SIZE && !has_descriptors (message) && sender->load + weight <= MAX_LOAD &&
       (state->load + weight <= MAX_LOAD_IN_ALL || sender->load + weight <= SURE_LOAD))
     return PASS;
   if (sender->refused < MAX_REFUSED)
@@ -126,8 +140,7 @@ static Verdict
 enter (State *state, GDBusMessage *message)
 {
   const char *name = key_of (state, g_dbus_message_get_sender (message));
-  GVariant *body = g_dbus_message_get_body (message);
-  gsize size = body ? g_variant_get_size (body) : 0;
+  gsize size = size_of (message);
   guint weight = 1 + (guint) (MIN (size, G_MAXINT) / WEIGHT_BYTES);
   gpointer serial = GUINT_TO_POINTER (g_dbus_message_get_serial (message));
   GDBusMessageFlags flags = g_dbus_message_get_flags (message);

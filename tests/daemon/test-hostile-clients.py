@@ -182,6 +182,13 @@ class Hostile:
         self.assertEqual(raw.answer(10), "org.hypha.Error.Busy")
         raw.close()
 
+    def test_huge_path_is_refused(self):
+        raw = self.raw()
+        for serial in range(10, 14):
+            raw.send(message(serial, "/" + "x" * (8 * MEGABYTE), "org.freedesktop.DBus.Peer", "Ping", destination=self.name))
+        self.assertEqual([raw.answer(serial) for serial in range(10, 14)], ["org.hypha.Error.Busy"] * 4)
+        raw.close()
+
     def test_wrong_signatures_and_unknown_members_are_named(self):
         raw = self.raw()
         wrong = [("Explain", "u", struct.pack("<I", 1)), ("Explain", "", b""), ("Connect", "s", text("x")),

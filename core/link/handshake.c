@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "link/handshake.h"
 #include "link/handshake-message.h"
+#include "link/handshake-rejection.h"
+#include "link/handshake-transcript.h"
 #include "link/wire.h"
 
 #include <glib/gi18n-lib.h>
 #include <gnutls/crypto.h>
 
 #define VERSION 1
-#define HASH_BYTES 32
 
 static const HyphaNodeId nobody;
 
@@ -22,10 +23,8 @@ struct _HyphaHandshake {
   gsize filled;
   GByteArray *output;
 
-  GByteArray *chain;             /* what the next hash of the transcript begins with */
-  guint8 transcript[HASH_BYTES]; /* T1, T2, T3 */
-  guint8 commitment[HASH_BYTES];
-  guint8 first_transcript[HASH_BYTES]; /* T1 */
+  HyphaTranscript transcript;
+  guint8 commitment[HYPHA_HASH_BYTES];
   guint64 features;
 
   HyphaNodeId peer;
@@ -37,88 +36,6 @@ struct _HyphaHandshake {
   HyphaRejectCode rejected;
   guint64 highest;
 };
-
-typedef struct {
-  const void *bytes;
-  gsize length;
-} Piece;
-
-static void
-hash (guint8 digest[HASH_BYTES], const Piece *pieces, guint n)
-{
-  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
-  gsize length = HASH_BYTES;
-
-  for (guint i = 0; i < n; i++)
-    g_checksum_update (checksum, pieces[i].bytes, (gssize) pieces[i].length);
-  g_checksum_get_digest (checksum, digest, &length);
-}
-
-static void
-hash_nonce (const char *label, const guint8 *before, const guint8 nonce[HYPHA_NONCE_BYTES],
-            const HyphaNodeId *id, guint8 digest[HASH_BYTES])
-{
-  const Piece pieces[] = {
-    { label, strlen (label) },
-    { before, before != NULL ? HASH_BYTES : 0 },
-    { nonce, HYPHA_NONCE_BYTES },
-    { id->bytes, sizeof id->bytes },
-  };
-
-  hash (digest, pieces, G_N_ELEMENTS (pieces));
-}
-
-static void
-hash_commitment (const guint8 nonce[HYPHA_NONCE_BYTES], const HyphaNodeId *id,
-                 guint8 digest[HASH_BYTES])
-{
-  hash_nonce ("hypha/1 commit", NULL, nonce, id, digest);
-}
-
-static void
-set_digits (HyphaHandshake *self, const guint8 nonce[HYPHA_NONCE_BYTES],
-            const HyphaNodeId *initiator)
-{
-  guint8 digest[HASH_BYTES];
-
-  hash_nonce ("hypha/1 digits", self->first_transcript, nonce, initiator, digest);
-  self->digits = 0;
-  for (guint i = 0; i < sizeof digest; i++)
-    self->digits = (self->digits * 256 + digest[i]) % 1000000;
-}
-
-/* The transcript: each hash takes in the one before, the signature that followed it, and the
- * message less its own signature. */
-static void
-absorb (HyphaHandshake *self, const guint8 *message, gsize length)
-{
-  const gsize body = length - HYPHA_SIGNATURE_BYTES;
-  const Piece pieces[] = { { self->chain->data, self->chain->len }, { message, body } };
-
-  hash (self->transcript, pieces, G_N_ELEMENTS (pieces));
-  g_byte_array_set_size (self->chain, 0);
-  g_byte_array_append (self->chain, self->transcript, HASH_BYTES);
-}
-
-static void
-absorb_signature (HyphaHandshake *self, const guint8 signature[HYPHA_SIGNATURE_BYTES])
-{
-  g_byte_array_append (self->chain, signature, HYPHA_SIGNATURE_BYTES);
-}
-
-/* What a signature is over. Class and binding are always those seen at this end. */
-static GByteArray *
-statement (HyphaHandshake *self, const char *label)
-{
-  GByteArray *bytes = g_byte_array_new ();
-  const guint8 link_class = (guint8) self->mine.link_class;
-
-  g_byte_array_append (bytes, (const guint8 *) label, (guint) strlen (label));
-  g_byte_array_append (bytes, &link_class, 1);
-  g_byte_array_append (bytes, self->mine.binding, HYPHA_BINDING_BYTES);
-  g_byte_array_append (bytes, self->transcript, HASH_BYTES);
-  return bytes;
-}
 
 static void
 take_error (HyphaHandshake *self, GError *error)
@@ -157,13 +74,13 @@ send_signed (HyphaHandshake *self, const HyphaMessage *message, const char *labe
   g_autoptr (GByteArray) said = NULL;
   GError *error = NULL;
 
-  absorb (self, bytes, length);
-  said = statement (self, label);
+  hypha_transcript_absorb (&self->transcript, bytes, length);
+  said = hypha_transcript_state (&self->transcript, label, &self->mine);
   if (!hypha_identity_sign (self->mine.identity, said->data, said->len, signature, &error)) {
     take_error (self, error);
     return FALSE;
   }
-  absorb_signature (self, signature);
+  hypha_transcript_absorb_signature (&self->transcript, signature);
   g_byte_array_append (self->output, bytes, (guint) length);
   return TRUE;
 }
@@ -175,9 +92,9 @@ verify_signed (HyphaHandshake *self, const HyphaNodeId *peer, const char *label)
   const guint8 *signature = self->buffer + self->filled - HYPHA_SIGNATURE_BYTES;
   g_autoptr (GByteArray) said = NULL;
 
-  absorb (self, self->buffer, self->filled);
-  said = statement (self, label);
-  absorb_signature (self, signature);
+  hypha_transcript_absorb (&self->transcript, self->buffer, self->filled);
+  said = hypha_transcript_state (&self->transcript, label, &self->mine);
+  hypha_transcript_absorb_signature (&self->transcript, signature);
   if (hypha_node_id_verify (peer, said->data, said->len, signature))
     return TRUE;
   fail (self, HYPHA_ERROR_HANDSHAKE,
@@ -186,41 +103,11 @@ verify_signed (HyphaHandshake *self, const HyphaNodeId *peer, const char *label)
   return FALSE;
 }
 
-static const struct {
-  HyphaError error;
-  const char *why;
-} rejections[] = {
-  [HYPHA_REJECT_NOT_TRUSTED] = { HYPHA_ERROR_NOT_TRUSTED, N_ ("not trusted") },
-  [HYPHA_REJECT_TLS_REQUIRED] = { HYPHA_ERROR_TLS_REQUIRED,
-                                  N_ ("only TLS is taken on this link, not a plain one") },
-  [HYPHA_REJECT_WRONG_ID] = { HYPHA_ERROR_WRONG_ID, N_ ("another node was expected") },
-  [HYPHA_REJECT_ROLLED_BACK] = { HYPHA_ERROR_ROLLED_BACK,
-                                 N_ ("its session went backwards, as after "
-                                     "the restoring of a snapshot") },
-  [HYPHA_REJECT_BUSY] = { HYPHA_ERROR_BUSY,
-                          N_ ("too many links or handshakes already; try again later") },
-  [HYPHA_REJECT_SELF] = { HYPHA_ERROR_HANDSHAKE,
-                          N_ ("the endpoint leads to the node that dials it") },
-  [HYPHA_REJECT_VERSION] = { HYPHA_ERROR_NOT_SUPPORTED, N_ ("no common version of the protocol") },
-  [HYPHA_REJECT_STALE] = { HYPHA_ERROR_HANDSHAKE, N_ ("its session number has been overtaken by "
-                                                      "another link; dial again") },
-};
-
 /* This end says no. */
 static void
 fail_by_own_verdict (HyphaHandshake *self, HyphaRejectCode code)
 {
-  g_autofree char *peer = self->peer_proven ? hypha_node_id_to_string (&self->peer) : NULL;
-
-  if (peer == NULL)
-    fail (self, rejections[code].error, _ ("The other end was refused: %s"),
-          _ (rejections[code].why));
-  else if (code == HYPHA_REJECT_NOT_TRUSTED)
-    fail (self, rejections[code].error,
-          _ ("Node %s was refused: not trusted: hyphactl trust %s NAME"), peer, peer);
-  else
-    fail (self, rejections[code].error, _ ("Node %s was refused: %s"), peer,
-          _ (rejections[code].why));
+  take_error (self, hypha_rejection_of_ours (code, self->peer_proven ? &self->peer : NULL));
 }
 
 /* The responder says no, and tells. */
@@ -239,11 +126,10 @@ receive_reject (HyphaHandshake *self, const HyphaMessage *message)
 {
   const guint early = 1u << HYPHA_REJECT_TLS_REQUIRED | 1u << HYPHA_REJECT_BUSY |
                       1u << HYPHA_REJECT_SELF | 1u << HYPHA_REJECT_VERSION;
-  g_autofree char *peer = NULL, *own = NULL;
-  gboolean known = message->code > 0 && message->code < G_N_ELEMENTS (rejections);
 
   /* Whoever has not proven who he is speaks for nobody; and a step up from TLS there is none. */
-  if (!known || (!self->peer_proven && !(early & 1u << message->code)) ||
+  if (!hypha_rejection_is_known (message->code) ||
+      (!self->peer_proven && !(early & 1u << message->code)) ||
       (message->code == HYPHA_REJECT_TLS_REQUIRED && self->mine.link_class == HYPHA_LINK_TLS)) {
     fail (self, HYPHA_ERROR_HANDSHAKE,
           _ ("The other end refused the link for a reason (%u) that makes no sense"),
@@ -252,18 +138,9 @@ receive_reject (HyphaHandshake *self, const HyphaMessage *message)
   }
   self->rejected = (HyphaRejectCode) message->code;
   self->highest = message->highest;
-  peer =
-      self->peer_proven ? hypha_node_id_to_string (&self->peer) : g_strdup (_ ("at the other end"));
-  if (message->code == HYPHA_REJECT_NOT_TRUSTED) {
-    own = hypha_node_id_to_string (hypha_identity_get_id (self->mine.identity));
-    fail (self, HYPHA_ERROR_NOT_TRUSTED,
-          _ ("Node %s refused the link: this node is not trusted there (hyphactl trust %s NAME, on "
-             "that side), or is bound to other endpoints there (which its log tells)"),
-          peer, own);
-  } else {
-    fail (self, rejections[message->code].error, _ ("The node %s refused the link: %s"), peer,
-          _ (rejections[message->code].why));
-  }
+  take_error (self,
+              hypha_rejection_of_theirs (self->rejected, self->peer_proven ? &self->peer : NULL,
+                                         hypha_identity_get_id (self->mine.identity)));
 }
 
 static void
@@ -308,11 +185,10 @@ receive_hello (HyphaHandshake *self, const HyphaMessage *hello)
   self->wanted = hello->id;
   self->features = reply.features;
 
-  g_byte_array_append (self->chain, self->buffer, (guint) self->filled);
+  hypha_transcript_begin (&self->transcript, self->buffer, self->filled);
   memcpy (reply.nonce, self->mine.nonce, sizeof reply.nonce);
   if (!send_signed (self, &reply, "hypha/1 responder"))
     return;
-  memcpy (self->first_transcript, self->transcript, HASH_BYTES);
   self->expected = 1u << HYPHA_MESSAGE_AUTH;
 }
 
@@ -338,7 +214,6 @@ receive_reply (HyphaHandshake *self, const HyphaMessage *reply)
   }
   if (!verify_signed (self, &reply->id, "hypha/1 responder"))
     return;
-  memcpy (self->first_transcript, self->transcript, HASH_BYTES);
   self->peer = reply->id;
   self->peer_proven = TRUE;
   self->peer_instance = reply->instance;
@@ -352,7 +227,7 @@ receive_reply (HyphaHandshake *self, const HyphaMessage *reply)
           wanted);
     return;
   }
-  set_digits (self, self->mine.nonce, own);
+  self->digits = hypha_transcript_digits (&self->transcript, self->mine.nonce, own);
   self->state = HYPHA_HANDSHAKE_DECIDE;
 }
 
@@ -360,9 +235,9 @@ static void
 receive_auth (HyphaHandshake *self, const HyphaMessage *auth)
 {
   const HyphaNodeId *own = hypha_identity_get_id (self->mine.identity);
-  guint8 commitment[HASH_BYTES];
+  guint8 commitment[HYPHA_HASH_BYTES];
 
-  hash_commitment (auth->nonce, &auth->id, commitment);
+  hypha_handshake_commit (auth->nonce, &auth->id, commitment);
   if (gnutls_memcmp (commitment, self->commitment, sizeof commitment) != 0) {
     fail (self, HYPHA_ERROR_HANDSHAKE,
           _ ("The other end did not keep to what it had committed itself to: somebody may sit in "
@@ -387,7 +262,7 @@ receive_auth (HyphaHandshake *self, const HyphaMessage *auth)
     refuse (self, HYPHA_REJECT_WRONG_ID, 0);
     return;
   }
-  set_digits (self, auth->nonce, &auth->id);
+  self->digits = hypha_transcript_digits (&self->transcript, auth->nonce, &auth->id);
   self->state = HYPHA_HANDSHAKE_DECIDE;
 }
 
@@ -443,9 +318,10 @@ send_hello (HyphaHandshake *self)
     .id = self->wanted,
   };
 
-  hash_commitment (self->mine.nonce, hypha_identity_get_id (self->mine.identity), hello.commitment);
+  hypha_handshake_commit (self->mine.nonce, hypha_identity_get_id (self->mine.identity),
+                          hello.commitment);
   send_plainly (self, &hello);
-  g_byte_array_append (self->chain, self->output->data, self->output->len);
+  hypha_transcript_begin (&self->transcript, self->output->data, self->output->len);
 }
 
 /**
@@ -489,7 +365,7 @@ hypha_handshake_new (gboolean initiator, const HyphaHandshakeParameters *paramet
     memset (self->mine.binding, 0, sizeof self->mine.binding);
   self->state = HYPHA_HANDSHAKE_READING;
   self->output = g_byte_array_new ();
-  self->chain = g_byte_array_new ();
+  hypha_transcript_init (&self->transcript);
   if (initiator)
     send_hello (self);
   self->expected = initiator ? 1u << HYPHA_MESSAGE_REPLY | 1u << HYPHA_MESSAGE_REJECT
@@ -508,7 +384,7 @@ hypha_handshake_free (HyphaHandshake *self)
 {
   hypha_identity_unref (self->mine.identity);
   g_byte_array_unref (self->output);
-  g_byte_array_unref (self->chain);
+  hypha_transcript_clear (&self->transcript);
   g_clear_error (&self->error);
   g_free (self);
 }
@@ -641,7 +517,7 @@ void
 hypha_handshake_reject (HyphaHandshake *self, HyphaRejectCode code, guint64 highest)
 {
   g_return_if_fail (self->state == HYPHA_HANDSHAKE_DECIDE);
-  g_return_if_fail (code > 0 && code < G_N_ELEMENTS (rejections));
+  g_return_if_fail (hypha_rejection_is_known (code));
   if (self->initiator)
     fail_by_own_verdict (self, code);
   else

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Load upon two nodes by the program mill, and what holds of each of its streams; and what a node's process has of the machine."""
 
+import collections
 import contextlib
+import ipaddress
 import json
 import os
 import pathlib
@@ -16,6 +18,45 @@ HEADER = 8  # what a stream begins with
 
 def descriptors(node):
     return len(os.listdir(f"/proc/{node.process.pid}/fd"))
+
+
+def listening_queue(node, port):
+    """How many connections to a TCP port of NODE wait to be accepted."""
+    with open(f"/proc/{node.process.pid}/net/tcp") as table:
+        for line in table.readlines()[1:]:
+            _, local, _, state, queues, *_ = line.split()
+            if state == "0A" and int(local.split(":")[1], 16) == int(port):
+                return int(queues.split(":")[1], 16)
+    return 0
+
+
+def kinds_of_sockets(node):
+    """What each socket that NODE's process can see is, and who is at its other end, by its inode."""
+    kinds = {}
+    folder = pathlib.Path(f"/proc/{node.process.pid}/net")
+    states = {"01": "established", "08": "closed by the other end", "0A": "listening"}
+    for line in (folder / "tcp").read_text().splitlines()[1:]:
+        words = line.split()
+        address, port = words[2].split(":")
+        host = ipaddress.IPv4Address(int(address, 16).to_bytes(4, "little"))
+        # A flood comes from many ports of one address: those are one kind.
+        kinds[words[9]] = f"TCP socket, {states.get(words[3], 'state ' + words[3])}, other end {host}"
+    for line in (folder / "unix").read_text().splitlines()[1:]:
+        words = line.split()
+        kinds[words[6]] = "Unix socket" + "".join(f" at {path}" for path in words[7:])
+    return kinds
+
+
+def describe_descriptors(node):
+    """How many descriptors of each kind NODE has."""
+    sockets, found = kinds_of_sockets(node), collections.Counter()
+    folder = pathlib.Path(f"/proc/{node.process.pid}/fd")
+    for entry in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+            kind = os.readlink(entry)
+            inode = re.fullmatch(r"socket:\[(\d+)\]", kind)
+            found[sockets.get(inode[1], "socket of another family, or in no state") if inode else kind] += 1
+    return found
 
 
 def memory(node, what="Private_Dirty"):

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Ten thousand connections that never become anything, and a peer that gets in all the same."""
 
-import math
 import os
 import resource
 import statistics
@@ -11,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from harness import DEADLINE, NAME, ROOT, Case, Node, main, trust_each_other, wait_for
+from harness import DEADLINE, NAME, ROOT, Case, main, trust_each_other, wait_for
 from load import Watching, describe_descriptors, descriptors, is_sanitized, listening_queue, memory
 from raw import Raw, message, text
 

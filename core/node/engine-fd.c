@@ -259,8 +259,6 @@ hypha_engine_stream_attach_fd (EngineStream *self, int fd, gboolean target)
   /* If this process is killed in the middle, that is not to look like the end. */
   if (target)
     hypha_hard_close_later (fd);
-  if (self->end == NULL)
-    self->reading = self->writing = TRUE;
   self->end = &fd_end;
   push (self);
   update (self);

@@ -224,6 +224,7 @@ attach (Order *order, EngineStream *st)
     hypha_engine_stream_attach_pipe (st, pipe);
   else if (order->fd >= 0) /* a direct one has none */
     hypha_engine_stream_attach_fd (st, g_steal_fd (&order->fd), order->target);
+  hypha_engine_stream_catch_up (st);
 }
 
 static void

@@ -224,7 +224,6 @@ hypha_engine_stream_attach_pipe (EngineStream *self, HyphaPipe *pipe)
 {
   self->pipe = hypha_pipe_ref (pipe);
   self->end = &pipe_end;
-  self->reading = self->writing = TRUE;
   hypha_pipe_attach (pipe, self->engine->parameters.worker, &pipe_events, self);
   hypha_session_stream_hold_outside (self->es->session, self->stream);
   hypha_pipe_set_step (pipe, hypha_session_stream_get_step (self->stream));

@@ -66,6 +66,7 @@ struct _EngineStream {
   const EngineEnd *end; /* NULL: not answered yet */
   gboolean reading;     /* from the program: not at its end yet */
   gboolean writing;     /* to the program: not shut down yet */
+  gboolean was_reset;   /* here, on request */
 
   int fd; /* of one by a descriptor */
   gboolean target;
@@ -112,6 +113,8 @@ void hypha_engine_stream_update (EngineStream *self);
 void hypha_engine_stream_peer_reset (EngineStream *self);
 void hypha_engine_stream_stopped (EngineStream *self);
 void hypha_engine_stream_reset (EngineStream *self);
+/* The program's end has come: it learns what was said before. */
+void hypha_engine_stream_catch_up (EngineStream *self);
 void hypha_engine_stream_ended (EngineStream *self, GError *error); /* takes ERROR; frees */
 
 /* engine-fd.c, engine-pipe.c: the program's end is there. FD is taken. */

@@ -54,8 +54,10 @@ hypha_engine_stream_update (EngineStream *self)
 void
 hypha_engine_stream_peer_reset (EngineStream *self)
 {
-  if (self->end == NULL)
+  if (self->end == NULL) {
+    self->writing = FALSE;
     return;
+  }
   self->end->peer_reset (self);
   self->end->update (self);
 }
@@ -75,11 +77,30 @@ void
 hypha_engine_stream_reset (EngineStream *self)
 {
   self->reading = self->writing = FALSE;
+  self->was_reset = TRUE;
   hypha_session_stream_reset (self->es->session, self->stream, HYPHA_CODE_APPLICATION);
   hypha_session_stream_stop (self->es->session, self->stream, HYPHA_CODE_APPLICATION);
   if (self->end == NULL)
     return;
   self->end->reset (self);
+  self->end->update (self);
+}
+
+void
+hypha_engine_stream_catch_up (EngineStream *self)
+{
+  gboolean was_stopped = !self->reading;
+
+  if (self->end == NULL)
+    return;
+  if (self->was_reset) {
+    self->end->reset (self);
+  } else {
+    if (!self->writing)
+      self->end->peer_reset (self);
+    if (was_stopped)
+      self->end->stopped (self);
+  }
   self->end->update (self);
 }
 

@@ -165,6 +165,111 @@ test_replays_open (Lies *f, gconstpointer data)
   lies_expect_honest (f);
 }
 
+/* ---- what it says before its stream is taken ---- */
+
+static void
+hold (HyphaNode *node, HyphaIncoming *incoming, gpointer user_data)
+{
+  *(HyphaIncoming **) user_data = incoming;
+}
+
+typedef enum {
+  BY_MEMORY,
+  BY_DESCRIPTOR,
+  BY_TARGET,
+} Way;
+
+/* The N-th stream of the liar, once it has said FRAME of it as well. */
+static HyphaIncoming *
+say_early (Lies *f, guint n, const HyphaFrame *frame)
+{
+  HyphaFrame said = *frame;
+  HyphaIncoming *incoming = NULL;
+
+  hypha_node_set_accept_func (f->pair.b.node, hold, &incoming);
+  said.stream = lies_liars (f, n);
+  say_open (f, n);
+  liar_send (f->liar, &said);
+  liar_settle (f->liar);
+  wait_until (incoming != NULL);
+  hypha_node_set_accept_func (f->pair.b.node, NULL, NULL);
+  return incoming;
+}
+
+/* Takes it, and gives what a program of beta has of it. */
+static HyphaStream *
+take_in (HyphaIncoming *incoming, Way way)
+{
+  g_autoptr (GObject) keep = way == BY_TARGET ? g_object_new (G_TYPE_OBJECT, NULL) : NULL;
+  HyphaStream *stream;
+  int fds[2];
+
+  if (way == BY_MEMORY) {
+    stream = hypha_incoming_make_stream (incoming, NULL);
+    g_assert_nonnull (stream);
+    hypha_incoming_accept_made (incoming);
+    return stream;
+  }
+  g_assert_cmpint (
+      socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), ==, 0);
+  hypha_incoming_accept (incoming, fds[1], keep);
+  return hypha_stream_new (fds[0], 0, "echo");
+}
+
+/* A peer may well be through with one direction before anybody here has answered. */
+static void
+test_resets_before_it_is_taken (Lies *f, gconstpointer data)
+{
+  static const HyphaFrame reset = { .type = HYPHA_FRAME_RESET, .code = HYPHA_CODE_APPLICATION };
+
+  liar_join (f->liar, f->on_unix);
+  for (Way way = BY_MEMORY; way <= BY_TARGET; way++) {
+    g_autoptr (HyphaStream) stream = take_in (say_early (f, way, &reset), way);
+    GInputStream *input = g_io_stream_get_input_stream (G_IO_STREAM (stream));
+    g_autoptr (GError) error = NULL;
+    HyphaFrame frame;
+    char byte;
+    gssize n;
+
+    if (way == BY_TARGET) { /* there a reset is one of both directions */
+      liar_expect (f->liar, HYPHA_FRAME_RESET, lies_liars (f, way), &frame);
+      liar_send (f->liar, &(HyphaFrame){ .type = HYPHA_FRAME_ACK,
+                                         .flags = HYPHA_FRAME_RESET_TAKEN,
+                                         .stream = lies_liars (f, way) });
+    }
+    hypha_stream_set_timeout (stream, 10000);
+    n = g_input_stream_read (input, &byte, 1, NULL, &error);
+    if (way == BY_MEMORY)
+      g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_RESET);
+    else
+      g_assert_no_error (error);
+    g_assert_cmpint (n, <=, 0);
+  }
+  lies_expect_honest (f);
+}
+
+static void
+test_stops_before_it_is_taken (Lies *f, gconstpointer data)
+{
+  static const HyphaFrame stop = { .type = HYPHA_FRAME_STOP, .code = HYPHA_CODE_APPLICATION };
+
+  liar_join (f->liar, f->on_unix);
+  for (Way way = BY_MEMORY; way <= BY_TARGET; way++) {
+    g_autoptr (HyphaStream) stream = take_in (say_early (f, way, &stop), way);
+    GOutputStream *output = g_io_stream_get_output_stream (G_IO_STREAM (stream));
+    g_autoptr (GError) error = NULL;
+
+    hypha_stream_set_timeout (stream, 10000);
+    while (g_output_stream_write (output, "x", 1, NULL, &error) == 1)
+      continue;
+    if (way == BY_MEMORY)
+      g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_RESET);
+    else
+      g_assert_error (error, G_IO_ERROR, G_IO_ERROR_BROKEN_PIPE);
+  }
+  lies_expect_honest (f);
+}
+
 static void
 test_speaks_before_its_resume (Lies *f, gconstpointer data)
 {
@@ -388,6 +493,8 @@ main (int argc, char **argv)
        test_takes_an_end_without_what_was_before_it, NULL);
   ADD ("sends/beyond-its-end", test_sends_beyond_its_end, NULL);
   ADD ("replays/open", test_replays_open, NULL);
+  ADD ("resets/before-it-is-taken", test_resets_before_it_is_taken, NULL);
+  ADD ("stops/before-it-is-taken", test_stops_before_it_is_taken, NULL);
   ADD ("speaks/before-its-resume", test_speaks_before_its_resume, NULL);
   ADD ("numbers/that-cannot-be", test_numbers_that_cannot_be, NULL);
   ADD ("lives/without-end", test_lives_without_end, NULL);

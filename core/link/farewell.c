@@ -86,6 +86,22 @@ run_out (HyphaTimer *timer)
   end (timer->user_data);
 }
 
+static void
+begin (gpointer data)
+{
+  Farewell *self = data;
+  HyphaWorker *worker = self->worker;
+
+  self->place.data = self;
+  g_queue_push_tail_link (&under_way, &self->place);
+  hypha_timer_set (&self->timer, worker, hypha_worker_now (worker) + PATIENCE, run_out, self);
+  if (!say (self) || !hypha_watch_start (&self->watch, worker, self->line.fd,
+                                         EPOLLIN | (self->said ? 0 : EPOLLOUT), ready, self, NULL))
+    end (self);
+  if (under_way.length > MOST)
+    end (g_queue_peek_head (&under_way));
+}
+
 void
 hypha_farewell_start (HyphaWorker *worker, HyphaLine *line, HyphaOutput *output)
 {
@@ -95,14 +111,11 @@ hypha_farewell_start (HyphaWorker *worker, HyphaLine *line, HyphaOutput *output)
   self->line = *line;
   *line = (HyphaLine){ .fd = -1 };
   hypha_output_take_rest (&self->output, output);
-  self->place.data = self;
-  g_queue_push_tail_link (&under_way, &self->place);
-  hypha_timer_set (&self->timer, worker, hypha_worker_now (worker) + PATIENCE, run_out, self);
-  if (!say (self) || !hypha_watch_start (&self->watch, worker, self->line.fd,
-                                         EPOLLIN | (self->said ? 0 : EPOLLOUT), ready, self, NULL))
-    end (self);
-  if (under_way.length > MOST)
-    end (g_queue_peek_head (&under_way));
+  /* A guest of the worker has a list of its own, where nobody would look. */
+  if (hypha_worker_is_current (worker))
+    begin (self);
+  else
+    hypha_worker_post (worker, begin, self);
 }
 
 /* Waits for whichever of them is the first to be ready. */

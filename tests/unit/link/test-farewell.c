@@ -243,6 +243,25 @@ test_worker_ends (Fixture *self, gconstpointer data)
   }
 }
 
+/* A thread of the program's that runs the worker for a moment leaves nothing to itself. */
+static void
+test_guest (Fixture *self, gconstpointer data)
+{
+  End *ends[2];
+
+  make_link (self, ends, 0);
+  for (guint k = 0; k < 2; k++)
+    gate_wait (&ends[k]->established, 1);
+  hold_listeners (self);
+  while (!hypha_worker_enter (self->workers[CALLER]))
+    g_usleep (100);
+  close_as_twin (ends[CALLER]);
+  hypha_worker_leave (self->workers[CALLER]);
+  gate_open (&self->release);
+  end_expect_closed (ends[CALLER], HYPHA_ERROR_DISCONNECTED, "one too many");
+  end_expect_closed (ends[LISTENER], HYPHA_ERROR_DISCONNECTED, "another link of the same kind");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -255,6 +274,8 @@ main (int argc, char **argv)
   ADD ("arrives-when-the-worker-ends-tls", TLS, test_worker_ends);
   ADD ("costs-no-more-than-a-second-plain", PLAIN, test_deaf);
   ADD ("costs-no-more-than-a-second-tls", TLS, test_deaf);
+  ADD ("is-the-worker-s-also-when-a-guest-closes-plain", PLAIN, test_guest);
+  ADD ("is-the-worker-s-also-when-a-guest-closes-tls", TLS, test_guest);
   ADD ("many-are-waited-for-together-plain", PLAIN, test_many_deaf);
   ADD ("many-are-waited-for-together-tls", TLS, test_many_deaf);
 #undef ADD

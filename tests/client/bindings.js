@@ -41,8 +41,11 @@ async function end(stream) {
     }
 }
 
+// By GBytes, for gjs frees an array as soon as the call returns, which may be before its bytes are written.
 async function write(stream, text) {
-    await call(stream.get_output_stream(), 'write_all_async', ByteArray.fromString(text), GLib.PRIORITY_DEFAULT);
+    let rest = ByteArray.fromString(text);
+    while (rest.length > 0)
+        rest = rest.slice(await call(stream.get_output_stream(), 'write_bytes_async', new GLib.Bytes(rest), GLib.PRIORITY_DEFAULT));
 }
 
 async function readAll(stream) {

@@ -65,8 +65,11 @@ def read_all(stream):
 
 
 def write(stream, data):
+    """By GBytes, for a copy that is made of DATA for a call is gone as soon as that returns."""
     sink = stream.get_output_stream()
-    sink.write_all_finish(wait(sink.write_all_async, data, GLib.PRIORITY_DEFAULT))
+    while data:
+        done = wait(sink.write_bytes_async, GLib.Bytes.new(data), GLib.PRIORITY_DEFAULT)
+        data = data[sink.write_bytes_finish(done):]
 
 
 def items(model):

@@ -64,6 +64,7 @@ on_who (GObject *source, GAsyncResult *result, gpointer user_data)
   guint32 uid;
 
   if (reply == NULL) {
+    g_dbus_error_strip_remote_error (error);
     g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED,
                              _ ("the bus does not say who answered for polkit: %s"),
                              error->message);

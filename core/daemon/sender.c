@@ -220,6 +220,7 @@ on_uid (GObject *source, GAsyncResult *result, gpointer user_data)
   }
   if (g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_NAME_HAS_NO_OWNER))
     leave (self);
+  g_dbus_error_strip_remote_error (error);
   g_task_return_error (task, g_steal_pointer (&error));
 }
 

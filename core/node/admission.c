@@ -54,7 +54,7 @@ source_of (HyphaChannel *channel)
                             b[3], b[4], b[5], b[6], b[7]);
   }
   if (hypha_channel_get_uid (channel, &uid))
-    return g_strdup_printf (_ ("%s uid %u"), scheme, uid);
+    return g_strdup_printf ("%s uid %u", scheme, uid);
   return g_strdup_printf ("%s %s", scheme,
                           host != NULL    ? host
                           : local != NULL ? hypha_endpoint_get_rest (local)

@@ -210,8 +210,7 @@ take_in (HyphaIncoming *incoming, Way way)
     hypha_incoming_accept_made (incoming);
     return stream;
   }
-  g_assert_cmpint (
-      socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), ==, 0);
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), ==, 0);
   hypha_incoming_accept (incoming, fds[1], keep);
   return hypha_stream_new (fds[0], 0, "echo");
 }

@@ -14,6 +14,8 @@
 
 /* A call weighs 1, and 1 for each 4 KiB that came with it. */
 #define WEIGHT_BYTES 4096
+/* One that asks for all objects there are: the answer is what costs memory, and time. */
+#define WEIGHT_OF_ALL 16
 #define MAX_LOAD 1024
 #define MAX_LOAD_IN_ALL 16384
 /* Of it, what each caller has for itself, however much the others have under way. */
@@ -108,6 +110,15 @@ size_of (GDBusMessage *message)
   return size;
 }
 
+static guint
+weigh (GDBusMessage *message, gsize size)
+{
+  guint weight = 1 + (guint) (MIN (size, G_MAXINT) / WEIGHT_BYTES);
+  gboolean all = g_strcmp0 (g_dbus_message_get_member (message), "GetManagedObjects") == 0;
+
+  return all ? MAX (weight, WEIGHT_OF_ALL) : weight;
+}
+
 typedef enum { PASS, REFUSE, IGNORE, CUT } Verdict;
 
 /* No method takes any. Those of calls that wait would use up this process's, and a bus hangs up on
@@ -141,7 +152,7 @@ enter (State *state, GDBusMessage *message)
 {
   const char *name = key_of (state, g_dbus_message_get_sender (message));
   gsize size = size_of (message);
-  guint weight = 1 + (guint) (MIN (size, G_MAXINT) / WEIGHT_BYTES);
+  guint weight = weigh (message, size);
   gpointer serial = GUINT_TO_POINTER (g_dbus_message_get_serial (message));
   GDBusMessageFlags flags = g_dbus_message_get_flags (message);
   G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&state->mutex);

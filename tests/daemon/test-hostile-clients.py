@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Clients that flood, vanish or talk nonsense: the daemon lives, stays small, and answers the others."""
 
+import base64
+import hashlib
 import os
 import signal
 import socket
@@ -285,6 +287,21 @@ class Socket(Hostile, Case):
             other = self.raw()
             wait_for(lambda: self.connects(other, body), "room for the changes of another")
             other.close()
+
+    def test_all_objects_are_not_told_hundreds_of_times_at_once(self):
+        raw = self.raw()
+        for serial in range(10, 110):
+            name = text(base64.b32encode(hashlib.sha256(bytes([serial])).digest()).decode().lower().rstrip("="))
+            raw.send(message(serial, ROOT, NAME, "Trust", "ss", name + b"\0" * (-len(name) % 4) + text(f"p{serial}")))
+            raw.answer(serial)
+        raw.send(b"".join(message(serial, ROOT, OBJECTS, "GetManagedObjects") for serial in range(200, 500)))
+        errors = []
+        while len(errors) < 300:
+            _kind, answers, error = raw.read()
+            if answers >= 200:
+                errors.append(error)
+        self.assertEqual(set(errors), {None, "org.hypha.Error.Busy"})
+        raw.close()
 
     def test_garbage_is_shown_the_door(self):
         for garbage in (b"\0\0\0\0", b"GET / HTTP/1.0\r\n\r\n", b"\0AUTH ANONYMOUS\r\nBEGIN\r\n", b"\0AUTH EXTERNAL 393939\r\nBEGIN\r\n",

@@ -313,7 +313,10 @@ hypha_stream_get_service (HyphaStream *self)
  * non-blocking and remains the stream's. A stream of a node in this process has none, and is faster
  * without one, until it is asked for: then it gets one for good.
  *
- * Returns: the descriptor; -1 once the stream is closed, or if there are no descriptors left
+ * Returns: the descriptor; -1, with the reason in errno, once the stream is closed (`EBADF`), if
+ * there are no descriptors left (`EMFILE`), or if the session of a stream of a node in this process
+ * has ended and left more to read than fits into a socket (`ENOBUFS`). In the last two cases the
+ * stream remains as it was.
  */
 int
 hypha_stream_get_fd (HyphaStream *self)
@@ -331,8 +334,8 @@ hypha_stream_get_fd (HyphaStream *self)
  * this process no longer holds the program's end open. The stream cannot be read or written any
  * more, but still tells how it ends.
  *
- * Returns: the descriptor, non-blocking, which the caller owns; -1 if the stream was closed, or out
- * of descriptors
+ * Returns: the descriptor, non-blocking, which the caller owns; -1 as
+ * [method@Hypha.Stream.get_fd] says
  */
 int
 hypha_stream_steal_fd (HyphaStream *self)

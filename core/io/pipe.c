@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "io/queue.h"
@@ -464,18 +465,56 @@ hypha_pipe_close_write (HyphaPipe *self)
   wake (hypha_pipe_ref (self));
 }
 
-void
+/* With the lock. What was not read goes into FD, as far as it fits, and stays here all the same.
+ * FALSE: it is more than fits. */
+static gboolean
+pour (HyphaPipe *self, int fd)
+{
+  for (guint i = self->first; i < self->pieces->len; i++) {
+    const Piece *piece = &g_array_index (self->pieces, Piece, i);
+    gsize at = 0;
+
+    while (at < piece->length) {
+      gssize n = send (fd, piece->data + at, piece->length - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+      if (n < 0 && errno != EINTR)
+        return FALSE;
+      at += n > 0 ? (gsize) n : 0;
+    }
+  }
+  return TRUE;
+}
+
+/**
+ * hypha_pipe_turn: (skip)
+ * @self: a pipe that was not turned
+ * @fd: (transfer full): a Unix socket, whose other end the program will have
+ *
+ * Asks whoever is at the other end to go on with @fd in place of the program's end. If he has gone,
+ * what the program has yet to read is written to @fd, and @fd closed behind it.
+ *
+ * Returns: %FALSE, and nothing has changed, if he has gone and this is more than fits into @fd
+ */
+gboolean
 hypha_pipe_turn (HyphaPipe *self, int fd)
 {
   pthread_mutex_lock (&self->lock);
   g_assert (!self->left);
-  self->left = TRUE;
-  if (self->over)
+  if (self->over && !pour (self, fd)) {
+    pthread_mutex_unlock (&self->lock);
     close (fd);
-  else
+    return FALSE;
+  }
+  self->left = TRUE;
+  if (self->over) {
+    drop_unread (self);
+    close (fd);
+  } else {
     self->turned = fd;
+  }
   tell_and_unlock (self);
   wake (hypha_pipe_ref (self));
+  return TRUE;
 }
 
 /* ---- the worker's end ---- */
@@ -498,8 +537,10 @@ hypha_pipe_detach (HyphaPipe *self)
   pthread_mutex_lock (&self->lock);
   self->worker = NULL;
   self->over = TRUE;
-  if (self->turned >= 0)
+  if (self->turned >= 0) {
+    pour (self, self->turned);
     close (g_steal_fd (&self->turned));
+  }
   pthread_mutex_unlock (&self->lock);
 }
 
@@ -619,11 +660,21 @@ hypha_pipe_take_moves (HyphaPipe *self, HyphaPipeMoves *moves)
     .read = self->untold,
     .read_closed = self->read_closed,
     .write_closed = self->write_closed,
-    .turned = self->turned,
+    .turned = self->turned >= 0,
   };
   self->untold = 0;
-  self->turned = -1;
   pthread_mutex_unlock (&self->lock);
+}
+
+int
+hypha_pipe_take_turned (HyphaPipe *self)
+{
+  int fd;
+
+  pthread_mutex_lock (&self->lock);
+  fd = g_steal_fd (&self->turned);
+  pthread_mutex_unlock (&self->lock);
+  return fd;
 }
 
 gsize

@@ -45,8 +45,9 @@ void hypha_pipe_add_watch (HyphaPipe *self, HyphaPipeWatch *watch);
 void hypha_pipe_remove_watch (HyphaPipe *self, HyphaPipeWatch *watch);
 
 /* Asks whoever is at the other end to go on with FD in place of the program's end, which is closed
- * but for what it has written. FD is taken. */
-void hypha_pipe_turn (HyphaPipe *self, int fd);
+ * but for what it has written. FD is taken. FALSE: nobody is there, and what was not read is more
+ * than fits into FD: it can be read here as before. */
+gboolean hypha_pipe_turn (HyphaPipe *self, int fd);
 
 /* ---- the worker's end, for whoever runs the worker ---- */
 
@@ -60,6 +61,7 @@ typedef struct {
 /* Looks by itself as soon as the worker comes to it. */
 void hypha_pipe_attach (HyphaPipe *self, HyphaWorker *worker, const HyphaPipeEvents *events,
                         gpointer user_data);
+/* Nobody is there any more. */
 void hypha_pipe_detach (HyphaPipe *self);
 
 void hypha_pipe_deliver (HyphaPipe *self, const guint8 *data, gsize length);
@@ -79,10 +81,13 @@ typedef struct {
   gsize read;           /* so many bytes more */
   gboolean read_closed; /* by now */
   gboolean write_closed;
-  int turned; /* a descriptor, to be owned; -1: none */
+  gboolean turned; /* a descriptor lies here to go on with */
 } HyphaPipeMoves;
 
 void hypha_pipe_take_moves (HyphaPipe *self, HyphaPipeMoves *moves);
+/* That descriptor, to be owned. As long as it lies here, detaching pours what was not read into it.
+ */
+int hypha_pipe_take_turned (HyphaPipe *self);
 /* What was written and not taken: as many of its bytes as lie in one piece, then how many of them
  * were taken. */
 gsize hypha_pipe_peek (HyphaPipe *self, const guint8 **data);

@@ -8,7 +8,6 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 /* So much from one program, then others have their turn. */
 #define WRITE_AT_ONCE HYPHA_CHUNK_LARGE
@@ -64,8 +63,7 @@ look (EngineStream *self)
   gboolean all_pulled;
 
   hypha_pipe_take_moves (self->pipe, &moves);
-  if (moves.turned >= 0)
-    self->turning = moves.turned;
+  self->turning = moves.turned;
   if (moves.read > 0 && self->writing) {
     hypha_session_stream_read (session, self->stream, moves.read, hypha_engine_now (self->engine));
     hypha_pipe_set_step (self->pipe, hypha_session_stream_get_step (self->stream));
@@ -89,7 +87,9 @@ turn (EngineStream *self)
   const guint8 *data;
   HyphaChunk *chunk;
   gsize length;
+  int fd = hypha_pipe_take_turned (pipe);
 
+  self->turning = FALSE;
   while ((length = hypha_pipe_take_back (pipe, &data, &chunk)) > 0) {
     if (self->writing)
       hypha_session_stream_give_back (session, self->stream, data, length);
@@ -99,10 +99,10 @@ turn (EngineStream *self)
   hypha_pipe_detach (pipe);
   /* What the program could have learnt from the pipe. */
   if (!self->writing)
-    shutdown (self->turning, SHUT_WR);
+    shutdown (fd, SHUT_WR);
   if (!self->reading)
-    shutdown (self->turning, SHUT_RD);
-  hypha_engine_stream_attach_fd (self, g_steal_fd (&self->turning), FALSE);
+    shutdown (fd, SHUT_RD);
+  hypha_engine_stream_attach_fd (self, fd, FALSE);
 }
 
 static void
@@ -112,7 +112,7 @@ look_and_turn (EngineStream *self)
 
   look (self);
   /* Where the peer has stopped reading, what was not taken never will be. */
-  if (self->turning >= 0 && (!self->reading || hypha_pipe_peek (self->pipe, &data) == 0))
+  if (self->turning && (!self->reading || hypha_pipe_peek (self->pipe, &data) == 0))
     turn (self);
 }
 
@@ -205,8 +205,6 @@ ended (EngineStream *self, const GError *error)
   }
   hypha_pipe_detach (self->pipe);
   g_clear_pointer (&self->pipe, hypha_pipe_unref);
-  if (self->turning >= 0)
-    close (self->turning);
 }
 
 static const EngineEnd pipe_end = {

@@ -78,7 +78,7 @@ struct _EngineStream {
   gboolean heard; /* of a direct one of ours: it was answered */
 
   HyphaPipe *pipe; /* of one in memory */
-  int turning; /* what it is to go on with, once all that is in the pipe was taken; -1: nothing */
+  gboolean turning; /* a descriptor lies there, to go on with once all in the pipe was taken */
 };
 
 /* engine.c */

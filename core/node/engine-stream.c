@@ -13,7 +13,7 @@ hypha_engine_stream_new (HyphaEngine *engine, EngineSession *es, HyphaSessionStr
   self->stream = stream;
   self->info = hypha_stream_info_ref (info);
   self->reading = self->writing = TRUE;
-  self->fd = self->turning = self->answer = -1;
+  self->fd = self->answer = -1;
   hypha_session_stream_set_data (stream, self);
   g_hash_table_insert (engine->streams, &self->info->key, self);
   return self;

@@ -2,7 +2,9 @@
 #include "node/memory-end.h"
 
 #include <errno.h>
+#include <glib-unix.h>
 #include <glib/gi18n-lib.h>
+#include <glib/gstdio.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -277,38 +279,50 @@ memory_close (HyphaStreamEnd *end, GError **error)
   return TRUE;
 }
 
-/* With the lock. The program's descriptor, shut down as far as the stream is; -1: there is none. */
-static int
-turn (MemoryEnd *self)
+/* With the lock. A pair whose first end is the program's, shut down as far as the stream is. FALSE:
+ * there is none, for the reason in errno. */
+static gboolean
+make_pair (MemoryEnd *self, int fds[2])
 {
-  int fds[2];
-
-  if (self->closed || socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
-    return -1;
+  if (self->closed) {
+    errno = EBADF;
+    return FALSE;
+  }
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
+    return FALSE;
   if (self->read_closed)
     shutdown (fds[0], SHUT_RD);
   if (self->write_closed)
     shutdown (fds[0], SHUT_WR);
-  hypha_pipe_turn (self->pipe, fds[1]);
-  return fds[0];
+  return TRUE;
 }
 
+/* Only once all is there that is needed; whatever fails before leaves the stream as it was. */
 static int
 memory_get_fd (HyphaStreamEnd *end)
 {
   MemoryEnd *self = memory_of (end);
   HyphaStreamEnd *socket;
-  int fd;
+  int fds[2], why = EBADF;
 
   pthread_mutex_lock (&self->mutex);
-  if (socket_of (end) == NULL) {
-    fd = turn (self);
-    if (fd >= 0)
-      atomic_store (&self->socket, hypha_stream_end_new_for_socket (fd));
-  }
   socket = socket_of (end);
+  if (socket == NULL && !make_pair (self, fds)) {
+    why = errno;
+  } else if (socket == NULL) {
+    socket = hypha_stream_end_new_for_socket (fds[0]);
+    why = socket != NULL ? ENOBUFS : EIO;
+    if (socket == NULL)
+      close (fds[1]);
+    else if (!hypha_pipe_turn (self->pipe, fds[1]))
+      g_clear_pointer (&socket, hypha_stream_end_unref);
+    atomic_store (&self->socket, socket);
+  }
   pthread_mutex_unlock (&self->mutex);
-  return socket != NULL ? socket->funcs->get_fd (socket) : -1;
+  if (socket != NULL)
+    return socket->funcs->get_fd (socket);
+  errno = why;
+  return -1;
 }
 
 static int
@@ -316,16 +330,23 @@ memory_steal_fd (HyphaStreamEnd *end)
 {
   MemoryEnd *self = memory_of (end);
   HyphaStreamEnd *socket;
-  int fd = -1;
+  int fds[2] = { -1, -1 }, why = 0;
 
   pthread_mutex_lock (&self->mutex);
   socket = socket_of (end);
-  if (socket == NULL) {
-    fd = turn (self);
-    self->closed = self->closed || fd >= 0;
+  if (socket == NULL && !make_pair (self, fds)) {
+    why = errno;
+  } else if (socket == NULL && hypha_pipe_turn (self->pipe, fds[1])) {
+    self->closed = TRUE;
+  } else if (socket == NULL) {
+    why = ENOBUFS;
+    close (g_steal_fd (&fds[0]));
   }
   pthread_mutex_unlock (&self->mutex);
-  return socket != NULL ? socket->funcs->steal_fd (socket) : fd;
+  if (socket != NULL)
+    return socket->funcs->steal_fd (socket);
+  errno = why;
+  return fds[0];
 }
 
 static void

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <pthread.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <hypha-api.h>
@@ -59,7 +60,7 @@ moved (gpointer user_data)
   gsize length, done = 1;
 
   hypha_pipe_take_moves (self->pipe, &moves);
-  g_assert_cmpint (moves.turned, <, 0);
+  g_assert_false (moves.turned);
   g_assert_cmpuint (moves.read, <=, MAX (self->unread, moves.read));
   self->unread -= MIN (moves.read, self->unread);
   self->read_closed = moves.read_closed;
@@ -329,6 +330,102 @@ test_complete_before_it_broke (Pipe *self, gconstpointer data)
   g_assert_cmpint (read_some (self->pipe, buffer, 1), ==, 0);
 }
 
+/* ---- turned into a descriptor ---- */
+
+static gsize
+never_take (gpointer user_data, const guint8 *data, gsize length)
+{
+  return 0;
+}
+
+static void
+look_away (gpointer user_data)
+{
+}
+
+/* On the worker, which delivers all at once, and leaves. */
+static void
+deliver_and_go (gpointer data)
+{
+  static const HyphaPipeEvents idle = { never_take, look_away };
+  g_autofree guint8 *bytes = g_malloc (WINDOW);
+  Pipe *self = data;
+
+  hypha_pipe_attach (self->pipe, self->worker, &idle, self);
+  memset (bytes, 'w', WINDOW);
+  for (gsize left = self->room; left > 0; left -= MIN (left, WINDOW))
+    hypha_pipe_deliver (self->pipe, bytes, MIN (left, WINDOW));
+  finish_and_break (self);
+  hypha_pipe_detach (self->pipe);
+  self->over = TRUE;
+}
+
+static void
+make_pair (int fds[2])
+{
+  g_assert_cmpint (
+      socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), ==, 0);
+}
+
+static void
+expect_whole (int fd, gsize length)
+{
+  char got[64];
+
+  for (gsize i = 0; i < length; i++)
+    g_assert_cmpint (recv (fd, got, 1, 0), ==, 1);
+  g_assert_cmpint (recv (fd, got, 1, 0), ==, 0);
+  close (fd);
+}
+
+/* Nobody is left, and it has to come out of the descriptor all the same. */
+static void
+test_turned_when_nobody_is_left (Pipe *self, gconstpointer data)
+{
+  int fds[2];
+
+  self->room = 5000; /* some of it */
+  make_pair (fds);
+  hypha_worker_post (self->worker, deliver_and_go, self);
+  while (!self->over)
+    continue;
+  g_assert_true (hypha_pipe_turn (self->pipe, fds[1]));
+  expect_whole (fds[0], 5000);
+}
+
+/* Likewise where somebody still was, but left before he could look. */
+static void
+test_turned_just_before (Pipe *self, gconstpointer data)
+{
+  int fds[2];
+
+  self->room = 5000;
+  make_pair (fds);
+  g_assert_true (hypha_pipe_turn (self->pipe, fds[1]));
+  hypha_worker_post (self->worker, deliver_and_go, self);
+  while (!self->over)
+    continue;
+  expect_whole (fds[0], 5000);
+}
+
+static void
+test_turned_with_too_much (Pipe *self, gconstpointer data)
+{
+  const gsize length = 3 * 1024 * 1024;
+  g_autofree guint8 *got = g_malloc (length);
+  int fds[2];
+
+  self->room = length;
+  make_pair (fds);
+  hypha_worker_post (self->worker, deliver_and_go, self);
+  while (!self->over)
+    continue;
+  g_assert_false (hypha_pipe_turn (self->pipe, fds[1]));
+  close (fds[0]);
+  g_assert_cmpint (read_some (self->pipe, got, length), ==, length);
+  g_assert_cmpint (read_some (self->pipe, got, 1), ==, 0);
+}
+
 static gpointer
 write_until_broken (gpointer data)
 {
@@ -372,6 +469,9 @@ main (int argc, char **argv)
   ADD ("interrupted", test_interrupted, 0);
   ADD ("broken", test_broken, 0);
   ADD ("complete-before-it-broke", test_complete_before_it_broke, 0);
+  ADD ("turned-when-nobody-is-left", test_turned_when_nobody_is_left, 1);
+  ADD ("turned-just-before-nobody-is-left", test_turned_just_before, 1);
+  ADD ("turned-with-more-than-fits", test_turned_with_too_much, 1);
   ADD ("worker-ends-while-a-program-writes", test_worker_ends, 1);
   return g_test_run ();
 }

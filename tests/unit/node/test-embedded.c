@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -423,6 +424,59 @@ test_descriptor_of_the_stopped (NodePair *f, gconstpointer data)
   expect_bytes (ends.mine, "yet");
 }
 
+/* What came whole comes out of a descriptor that is asked for when nobody is left to move it. */
+static void
+test_descriptor_of_the_ended (NodePair *f, gconstpointer data)
+{
+  g_auto (Ends) ends = open_ends (f);
+  g_autoptr (GError) end = NULL;
+
+  must_write (ends.theirs, "whole", 5);
+  g_assert_true (hypha_stream_close_write (ends.theirs, NULL));
+  wait_until (
+      g_pollable_input_stream_is_readable (G_POLLABLE_INPUT_STREAM (input_of (ends.mine))));
+  /* Its answer has gone the whole way behind all that. */
+  must_write (ends.mine, "?", 1);
+  expect_bytes (ends.theirs, "?");
+  wait_until (n_streams (peer_of (&f->a, "beta")) == 1);
+  hypha_node_stop (f->b.node);
+  end = end_of (ends.mine);
+  g_assert_nonnull (end);
+  g_assert_cmpint (hypha_stream_get_fd (ends.mine), >=, 0);
+  expect_bytes (ends.mine, "whole");
+  expect_end (ends.mine);
+}
+
+/* No descriptor is to be had, and nothing has happened to the stream. */
+static void
+test_no_descriptors (NodePair *f, gconstpointer data)
+{
+  g_auto (Ends) ends = open_ends (f);
+  struct rlimit limit, none;
+  int fd, number;
+
+  must_write (ends.theirs, "one", 3);
+  must_write (ends.mine, "first", 5);
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &limit), ==, 0);
+  none = limit;
+  none.rlim_cur = 0;
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &none), ==, 0);
+  fd = hypha_stream_get_fd (ends.mine);
+  number = errno;
+  g_assert_cmpint (hypha_stream_steal_fd (ends.mine), ==, -1);
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &limit), ==, 0);
+  g_assert_cmpint (fd, ==, -1);
+  g_assert_cmpint (number, ==, EMFILE);
+  must_write (ends.mine, "second", 6);
+  expect_bytes (ends.theirs, "firstsecond");
+  must_write (ends.theirs, "two", 3);
+  expect_bytes (ends.mine, "one");
+  g_assert_cmpint (hypha_stream_get_fd (ends.mine), >=, 0);
+  expect_bytes (ends.mine, "two");
+  must_write (ends.mine, "third", 5);
+  expect_bytes (ends.theirs, "third");
+}
+
 #define CROWD 12
 
 /* Writes until it breaks, in pieces of all sizes; the sum of what it wrote is known to nobody. */
@@ -532,5 +586,7 @@ main (int argc, char **argv)
   ADD ("crowd-while-links-come-and-go", test_crowd);
   ADD ("handed-on-while-somebody-reads", test_handed_on);
   ADD ("turned-into-a-descriptor-when-nobody-listens", test_descriptor_of_the_stopped);
+  ADD ("turned-into-a-descriptor-when-the-session-has-ended", test_descriptor_of_the_ended);
+  ADD ("no-descriptors", test_no_descriptors);
   return g_test_run ();
 }

@@ -14,7 +14,9 @@
 
 #define OUT_MAX HYPHA_CHUNK_LARGE /* written while somebody else has the worker */
 #define KEEP_MIN (4 * 1024)       /* what is smaller is copied rather than kept where it lies */
-#define KEEP_MAX 64               /* buffers of workers that all pipes together keep */
+/* Of buffers of workers that all pipes of this process together keep, in bytes and so many. */
+#define KEEP_BYTES (16 * 1024 * 1024)
+#define KEEP_MAX (KEEP_BYTES / HYPHA_CHUNK_LARGE)
 #define COMPACT 64                /* pieces that are gone before the others move up */
 #define COPY_MIN 512              /* room for small messages that come one by one */
 
@@ -59,7 +61,7 @@ struct _HyphaPipe {
 };
 
 /* A piece that is kept holds the whole buffer, of which it may be a small part: so the buffers are
- * counted, and beyond KEEP_MAX bytes are copied. */
+ * counted, one that several pipes keep for each of them, and beyond KEEP_MAX bytes are copied. */
 static _Atomic guint n_kept;
 
 /* ---- life ---- */

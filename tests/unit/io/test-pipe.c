@@ -6,6 +6,7 @@
 
 #include <hypha-api.h>
 #include "../gate.h"
+#include "../memory.h"
 #include "io/pipe.h"
 
 /* A program's thread at one end; at the other something that lives on a worker: here it sends back
@@ -330,7 +331,17 @@ test_complete_before_it_broke (Pipe *self, gconstpointer data)
   g_assert_cmpint (read_some (self->pipe, buffer, 1), ==, 0);
 }
 
-/* ---- turned into a descriptor ---- */
+/* ---- memory ---- */
+
+#define CROWD 400
+#define LITTLE 4096 /* the least that is kept where it lies, and so holds the most around it */
+
+typedef struct {
+  Pipe *base;
+  HyphaPipe *pipes[CROWD];
+  gsize before, grown;
+  _Atomic gboolean over;
+} Crowd;
 
 static gsize
 never_take (gpointer user_data, const guint8 *data, gsize length)
@@ -343,11 +354,59 @@ look_away (gpointer user_data)
 {
 }
 
+static const HyphaPipeEvents idle = { never_take, look_away };
+
+/* On the worker: each of them gets the beginning of a buffer, whose rest is of no use then. */
+static void
+deliver_to_crowd (gpointer data)
+{
+  Crowd *crowd = data;
+  HyphaWorker *worker = crowd->base->worker;
+
+  crowd->before = memory_in_use ();
+  for (guint i = 0; i < CROWD; i++) {
+    gsize size;
+    guint8 *buffer = hypha_worker_scratch (worker, HYPHA_CHUNK_LARGE, &size);
+
+    memset (buffer, (int) i, LITTLE);
+    hypha_pipe_attach (crowd->pipes[i], worker, &idle, NULL);
+    hypha_pipe_deliver (crowd->pipes[i], buffer, LITTLE);
+    hypha_pipe_detach (crowd->pipes[i]);
+  }
+  crowd->grown = memory_in_use () - crowd->before;
+  crowd->over = TRUE;
+}
+
+/* However many programs leave however little unread, the buffers around it are bounded. */
+static void
+test_little_unread_in_many (Pipe *self, gconstpointer data)
+{
+  Crowd crowd = { .base = self };
+  guint8 got[LITTLE + 1];
+
+  for (guint i = 0; i < CROWD; i++)
+    crowd.pipes[i] = hypha_pipe_new ();
+  hypha_worker_post (self->worker, deliver_to_crowd, &crowd);
+  while (!crowd.over)
+    g_usleep (100);
+  g_test_message ("%d times %d bytes unread take %" G_GSIZE_FORMAT " KiB", CROWD, LITTLE,
+                  crowd.grown / 1024);
+  /* What is copied, in chunks that fit; and the worker has two buffers of its own. */
+  g_assert_cmpuint (crowd.grown, <=, 16 * 1024 * 1024 + CROWD * 2 * LITTLE + 2 * HYPHA_CHUNK_LARGE);
+  for (guint i = 0; i < CROWD; i++) {
+    g_assert_cmpint (hypha_pipe_read (crowd.pipes[i], got, sizeof got), ==, LITTLE);
+    for (guint j = 0; j < LITTLE; j++)
+      g_assert_cmpuint (got[j], ==, (guint8) i);
+    hypha_pipe_unref (crowd.pipes[i]);
+  }
+}
+
+/* ---- turned into a descriptor ---- */
+
 /* On the worker, which delivers all at once, and leaves. */
 static void
 deliver_and_go (gpointer data)
 {
-  static const HyphaPipeEvents idle = { never_take, look_away };
   g_autofree guint8 *bytes = g_malloc (WINDOW);
   Pipe *self = data;
 
@@ -388,7 +447,7 @@ test_turned_when_nobody_is_left (Pipe *self, gconstpointer data)
   make_pair (fds);
   hypha_worker_post (self->worker, deliver_and_go, self);
   while (!self->over)
-    continue;
+    g_usleep (100);
   g_assert_true (hypha_pipe_turn (self->pipe, fds[1]));
   expect_whole (fds[0], 5000);
 }
@@ -404,7 +463,7 @@ test_turned_just_before (Pipe *self, gconstpointer data)
   g_assert_true (hypha_pipe_turn (self->pipe, fds[1]));
   hypha_worker_post (self->worker, deliver_and_go, self);
   while (!self->over)
-    continue;
+    g_usleep (100);
   expect_whole (fds[0], 5000);
 }
 
@@ -419,7 +478,7 @@ test_turned_with_too_much (Pipe *self, gconstpointer data)
   make_pair (fds);
   hypha_worker_post (self->worker, deliver_and_go, self);
   while (!self->over)
-    continue;
+    g_usleep (100);
   g_assert_false (hypha_pipe_turn (self->pipe, fds[1]));
   close (fds[0]);
   g_assert_cmpint (read_some (self->pipe, got, length), ==, length);
@@ -469,6 +528,7 @@ main (int argc, char **argv)
   ADD ("interrupted", test_interrupted, 0);
   ADD ("broken", test_broken, 0);
   ADD ("complete-before-it-broke", test_complete_before_it_broke, 0);
+  ADD ("little-unread-in-many", test_little_unread_in_many, 1);
   ADD ("turned-when-nobody-is-left", test_turned_when_nobody_is_left, 1);
   ADD ("turned-just-before-nobody-is-left", test_turned_just_before, 1);
   ADD ("turned-with-more-than-fits", test_turned_with_too_much, 1);

@@ -18,6 +18,9 @@
  * it that nobody listens any more. Reads and writes have a deadline, and
  * [method@Hypha.Stream.wait_end_async] says how it ended, which an end-of-file does not.
  *
+ * A thread that reads, writes or closes one in memory may do the node's work meanwhile, on its own
+ * stack: let it have 64 KiB of that to spare (with TLS about 32 KiB are used).
+ *
  * Both directions are pollable, and may be used by different threads. The descriptor closes itself
  * at exec. In a child that was made by fork alone, a stream must be left alone: closing it there
  * shuts its directions down for the parent, too.

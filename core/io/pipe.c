@@ -17,8 +17,8 @@
 /* Of buffers of workers that all pipes of this process together keep, in bytes and so many. */
 #define KEEP_BYTES (16 * 1024 * 1024)
 #define KEEP_MAX (KEEP_BYTES / HYPHA_CHUNK_LARGE)
-#define COMPACT 64                /* pieces that are gone before the others move up */
-#define COPY_MIN 512              /* room for small messages that come one by one */
+#define COMPACT 64   /* pieces that are gone before the others move up */
+#define COPY_MIN 512 /* room for small messages that come one by one */
 
 typedef struct {
   HyphaChunk *chunk; /* owned */

@@ -77,7 +77,7 @@ struct _EngineStream {
   int answer;     /* of a direct one of the peer's: to be said as soon as there is room; else -1 */
   gboolean heard; /* of a direct one of ours: it was answered */
 
-  HyphaPipe *pipe; /* of one in memory */
+  HyphaPipe *pipe;  /* of one in memory */
   gboolean turning; /* a descriptor lies there, to go on with once all in the pipe was taken */
 };
 

@@ -422,8 +422,7 @@ deliver_and_go (gpointer data)
 static void
 make_pair (int fds[2])
 {
-  g_assert_cmpint (
-      socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), ==, 0);
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), ==, 0);
 }
 
 static void

@@ -433,8 +433,7 @@ test_descriptor_of_the_ended (NodePair *f, gconstpointer data)
 
   must_write (ends.theirs, "whole", 5);
   g_assert_true (hypha_stream_close_write (ends.theirs, NULL));
-  wait_until (
-      g_pollable_input_stream_is_readable (G_POLLABLE_INPUT_STREAM (input_of (ends.mine))));
+  wait_until (g_pollable_input_stream_is_readable (G_POLLABLE_INPUT_STREAM (input_of (ends.mine))));
   /* Its answer has gone the whole way behind all that. */
   must_write (ends.mine, "?", 1);
   expect_bytes (ends.theirs, "?");

@@ -92,7 +92,8 @@ count_spare (void)
  * hypha_chunk_new: (skip)
  * @size: how much room, in bytes
  *
- * Returns: (transfer full): an empty chunk
+ * Returns: (transfer full) (nullable): an empty chunk; %NULL if there is no memory for it, which is
+ * never so up to %HYPHA_CHUNK_SMALL
  */
 HyphaChunk *
 hypha_chunk_new (guint32 size)
@@ -100,11 +101,30 @@ hypha_chunk_new (guint32 size)
   HyphaChunk *self = take_spare (size);
 
   if (self == NULL)
-    self = g_malloc (sizeof (HyphaChunk) + size);
+    self = size > HYPHA_CHUNK_SMALL ? g_try_malloc (sizeof (HyphaChunk) + size)
+                                    : g_malloc (sizeof (HyphaChunk) + size);
+  if (self == NULL)
+    return NULL;
   atomic_init (&self->ref_count, 1);
   self->size = size;
   self->used = 0;
   return self;
+}
+
+/**
+ * hypha_chunk_new_some: (skip)
+ * @size: how much room, in bytes
+ *
+ * For bytes that may lie in several pieces.
+ *
+ * Returns: (transfer full): an empty chunk, of %HYPHA_CHUNK_SMALL if there is no memory for @size
+ */
+HyphaChunk *
+hypha_chunk_new_some (guint32 size)
+{
+  HyphaChunk *self = hypha_chunk_new (size);
+
+  return self != NULL ? self : hypha_chunk_new (HYPHA_CHUNK_SMALL);
 }
 
 HyphaChunk *

@@ -13,6 +13,9 @@ G_BEGIN_DECLS
 /* What those of a stream hold whose program writes a few KiB at a time. */
 #define HYPHA_CHUNK_MIDDLE (HYPHA_CHUNK_LARGE / 4)
 
+/* What is no larger is there, or GLib ends the process: as for all that is small. */
+#define HYPHA_CHUNK_SMALL (4 * 1024)
+
 /* How many free ones of each of these sizes are kept: 4 MiB, what one stream has under way at most,
  * and 1 MiB.
  * None with AddressSanitizer, from which memory that is kept would hide its use after it was
@@ -37,7 +40,8 @@ typedef struct _HyphaChunk {
   guint8 data[];
 } HyphaChunk;
 
-HyphaChunk *hypha_chunk_new (guint32 size);
+HyphaChunk *hypha_chunk_new (guint32 size);      /* NULL: there is no memory for so many */
+HyphaChunk *hypha_chunk_new_some (guint32 size); /* with less room then; never NULL */
 HyphaChunk *hypha_chunk_ref (HyphaChunk *self);
 void hypha_chunk_unref (HyphaChunk *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaChunk, hypha_chunk_unref)

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "io/queue.h"
+
 /* Read and write rather than splice: it takes every kind of descriptor, and an idle copier holds
  * neither a pipe nor a buffer. */
 #define READ_MAX (64 * 1024)
@@ -23,9 +25,8 @@ struct _HyphaCopier {
   HyphaWatch to;
   HyphaTimer again; /* while something is held: to write it all the same */
   int from_fd, to_fd;
-  guint8
-      *held; /* what was read and could not be written yet; while there is some, nothing is read */
-  gsize held_length, held_at;
+  HyphaQueue held; /* what was read and could not be written yet */
+  gboolean full;   /* there is some: nothing is read, and only then the queue is there */
   guint64 bytes;
   HyphaCopierDone done;
   gpointer user_data;
@@ -51,7 +52,7 @@ close_both (HyphaCopier *self)
 static void
 copier_free (HyphaCopier *self)
 {
-  g_free (self->held);
+  hypha_queue_clear (&self->held);
   g_free (self);
 }
 
@@ -103,18 +104,32 @@ write_some (HyphaCopier *self, const guint8 *data, gsize length, gsize *written)
   return TRUE;
 }
 
+/* In one piece, if there is memory for it. */
+static void
+hold (HyphaCopier *self, const guint8 *data, gsize length)
+{
+  hypha_queue_init (&self->held);
+  hypha_queue_expect (&self->held, MIN (length, HYPHA_CHUNK_MIDDLE));
+  hypha_queue_append (&self->held, data, length);
+  self->full = TRUE;
+}
+
 static gboolean
 write_held (HyphaCopier *self)
 {
-  gsize written;
+  gsize length, written;
 
-  if (!write_some (self, self->held + self->held_at, self->held_length - self->held_at, &written))
-    return FALSE;
-  self->held_at += written;
-  if (self->held_at == self->held_length) {
-    g_clear_pointer (&self->held, g_free);
-    self->held_at = self->held_length = 0;
-  }
+  do {
+    const guint8 *data;
+
+    length = hypha_queue_peek (&self->held, self->held.start, G_MAXSIZE, &data, NULL);
+    if (!write_some (self, data, length, &written))
+      return FALSE;
+    hypha_queue_drop (&self->held, self->held.start + written);
+    self->full = hypha_queue_length (&self->held) > 0;
+  } while (self->full && written == length);
+  if (!self->full)
+    hypha_queue_clear (&self->held);
   return TRUE;
 }
 
@@ -123,7 +138,7 @@ static void try_again (HyphaTimer *timer);
 static void
 want_events (HyphaCopier *self)
 {
-  gboolean full = self->held != NULL;
+  gboolean full = self->full;
 
   if (full)
     hypha_timer_set (&self->again, self->worker, hypha_worker_now (self->worker) + TRY_AGAIN,
@@ -146,11 +161,11 @@ pump (HyphaCopier *self)
   gsize size;
   guint8 *buffer = hypha_worker_scratch (self->worker, 0, &size);
 
-  if (self->held != NULL && !write_held (self)) {
+  if (self->full && !write_held (self)) {
     fail (self, _ ("writing"), errno);
     return;
   }
-  for (guint round = 0; self->held == NULL && round < ROUNDS; round++) {
+  for (guint round = 0; !self->full && round < ROUNDS; round++) {
     gssize n = read (self->from_fd, buffer, MIN (size, READ_MAX));
     gsize written;
 
@@ -168,10 +183,8 @@ pump (HyphaCopier *self)
       fail (self, _ ("writing"), errno);
       return;
     }
-    if (written < (gsize) n) {
-      self->held_length = (gsize) n - written;
-      self->held = g_memdup2 (buffer + written, self->held_length);
-    }
+    if (written < (gsize) n)
+      hold (self, buffer + written, (gsize) n - written);
   }
   want_events (self);
 }
@@ -210,7 +223,7 @@ from_ready (HyphaWatch *watch, guint32 events)
 
   /* A hang-up while nothing may be read yet would come again and again: it is found by reading,
    * later. */
-  if (self->held != NULL && !is_echo (self)) {
+  if (self->full && !is_echo (self)) {
     hypha_watch_stop (watch);
     return;
   }

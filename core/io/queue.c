@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-static const guint32 sizes[] = { 4096, 16 * 1024, HYPHA_CHUNK_MIDDLE, HYPHA_CHUNK_LARGE };
+static const guint32 sizes[] = { HYPHA_CHUNK_SMALL, 16 * 1024, HYPHA_CHUNK_MIDDLE,
+                                 HYPHA_CHUNK_LARGE };
 
 static inline HyphaChunk *
 chunk_at (HyphaQueue *self, guint index)
@@ -51,7 +52,7 @@ add_chunk (HyphaQueue *self, gsize length)
   guint n = self->chunks->len;
   guint64 offset = n > 0 ? offset_at (self, n - 1) + chunk_at (self, n - 1)->size : self->end;
 
-  g_ptr_array_add (self->chunks, hypha_chunk_new (size_for (self, length)));
+  g_ptr_array_add (self->chunks, hypha_chunk_new_some (size_for (self, length)));
   g_array_append_val (self->offsets, offset);
 }
 
@@ -90,7 +91,8 @@ first_with_room (HyphaQueue *self)
  * @pieces: (array length=n): where they go
  * @n: how many pieces at most, 1 or more
  *
- * There is always room for at least a byte, if @want is more than 0; how much there is in @n pieces
+ * There is always room for at least a byte, if @want is more than 0: where there is no memory for a
+ * large chunk, in a small one. How much there is in @n pieces
  * grows with what went before. What was reserved and not committed is taken back by the next call.
  *
  * Returns: how many of @pieces were set
@@ -138,6 +140,8 @@ shrink_last (HyphaQueue *self)
   if (size >= large->size || size < large->used || large->ref_count > 1)
     return;
   small = hypha_chunk_new (size);
+  if (small == NULL)
+    return;
   memcpy (small->data, large->data, large->used);
   small->used = large->used;
   g_ptr_array_index (self->chunks, last) = small;
@@ -180,6 +184,21 @@ hypha_queue_commit (HyphaQueue *self, gsize filled)
   self->end += filled;
   drop_empty (self);
   adapt (self, filled);
+}
+
+/**
+ * hypha_queue_expect: (skip)
+ * @self: a queue
+ * @length: how many bytes come next
+ *
+ * Has the next chunk made as large as @length would have it, whatever came before.
+ */
+void
+hypha_queue_expect (HyphaQueue *self, gsize length)
+{
+  self->demand = 0;
+  while (self->demand + 1 < G_N_ELEMENTS (sizes) && length > sizes[self->demand])
+    self->demand++;
 }
 
 /**

@@ -23,6 +23,8 @@ void hypha_queue_clear (HyphaQueue *self);
 guint hypha_queue_reserve (HyphaQueue *self, gsize want, struct iovec *pieces, guint n);
 void hypha_queue_commit (HyphaQueue *self, gsize filled);
 void hypha_queue_append (HyphaQueue *self, const void *data, gsize length); /* copies */
+/* The next chunk is to hold LENGTH bytes, or as many of them as one may. */
+void hypha_queue_expect (HyphaQueue *self, gsize length);
 /* The longest contiguous piece from OFFSET (start <= OFFSET < end), at most MAX bytes. *CHUNK is
  * not referenced. */
 gsize hypha_queue_peek (HyphaQueue *self, guint64 offset, gsize max, const guint8 **data,

@@ -43,6 +43,7 @@ struct _HyphaWorker {
   guint n_watches;
   HyphaChunk *scratch; /* what is below `used` was kept by somebody */
   HyphaChunk *past;    /* the one before: bytes of it may be on their way to the new one */
+  HyphaChunk *reserve; /* is never kept: in place of a new one while there is no memory for it */
   struct epoll_event
       batch[BATCH]; /* data.ptr: the watch; the worker itself: the inbox; NULL: stopped */
   int n_batch;
@@ -418,10 +419,23 @@ worker_destroy (HyphaWorker *self)
   g_ptr_array_unref (self->due);
   g_array_unref (self->afterwards);
   pthread_mutex_destroy (&self->running);
-  hypha_chunk_unref (self->scratch);
+  g_clear_pointer (&self->scratch, hypha_chunk_unref);
+  g_clear_pointer (&self->reserve, hypha_chunk_unref);
   g_clear_pointer (&self->past, hypha_chunk_unref);
   g_free (self->name);
   g_free (self);
+}
+
+static gboolean
+make_buffers (HyphaWorker *self, GError **error)
+{
+  self->scratch = hypha_chunk_new (HYPHA_CHUNK_LARGE);
+  self->reserve = hypha_chunk_new (HYPHA_CHUNK_LARGE);
+  if (self->scratch != NULL && self->reserve != NULL)
+    return TRUE;
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
+               _ ("Cannot set up worker %s: there is no memory for its buffers"), self->name);
+  return FALSE;
 }
 
 static gboolean
@@ -431,7 +445,7 @@ worker_open (HyphaWorker *self, GError **error)
   sigset_t before;
   int failed;
 
-  if (!hypha_inbox_init (&self->inbox, error))
+  if (!make_buffers (self, error) || !hypha_inbox_init (&self->inbox, error))
     return FALSE;
   self->epoll = epoll_create1 (EPOLL_CLOEXEC);
   if (self->epoll < 0 || epoll_ctl (self->epoll, EPOLL_CTL_ADD, self->inbox.fd, &event) < 0) {
@@ -460,7 +474,7 @@ worker_open (HyphaWorker *self, GError **error)
  * Starts a thread that waits for descriptors, timers and closures.
  *
  * Returns: (transfer full) (nullable): the worker, or %NULL with %HYPHA_ERROR_FAILED where the
- * system has no descriptor or thread left
+ * system has no memory, descriptor or thread left
  */
 HyphaWorker *
 hypha_worker_new (const char *name, GError **error)
@@ -474,7 +488,6 @@ hypha_worker_new (const char *name, GError **error)
   self->due = g_ptr_array_new ();
   self->afterwards = g_array_new (FALSE, FALSE, sizeof (Closure));
   pthread_mutex_init (&self->running, NULL);
-  self->scratch = hypha_chunk_new (HYPHA_CHUNK_LARGE);
   self->now = g_get_monotonic_time ();
   if (!worker_open (self, error)) {
     worker_destroy (self);
@@ -645,9 +658,15 @@ hypha_worker_scratch (HyphaWorker *self, gsize least, gsize *size)
   if (atomic_load_explicit (&chunk->ref_count, memory_order_acquire) == 1)
     chunk->used = 0;
   if (chunk->size - chunk->used < MAX (least, SCRATCH_MIN)) {
+    HyphaChunk *next = hypha_chunk_new (HYPHA_CHUNK_LARGE);
+
+    if (next == NULL) {
+      *size = self->reserve->size;
+      return self->reserve->data;
+    }
     g_clear_pointer (&self->past, hypha_chunk_unref);
     self->past = chunk;
-    self->scratch = chunk = hypha_chunk_new (HYPHA_CHUNK_LARGE);
+    self->scratch = chunk = next;
   }
   *size = chunk->size - chunk->used;
   return chunk->data + chunk->used;

@@ -4,6 +4,15 @@
 
 #include "io/queue.h"
 
+static gboolean no_memory;
+
+/* Comes before GLib's. */
+__attribute__ ((visibility ("default"))) gpointer
+g_try_malloc (gsize size)
+{
+  return no_memory ? NULL : g_malloc (size);
+}
+
 static guint8
 byte_at (guint64 offset)
 {
@@ -242,6 +251,37 @@ test_little_after_much (void)
   }
 }
 
+/* Chunks are small then, and what lies in a large one stays there. */
+static void
+test_no_memory (void)
+{
+  g_autofree guint8 *bytes = g_malloc (100000);
+  struct iovec piece;
+  HyphaQueue queue;
+
+  fill (0, bytes, 100000);
+  hypha_queue_init (&queue);
+  no_memory = TRUE;
+  hypha_queue_expect (&queue, 16 * 1024);
+  g_assert_cmpuint (hypha_queue_reserve (&queue, 16 * 1024, &piece, 1), ==, 1);
+  g_assert_cmpuint (piece.iov_len, ==, HYPHA_CHUNK_SMALL);
+  hypha_queue_append (&queue, bytes, 100000);
+  g_assert_cmpuint (hypha_queue_length (&queue), ==, 100000);
+  verify_whole (&queue);
+  hypha_queue_drop (&queue, 100000);
+
+  no_memory = FALSE;
+  hypha_queue_expect (&queue, HYPHA_CHUNK_MIDDLE);
+  g_assert_cmpuint (hypha_queue_reserve (&queue, HYPHA_CHUNK_MIDDLE, &piece, 1), ==, 1);
+  fill (100000, piece.iov_base, 6000);
+  no_memory = TRUE;
+  hypha_queue_commit (&queue, 6000); /* would move to a chunk that fits */
+  g_assert_cmpuint (memory (&queue), ==, HYPHA_CHUNK_MIDDLE);
+  verify_whole (&queue);
+  no_memory = FALSE;
+  hypha_queue_clear (&queue);
+}
+
 /* What somebody still holds is not written over. */
 static void
 test_held_bytes_stay (void)
@@ -270,6 +310,7 @@ main (int argc, char **argv)
   g_test_add_func ("/queue/random-operations-against-model", test_model);
   g_test_add_func ("/queue/chunks-follow-demand", test_sizes);
   g_test_add_func ("/queue/little-after-much-lies-in-little", test_little_after_much);
+  g_test_add_func ("/queue/without-memory-for-large-chunks", test_no_memory);
   g_test_add_func ("/queue/held-bytes-stay", test_held_bytes_stay);
   return g_test_run ();
 }

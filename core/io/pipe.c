@@ -17,15 +17,18 @@
 /* Of buffers of workers that all pipes of this process together keep, in bytes and so many. */
 #define KEEP_BYTES (16 * 1024 * 1024)
 #define KEEP_MAX (KEEP_BYTES / HYPHA_CHUNK_LARGE)
-#define COMPACT 64   /* pieces that are gone before the others move up */
 #define COPY_MIN 512 /* room for small messages that come one by one */
 
-typedef struct {
+/* Each by itself: how many there are is the peer's choice, and a table of them would have to be had
+ * in one piece. */
+typedef struct _Piece Piece;
+struct _Piece {
+  Piece *next;
   HyphaChunk *chunk; /* owned */
   const guint8 *data;
   gsize length;
   gboolean kept; /* counts as one of KEEP_MAX */
-} Piece;
+};
 
 struct _HyphaPipe {
   _Atomic guint ref_count;
@@ -37,8 +40,7 @@ struct _HyphaPipe {
   gboolean posted; /* moved will be called */
 
   /* to the program */
-  GArray *pieces; /* of Piece */
-  guint first;
+  Piece *first, *last;
   gsize unread;
   gsize untold, step; /* bytes read that the other end does not know of, and how many they may be */
   gboolean finished, read_closed;
@@ -75,7 +77,6 @@ hypha_pipe_new (void)
   pthread_mutex_init (&self->lock, NULL);
   sem_init (&self->readable, 0, 0);
   sem_init (&self->writable, 0, 0);
-  self->pieces = g_array_new (FALSE, FALSE, sizeof (Piece));
   hypha_queue_init (&self->out);
   self->step = 1;
   self->turned = -1;
@@ -89,35 +90,25 @@ hypha_pipe_ref (HyphaPipe *self)
   return self;
 }
 
-static Piece *
-first_piece (HyphaPipe *self)
-{
-  return &g_array_index (self->pieces, Piece, self->first);
-}
-
 static void
 drop_first (HyphaPipe *self)
 {
-  Piece *piece = first_piece (self);
+  g_autofree Piece *piece = self->first;
 
-  if (piece->kept && self->first + 1 < self->pieces->len && piece[1].chunk == piece->chunk)
-    piece[1].kept = TRUE;
+  if (piece->kept && piece->next != NULL && piece->next->chunk == piece->chunk)
+    piece->next->kept = TRUE;
   else if (piece->kept)
     atomic_fetch_sub (&n_kept, 1);
   hypha_chunk_unref (piece->chunk);
-  if (++self->first == self->pieces->len) {
-    g_array_set_size (self->pieces, 0);
-    self->first = 0;
-  } else if (self->first >= COMPACT && self->first >= self->pieces->len / 2) {
-    g_array_remove_range (self->pieces, 0, self->first);
-    self->first = 0;
-  }
+  self->first = piece->next;
+  if (self->first == NULL)
+    self->last = NULL;
 }
 
 static void
 drop_unread (HyphaPipe *self)
 {
-  while (self->pieces->len > 0)
+  while (self->first != NULL)
     drop_first (self);
   self->unread = 0;
 }
@@ -129,7 +120,6 @@ hypha_pipe_unref (HyphaPipe *self)
     return;
   g_assert (self->worker == NULL && self->watches == NULL);
   drop_unread (self);
-  g_array_unref (self->pieces);
   hypha_queue_clear (&self->out);
   g_clear_error (&self->read_error);
   g_clear_error (&self->write_error);
@@ -337,7 +327,7 @@ copy_out (HyphaPipe *self, guint8 *buffer, gsize size)
   gsize done = 0;
 
   while (done < size && self->unread > 0) {
-    Piece *piece = first_piece (self);
+    Piece *piece = self->first;
     gsize n = MIN (piece->length, size - done);
 
     memcpy (buffer + done, piece->data, n);
@@ -472,8 +462,7 @@ hypha_pipe_close_write (HyphaPipe *self)
 static gboolean
 pour (HyphaPipe *self, int fd)
 {
-  for (guint i = self->first; i < self->pieces->len; i++) {
-    const Piece *piece = &g_array_index (self->pieces, Piece, i);
+  for (const Piece *piece = self->first; piece != NULL; piece = piece->next) {
     gsize at = 0;
 
     while (at < piece->length) {
@@ -546,35 +535,41 @@ hypha_pipe_detach (HyphaPipe *self)
   pthread_mutex_unlock (&self->lock);
 }
 
-/* In place, if the bytes lie in the worker's buffer and are worth to keep it; else in a copy. */
-static void
+/* In place, if the bytes lie in the worker's buffer and are worth to keep it; else in a copy.
+ * Returns how many of them: a copy is smaller where there is no memory for a large one. */
+static gsize
 add_piece (HyphaPipe *self, const guint8 *data, gsize length)
 {
-  Piece piece = { .data = data, .length = length };
-  const Piece *last =
-      self->pieces->len > 0 ? &g_array_index (self->pieces, Piece, self->pieces->len - 1) : NULL;
+  Piece *piece = g_new0 (Piece, 1);
 
   if (length >= KEEP_MIN && atomic_load (&n_kept) < KEEP_MAX)
-    piece.chunk = hypha_worker_keep (self->worker, data, length);
-  if (piece.chunk != NULL) {
-    piece.kept = last == NULL || last->chunk != piece.chunk;
-    if (piece.kept)
+    piece->chunk = hypha_worker_keep (self->worker, data, length);
+  if (piece->chunk != NULL) {
+    piece->data = data;
+    piece->kept = self->last == NULL || self->last->chunk != piece->chunk;
+    if (piece->kept)
       atomic_fetch_add (&n_kept, 1);
   } else {
-    piece.chunk = hypha_chunk_new ((guint32) MAX (length, COPY_MIN));
-    memcpy (piece.chunk->data, data, length);
-    piece.chunk->used = (guint32) length;
-    piece.data = piece.chunk->data;
+    piece->chunk = hypha_chunk_new_some ((guint32) MAX (length, COPY_MIN));
+    length = MIN (length, piece->chunk->size);
+    memcpy (piece->chunk->data, data, length);
+    piece->chunk->used = (guint32) length;
+    piece->data = piece->chunk->data;
   }
-  g_array_append_val (self->pieces, piece);
+  piece->length = length;
+  if (self->last != NULL)
+    self->last->next = piece;
+  else
+    self->first = piece;
+  self->last = piece;
+  return length;
 }
 
 /* Behind the last piece, if that is a copy with room. */
 static gboolean
 append_to_last (HyphaPipe *self, const guint8 *data, gsize length)
 {
-  Piece *last =
-      self->pieces->len > 0 ? &g_array_index (self->pieces, Piece, self->pieces->len - 1) : NULL;
+  Piece *last = self->last;
   HyphaChunk *chunk = last != NULL ? last->chunk : NULL;
 
   if (chunk == NULL || last->kept || chunk->size == HYPHA_CHUNK_LARGE ||
@@ -599,9 +594,11 @@ hypha_pipe_deliver (HyphaPipe *self, const guint8 *data, gsize length)
 {
   pthread_mutex_lock (&self->lock);
   if (!self->read_closed && self->read_error == NULL && length > 0) {
-    if (!append_to_last (self, data, length))
-      add_piece (self, data, length);
     self->unread += length;
+    if (append_to_last (self, data, length))
+      length = 0;
+    for (gsize added; length > 0; data += added, length -= added)
+      added = add_piece (self, data, length);
     wake_afterwards (self, TRUE);
   }
   pthread_mutex_unlock (&self->lock);
@@ -715,7 +712,7 @@ hypha_pipe_take_back (HyphaPipe *self, const guint8 **data, HyphaChunk **chunk)
 
   pthread_mutex_lock (&self->lock);
   if (self->unread > 0) {
-    Piece *piece = first_piece (self);
+    Piece *piece = self->first;
 
     *data = piece->data;
     *chunk = hypha_chunk_ref (piece->chunk);

@@ -198,7 +198,8 @@ hypha_frame_parse (const guint8 *data, gsize length, HyphaFrame *frame, GError *
  * copies it
  * @out: (out caller-allocates): the bytes: first its head, then its data
  *
- * Builds the bytes of a frame. Clear @out with hypha_frame_out_clear() afterwards.
+ * Builds the bytes of a frame. Clear @out with hypha_frame_out_clear() afterwards. If there is no
+ * memory for a copy, @out is lost: whatever it is appended to ends with an error.
  */
 void
 hypha_frame_write (const HyphaFrame *frame, HyphaChunk *chunk, HyphaFrameOut *out)
@@ -232,6 +233,8 @@ hypha_frame_write (const HyphaFrame *frame, HyphaChunk *chunk, HyphaFrameOut *ou
     return;
   }
   out->chunk = hypha_chunk_new ((guint32) frame->length);
+  if (out->chunk == NULL)
+    return;
   memcpy (out->chunk->data, frame->data, frame->length);
   out->chunk->used = (guint32) frame->length;
   out->data = out->chunk->data;
@@ -346,7 +349,9 @@ hypha_resume_get (const HyphaResume *resume, guint index, HyphaResumeEntry *entr
  * @n: at most %HYPHA_RESUME_MAX_ENTRIES
  * @out: (out caller-allocates): the frame
  *
- * Builds a RESUME. Clear @out with hypha_frame_out_clear() afterwards.
+ * Builds a RESUME. Clear @out with hypha_frame_out_clear() afterwards. If there is no memory for
+ * it,
+ * @out is lost, as with hypha_frame_write().
  */
 void
 hypha_resume_write (gint64 opened, gint64 seen, const HyphaResumeEntry *entries, guint n,
@@ -359,6 +364,10 @@ hypha_resume_write (gint64 opened, gint64 seen, const HyphaResumeEntry *entries,
   g_assert (n <= HYPHA_RESUME_MAX_ENTRIES);
   g_assert (opened >= -1 && opened < NO_STREAM && seen >= -1 && seen < NO_STREAM);
   body = hypha_chunk_new (RESUME_HEAD + n * RESUME_ENTRY);
+  if (body == NULL) {
+    *out = (HyphaFrameOut){ .length = RESUME_HEAD + n * RESUME_ENTRY };
+    return;
+  }
   p = hypha_wire_put_u32 (body->data, (guint32) (opened + 1));
   p = hypha_wire_put_u32 (p, (guint32) (seen + 1));
   for (guint i = 0; i < n; i++) {

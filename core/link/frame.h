@@ -74,7 +74,8 @@ typedef struct {
  * for the type, bad UTF-8. A header is judged as soon as it is there. */
 gssize hypha_frame_parse (const guint8 *data, gsize length, HyphaFrame *frame, GError **error);
 
-/* A frame to send: a head, and perhaps a payload by reference. */
+/* A frame to send: a head, and perhaps a payload by reference. One with a length and no data is
+ * lost: there was no memory for its payload. */
 typedef struct {
   guint8 head[HYPHA_FRAME_HEADER + 20];
   guint8 head_length;

@@ -170,6 +170,13 @@ hypha_line_send (HyphaLine *self, HyphaOutput *output, gsize *written, GError **
   gsize all = 0;
   guint n;
 
+  if (output->lost) {
+    if (written != NULL)
+      *written = 0;
+    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
+                         _ ("There is no memory for what has to be sent"));
+    return HYPHA_LINE_ERROR;
+  }
   while (result == HYPHA_LINE_DONE && (n = hypha_output_pieces (output, pieces, PIECES)) > 0) {
     gsize now;
 

@@ -43,11 +43,12 @@ struct _HyphaLink {
   HyphaOutput output;
   gboolean blocked;    /* the kernel takes no more for now */
   gboolean room_asked; /* and there was none: writable is owed */
-  GByteArray *tail;    /* bytes read and not yet parsed; NULL: none */
-  guint patience;      /* work that frames may still make in this turn */
-  GError *broken;      /* why writing failed: told unless what can still be read tells more */
-  HyphaAway away;      /* the reason of the peer's GOAWAY; 0: none came */
-  GError *ending;      /* CLOSING: what closed will be called with */
+  guint8 *tail;        /* bytes read and not yet parsed; NULL: none */
+  gsize tail_length;
+  guint patience; /* work that frames may still make in this turn */
+  GError *broken; /* why writing failed: told unless what can still be read tells more */
+  HyphaAway away; /* the reason of the peer's GOAWAY; 0: none came */
+  GError *ending; /* CLOSING: what closed will be called with */
 
   HyphaHandshake *handshake;
   _Atomic gboolean spoken_to; /* responder: a byte came; read by anybody */

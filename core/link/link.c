@@ -86,7 +86,7 @@ link_unref (HyphaLink *self)
     return;
   g_assert (self->stage == HYPHA_STAGE_CLOSED);
   hypha_output_clear (&self->output);
-  g_clear_pointer (&self->tail, g_byte_array_unref);
+  g_free (self->tail);
   g_clear_pointer (&self->handshake, hypha_handshake_free);
   g_clear_error (&self->broken);
   g_clear_error (&self->ending);
@@ -319,7 +319,7 @@ gboolean
 hypha_link_has_room (HyphaLink *self)
 {
   /* What is sent after writing failed is thrown away, so there would be room for ever. */
-  if (self->stage != HYPHA_STAGE_FRAMES || self->broken != NULL)
+  if (self->stage != HYPHA_STAGE_FRAMES || self->broken != NULL || self->output.lost)
     return FALSE;
   if (self->output.length < OUTPUT_MAX)
     return TRUE;
@@ -407,12 +407,12 @@ take_bytes (HyphaLink *self, const guint8 *data, gsize length)
 static gsize
 restore_tail (HyphaLink *self, guint8 *buffer)
 {
-  g_autoptr (GByteArray) tail = g_steal_pointer (&self->tail);
+  g_autofree guint8 *tail = g_steal_pointer (&self->tail);
 
   if (tail == NULL)
     return 0;
-  memcpy (buffer, tail->data, tail->len);
-  return tail->len;
+  memcpy (buffer, tail, self->tail_length);
+  return self->tail_length;
 }
 
 static void
@@ -420,8 +420,14 @@ keep_tail (HyphaLink *self, const guint8 *data, gsize length)
 {
   if (length == 0)
     return;
-  self->tail = g_byte_array_sized_new ((guint) length);
-  g_byte_array_append (self->tail, data, (guint) length);
+  self->tail = g_try_malloc (length);
+  if (self->tail == NULL) {
+    line_failed (self, g_error_new (HYPHA_ERROR, HYPHA_ERROR_FAILED,
+                                    _ ("There is no memory for %zu bytes that came"), length));
+    return;
+  }
+  memcpy (self->tail, data, length);
+  self->tail_length = length;
 }
 
 void
@@ -430,7 +436,7 @@ hypha_link_read (HyphaLink *self)
   HyphaWorker *worker = self->worker;
   gsize size, length, budget = READ_BUDGET;
   /* The tail may be all that a read brought, and others have kept bytes in the buffer since. */
-  guint8 *buffer = hypha_worker_scratch (worker, self->tail != NULL ? self->tail->len : 0, &size);
+  guint8 *buffer = hypha_worker_scratch (worker, self->tail != NULL ? self->tail_length : 0, &size);
   guint8 *rest;
   HyphaLineResult result = HYPHA_LINE_DONE;
   GError *error = NULL;

@@ -3,12 +3,13 @@
 
 #include <string.h>
 
-#define COMPACT 64 /* frames that are gone before the array is moved up */
+#define COMPACT 64  /* frames that are gone before the array is moved up */
+#define ROOM_MIN 16 /* frames */
 
 static inline HyphaFrameOut *
 frame_at (HyphaOutputLane *lane, guint index)
 {
-  return &g_array_index (lane->frames, HyphaFrameOut, index);
+  return &lane->frames[index];
 }
 
 static inline gsize
@@ -18,24 +19,17 @@ frame_size (const HyphaFrameOut *out)
 }
 
 static void
-lane_init (HyphaOutputLane *lane)
-{
-  lane->frames = g_array_new (FALSE, FALSE, sizeof (HyphaFrameOut));
-  lane->first = 0;
-}
-
-static void
 lane_clear (HyphaOutputLane *lane)
 {
-  for (guint i = lane->first; i < lane->frames->len; i++)
+  for (guint i = lane->first; i < lane->n; i++)
     hypha_frame_out_clear (frame_at (lane, i));
-  g_clear_pointer (&lane->frames, g_array_unref);
+  g_free (lane->frames);
 }
 
 static inline gboolean
 lane_is_empty (HyphaOutputLane *lane)
 {
-  return lane->first == lane->frames->len;
+  return lane->first == lane->n;
 }
 
 static void
@@ -43,20 +37,35 @@ lane_pop (HyphaOutputLane *lane)
 {
   hypha_frame_out_clear (frame_at (lane, lane->first++));
   if (lane_is_empty (lane)) {
-    g_array_set_size (lane->frames, 0);
-    lane->first = 0;
-  } else if (lane->first >= COMPACT && lane->first >= lane->frames->len / 2) {
-    g_array_remove_range (lane->frames, 0, lane->first);
+    lane->n = lane->first = 0;
+  } else if (lane->first >= COMPACT && lane->first >= lane->n / 2) {
+    lane->n -= lane->first;
+    memmove (lane->frames, frame_at (lane, lane->first), lane->n * sizeof *lane->frames);
     lane->first = 0;
   }
+}
+
+/* How many wait is the peer's choice: it makes us answer. */
+static gboolean
+lane_push (HyphaOutputLane *lane, const HyphaFrameOut *out)
+{
+  if (lane->n == lane->room) {
+    guint room = MAX (2 * lane->room, ROOM_MIN);
+    HyphaFrameOut *frames = g_try_renew (HyphaFrameOut, lane->frames, room);
+
+    if (frames == NULL)
+      return FALSE;
+    lane->frames = frames;
+    lane->room = room;
+  }
+  lane->frames[lane->n++] = *out;
+  return TRUE;
 }
 
 void
 hypha_output_init (HyphaOutput *self)
 {
   *self = (HyphaOutput){ 0 };
-  lane_init (&self->urgent);
-  lane_init (&self->others);
 }
 
 void
@@ -70,8 +79,14 @@ hypha_output_clear (HyphaOutput *self)
 void
 hypha_output_append (HyphaOutput *self, HyphaFrameOut *out, gboolean urgent)
 {
+  gboolean whole = out->length == 0 || out->data != NULL;
+
+  self->lost = self->lost || !whole || !lane_push (urgent ? &self->urgent : &self->others, out);
+  if (self->lost) {
+    hypha_frame_out_clear (out);
+    return;
+  }
   self->length += frame_size (out);
-  g_array_append_vals ((urgent ? &self->urgent : &self->others)->frames, out, 1);
   *out = (HyphaFrameOut){ 0 };
 }
 
@@ -80,7 +95,7 @@ hypha_output_append_latest (HyphaOutput *self, HyphaFrameOut *out)
 {
   HyphaOutputLane *lane = &self->urgent;
 
-  for (guint i = lane->first + (self->begun == lane); i < lane->frames->len; i++) {
+  for (guint i = lane->first + (self->begun == lane); i < lane->n; i++) {
     HyphaFrameOut *waiting = frame_at (lane, i);
 
     if (waiting->head[0] != out->head[0])
@@ -99,9 +114,11 @@ hypha_output_append_bytes (HyphaOutput *self, const guint8 *data, gsize length)
 {
   HyphaFrameOut out = { .chunk = hypha_chunk_new ((guint32) length), .length = length };
 
-  memcpy (out.chunk->data, data, length);
-  out.chunk->used = (guint32) length;
-  out.data = out.chunk->data;
+  if (out.chunk != NULL) {
+    memcpy (out.chunk->data, data, length);
+    out.chunk->used = (guint32) length;
+    out.data = out.chunk->data;
+  }
   hypha_output_append (self, &out, TRUE);
 }
 
@@ -125,7 +142,7 @@ lane_pieces (HyphaOutput *self, HyphaOutputLane *lane, struct iovec *pieces, gui
   guint count = 0;
 
   /* The first frame of the lane that was begun comes before everything. */
-  for (guint i = lane->first + (self->begun == lane); i < lane->frames->len && count < n; i++)
+  for (guint i = lane->first + (self->begun == lane); i < lane->n && count < n; i++)
     count += frame_pieces (frame_at (lane, i), 0, pieces + count, n - count);
   return count;
 }
@@ -172,7 +189,7 @@ drop_data (HyphaOutput *self)
   HyphaOutputLane *lane = &self->others;
   guint kept = lane->first + (self->begun == lane);
 
-  for (guint i = kept; i < lane->frames->len; i++) {
+  for (guint i = kept; i < lane->n; i++) {
     HyphaFrameOut *out = frame_at (lane, i);
 
     if (out->head[0] != HYPHA_FRAME_DATA) {
@@ -182,7 +199,7 @@ drop_data (HyphaOutput *self)
     self->length -= frame_size (out);
     hypha_frame_out_clear (out);
   }
-  g_array_set_size (lane->frames, kept);
+  lane->n = kept;
 }
 
 void

@@ -9,8 +9,8 @@ G_BEGIN_DECLS
 /* Frames on their way out, by reference. Urgent ones go before the others, but never into the
  * middle of a frame of which a part is gone. Pure. */
 typedef struct {
-  GArray *frames; /* of HyphaFrameOut; those before FIRST are gone */
-  guint first;
+  HyphaFrameOut *frames;
+  guint first, n, room; /* those before FIRST are gone */
 } HyphaOutputLane;
 
 typedef struct {
@@ -18,6 +18,7 @@ typedef struct {
   HyphaOutputLane *begun; /* whose first frame is partly gone; NULL: none is */
   gsize begun_sent;       /* bytes of it */
   gsize length;           /* bytes that are left in all */
+  gboolean lost;          /* there was no memory for a frame: what follows it makes no sense */
 } HyphaOutput;
 
 void hypha_output_init (HyphaOutput *self);

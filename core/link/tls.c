@@ -30,8 +30,8 @@ struct _HyphaTls {
   guint8 *in;   /* ciphertext read and not yet looked at; NULL: none */
   gsize in_at, in_length;
   gboolean in_short; /* the kernel had no more than that when it was read */
-  GByteArray *out;   /* ciphertext that the kernel has not taken; NULL: none */
-  gsize out_at;
+  guint8 *out;       /* ciphertext that the kernel has not taken; NULL: none */
+  gsize out_at, out_length, out_size;
   guint64 sent;   /* bytes that the kernel has taken */
   int wire_errno; /* what the descriptor said last */
   gboolean cut;   /* it has ended */
@@ -103,6 +103,14 @@ drop_in (HyphaTls *self)
 }
 
 static ssize_t
+fail (HyphaTls *self, int number)
+{
+  self->wire_errno = number;
+  gnutls_transport_set_errno (self->session, number);
+  return -1;
+}
+
+static ssize_t
 pull (gnutls_transport_ptr_t data, void *buffer, size_t size)
 {
   HyphaTls *self = data;
@@ -112,8 +120,10 @@ pull (gnutls_transport_ptr_t data, void *buffer, size_t size)
     gssize got;
 
     if (self->in == NULL)
-      self->in = g_malloc (IN_SIZE);
+      self->in = g_try_malloc (IN_SIZE);
     self->in_at = self->in_length = 0;
+    if (self->in == NULL)
+      return fail (self, ENOMEM);
     got = recv (self->fd, self->in, IN_SIZE, 0);
     if (got <= 0) {
       self->wire_errno = got < 0 ? errno : 0;
@@ -132,16 +142,42 @@ pull (gnutls_transport_ptr_t data, void *buffer, size_t size)
   return (ssize_t) n;
 }
 
-/* Never refuses, so that GnuTLS never holds a half-sent record: hypha_tls_write bounds what is
- * gathered. */
+static gboolean
+make_room (HyphaTls *self, gsize size)
+{
+  const gsize first = size < 4096 ? 4096 : OUT_MAX + OUT_MAX / 2;
+  const gsize wanted =
+      self->out == NULL ? MAX (size, first) : MAX (self->out_length + size, 2 * self->out_size);
+  guint8 *out;
+
+  if (self->out != NULL && size <= self->out_size - self->out_length)
+    return TRUE;
+  out = g_try_realloc (self->out, wanted);
+  if (out == NULL)
+    return FALSE;
+  self->out = out;
+  self->out_size = wanted;
+  return TRUE;
+}
+
+static void
+drop_out (HyphaTls *self)
+{
+  g_clear_pointer (&self->out, g_free);
+  self->out_at = self->out_length = self->out_size = 0;
+}
+
+/* Refuses for good or not at all, so that GnuTLS never holds a half-sent record: hypha_tls_write
+ * bounds what is gathered. */
 static ssize_t
 push (gnutls_transport_ptr_t data, const void *bytes, size_t size)
 {
   HyphaTls *self = data;
 
-  if (self->out == NULL)
-    self->out = g_byte_array_sized_new (size < 4096 ? 4096 : OUT_MAX + OUT_MAX / 2);
-  g_byte_array_append (self->out, bytes, (guint) size);
+  if (!make_room (self, size))
+    return fail (self, ENOMEM);
+  memcpy (self->out + self->out_length, bytes, size);
+  self->out_length += size;
   return (ssize_t) size;
 }
 
@@ -226,8 +262,7 @@ hypha_tls_free (HyphaTls *self)
 {
   if (self->session != NULL)
     gnutls_deinit (self->session);
-  if (self->out != NULL)
-    g_byte_array_unref (self->out);
+  g_free (self->out);
   g_free (self->in);
   g_free (self);
 }
@@ -245,8 +280,8 @@ HyphaTlsResult
 hypha_tls_flush (HyphaTls *self, GError **error)
 {
   while (self->out != NULL) {
-    gssize n = send (self->fd, self->out->data + self->out_at, self->out->len - self->out_at,
-                     MSG_NOSIGNAL);
+    gssize n =
+        send (self->fd, self->out + self->out_at, self->out_length - self->out_at, MSG_NOSIGNAL);
 
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
       return HYPHA_TLS_AGAIN_WRITE;
@@ -257,10 +292,8 @@ hypha_tls_flush (HyphaTls *self, GError **error)
     }
     self->out_at += (gsize) n;
     self->sent += (gsize) n;
-    if (self->out_at == self->out->len) {
-      g_clear_pointer (&self->out, g_byte_array_unref);
-      self->out_at = 0;
-    }
+    if (self->out_at == self->out_length)
+      drop_out (self);
   }
   return HYPHA_TLS_DONE;
 }
@@ -400,7 +433,7 @@ hypha_tls_write (HyphaTls *self, const void *data, gsize size, gsize *n, GError 
 
   g_assert (size > 0 && size <= hypha_tls_record_max (self));
   *n = 0;
-  if (self->out != NULL && self->out->len - self->out_at >= OUT_MAX) {
+  if (self->out_length - self->out_at >= OUT_MAX) {
     HyphaTlsResult flushed = hypha_tls_flush (self, error);
 
     if (flushed != HYPHA_TLS_DONE)

@@ -2,7 +2,22 @@
 #include <glib.h>
 #include <string.h>
 
-#include "link/output.h"
+#include "link/line.h"
+
+static gboolean no_memory;
+
+/* These come before GLib's. */
+__attribute__ ((visibility ("default"))) gpointer
+g_try_malloc (gsize size)
+{
+  return no_memory ? NULL : g_malloc (size);
+}
+
+__attribute__ ((visibility ("default"))) gpointer
+g_try_realloc_n (gpointer memory, gsize n, gsize size)
+{
+  return no_memory ? NULL : g_realloc_n (memory, n, size);
+}
 
 static void
 append (HyphaOutput *output, HyphaFrameType type, guint64 value, gsize length)
@@ -203,6 +218,64 @@ test_rest (gconstpointer data)
       g_assert_cmpuint (g_array_index (frames, HyphaFrame, n++).value, ==, expected[i]);
 }
 
+/* Whoever writes is told, and nothing goes out that would look whole. */
+static void
+check_lost (HyphaOutput *output)
+{
+  g_autoptr (GError) error = NULL;
+  HyphaLine line = { .fd = -1 };
+  gsize written = 1, before = output->length;
+
+  g_assert_true (output->lost);
+  append (output, HYPHA_FRAME_ACK, 1, 0);
+  g_assert_cmpuint (output->length, ==, before);
+  g_assert_cmpint (hypha_line_send (&line, output, &written, &error), ==, HYPHA_LINE_ERROR);
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED);
+  g_assert_nonnull (strstr (error->message, "memory"));
+  g_assert_cmpuint (written, ==, 0);
+  hypha_output_clear (output);
+  g_assert_false (output->lost);
+}
+
+static void
+test_no_memory_for_resume (void)
+{
+  g_autofree HyphaResumeEntry *entries = g_new0 (HyphaResumeEntry, 500);
+  HyphaOutput output;
+  HyphaFrameOut out;
+
+  for (guint i = 0; i < 500; i++)
+    entries[i].stream = i;
+  hypha_output_init (&output);
+  append (&output, HYPHA_FRAME_ACK, 0, 0);
+  no_memory = TRUE;
+  hypha_resume_write (499, 499, entries, 500, &out);
+  g_assert_cmpuint (out.length, >, 0);
+  g_assert_null (out.data);
+  hypha_output_append (&output, &out, FALSE);
+  no_memory = FALSE;
+  check_lost (&output);
+}
+
+static void
+test_no_memory_for_list (void)
+{
+  HyphaOutput output;
+  gsize before = 0;
+
+  hypha_output_init (&output);
+  no_memory = FALSE;
+  append (&output, HYPHA_FRAME_ACK, 0, 0);
+  no_memory = TRUE;
+  for (guint i = 0; i < 1000 && !output.lost; i++) {
+    before = output.length;
+    append (&output, HYPHA_FRAME_ACK, i, 0);
+  }
+  g_assert_cmpuint (output.length, ==, before);
+  no_memory = FALSE;
+  check_lost (&output);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -213,5 +286,7 @@ main (int argc, char **argv)
   g_test_add_func ("/output/latest-replaces-what-waits", test_latest);
   g_test_add_data_func ("/output/rest-is-all-but-data", GINT_TO_POINTER (FALSE), test_rest);
   g_test_add_data_func ("/output/rest-completes-what-was-begun", GINT_TO_POINTER (TRUE), test_rest);
+  g_test_add_func ("/output/without-memory-for-a-resume", test_no_memory_for_resume);
+  g_test_add_func ("/output/without-memory-for-the-list", test_no_memory_for_list);
   return g_test_run ();
 }

@@ -142,7 +142,7 @@ hypha_channel_new (int fd, HyphaEndpoint *local, HyphaEndpoint *remote, HyphaCha
  * closed; @stream failed. What has been read by then is delivered, for at most 2 s, and then
  * @stream is closed. [method@Hypha.Channel.dup_error] tells how it ended.
  *
- * The error is `HYPHA_ERROR_FAILED`, where the kernel grants no socketpair or no thread.
+ * The error is `HYPHA_ERROR_FAILED`, where the kernel grants no socketpair, no thread or no memory.
  *
  * Returns: (transfer full): the channel, or %NULL with @error set
  */

@@ -258,7 +258,13 @@ hypha_pump_start (int fd, GIOStream *stream, GError **error)
     g_close (fd, NULL);
     return NULL;
   }
-  self = g_new0 (HyphaPump, 1);
+  self = g_try_new0 (HyphaPump, 1);
+  if (self == NULL) {
+    g_set_error_literal (
+        error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
+        _ ("cannot make a channel of a stream: there is no memory for its buffers"));
+    return NULL;
+  }
   atomic_init (&self->ref_count, 1);
   pthread_mutex_init (&self->mutex, NULL);
   self->context = g_main_context_new ();

@@ -296,11 +296,11 @@ hypha_inspect_open_file (int directory, const char *name, const char *path, GErr
 static gboolean
 copy_bytes (int from, int to, const char *path, GError **error)
 {
-  g_autofree guint8 *buffer = g_malloc (128 * 1024);
+  guint8 buffer[32 * 1024];
   guint64 total = 0;
 
   while (TRUE) {
-    ssize_t got = TEMP_FAILURE_RETRY (read (from, buffer, 128 * 1024));
+    ssize_t got = TEMP_FAILURE_RETRY (read (from, buffer, sizeof buffer));
 
     if (got < 0)
       return set_errno_error (error, errno, _ ("Could not read"), path);

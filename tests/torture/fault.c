@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -43,7 +44,7 @@ static struct {
 } fault;
 
 static struct {
-  guintptr from, to;
+  guintptr base, from, to;
 } library;
 
 static int
@@ -51,6 +52,7 @@ find_library (struct dl_phdr_info *info, size_t size, void *data)
 {
   if (strstr (info->dlpi_name, "/libhypha-1.so") == NULL)
     return 0;
+  library.base = info->dlpi_addr;
   for (guint i = 0; i < info->dlpi_phnum; i++) {
     const ElfW (Phdr) *part = &info->dlpi_phdr[i];
 
@@ -63,11 +65,17 @@ find_library (struct dl_phdr_info *info, size_t size, void *data)
 }
 
 static gboolean
+is_library (const void *caller)
+{
+  return (guintptr) caller >= library.from && (guintptr) caller < library.to;
+}
+
+static gboolean
 strikes (Call *call, const void *caller)
 {
   guint number;
 
-  if ((guintptr) caller < library.from || (guintptr) caller >= library.to)
+  if (!is_library (caller))
     return FALSE;
   number = atomic_fetch_add (&call->count, 1) + 1;
   if (fault.call != call || number != fault.nth)
@@ -199,31 +207,72 @@ CALL_WITH_MORE (open64, (const char *path, int flags, ...), (path, flags, more),
 CALL_WITH_MORE (openat64, (int folder, const char *path, int flags, ...),
                 (folder, path, flags, more), flags, mode_t, EMFILE, EIO)
 
+/* Memory whose size somebody else chose. */
+CALL (gpointer, g_try_malloc, (gsize size), (size), NULL, ENOMEM)
+CALL (gpointer, g_try_malloc0, (gsize size), (size), NULL, ENOMEM)
+CALL (gpointer, g_try_malloc0_n, (gsize n, gsize size), (n, size), NULL, ENOMEM)
+CALL (gpointer, g_try_malloc_n, (gsize n, gsize size), (n, size), NULL, ENOMEM)
+CALL (gpointer, g_try_realloc, (gpointer memory, gsize size), (memory, size), NULL, ENOMEM)
+CALL (gpointer, g_try_realloc_n, (gpointer memory, gsize n, gsize size), (memory, n, size), NULL,
+      ENOMEM)
+
+/* Memory without which GLib ends the process: that has to be little. */
+#define SMALL (4096 + 64)
+
+static void
+check_small (const char *name, gsize n, gsize size, const void *caller)
+{
+  if (!is_library (caller) || n * size <= SMALL)
+    return;
+  fprintf (stderr, "%s: %zu bytes that may not fail, for the code at +0x%zx\n", name, n * size,
+           (gsize) ((guintptr) caller - library.base));
+  abort ();
+}
+
+#define SMALL_CALL(function, parameters, arguments, n, size)             \
+  static Call call_##function = { .name = #function };                   \
+  __attribute__ ((visibility ("default"))) gpointer function parameters  \
+  {                                                                      \
+    check_small (#function, n, size, __builtin_return_address (0));      \
+    return ((__typeof__ (&function)) real (&call_##function)) arguments; \
+  }
+
+SMALL_CALL (g_malloc, (gsize size), (size), 1, size)
+SMALL_CALL (g_malloc0, (gsize size), (size), 1, size)
+SMALL_CALL (g_malloc_n, (gsize n, gsize size), (n, size), n, size)
+SMALL_CALL (g_malloc0_n, (gsize n, gsize size), (n, size), n, size)
+SMALL_CALL (g_realloc, (gpointer memory, gsize size), (memory, size), 1, size)
+SMALL_CALL (g_realloc_n, (gpointer memory, gsize n, gsize size), (memory, n, size), n, size)
+SMALL_CALL (g_memdup2, (gconstpointer bytes, gsize size), (bytes, size), 1, size)
+
 static Call *const calls[] = {
-  &call_accept4,       &call_access,
-  &call_close,         &call_closedir,
-  &call_connect,       &call_epoll_create1,
-  &call_epoll_ctl,     &call_epoll_wait,
-  &call_eventfd,       &call_eventfd_read,
-  &call_eventfd_write, &call_fchmod,
-  &call_fcntl64,       &call_fdopendir,
-  &call_fstat64,       &call_fstatat64,
-  &call_fstatfs64,     &call_fsync,
-  &call_ftruncate64,   &call_getentropy,
-  &call_getgrgid_r,    &call_getpwuid_r,
-  &call_getrandom,     &call_getsockname,
-  &call_getsockopt,    &call_inotify_add_watch,
-  &call_inotify_init1, &call_inotify_rm_watch,
-  &call_memfd_create,  &call_open64,
-  &call_openat64,      &call_poll,
-  &call_pread64,       &call_pthread_create,
-  &call_pwrite64,      &call_read,
-  &call_readdir64,     &call_readlinkat,
-  &call_readv,         &call_recv,
-  &call_renameat,      &call_send,
-  &call_sendmsg,       &call_setsockopt,
-  &call_shutdown,      &call_socket,
-  &call_socketpair,    &call_unlinkat,
+  &call_accept4,         &call_access,
+  &call_close,           &call_closedir,
+  &call_connect,         &call_epoll_create1,
+  &call_epoll_ctl,       &call_epoll_wait,
+  &call_eventfd,         &call_eventfd_read,
+  &call_eventfd_write,   &call_fchmod,
+  &call_fcntl64,         &call_fdopendir,
+  &call_fstat64,         &call_fstatat64,
+  &call_fstatfs64,       &call_fsync,
+  &call_ftruncate64,     &call_g_try_malloc,
+  &call_g_try_malloc0,   &call_g_try_malloc0_n,
+  &call_g_try_malloc_n,  &call_g_try_realloc,
+  &call_g_try_realloc_n, &call_getentropy,
+  &call_getgrgid_r,      &call_getpwuid_r,
+  &call_getrandom,       &call_getsockname,
+  &call_getsockopt,      &call_inotify_add_watch,
+  &call_inotify_init1,   &call_inotify_rm_watch,
+  &call_memfd_create,    &call_open64,
+  &call_openat64,        &call_poll,
+  &call_pread64,         &call_pthread_create,
+  &call_pwrite64,        &call_read,
+  &call_readdir64,       &call_readlinkat,
+  &call_readv,           &call_recv,
+  &call_renameat,        &call_send,
+  &call_sendmsg,         &call_setsockopt,
+  &call_shutdown,        &call_socket,
+  &call_socketpair,      &call_unlinkat,
   &call_write,
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Two nodes meet, and bytes go there and back: over a stream to a service, over one to a program
- * behind a socket, and over a direct one. */
+ * behind a socket, and over a direct one; or over many streams at once, which nobody reads for a
+ * while. */
 
 #include "scenario.h"
 
@@ -219,7 +220,7 @@ open_direct_and_exchange (HyphaPeer *peer, const char *service, GError **error)
   return stream != NULL && exchange (stream, error);
 }
 
-/* ---- all of it ---- */
+/* ---- both sides ---- */
 
 static gboolean
 world_up (World *self, const char *folder, GError **error)
@@ -277,6 +278,156 @@ meet (World *self, const char *endpoint, HyphaPeer **peer, GError **error)
   return *peer != NULL;
 }
 
+/* ---- many at once ---- */
+
+#define MANY 150               /* more than a small chunk has room for in a RESUME */
+#define BYTES_EACH (16 * 1024) /* more than a stream may always have under way */
+
+typedef struct {
+  GAsyncResult *opened, *written, *read;
+  HyphaStream *stream;
+  guint8 in[BYTES_EACH];
+} One;
+
+typedef struct {
+  One ones[MANY];
+  GCancellable *end;
+  guint8 out[BYTES_EACH];
+} Many;
+
+static void
+on_one_written (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  One *self = user_data;
+
+  self->written = g_object_ref (result);
+  hypha_stream_close_write (self->stream, NULL);
+}
+
+static gboolean
+all_opened (gpointer data)
+{
+  Many *self = data;
+  guint n = 0;
+
+  while (n < MANY && self->ones[n].opened != NULL)
+    n++;
+  return n == MANY;
+}
+
+static gboolean
+all_read (gpointer data)
+{
+  Many *self = data;
+  guint n = 0;
+
+  while (n < MANY && self->ones[n].read != NULL)
+    n++;
+  return n == MANY;
+}
+
+static gboolean
+all_written (gpointer data)
+{
+  Many *self = data;
+  guint n = 0;
+
+  while (n < MANY && (self->ones[n].stream == NULL || self->ones[n].written != NULL))
+    n++;
+  return n == MANY;
+}
+
+static gboolean
+open_many (Many *self, HyphaPeer *peer, GError **error)
+{
+  gboolean passed = TRUE;
+
+  for (guint i = 0; i < MANY; i++)
+    hypha_peer_open_stream_async (peer, "echo", TIMEOUT_MS, NULL, keep_result,
+                                  &self->ones[i].opened);
+  g_assert_true (scenario_wait (all_opened, self, "the streams", NULL));
+  for (guint i = 0; i < MANY; i++) {
+    One *one = &self->ones[i];
+
+    one->stream = hypha_peer_open_stream_finish (peer, one->opened, passed ? error : NULL);
+    passed = passed && one->stream != NULL;
+  }
+  return passed;
+}
+
+static void
+write_many (Many *self)
+{
+  for (gsize i = 0; i < BYTES_EACH; i++)
+    self->out[i] = (guint8) (i * 31 + (i >> 8));
+  for (guint i = 0; i < MANY; i++)
+    if (self->ones[i].stream != NULL)
+      g_output_stream_write_all_async (
+          g_io_stream_get_output_stream (G_IO_STREAM (self->ones[i].stream)), self->out, BYTES_EACH,
+          G_PRIORITY_DEFAULT, self->end, on_one_written, &self->ones[i]);
+}
+
+/* So many bytes of each, from AT on. */
+static gboolean
+read_many (Many *self, gsize at, gsize length, GError **error)
+{
+  gboolean passed = TRUE;
+
+  for (guint i = 0; i < MANY; i++)
+    g_input_stream_read_all_async (
+        g_io_stream_get_input_stream (G_IO_STREAM (self->ones[i].stream)), self->ones[i].in + at,
+        length, G_PRIORITY_DEFAULT, NULL, keep_result, &self->ones[i].read);
+  g_assert_true (scenario_wait (all_read, self, "the bytes of all streams", NULL));
+  for (guint i = 0; i < MANY; i++) {
+    One *one = &self->ones[i];
+    gsize got;
+    gboolean read =
+        g_input_stream_read_all_finish (g_io_stream_get_input_stream (G_IO_STREAM (one->stream)),
+                                        one->read, &got, passed ? error : NULL);
+
+    g_clear_object (&one->read);
+    g_assert_cmpmem (one->in + at, got, self->out + at, got);
+    if (passed && read && got < length)
+      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, "stream %u ended early", i);
+    passed = passed && read && got == length;
+  }
+  return passed;
+}
+
+static void
+many_free (Many *self)
+{
+  g_cancellable_cancel (self->end);
+  g_assert_true (scenario_wait (all_written, self, "the end of writing", NULL));
+  for (guint i = 0; i < MANY; i++) {
+    g_clear_object (&self->ones[i].opened);
+    g_clear_object (&self->ones[i].written);
+    g_clear_object (&self->ones[i].stream);
+  }
+  g_object_unref (self->end);
+  g_free (self);
+}
+
+/* They lie unread while another link comes up, over which both sides tell of all of them. */
+static gboolean
+exchange_many (World *world, HyphaPeer *peer, GError **error)
+{
+  Many *self = g_new0 (Many, 1);
+  g_autoptr (HyphaPeer) again = NULL;
+  gboolean passed;
+
+  self->end = g_cancellable_new ();
+  passed = open_many (self, peer, error);
+  write_many (self);
+  passed = passed && read_many (self, 0, 1, error) &&
+           meet (world, "tcp://127.0.0.1:0", &again, error) &&
+           read_many (self, 1, BYTES_EACH - 1, error);
+  many_free (self);
+  return passed;
+}
+
+/* ---- one after the other ---- */
+
 static gboolean
 run (const char *folder, const char *endpoint, gboolean direct, GError **error)
 {
@@ -299,6 +450,20 @@ scenario_plain (const char *folder, GError **error)
   g_autofree char *endpoint = g_strdup_printf ("unix://%s/link", folder);
 
   return run (folder, endpoint, TRUE, error);
+}
+
+gboolean
+scenario_many (const char *folder, GError **error)
+{
+  g_autofree char *endpoint = g_strdup_printf ("unix://%s/link", folder);
+  World world = { 0 };
+  g_autoptr (HyphaPeer) peer = NULL;
+  gboolean passed = world_up (&world, folder, error) && meet (&world, endpoint, &peer, error) &&
+                    exchange_many (&world, peer, error);
+
+  g_clear_object (&peer);
+  world_down (&world);
+  return passed;
 }
 
 gboolean

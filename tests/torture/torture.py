@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Lets every system call of the library fail, one after the other, in each scenario; README.md says what has to hold then."""
+"""Lets every system call of the library fail, and every allocation that may, one after the other; README.md says what has to hold then."""
 
 import argparse
 import concurrent.futures
@@ -63,8 +63,12 @@ def undefined_symbols(library):
     listed = subprocess.run(["nm", "-D", "--undefined-only", library], capture_output=True, text=True, check=True).stdout
     for name in re.findall(r"^\s+U (\S+)", listed, re.MULTILINE):
         name = name.split("@")[0]
-        if not re.match(r"_|g_|gnutls_", name):
+        if not re.match(r"_|g_(?!try_)|gnutls_", name):
             yield name
+
+
+def wanted(name, chosen):
+    return not chosen or name in chosen or ("memory" in chosen and name.startswith("g_try_"))
 
 
 def report(number, problems, what):
@@ -79,7 +83,7 @@ def main():
     parser.add_argument("library")
     parser.add_argument("scenarios", nargs="+")
     parser.add_argument("--jobs", type=int, default=8 * (os.cpu_count() or 1), help="runs at a time; most of them wait")
-    parser.add_argument("--call", action="append", help="only this call")
+    parser.add_argument("--call", action="append", help="only this call; memory: all that ask for some")
     parser.add_argument("--every", type=int, default=1, help="of each call every so many, always the first and the last")
     options = parser.parse_args()
 
@@ -88,13 +92,13 @@ def main():
     number = 1
     missing = sorted(set(undefined_symbols(options.library)) - HARMLESS - set(some))
     report(number, [f"# {name} is neither made to fail by fault.c nor known as harmless here" for name in missing],
-           "every system call of the library is known")
+           "every call of the library that can fail is known")
     failed, struck, reached = bool(missing), 0, 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for scenario, (calls, n_open) in counted.items():
             pending = {}
             for name, (times, errors) in sorted(calls.items()):
-                if times and (not options.call or name in options.call):
+                if times and wanted(name, options.call):
                     which = sorted({*range(1, times + 1, options.every), times})
                     pending[name] = [pool.submit(Run, options.program, scenario, name, nth, error, n_open)
                                      for nth in which for error in errors]

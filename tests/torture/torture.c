@@ -71,12 +71,14 @@ list_descriptors (void)
   }
 }
 
+/* Less than EXPECTED is no loss: one may still have been about to be closed when they were counted.
+ */
 static gboolean
 is_steady (gpointer data)
 {
   guint *expected = data;
 
-  return count_descriptors () == *expected;
+  return count_descriptors () <= *expected;
 }
 
 static const Scenario *

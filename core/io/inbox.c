@@ -95,6 +95,17 @@ hypha_inbox_post (HyphaInbox *self, HyphaWorkFunc func, gpointer data)
   atomic_fetch_sub (&self->posting, 1);
 }
 
+gboolean
+hypha_inbox_is_empty (HyphaInbox *self)
+{
+  gboolean empty;
+
+  pthread_mutex_lock (&self->lock);
+  empty = self->first == NULL;
+  pthread_mutex_unlock (&self->lock);
+  return empty;
+}
+
 static HyphaInboxItem *
 take (HyphaInbox *self)
 {

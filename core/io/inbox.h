@@ -22,6 +22,8 @@ gboolean hypha_inbox_init (HyphaInbox *self, GError **error);
 /* Must be empty. */
 void hypha_inbox_clear (HyphaInbox *self);
 void hypha_inbox_post (HyphaInbox *self, HyphaWorkFunc func, gpointer data);
+/* Of what this thread has posted, at least: others may be about to. */
+gboolean hypha_inbox_is_empty (HyphaInbox *self);
 /* Only wakes whoever watches it. */
 void hypha_inbox_wake (HyphaInbox *self);
 /* Carries out what was there when it was called: what those closures post comes in another turn. */

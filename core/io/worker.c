@@ -560,6 +560,31 @@ hypha_worker_post (HyphaWorker *self, HyphaWorkFunc func, gpointer data)
 }
 
 /**
+ * hypha_worker_do: (skip)
+ * @self: a worker
+ * @func: what to carry out as if on its thread
+ * @data: for @func
+ *
+ * Like hypha_worker_post(), but @func is carried out here and now if the worker sleeps and nothing
+ * waits for it, which spares a thread its waking. It must not write to what may raise SIGPIPE.
+ * Whoever calls keeps to what hypha_worker_enter() asks for.
+ */
+void
+hypha_worker_do (HyphaWorker *self, HyphaWorkFunc func, gpointer data)
+{
+  gboolean entered = hypha_worker_enter (self);
+  /* What this thread has posted before comes first. */
+  gboolean first = entered && hypha_inbox_is_empty (&self->inbox);
+
+  if (first)
+    func (data);
+  if (entered)
+    hypha_worker_leave (self);
+  if (!first)
+    hypha_worker_post (self, func, data);
+}
+
+/**
  * hypha_worker_enter: (skip)
  * @self: a worker
  *

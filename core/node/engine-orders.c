@@ -69,6 +69,13 @@ give (Order *order, HyphaWorkFunc func)
   hypha_worker_post (order->engine->parameters.worker, func, order);
 }
 
+/* An order that somebody waits for: where the worker sleeps, it need not wake up for that. */
+static void
+carry_out (Order *order, HyphaWorkFunc func)
+{
+  hypha_worker_do (order->engine->parameters.worker, func, order);
+}
+
 static EngineLink *
 find_link (HyphaEngine *self, HyphaNodeLink *mirror)
 {
@@ -264,7 +271,7 @@ hypha_engine_open (HyphaEngine *self, HyphaStreamInfo *stream, int fd, gboolean 
   order->pipe = pipe != NULL ? hypha_pipe_ref (pipe) : NULL;
   order->fd = fd;
   order->target = target;
-  give (order, open_stream);
+  carry_out (order, open_stream);
 }
 
 static void
@@ -289,7 +296,7 @@ hypha_engine_accept (HyphaEngine *self, HyphaStreamInfo *stream, int fd, gboolea
   order->pipe = pipe != NULL ? hypha_pipe_ref (pipe) : NULL;
   order->fd = fd;
   order->target = target;
-  give (order, accept_stream);
+  carry_out (order, accept_stream);
 }
 
 static void
@@ -309,7 +316,7 @@ hypha_engine_refuse (HyphaEngine *self, HyphaStreamInfo *stream, HyphaCode code)
   Order *order = order_new (self, NULL, stream);
 
   order->code = code;
-  give (order, refuse_stream);
+  carry_out (order, refuse_stream);
 }
 
 static void
@@ -329,7 +336,7 @@ hypha_engine_answer_direct (HyphaEngine *self, HyphaStreamInfo *stream, HyphaCod
   Order *order = order_new (self, NULL, stream);
 
   order->code = code;
-  give (order, answer_direct);
+  carry_out (order, answer_direct);
 }
 
 static void

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "io/inbox.h"
@@ -25,6 +26,7 @@ struct _HyphaWorker {
   pthread_t thread;
   char *name;
   int epoll;
+  int alarm; /* a timerfd, for guests; edge-triggered, so nobody reads it */
   HyphaInbox inbox;
   _Atomic guint spin; /* us */
 
@@ -44,8 +46,8 @@ struct _HyphaWorker {
   HyphaChunk *scratch; /* what is below `used` was kept by somebody */
   HyphaChunk *past;    /* the one before: bytes of it may be on their way to the new one */
   HyphaChunk *reserve; /* is never kept: in place of a new one while there is no memory for it */
-  struct epoll_event
-      batch[BATCH]; /* data.ptr: the watch; the worker itself: the inbox; NULL: stopped */
+  struct epoll_event batch[BATCH]; /* data.ptr: the watch; the worker itself: the inbox; NULL:
+                                      stopped, or the alarm */
   int n_batch;
 };
 
@@ -415,6 +417,8 @@ worker_destroy (HyphaWorker *self)
     hypha_inbox_clear (&self->inbox);
   if (self->epoll >= 0)
     close (self->epoll);
+  if (self->alarm >= 0)
+    close (self->alarm);
   g_ptr_array_unref (self->timers);
   g_ptr_array_unref (self->due);
   g_array_unref (self->afterwards);
@@ -442,13 +446,17 @@ static gboolean
 worker_open (HyphaWorker *self, GError **error)
 {
   struct epoll_event event = { .events = EPOLLIN, .data.ptr = self };
+  struct epoll_event alarm = { .events = EPOLLIN | EPOLLET, .data.ptr = NULL };
   sigset_t before;
   int failed;
 
   if (!make_buffers (self, error) || !hypha_inbox_init (&self->inbox, error))
     return FALSE;
   self->epoll = epoll_create1 (EPOLL_CLOEXEC);
-  if (self->epoll < 0 || epoll_ctl (self->epoll, EPOLL_CTL_ADD, self->inbox.fd, &event) < 0) {
+  self->alarm = timerfd_create (CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  if (self->epoll < 0 || self->alarm < 0 ||
+      epoll_ctl (self->epoll, EPOLL_CTL_ADD, self->inbox.fd, &event) < 0 ||
+      epoll_ctl (self->epoll, EPOLL_CTL_ADD, self->alarm, &alarm) < 0) {
     int saved = errno;
 
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
@@ -482,7 +490,7 @@ hypha_worker_new (const char *name, GError **error)
   HyphaWorker *self = g_new0 (HyphaWorker, 1);
 
   self->name = g_strndup (name, 15);
-  self->epoll = -1;
+  self->epoll = self->alarm = -1;
   self->inbox.fd = -1;
   self->timers = g_ptr_array_new ();
   self->due = g_ptr_array_new ();
@@ -559,6 +567,19 @@ hypha_worker_post (HyphaWorker *self, HyphaWorkFunc func, gpointer data)
   hypha_inbox_post (&self->inbox, func, data);
 }
 
+/* What a guest leaves to be done earlier than the worker wakes up by itself: a timer of the
+ * kernel's sees to that, for to wake it only to let it sleep again are two switches of threads. */
+static void
+set_alarm (HyphaWorker *self, gint64 due)
+{
+  const struct itimerspec when = { .it_value = { .tv_sec = due / G_USEC_PER_SEC,
+                                                 .tv_nsec = due % G_USEC_PER_SEC * 1000 } };
+
+  self->sleeps_until = due;
+  if (due <= self->now || timerfd_settime (self->alarm, TFD_TIMER_ABSTIME, &when, NULL) < 0)
+    hypha_inbox_wake (&self->inbox);
+}
+
 /**
  * hypha_worker_do: (skip)
  * @self: a worker
@@ -621,10 +642,8 @@ hypha_worker_leave (HyphaWorker *self)
   HyphaTimer *first = self->timers->len > 0 ? g_ptr_array_index (self->timers, 0) : NULL;
 
   self->guest = FALSE;
-  if (first != NULL && first->due < self->sleeps_until) {
-    self->sleeps_until = first->due;
-    hypha_inbox_wake (&self->inbox);
-  }
+  if (first != NULL && first->due < self->sleeps_until)
+    set_alarm (self, first->due);
   let_go (self);
 }
 

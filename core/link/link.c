@@ -603,7 +603,13 @@ hypha_link_start (HyphaLink *self, HyphaWorker *worker)
   const HyphaLinkLimits *limits = &self->parameters.limits;
 
   g_assert (self->stage == HYPHA_STAGE_NEW && self->worker == NULL);
+  if (!self->parameters.initiator)
+    hypha_link_begin (self);
   attach (self, worker);
+  /* There is nothing to do before the other end speaks: whoever is the worker's guest here need not
+   * wake it. */
+  if (!self->parameters.initiator && self->broken == NULL)
+    hypha_timer_cancel (&self->kick);
   self->deadline = now + limits->handshake_timeout;
   hypha_link_set_deadline (self, self->parameters.initiator
                                      ? self->deadline

@@ -22,6 +22,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -122,6 +123,10 @@ CALL (int, epoll_wait, (int epoll, struct epoll_event *events, int n, int timeou
 CALL (int, eventfd, (unsigned int count, int flags), (count, flags), -1, EMFILE)
 CALL (int, eventfd_read, (int fd, eventfd_t *value), (fd, value), -1, EINTR)
 CALL (int, eventfd_write, (int fd, eventfd_t value), (fd, value), -1, EINTR)
+CALL (int, timerfd_create, (int clock, int flags), (clock, flags), -1, EMFILE)
+CALL (int, timerfd_settime,
+      (int fd, int flags, const struct itimerspec *when, struct itimerspec *before),
+      (fd, flags, when, before), -1, EINVAL)
 CALL (int, fchmod, (int fd, mode_t mode), (fd, mode), -1, EPERM)
 CALL (int, fstat64, (int fd, struct stat64 *info), (fd, info), -1, EIO)
 CALL (int, fstatat64, (int fd, const char *path, struct stat64 *info, int flags),
@@ -251,6 +256,7 @@ static Call *const calls[] = {
   &call_connect,         &call_epoll_create1,
   &call_epoll_ctl,       &call_epoll_wait,
   &call_eventfd,         &call_eventfd_read,
+  &call_timerfd_create,  &call_timerfd_settime,
   &call_eventfd_write,   &call_fchmod,
   &call_fcntl64,         &call_fdopendir,
   &call_fstat64,         &call_fstatat64,

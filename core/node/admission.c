@@ -410,7 +410,7 @@ hypha_admission_begin (HyphaAdmission *self, HyphaChannel *channel,
   self->n_accepted += candidate->counted;
   g_ptr_array_add (self->candidates, candidate);
   hypha_link_set_events (link, &link_events, candidate);
-  hypha_worker_post (worker, begin, candidate);
+  hypha_worker_do (worker, begin, candidate);
 }
 
 void
@@ -456,11 +456,10 @@ hypha_candidate_link_take (HyphaCandidateLink *self)
 }
 
 void
-hypha_candidate_link_drop (HyphaCandidateLink *self, const GError *error)
+hypha_admission_tell (HyphaAdmission *self, const GError *error)
 {
-  if (!self->admission->stopped)
-    tell (self->admission, error, "");
-  candidate_remove (self);
+  if (!self->stopped)
+    tell (self, error, "");
 }
 
 void

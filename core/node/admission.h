@@ -17,7 +17,7 @@ typedef struct {
   /* The other end has proven who it is. Answer at once, by hypha_candidate_link_take, _reject or
    * _introduce. */
   void (*decide) (HyphaCandidateLink *candidate, gpointer user_data);
-  /* It has shown a token instead. Answer at once, by hypha_candidate_link_take or _drop. */
+  /* It has shown a token instead. Answer at once, by hypha_candidate_link_take. */
   void (*direct) (HyphaCandidateLink *candidate, gpointer user_data);
   /* It came to nothing. DIALLER is nullable. */
   void (*failed) (HyphaDialler *dialler, const GError *error, gboolean tls_required,
@@ -46,13 +46,13 @@ gboolean hypha_admission_is_crowded (
 /* Ends all that are under way: their instance is over. */
 void hypha_admission_clear (HyphaAdmission *self);
 void hypha_admission_stop (HyphaAdmission *self);
+/* Of one that was taken: what it has shown led nowhere, a failed handshake like any other. */
+void hypha_admission_tell (HyphaAdmission *self, const GError *error);
 
 HyphaLink *hypha_candidate_link_get_link (HyphaCandidateLink *self);
 HyphaDialler *hypha_candidate_link_get_dialler (HyphaCandidateLink *self); /* nullable */
 HyphaLink *hypha_candidate_link_take (
     HyphaCandidateLink *self); /* frees SELF; the link is parked */
-/* What it has shown leads nowhere: a failed handshake like any other. Frees SELF. */
-void hypha_candidate_link_drop (HyphaCandidateLink *self, const GError *error);
 void hypha_candidate_link_reject (HyphaCandidateLink *self, HyphaRejectCode code);
 /* A stranger answered, with whom we pair: sends AUTH, so that it sees our digits, and goes no
  * further. */

@@ -18,16 +18,26 @@
 enum { DIALLED_BY_OPENER = 1, DIALLED_BY_ACCEPTOR = 2 };
 G_STATIC_ASSERT (HYPHA_TICKET_BYTES == 1 + HYPHA_TOKEN_BYTES);
 
-/* A channel that is dialled while the OPEN is on its way waits for the answer before it shows the
- * token. So many of one peer may do so, or they would crowd out handshakes at the other end; and
- * for so long, which is less than anybody has for his first byte there. */
+/* So many channels to one peer are dialled before it has answered the OPEN, or they would crowd out
+ * handshakes at the other end. */
 #define MAX_EARLY 4
-#define EARLY_US (250 * G_TIME_SPAN_MILLISECOND)
+/* There, so many that have shown a token before its OPEN are held, and for so long. */
+#define MAX_HELD 16
+#define HELD_US (250 * G_TIME_SPAN_MILLISECOND)
+
+typedef struct {
+  HyphaLink *link;
+  gint64 since;
+} Held;
 
 struct _HyphaDirects {
   HyphaLoader *loader;
+  HyphaDirectRefusedFunc refused;
+  gpointer user_data;
   guint timeout_ms;
   GPtrArray *all; /* of HyphaDirect that have not completed, not owned */
+  GQueue held;    /* of Held, the oldest first */
+  guint held_timer;
 };
 
 struct _HyphaDirect {
@@ -35,12 +45,12 @@ struct _HyphaDirect {
   HyphaNodePeer *peer;
   guint8 ticket[HYPHA_TICKET_BYTES];
   gboolean opener;
-  gboolean expected;   /* the other end dials, and has not shown the token yet */
-  int fd;              /* -1: not there yet */
-  gboolean accepted;   /* opener: the other end expects the token */
-  HyphaChannel *early; /* opener: waits for that */
-  gint64 early_since;  /* when it began to be dialled; 0: it was not */
-  gboolean taken;      /* opener: the other end's service has taken it; acceptor: not asked */
+  gboolean expected;          /* the other end dials, and has not shown the token yet */
+  int fd;                     /* -1: not there yet */
+  gboolean early;             /* opener: it was dialled before the other end had answered */
+  gboolean accepted;          /* opener: the other end expects the token */
+  HyphaDirectTriedFunc tried; /* NULL: has been called */
+  gboolean taken; /* opener: the other end's service has taken it; acceptor: not asked */
   guint timer;
   GCancellable *dialling;
   HyphaDirectFunc func; /* NULL: has been called */
@@ -178,11 +188,13 @@ complete_if_ready (HyphaDirect *self)
   complete (self, g_steal_fd (&self->fd), NULL);
 }
 
-void
-hypha_direct_arrived (HyphaDirect *self, int fd)
+static void
+arrived (HyphaDirect *self, int fd)
 {
   self->fd = fd;
-  stop_waiting (self);
+  /* What was shown too early may have to be shown again. */
+  if (!self->opener || !dials (self) || self->accepted)
+    stop_waiting (self);
   complete_if_ready (self);
 }
 
@@ -197,6 +209,17 @@ timed_out (gpointer data)
   self->timer = 0;
   complete (self, -1, error);
   return G_SOURCE_REMOVE;
+}
+
+/* The first attempt is over, or there is none. */
+static void
+tell_tried (HyphaDirect *self)
+{
+  HyphaDirectTriedFunc tried = self->tried;
+
+  self->tried = NULL;
+  if (tried != NULL)
+    tried (self->user_data);
 }
 
 /* ---- dialling ---- */
@@ -244,7 +267,7 @@ use_channel (HyphaDirect *self, HyphaChannel *channel, GError **error)
 
   if (!show_token (self, channel, error))
     return FALSE;
-  hypha_direct_arrived (self, hypha_channel_steal_fd (channel));
+  arrived (self, hypha_channel_steal_fd (channel));
   return TRUE;
 }
 
@@ -256,21 +279,22 @@ dialled (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (HyphaChannel) channel =
       hypha_loader_dial_finish (HYPHA_LOADER (source), result, &error);
   HyphaDirect *self = dial->direct;
+  gboolean early;
 
   if (g_cancellable_is_cancelled (dial->cancellable))
     return; /* SELF has done with it, or is gone */
+  early = self->opener && !self->accepted;
   g_clear_object (&self->dialling);
   if (channel == NULL)
     g_prefix_error (&error, "%s", _ ("the channel of the direct stream: "));
   else if (!is_like (channel, hypha_node_link_get_link (dial->link)))
     g_set_error_literal (&error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
                          _ ("the channel of the direct stream leads elsewhere than the link"));
-  else if (self->opener && !self->accepted)
-    self->early = g_steal_pointer (&channel);
   else
     use_channel (self, g_steal_pointer (&channel), &error);
-  /* An early one comes again when it is time. */
-  if (error != NULL && (!self->opener || self->accepted))
+  if (early)
+    tell_tried (self); /* where it failed, it comes again when it is time */
+  else if (error != NULL)
     complete (self, -1, error);
 }
 
@@ -312,19 +336,103 @@ count_early (HyphaDirect *self)
   for (guint i = 0; i < self->directs->all->len; i++) {
     HyphaDirect *other = self->directs->all->pdata[i];
 
-    n += other->peer == self->peer && other->early_since != 0 && !other->accepted;
+    n += other->peer == self->peer && other->early && !other->accepted;
   }
   return n;
 }
 
-/* While the OPEN goes there and back. */
+/* While the OPEN goes there and back, or before, if nobody has to be waited for. */
 static void
 dial_early (HyphaDirect *self)
 {
-  if (count_early (self) >= MAX_EARLY)
+  self->early = count_early (self) < MAX_EARLY && start_dialling (self, NULL);
+}
+
+/* ---- tokens that come before they are expected ---- */
+
+static gboolean check_shown (HyphaDirect *self, HyphaLink *link, GError **error);
+
+static void
+held_free (gpointer data)
+{
+  Held *held = data;
+
+  g_clear_pointer (&held->link, hypha_link_free);
+  g_free (held);
+}
+
+static void
+refuse_oldest (HyphaDirects *self)
+{
+  g_autoptr (GError) error = g_error_new_literal (
+      HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE,
+      _ ("the token of a direct stream that was shown is not expected (any more)"));
+
+  held_free (g_queue_pop_head (&self->held));
+  self->refused (error, self->user_data);
+}
+
+static gboolean
+refuse_late (gpointer data)
+{
+  HyphaDirects *self = data;
+  const gint64 now = g_get_monotonic_time ();
+  Held *first;
+
+  while ((first = g_queue_peek_head (&self->held)) != NULL && first->since + HELD_US <= now)
+    refuse_oldest (self);
+  self->held_timer =
+      first != NULL
+          ? g_timeout_add ((guint) ((first->since + HELD_US - now) / 1000) + 1, refuse_late, self)
+          : 0;
+  return G_SOURCE_REMOVE;
+}
+
+/* Whoever comes last stays: an OPEN that goes with it is here in a moment. */
+static void
+hold (HyphaDirects *self, HyphaLink *link)
+{
+  Held *held = g_new (Held, 1);
+
+  *held = (Held){ .link = link, .since = g_get_monotonic_time () };
+  g_queue_push_tail (&self->held, held);
+  if (g_queue_get_length (&self->held) > MAX_HELD)
+    refuse_oldest (self);
+  if (self->held_timer == 0)
+    self->held_timer = g_timeout_add (HELD_US / 1000, refuse_late, self);
+}
+
+static void
+use_link (HyphaDirect *self, HyphaLink *link)
+{
+  int fd = hypha_link_steal_fd (link);
+
+  hypha_link_free (link);
+  arrived (self, fd);
+}
+
+static void
+look_among_held (HyphaDirect *self)
+{
+  HyphaDirects *directs = self->directs;
+  g_autoptr (GError) error = NULL;
+  GList *found = NULL;
+  Held *held;
+
+  for (GList *l = directs->held.head; l != NULL; l = l->next) {
+    held = l->data;
+    if (hypha_token_equal (token_of (self), hypha_link_get_token (held->link)))
+      found = l;
+  }
+  if (found == NULL)
     return;
-  if (start_dialling (self, NULL))
-    self->early_since = g_get_monotonic_time ();
+  held = found->data;
+  g_queue_delete_link (&directs->held, found);
+  if (check_shown (self, held->link, &error))
+    use_link (self, g_steal_pointer (&held->link));
+  else
+    directs->refused (error, directs->user_data);
+  held_free (held);
 }
 
 /* ---- the opener ---- */
@@ -401,32 +509,53 @@ hypha_direct_get_ticket (HyphaDirect *self)
 }
 
 void
-hypha_direct_start (HyphaDirect *self, HyphaDirectFunc func, gpointer user_data)
+hypha_direct_start (HyphaDirect *self, HyphaDirectFunc func, HyphaDirectTriedFunc tried,
+                    gpointer user_data)
 {
   self->func = func;
+  self->tried = tried;
   self->user_data = user_data;
   self->timer = g_timeout_add (self->directs->timeout_ms, timed_out, self);
   self->expected = !dials (self);
-  if (dials (self) && self->opener)
-    dial_early (self);
-  else if (dials (self))
+  if (self->opener) {
+    if (dials (self))
+      dial_early (self);
+    if (!self->early)
+      tell_tried (self);
+  } else if (dials (self)) {
     dial_or_fail (self);
+  } else {
+    look_among_held (self);
+  }
 }
 
-/* Only now does the other end expect the token. */
+/* Nobody has spoken there yet but the other end's node, which says nothing. */
+static gboolean
+was_turned_away (int fd)
+{
+  char byte;
+  gssize n;
+
+  do
+    n = recv (fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  while (n < 0 && errno == EINTR);
+  return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK);
+}
+
+/* From now on the other end expects the token. */
 void
 hypha_direct_accepted (HyphaDirect *self)
 {
-  g_autoptr (HyphaChannel) early = g_steal_pointer (&self->early);
-
   if (!dials (self) || self->func == NULL || self->accepted)
     return;
   self->accepted = TRUE;
-  /* Whoever was crowded out at the other end meanwhile comes again. */
-  if (early != NULL && g_get_monotonic_time () - self->early_since < EARLY_US &&
-      use_channel (self, g_steal_pointer (&early), NULL))
-    return;
-  if (self->dialling == NULL && self->fd < 0)
+  /* Whoever came too early, or was crowded out at the other end, comes again. A service that took
+   * the channel and has closed it already looks the same: then the second one is closed, too. */
+  if (self->fd >= 0 && was_turned_away (self->fd))
+    close (g_steal_fd (&self->fd));
+  if (self->fd >= 0)
+    stop_waiting (self);
+  else if (self->dialling == NULL)
     dial_or_fail (self);
 }
 
@@ -446,11 +575,14 @@ hypha_direct_new_answering (HyphaDirects *directs, HyphaNodePeer *peer, const gu
 /* ---- those of a node ---- */
 
 HyphaDirects *
-hypha_directs_new (HyphaLoader *loader)
+hypha_directs_new (HyphaLoader *loader, HyphaDirectRefusedFunc refused, gpointer user_data)
 {
   HyphaDirects *self = g_new0 (HyphaDirects, 1);
 
   self->loader = g_object_ref (loader);
+  self->refused = refused;
+  self->user_data = user_data;
+  g_queue_init (&self->held);
   self->all = g_ptr_array_new ();
   self->timeout_ms = HYPHA_DIRECT_TIMEOUT_MS;
   return self;
@@ -460,6 +592,8 @@ void
 hypha_directs_free (HyphaDirects *self)
 {
   g_assert (self->all->len == 0);
+  g_clear_handle_id (&self->held_timer, g_source_remove);
+  g_queue_clear_full (&self->held, held_free);
   g_object_unref (self->loader);
   g_ptr_array_unref (self->all);
   g_free (self);
@@ -471,11 +605,28 @@ hypha_directs_set_timeout (HyphaDirects *self, guint timeout_ms)
   self->timeout_ms = timeout_ms;
 }
 
-HyphaDirect *
-hypha_directs_match (HyphaDirects *self, HyphaLink *link, GError **error)
+/* FALSE: whoever has shown the token of SELF by LINK is somebody else, and SELF has ended. */
+static gboolean
+check_shown (HyphaDirect *self, HyphaLink *link, GError **error)
+{
+  g_autoptr (GError) elsewhere = NULL;
+
+  self->expected = FALSE;
+  if (comes_from (hypha_link_get_channel (link), self->peer))
+    return TRUE;
+  elsewhere =
+      g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE,
+                           _ ("the token of a direct stream was shown by somebody else than "
+                              "the peer"));
+  g_propagate_error (error, g_error_copy (elsewhere));
+  complete (self, -1, elsewhere);
+  return FALSE;
+}
+
+static HyphaDirect *
+find_expected (HyphaDirects *self, HyphaLink *link)
 {
   const guint8 *token = hypha_link_get_token (link);
-  g_autoptr (GError) elsewhere = NULL;
   HyphaDirect *found = NULL;
 
   for (guint i = 0; i < self->all->len; i++) {
@@ -484,22 +635,29 @@ hypha_directs_match (HyphaDirects *self, HyphaLink *link, GError **error)
     if (hypha_token_equal (token_of (direct), token) && direct->expected)
       found = direct;
   }
+  return found;
+}
+
+void
+hypha_directs_shown (HyphaDirects *self, HyphaLink *link)
+{
+  HyphaDirect *found = find_expected (self, link);
+  g_autoptr (GError) error = NULL;
+
   if (found == NULL) {
-    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE,
-                         _ ("the token of a direct stream that was shown is not expected (any "
-                            "more)"));
-    return NULL;
+    hold (self, link);
+  } else if (check_shown (found, link, &error)) {
+    use_link (found, link);
+  } else {
+    hypha_link_free (link);
+    self->refused (error, self->user_data);
   }
-  found->expected = FALSE;
-  if (comes_from (hypha_link_get_channel (link), found->peer))
-    return found;
-  elsewhere =
-      g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE,
-                           _ ("the token of a direct stream was shown by somebody else than "
-                              "the peer"));
-  g_propagate_error (error, g_error_copy (elsewhere));
-  complete (found, -1, elsewhere);
-  return NULL;
+}
+
+guint
+hypha_directs_n_held (HyphaDirects *self)
+{
+  return g_queue_get_length (&self->held);
 }
 
 void
@@ -508,7 +666,6 @@ hypha_direct_free (HyphaDirect *self)
   stop_waiting (self);
   g_ptr_array_remove_fast (self->directs->all, self);
   g_clear_object (&self->dialling);
-  g_clear_object (&self->early);
   g_object_unref (self->peer);
   if (self->fd >= 0)
     close (self->fd);

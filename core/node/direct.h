@@ -24,16 +24,20 @@ typedef struct _HyphaDirect HyphaDirect;
 /* Once. FD is the caller's; -1: ERROR says why. DIRECT may be freed. */
 typedef void (*HyphaDirectFunc) (HyphaDirect *direct, int fd, const GError *error,
                                  gpointer user_data);
+/* Once, of the opener: say the OPEN now at the latest. If this end dials, the token has been shown,
+ * or will be when the other end has answered. */
+typedef void (*HyphaDirectTriedFunc) (gpointer user_data);
+/* A channel was closed again: its token was none of ours, or shown by somebody else. */
+typedef void (*HyphaDirectRefusedFunc) (const GError *error, gpointer user_data);
 
-HyphaDirects *hypha_directs_new (HyphaLoader *loader);
+HyphaDirects *hypha_directs_new (HyphaLoader *loader, HyphaDirectRefusedFunc refused,
+                                 gpointer user_data);
 void hypha_directs_free (HyphaDirects *self);                          /* none is left */
 void hypha_directs_set_timeout (HyphaDirects *self, guint timeout_ms); /* of those that come */
-/* LINK, parked, has shown a token. NULL with HANDSHAKE: it is none of ours, or of somebody else. A
- * token is good for one look. Then, when the link is gone, hypha_direct_arrived with its FD
- * (taken).
- */
-HyphaDirect *hypha_directs_match (HyphaDirects *self, HyphaLink *link, GError **error);
-void hypha_direct_arrived (HyphaDirect *self, int fd);
+/* LINK (taken), parked, has shown a token. It is held for a moment if that is not expected yet. A
+ * token is good for one look. */
+void hypha_directs_shown (HyphaDirects *self, HyphaLink *link);
+guint hypha_directs_n_held (HyphaDirects *self);
 
 /* FALSE: LINK (nullable) is none beside which a direct stream can be: NOT_SUPPORTED or OFFLINE. */
 gboolean hypha_direct_check_link (HyphaNodeLink *link, GError **error);
@@ -42,8 +46,9 @@ gboolean hypha_direct_check_link (HyphaNodeLink *link, GError **error);
  * or as above. */
 HyphaDirect *hypha_direct_new_opening (HyphaDirects *directs, HyphaNodePeer *peer, GError **error);
 const guint8 *hypha_direct_get_ticket (HyphaDirect *self);
-/* Of either end. FUNC may be called from within. */
-void hypha_direct_start (HyphaDirect *self, HyphaDirectFunc func, gpointer user_data);
+/* Of either end. FUNC and TRIED (NULL for the acceptor) may be called from within. */
+void hypha_direct_start (HyphaDirect *self, HyphaDirectFunc func, HyphaDirectTriedFunc tried,
+                         gpointer user_data);
 void hypha_direct_accepted (HyphaDirect *self);              /* the session's stream was */
 void hypha_direct_answered (HyphaDirect *self, guint8 code); /* over that; 0: it is taken */
 

@@ -48,6 +48,7 @@ hear (EngineStream *self)
 void
 hypha_engine_direct_answer (EngineStream *self, guint code)
 {
+  hypha_session_accept (self->es->session, self->stream);
   self->answer = (int) code;
   say (self);
 }
@@ -64,6 +65,8 @@ hypha_engine_direct_event (EngineStream *self, HyphaSessionEventType type)
     say (self);
     return TRUE;
   case HYPHA_SESSION_PEER_RESET:
+    if (!self->info->mine)
+      hypha_session_accept (self->es->session, self->stream);
     hypha_session_stream_reset (self->es->session, self->stream, HYPHA_CODE_APPLICATION);
     return TRUE;
   default:

@@ -320,6 +320,23 @@ hypha_engine_refuse (HyphaEngine *self, HyphaStreamInfo *stream, HyphaCode code)
 }
 
 static void
+take_direct (gpointer data)
+{
+  g_autoptr (Order) order = data;
+  EngineStream *st = g_hash_table_lookup (order->engine->streams, &order->stream->key);
+
+  if (st != NULL)
+    hypha_session_accept (st->es->session, st->stream);
+  hypha_engine_work (order->engine);
+}
+
+void
+hypha_engine_take_direct (HyphaEngine *self, HyphaStreamInfo *stream)
+{
+  carry_out (order_new (self, NULL, stream), take_direct);
+}
+
+static void
 answer_direct (gpointer data)
 {
   g_autoptr (Order) order = data;

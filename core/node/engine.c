@@ -237,10 +237,6 @@ incoming (EngineSession *es, HyphaSessionStream *stream)
   hypha_engine_stream_new (self, es, stream, info);
   news.stream = hypha_stream_info_ref (info);
   hypha_engine_tell (self, &news);
-  /* The main thread has the token in its mailbox now, before whatever the opener does upon this can
-   * get there. */
-  if (info->direct)
-    hypha_session_accept (es->session, stream);
 }
 
 static GError *

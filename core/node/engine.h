@@ -95,6 +95,8 @@ void hypha_engine_open (HyphaEngine *self, HyphaStreamInfo *stream, int fd, gboo
 void hypha_engine_accept (HyphaEngine *self, HyphaStreamInfo *stream, int fd, gboolean target,
                           HyphaPipe *pipe);
 void hypha_engine_refuse (HyphaEngine *self, HyphaStreamInfo *stream, HyphaCode code);
+/* Of the peer's direct ones: its token is expected, and the answer comes later. */
+void hypha_engine_take_direct (HyphaEngine *self, HyphaStreamInfo *stream);
 /* Of the peer's direct ones: CODE 0, it is taken. This end of the session's stream is done with. */
 void hypha_engine_answer_direct (HyphaEngine *self, HyphaStreamInfo *stream, HyphaCode code);
 /* Of ours: likewise. */

@@ -89,6 +89,8 @@ answer_direct (HyphaIncoming *self, HyphaCode code)
 {
   PeerStream *ps = g_hash_table_lookup (self->peer->streams, &self->info->key);
 
+  if (ps != NULL)
+    ps->answered = TRUE;
   if (ps != NULL && self->peer->engine != NULL)
     hypha_engine_answer_direct (self->peer->engine, self->info, code);
   hypha_incoming_free (self);
@@ -168,11 +170,13 @@ on_direct_incoming (HyphaDirect *direct, int fd, const GError *error, gpointer u
   hypha_incoming_refuse (incoming, HYPHA_ERROR_REFUSED);
 }
 
-/* Its stream of the session is taken already: over that the program's answer will go. */
+/* Its stream of the session is taken, whatever becomes of it: over that the program's answer goes.
+ * Where that is there at once, both go together. */
 static void
 begin_direct (PeerStream *ps, HyphaIncoming *incoming)
 {
-  HyphaNodePeer *self = ps->peer;
+  g_autoptr (HyphaNodePeer) self = g_object_ref (ps->peer);
+  g_autoptr (HyphaStreamInfo) info = hypha_stream_info_ref (ps->info);
   g_autoptr (GError) error = NULL;
 
   ps->direct = hypha_direct_new_answering (self->directs, self, ps->info->ticket, &error);
@@ -182,7 +186,10 @@ begin_direct (PeerStream *ps, HyphaIncoming *incoming)
     return;
   }
   ps->held = incoming;
-  hypha_direct_start (ps->direct, on_direct_incoming, ps);
+  hypha_direct_start (ps->direct, on_direct_incoming, NULL, ps);
+  ps = g_hash_table_lookup (self->streams, &info->key);
+  if (ps != NULL && !ps->answered && self->engine != NULL)
+    hypha_engine_take_direct (self->engine, info);
 }
 
 void

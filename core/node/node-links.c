@@ -408,20 +408,16 @@ static void
 on_direct (HyphaCandidateLink *candidate, gpointer user_data)
 {
   HyphaNode *self = user_data;
-  g_autoptr (GError) error = NULL;
-  HyphaDirect *direct =
-      hypha_directs_match (self->directs, hypha_candidate_link_get_link (candidate), &error);
-  HyphaLink *link;
-  int fd;
 
-  if (direct == NULL) {
-    hypha_candidate_link_drop (candidate, error);
-    return;
-  }
-  link = hypha_candidate_link_take (candidate);
-  fd = hypha_link_steal_fd (link);
-  hypha_link_free (link);
-  hypha_direct_arrived (direct, fd);
+  hypha_directs_shown (self->directs, hypha_candidate_link_take (candidate));
+}
+
+void
+hypha_node_direct_refused (const GError *error, gpointer user_data)
+{
+  HyphaNode *self = user_data;
+
+  hypha_admission_tell (self->admission, error);
 }
 
 static void

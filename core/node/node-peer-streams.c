@@ -41,12 +41,46 @@ forget_sources (PeerStream *ps)
   g_clear_pointer (&ps->cancelled, g_source_unref);
 }
 
+/* Nobody waits for a channel any more before the peer hears of it. */
+static void
+say_open (gpointer data)
+{
+  PeerStream *ps = data;
+
+  if (ps->unsaid == NULL)
+    return;
+  g_source_destroy (ps->unsaid);
+  g_clear_pointer (&ps->unsaid, g_source_unref);
+  hypha_engine_open (ps->peer->engine, ps->info, -1, FALSE, NULL);
+}
+
+static gboolean
+say_open_now (gpointer data)
+{
+  say_open (data);
+  return G_SOURCE_REMOVE;
+}
+
+void
+hypha_node_peer_say_all (HyphaNodePeer *self)
+{
+  GHashTableIter iter;
+  PeerStream *ps;
+
+  g_hash_table_iter_init (&iter, self->streams);
+  while (g_hash_table_iter_next (&iter, NULL, (gpointer *) &ps))
+    say_open (ps);
+}
+
 void
 hypha_peer_stream_free (gpointer data)
 {
   PeerStream *ps = data;
 
   forget_sources (ps);
+  if (ps->unsaid != NULL)
+    g_source_destroy (ps->unsaid);
+  g_clear_pointer (&ps->unsaid, g_source_unref);
   g_clear_pointer (&ps->pipe, hypha_pipe_unref);
   g_clear_pointer (&ps->direct, hypha_direct_free);
   g_clear_pointer (&ps->held, hypha_incoming_free);
@@ -75,6 +109,7 @@ give_up (PeerStream *ps, GError *error)
 {
   g_autoptr (GTask) task = g_steal_pointer (&ps->opening);
 
+  say_open (ps); /* it ends as any other does */
   forget_sources (ps);
   g_clear_pointer (&ps->pipe, hypha_pipe_unref);
   g_clear_pointer (&ps->direct, hypha_direct_free);
@@ -146,7 +181,7 @@ may_open (HyphaNodePeer *self, const char *service, GError **error)
 }
 
 /* TASK, FD, PIPE and DIRECT (both nullable) are taken: the engine moves what goes over FD or PIPE.
- */
+ * The OPEN of a direct one is yet to be said. */
 static PeerStream *
 begin_stream (HyphaNodePeer *self, const char *service, guint timeout_ms, GTask *task, int fd,
               HyphaPipe *pipe, HyphaDirect *direct)
@@ -164,7 +199,8 @@ begin_stream (HyphaNodePeer *self, const char *service, guint timeout_ms, GTask 
   ps->pipe = pipe;
   if (timeout_ms > 0)
     ps->deadline = attach_source (g_timeout_source_new (timeout_ms), open_timed_out, ps);
-  hypha_engine_open (self->engine, info, fd, ps->joins, pipe);
+  if (direct == NULL)
+    hypha_engine_open (self->engine, info, fd, ps->joins, pipe);
   return ps;
 }
 
@@ -205,6 +241,17 @@ on_direct_opened (HyphaDirect *direct, int fd, const GError *error, gpointer use
   }
 }
 
+/* If the channel can be there at once, its token is shown first: then the peer need not say that it
+ * expects it. Otherwise the two go side by side. */
+static void
+begin_direct (PeerStream *ps)
+{
+  ps->unsaid = g_idle_source_new ();
+  g_source_set_priority (ps->unsaid, G_PRIORITY_HIGH_IDLE);
+  attach_source (ps->unsaid, say_open_now, ps);
+  hypha_direct_start (ps->direct, on_direct_opened, say_open, ps);
+}
+
 /* TASK is taken. */
 static void
 open_async (HyphaNodePeer *self, const char *service, gboolean direct, guint timeout_ms,
@@ -228,7 +275,7 @@ open_async (HyphaNodePeer *self, const char *service, gboolean direct, guint tim
     pipe = hypha_pipe_new ();
   ps = begin_stream (self, service, timeout_ms, g_steal_pointer (&task), -1, pipe, on_its_way);
   if (on_its_way != NULL)
-    hypha_direct_start (on_its_way, on_direct_opened, ps);
+    begin_direct (ps);
   if (cancellable != NULL)
     ps->cancelled =
         attach_source (g_cancellable_source_new (cancellable), G_SOURCE_FUNC (open_cancelled), ps);

@@ -270,6 +270,7 @@ hypha_node_peer_set_link_cost (HyphaNodePeer *self, HyphaNodeLink *link, guint32
 void
 hypha_node_peer_drop (HyphaNodePeer *self, HyphaError error, const char *reason)
 {
+  hypha_node_peer_say_all (self);
   if (self->engine != NULL)
     hypha_engine_drop (self->engine, error, reason);
 }
@@ -277,6 +278,7 @@ hypha_node_peer_drop (HyphaNodePeer *self, HyphaError error, const char *reason)
 void
 hypha_node_peer_stop (HyphaNodePeer *self, HyphaAway away, HyphaError code, const char *reason)
 {
+  hypha_node_peer_say_all (self);
   if (self->engine != NULL)
     hypha_engine_stop (g_steal_pointer (&self->engine), away, code, reason);
 }

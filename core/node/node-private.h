@@ -96,6 +96,7 @@ void hypha_node_pairing_close (HyphaNode *self);
 
 /* node-links.c: from a channel to a link of a peer, and what becomes of it */
 extern const HyphaAdmissionEvents hypha_node_admission_events;
+void hypha_node_direct_refused (const GError *error, gpointer user_data); /* of HyphaDirects */
 extern const HyphaNodePeerEvents hypha_node_peer_events;
 extern const HyphaDoorEvents hypha_node_door_events;
 extern const HyphaDiallerEvents hypha_node_dialler_events;

@@ -344,7 +344,7 @@ hypha_node_new (HyphaIdentity *identity, HyphaLoader *loader, guint workers, GEr
   if (self->mailbox == NULL || !start_workers (self, workers, error))
     return NULL;
   self->admission = hypha_admission_new (self->mailbox, &hypha_node_admission_events, self);
-  self->directs = hypha_directs_new (self->loader);
+  self->directs = hypha_directs_new (self->loader, hypha_node_direct_refused, self);
   hypha_node_set_limits (self, &self->limits);
   g_signal_connect (loader, "transport-added", G_CALLBACK (on_transport_added), self);
   return g_steal_pointer (&self);

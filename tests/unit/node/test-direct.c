@@ -458,7 +458,7 @@ expect (Expecting *self, HyphaNode *node, HyphaNodePeer *peer)
   memset (self->ticket + 1, 0x5a, HYPHA_TOKEN_BYTES);
   self->direct = hypha_direct_new_answering (node->directs, peer, self->ticket, &error);
   g_assert_no_error (error);
-  hypha_direct_start (self->direct, on_direct, self);
+  hypha_direct_start (self->direct, on_direct, NULL, self);
   g_log_set_default_handler (on_log, self);
 }
 
@@ -540,6 +540,90 @@ test_a_token_is_good_once_and_for_every_byte_behind_it (NodePair *f, gconstpoint
   g_assert_nonnull (strstr (e.text->str, "An incoming handshake failed: the token"));
   close (fd);
   close (again);
+}
+
+static void
+test_a_token_that_comes_too_early_is_held (NodePair *f, gconstpointer data)
+{
+  g_autofree char *door = listen_abstract (f);
+  G_GNUC_UNUSED g_autoptr (HyphaNodePeer) beta = join (f, door);
+  g_auto (Expecting) e = { 0 };
+  guint8 token[HYPHA_TOKEN_BYTES];
+  char buffer[8] = "";
+  int fd;
+
+  wait_until (hypha_node_peer_get_best_link (peer_of (&f->b, "alpha")) != NULL);
+  memset (token, 0x5a, sizeof token);
+  fd = show (door, token, HYPHA_PREAMBLE_BYTES, "bytes");
+  wait_until (hypha_directs_n_held (f->b.node->directs) == 1);
+  expect (&e, f->b.node, peer_of (&f->b, "alpha"));
+  g_assert_true (e.done);
+  g_assert_no_error (e.error);
+  g_assert_cmpint (recv (e.fd, buffer, sizeof buffer, 0), ==, 5);
+  g_assert_cmpstr (buffer, ==, "bytes");
+  g_assert_cmpuint (hypha_directs_n_held (f->b.node->directs), ==, 0);
+  close (fd);
+}
+
+static void
+test_of_many_early_tokens_the_last_are_held (NodePair *f, gconstpointer data)
+{
+  g_autofree char *door = listen_abstract (f);
+  G_GNUC_UNUSED g_autoptr (HyphaNodePeer) beta = join (f, door);
+  guint8 token[HYPHA_TOKEN_BYTES] = { 0 };
+  int fds[40];
+
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++) {
+    token[0] = (guint8) i;
+    fds[i] = show (door, token, HYPHA_PREAMBLE_BYTES, "");
+    g_assert_cmpint (fds[i], >=, 0);
+    g_main_context_iteration (NULL, FALSE);
+    g_assert_cmpuint (hypha_directs_n_held (f->b.node->directs), <=, 16);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++) {
+    wait_until (is_closed (fds[i]));
+    close (fds[i]);
+  }
+  g_assert_cmpuint (hypha_directs_n_held (f->b.node->directs), ==, 0);
+  assert_direct_echo (beta);
+}
+
+static void
+on_opened (HyphaDirect *direct, int fd, const GError *error, gpointer user_data)
+{
+  g_assert_no_error (error);
+  *(int *) user_data = fd;
+}
+
+static void
+test_who_was_turned_away_comes_again (NodePair *f, gconstpointer data)
+{
+  g_autofree char *door = listen_abstract (f);
+  G_GNUC_UNUSED g_autoptr (HyphaNodePeer) beta = join (f, door);
+  HyphaDirects *directs = f->b.node->directs;
+  g_autoptr (HyphaDirect) opener = NULL;
+  g_autoptr (HyphaDirect) acceptor = NULL;
+  g_autoptr (GError) error = NULL;
+  int near = -1, far = -1;
+
+  wait_until (hypha_node_peer_get_best_link (peer_of (&f->b, "alpha")) != NULL);
+  opener = hypha_direct_new_opening (f->a.node->directs, beta, &error);
+  g_assert_no_error (error);
+  hypha_direct_start (opener, on_opened, NULL, &near);
+  wait_until (hypha_directs_n_held (directs) == 1);
+  wait_until (hypha_directs_n_held (directs) == 0);
+  acceptor = hypha_direct_new_answering (directs, peer_of (&f->b, "alpha"),
+                                         hypha_direct_get_ticket (opener), &error);
+  g_assert_no_error (error);
+  hypha_direct_start (acceptor, on_opened, NULL, &far);
+  g_assert_cmpint (far, ==, -1);
+  hypha_direct_accepted (opener);
+  wait_until (far >= 0);
+  hypha_direct_answered (opener, 0);
+  wait_until (near >= 0);
+  g_assert_cmpint (send (near, "x", 1, MSG_NOSIGNAL), ==, 1);
+  close (near);
+  close (far);
 }
 
 static void
@@ -708,6 +792,9 @@ main (int argc, char **argv)
        test_a_peer_that_ends_without_an_answer_ends_it);
   ADD ("a-token-is-good-once-and-for-every-byte-behind-it",
        test_a_token_is_good_once_and_for_every_byte_behind_it);
+  ADD ("a-token-that-comes-too-early-is-held", test_a_token_that_comes_too_early_is_held);
+  ADD ("of-many-early-tokens-the-last-are-held", test_of_many_early_tokens_the_last_are_held);
+  ADD ("who-was-turned-away-comes-again", test_who_was_turned_away_comes_again);
   ADD ("a-wrong-token-is-a-failed-handshake", test_a_wrong_token_is_a_failed_handshake);
   ADD ("a-token-of-a-peer-that-is-not-there-is-void",
        test_a_token_of_a_peer_that_is_not_there_is_void);

@@ -47,7 +47,9 @@ typedef struct {
   GWeakRef stream; /* the program's; it may let it go at any time */
   GObject *keep;
   HyphaDirect *direct; /* NULL: the bytes go over the session */
-  GSource *unsaid; /* of a direct one: the OPEN waits for a channel that is about to be dialled */
+  /* Of a direct one: the OPEN waits for a channel that is about to be dialled; the end of the
+   * session's stream for a moment when nobody waits. */
+  GSource *unsaid, *unfinished;
   HyphaIncoming *held; /* of the peer's, until its channel is there */
   gboolean answered;   /* likewise, and direct: that it is taken, or why not */
 } PeerStream;
@@ -68,7 +70,7 @@ void hypha_node_peer_open_direct_async (HyphaPeer *peer, const char *service, gu
 HyphaStream *hypha_node_peer_open_stream_finish (HyphaPeer *peer, GAsyncResult *result,
                                                  GError **error);
 
-/* No OPEN waits any more. */
+/* Nothing waits any more before it is said to the peer. */
 void hypha_node_peer_say_all (HyphaNodePeer *self);
 
 /* In silence: the stream has ended. */

@@ -16,6 +16,8 @@
 #include "link/name.h"
 #include "node/memory-end.h"
 
+#define FINISH_MS 2
+
 /* What went over a stream; of one that was joined, its opener is told. */
 typedef struct {
   guint64 received, sent;
@@ -61,6 +63,31 @@ say_open_now (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
+/* The stream of the session has done its work. */
+static void
+finish_direct (PeerStream *ps)
+{
+  if (ps->unfinished == NULL)
+    return;
+  g_source_destroy (ps->unfinished);
+  g_clear_pointer (&ps->unfinished, g_source_unref);
+  hypha_engine_finish_direct (ps->peer->engine, ps->info);
+}
+
+static gboolean
+finish_direct_now (gpointer data)
+{
+  finish_direct (data);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+say_both (PeerStream *ps)
+{
+  say_open (ps);
+  finish_direct (ps);
+}
+
 void
 hypha_node_peer_say_all (HyphaNodePeer *self)
 {
@@ -69,7 +96,7 @@ hypha_node_peer_say_all (HyphaNodePeer *self)
 
   g_hash_table_iter_init (&iter, self->streams);
   while (g_hash_table_iter_next (&iter, NULL, (gpointer *) &ps))
-    say_open (ps);
+    say_both (ps);
 }
 
 void
@@ -81,6 +108,9 @@ hypha_peer_stream_free (gpointer data)
   if (ps->unsaid != NULL)
     g_source_destroy (ps->unsaid);
   g_clear_pointer (&ps->unsaid, g_source_unref);
+  if (ps->unfinished != NULL)
+    g_source_destroy (ps->unfinished);
+  g_clear_pointer (&ps->unfinished, g_source_unref);
   g_clear_pointer (&ps->pipe, hypha_pipe_unref);
   g_clear_pointer (&ps->direct, hypha_direct_free);
   g_clear_pointer (&ps->held, hypha_incoming_free);
@@ -228,13 +258,12 @@ on_direct_opened (HyphaDirect *direct, int fd, const GError *error, gpointer use
   PeerStream *ps = user_data;
 
   if (fd >= 0) {
-    g_autoptr (HyphaNodePeer) self = g_object_ref (ps->peer);
-    g_autoptr (HyphaStreamInfo) info = hypha_stream_info_ref (ps->info);
-
+    /* First, for whoever waits may do what he likes. That the stream of the session ends, here and
+     * there, and is told of on both buses, takes as long as what he waits for, and must not stand
+     * in its way. */
+    ps->unfinished = g_timeout_source_new (FINISH_MS);
+    attach_source (ps->unfinished, finish_direct_now, ps);
     finish_opening (ps, hypha_stream_new (fd, ps->info->key, ps->info->service));
-    /* The stream of the session has done its work; whoever waits has not waited for that. */
-    if (self->engine != NULL)
-      hypha_engine_finish_direct (self->engine, info);
   } else {
     give_up (ps, g_error_new (error->domain, error->code, _ ("%s, service '%s': %s"),
                               ps->peer->name, ps->info->service, error->message));

@@ -13,7 +13,8 @@ class Opening(Table):
     name = "open"
     order = 40
     title = "Opening a stream"
-    goal = "A direct stream is there after at most 3 times what one round trip over the same bus takes."
+    goal = ("A direct stream is there after at most 3 times what one round trip over the same bus takes. That is a Ping, which is answered "
+            "where the bus is read; a call that the daemon's main thread answers, as it answers this one, is the other unit.")
     ways = (Ping, Read, Raw, Library, RawDirect, LibraryDirect)
     layouts = (ONE_CORE, TWO_CORES)
     figures = (TIME,)

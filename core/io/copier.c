@@ -16,8 +16,6 @@
  * neither a pipe nor a buffer. */
 #define READ_MAX (64 * 1024)
 #define ROUNDS 4 /* of READ_MAX at a wake-up, then others have their turn */
-/* vsock wakes nobody who waits to write when the other end goes (Linux 6.1): only write() tells. */
-#define TRY_AGAIN G_USEC_PER_SEC
 
 struct _HyphaCopier {
   HyphaWorker *worker;
@@ -141,8 +139,8 @@ want_events (HyphaCopier *self)
   gboolean full = self->full;
 
   if (full)
-    hypha_timer_set (&self->again, self->worker, hypha_worker_now (self->worker) + TRY_AGAIN,
-                     try_again, self);
+    hypha_timer_set (&self->again, self->worker,
+                     hypha_worker_now (self->worker) + HYPHA_WRITE_ANYWAY, try_again, self);
   else
     hypha_timer_cancel (&self->again);
   if (is_echo (self)) {

@@ -62,6 +62,9 @@ gboolean hypha_watch_start (HyphaWatch *watch, HyphaWorker *worker, int fd, guin
 void hypha_watch_set_events (HyphaWatch *watch,
                              guint32 events); /* no system call if unchanged; 0: errors only */
 void hypha_watch_stop (HyphaWatch *watch);    /* may be called when not watched */
+/* After which whoever waits to write, and not to read, tries it all the same. vsock wakes nobody
+ * who does when the other end goes (Linux 6.1): only write() tells. */
+#define HYPHA_WRITE_ANYWAY G_USEC_PER_SEC
 
 /* A one-shot timer. Embedded, too. */
 typedef struct _HyphaTimer HyphaTimer;

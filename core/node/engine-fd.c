@@ -163,12 +163,34 @@ ready (HyphaWatch *watch, guint32 events)
   hypha_engine_work (engine);
 }
 
+/* Nobody may have said that it takes more, nor that it has gone. */
+static void
+try_again (HyphaTimer *timer)
+{
+  EngineStream *self = timer->user_data;
+  HyphaEngine *engine = self->engine;
+
+  self->blocked = FALSE;
+  push (self);
+  update (self);
+  hypha_engine_work (engine);
+}
+
+static void
+update_timer (EngineStream *self)
+{
+  if (!self->writing || !self->blocked)
+    hypha_timer_cancel (&self->again);
+  else if (self->again.worker == NULL)
+    hypha_timer_set (&self->again, self->engine->parameters.worker,
+                     hypha_engine_now (self->engine) + HYPHA_WRITE_ANYWAY, try_again, self);
+}
+
 static void
 update (EngineStream *self)
 {
   guint32 events = 0;
-  /* It has said all it had to say, but while it is there it may read. */
-  gboolean may_hang_up = self->writing && !self->reading;
+  gboolean may_hang_up;
 
   if (self->fd < 0)
     return;
@@ -177,6 +199,8 @@ update (EngineStream *self)
   if (self->writing && self->blocked)
     events |= EPOLLOUT;
 
+  /* It has said all it had to say, but while it is there it may read. */
+  may_hang_up = self->writing && !self->reading;
   /* A descriptor that is watched for nothing would still wake the worker, for ever, once it has
    * hung up. */
   if (events == 0 && !may_hang_up)
@@ -189,6 +213,7 @@ update (EngineStream *self)
     hypha_engine_stream_end_writing (self);
     self->reading = FALSE;
   }
+  update_timer (self);
 }
 
 static void
@@ -212,20 +237,27 @@ stopped (EngineStream *self)
     shutdown (self->fd, SHUT_RD);
 }
 
+static void
+release (EngineStream *self)
+{
+  hypha_watch_stop (&self->watch);
+  hypha_timer_cancel (&self->again);
+}
+
 /* The peer may take its time to acknowledge; the program here need not wait for that. */
 static void
 reset (EngineStream *self)
 {
   if (!self->target || self->fd < 0)
     return;
-  hypha_watch_stop (&self->watch);
+  release (self);
   hypha_hard_close (g_steal_fd (&self->fd));
 }
 
 static void
 ended (EngineStream *self, const GError *error)
 {
-  hypha_watch_stop (&self->watch);
+  release (self);
   if (self->fd < 0)
     return;
   if (!self->target)

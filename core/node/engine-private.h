@@ -74,6 +74,7 @@ struct _EngineStream {
   gboolean is_unix; /* what its program wrote arrives, however it ended */
   gboolean cut;     /* elsewhere: a reset was told to a write, and an end-of-file follows */
   HyphaWatch watch;
+  HyphaTimer again; /* while it is blocked */
   int answer;     /* of a direct one of the peer's: to be said as soon as there is room; else -1 */
   gboolean heard; /* of a direct one of ours: it was answered */
 

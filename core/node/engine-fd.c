@@ -186,6 +186,12 @@ update_timer (EngineStream *self)
                      hypha_engine_now (self->engine) + HYPHA_WRITE_ANYWAY, try_again, self);
 }
 
+static gboolean
+is_watched_for (EngineStream *self, guint32 events)
+{
+  return self->watch.worker != NULL && (self->watch.events & events) != 0;
+}
+
 static void
 update (EngineStream *self)
 {
@@ -194,6 +200,9 @@ update (EngineStream *self)
 
   if (self->fd < 0)
     return;
+  /* Room has come: there is nearly always something for it, and then nothing to wait for. */
+  if (self->reading && !is_watched_for (self, EPOLLIN))
+    pull (self);
   if (self->reading && hypha_session_stream_room (self->es->session, self->stream) > 0)
     events |= EPOLLIN;
   if (self->writing && self->blocked)

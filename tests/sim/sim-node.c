@@ -550,7 +550,7 @@ check_choice (SimSession *self)
       if (end->told_suspect && !other->told_suspect)
         sim_violation (world, "%c sends over link %u, which is suspect, and has link %u",
                        self->node->name, end->link->id, link->id);
-      if (dead > 0 && link->good_since > 0 &&
+      if (dead > 0 && link->good_since > 0 && sim_link_is_good (link) &&
           world->now > MAX (dead, link->good_since) + 4 * SIM_PING_INTERVAL + link->ping_bound)
         sim_violation (world, "%c sends over link %u, which is dead, and has link %u",
                        self->node->name, end->link->id, link->id);

@@ -7,6 +7,8 @@
 #define RESUME_HEAD 8
 #define RESUME_ENTRY 32
 #define RESUME_MAX (RESUME_HEAD + HYPHA_RESUME_MAX_ENTRIES * RESUME_ENTRY)
+#define EPOCH_ENTRY 24
+#define EPOCH_MAX (HYPHA_EPOCH_MAX_ENTRIES * EPOCH_ENTRY)
 #define NO_STREAM G_MAXUINT32 /* RESUME counts ids from one: this one could not be told */
 
 /* A body is a code, a value and a payload, in this order; each type has some of them. */
@@ -30,7 +32,7 @@ static const Layout layouts[] = {
   [HYPHA_FRAME_STOP]   = { "STOP", .of_stream = TRUE, .has_code = TRUE },
   [HYPHA_FRAME_PING]   = { "PING", .has_value = TRUE },
   [HYPHA_FRAME_PONG]   = { "PONG", .has_value = TRUE },
-  [HYPHA_FRAME_EPOCH]  = { "EPOCH", .has_value = TRUE },
+  [HYPHA_FRAME_EPOCH]  = { "EPOCH", HYPHA_FRAME_TAKEN, .has_value = TRUE, .payload_max = EPOCH_MAX },
   [HYPHA_FRAME_RESUME] = { "RESUME", HYPHA_FRAME_ASK, .payload_max = RESUME_MAX },
   [HYPHA_FRAME_GOAWAY] = { "GOAWAY", .has_code = TRUE },
   [HYPHA_FRAME_CLOSE]  = { "CLOSE", .has_code = TRUE },
@@ -76,6 +78,14 @@ check_resume_length (guint flags, gsize length, GError **error)
   return TRUE;
 }
 
+static gboolean
+check_epoch_length (guint flags, gsize length, GError **error)
+{
+  if (flags & HYPHA_FRAME_TAKEN ? length == 8 : length % EPOCH_ENTRY == 0)
+    return TRUE;
+  return refuse (error, _ ("The peer sent an EPOCH with %zu bytes behind its number"), length);
+}
+
 /* Everything that the first twelve bytes can be wrong in, so that no memory is spent on a body that
  * is not taken. */
 static gboolean
@@ -119,6 +129,8 @@ check_header (guint type, guint flags, guint reserved, guint32 stream, gsize len
     return TRUE;
   case HYPHA_FRAME_RESUME:
     return check_resume_length (flags, length, error);
+  case HYPHA_FRAME_EPOCH:
+    return check_epoch_length (flags, length - fixed, error);
   default:
     return TRUE;
   }
@@ -253,6 +265,96 @@ hypha_frame_out_clear (HyphaFrameOut *out)
   out->data = NULL;
   out->length = 0;
   out->head_length = 0;
+}
+
+/**
+ * hypha_epoch_n_entries:
+ * @frame: an EPOCH without %HYPHA_FRAME_TAKEN
+ *
+ * Returns: how many EPOCHs before it are told with it
+ */
+guint
+hypha_epoch_n_entries (const HyphaFrame *frame)
+{
+  return (guint) (frame->length / EPOCH_ENTRY);
+}
+
+/**
+ * hypha_epoch_get:
+ * @frame: an EPOCH without %HYPHA_FRAME_TAKEN
+ * @index: which entry, below hypha_epoch_n_entries()
+ * @entry: (out caller-allocates): where to put it
+ *
+ * Unpacks one entry.
+ */
+void
+hypha_epoch_get (const HyphaFrame *frame, guint index, HyphaEpochEntry *entry)
+{
+  const guint8 *p = frame->data + (gsize) index * EPOCH_ENTRY;
+
+  entry->number = hypha_wire_get_u64 (p);
+  entry->link = hypha_wire_get_u64 (p + 8);
+  entry->frames = hypha_wire_get_u64 (p + 16);
+}
+
+/**
+ * hypha_epoch_write:
+ * @number: the number of this one
+ * @entries: (array length=n): those before
+ * @n: how many, at most %HYPHA_EPOCH_MAX_ENTRIES
+ * @out: (out caller-allocates): the frame
+ *
+ * Builds an EPOCH. Clear @out with hypha_frame_out_clear() afterwards.
+ */
+void
+hypha_epoch_write (guint64 number, const HyphaEpochEntry *entries, guint n, HyphaFrameOut *out)
+{
+  guint8 body[EPOCH_MAX], *p = body;
+
+  g_assert (n <= HYPHA_EPOCH_MAX_ENTRIES);
+  for (guint i = 0; i < n; i++) {
+    p = hypha_wire_put_u64 (p, entries[i].number);
+    p = hypha_wire_put_u64 (p, entries[i].link);
+    p = hypha_wire_put_u64 (p, entries[i].frames);
+  }
+  hypha_frame_write (
+      &(HyphaFrame){
+          .type = HYPHA_FRAME_EPOCH, .value = number, .data = body, .length = (gsize) (p - body) },
+      NULL, out);
+}
+
+/**
+ * hypha_epoch_write_taken:
+ * @number: the number of the peer's EPOCH that counts
+ * @link: the number that we drew for the link it came over
+ * @out: (out caller-allocates): the frame
+ *
+ * Builds an EPOCH with %HYPHA_FRAME_TAKEN. Clear @out with hypha_frame_out_clear() afterwards.
+ */
+void
+hypha_epoch_write_taken (guint64 number, guint64 link, HyphaFrameOut *out)
+{
+  guint8 body[8];
+
+  hypha_wire_put_u64 (body, link);
+  hypha_frame_write (&(HyphaFrame){ .type = HYPHA_FRAME_EPOCH,
+                                    .flags = HYPHA_FRAME_TAKEN,
+                                    .value = number,
+                                    .data = body,
+                                    .length = sizeof body },
+                     NULL, out);
+}
+
+/**
+ * hypha_epoch_taken_link:
+ * @frame: an EPOCH with %HYPHA_FRAME_TAKEN
+ *
+ * Returns: the number that the peer drew for the link over which our EPOCH came
+ */
+guint64
+hypha_epoch_taken_link (const HyphaFrame *frame)
+{
+  return hypha_wire_get_u64 (frame->data);
 }
 
 static gboolean

@@ -25,7 +25,7 @@ typedef enum {
   HYPHA_FRAME_STOP,     /* code */
   HYPHA_FRAME_PING,     /* token */
   HYPHA_FRAME_PONG,     /* token */
-  HYPHA_FRAME_EPOCH,    /* number */
+  HYPHA_FRAME_EPOCH,    /* number, and see below; TAKEN: the peer's, and the link it came on */
   HYPHA_FRAME_RESUME,   /* see below; with ASK and no body: asks for one */
   HYPHA_FRAME_GOAWAY,   /* reason */
   HYPHA_FRAME_CLOSE,    /* code */
@@ -36,6 +36,7 @@ typedef enum {
   HYPHA_FRAME_RESET_TAKEN = 1 << 1,
   HYPHA_FRAME_ASK = 1 << 2,
   HYPHA_FRAME_DIRECT = 1 << 3,
+  HYPHA_FRAME_TAKEN = 1 << 4,
 } HyphaFrameFlags;
 
 typedef enum {                             /* codes of RESET and STOP */
@@ -65,7 +66,8 @@ typedef struct {
   guint32 stream;
   guint64 value;      /* offset, limit, final size, token, number */
   guint32 code;       /* RESET, STOP, GOAWAY, CLOSE */
-  const guint8 *data; /* DATA: the bytes; OPEN: ticket and service; RESUME: the body */
+  const guint8 *data; /* DATA: the bytes; OPEN: ticket and service; RESUME: the body; EPOCH: the
+                         entries, or with TAKEN the link */
   gsize length;
 } HyphaFrame;
 
@@ -87,6 +89,25 @@ typedef struct {
 /* Fills OUT from FRAME; CHUNK (referenced) is where FRAME's data lies, NULL copies it. */
 void hypha_frame_write (const HyphaFrame *frame, HyphaChunk *chunk, HyphaFrameOut *out);
 void hypha_frame_out_clear (HyphaFrameOut *out);
+
+/* EPOCH, behind its number: 24 bytes for each one said before that the peer may still go by, in
+ * rising order. */
+typedef struct {
+  guint64 number;
+  guint64 link;   /* over which it was said, by the number that the peer drew for it */
+  guint64 frames; /* that were sent after it, of those that concern streams */
+} HyphaEpochEntry;
+
+#define HYPHA_EPOCH_MAX_ENTRIES 64
+
+guint hypha_epoch_n_entries (const HyphaFrame *frame);
+void hypha_epoch_get (const HyphaFrame *frame, guint index, HyphaEpochEntry *entry);
+/* At most HYPHA_EPOCH_MAX_ENTRIES. */
+void hypha_epoch_write (guint64 number, const HyphaEpochEntry *entries, guint n,
+                        HyphaFrameOut *out);
+/* NUMBER was taken, over the link for which whoever says so drew LINK. */
+void hypha_epoch_write_taken (guint64 number, guint64 link, HyphaFrameOut *out);
+guint64 hypha_epoch_taken_link (const HyphaFrame *frame);
 
 /* RESUME's body: highest id opened 32, highest id seen 32 (+1 each; 0: none), then 32 bytes a
  * stream in rising order. */

@@ -61,7 +61,7 @@ hypha_session_retire_link (HyphaSession *self, HyphaSessionLink *link, gboolean 
   take_out (self, link);
   link->done = TRUE;
   link->away = away;
-  link->owes_resume = link->owes_ask = link->owes_epoch = FALSE;
+  link->owes_resume = link->owes_ask = link->owes_epoch = link->owes_taken = FALSE;
   link->owes_close = say_close;
   g_ptr_array_add (self->leaving, link);
   if (!say_close)
@@ -95,13 +95,15 @@ number_is_taken (HyphaSession *self, guint64 number)
 }
 
 static HyphaSessionLink *
-add_link (HyphaSession *self, guint64 tick, guint64 number, guint32 cost, gpointer data)
+add_link (HyphaSession *self, const HyphaSessionOffer *offer, guint64 number, guint32 cost,
+          gpointer data)
 {
   HyphaSessionLink *link = g_new0 (HyphaSessionLink, 1);
   HyphaCandidate candidate = { .cost = cost };
 
   link->data = data;
-  link->tick = tick;
+  link->tick = offer->nonce_tick;
+  link->mine = offer->link_number;
   link->number = number;
   link->owes_resume = TRUE;
   g_ptr_array_add (self->links, link);
@@ -154,11 +156,11 @@ hypha_session_attach (HyphaSession *self, const HyphaSessionOffer *offer, guint6
     self->peer_number = peer_session;
     /* The link numbers of another session say nothing about those of this one. */
     hypha_watermark_clear (&self->peer);
-    self->peer_epoch = self->peer_epoch_link = 0;
+    hypha_session_forget_epochs (self);
   }
   hypha_watermark_raise (&self->peer, peer_session, peer_link, hypha_session_ticks (self));
   self->paired = TRUE;
-  *link = add_link (self, offer->nonce_tick, peer_link, cost, link_data);
+  *link = add_link (self, offer, peer_link, cost, link_data);
   HYPHA_SESSION_CHECK (self);
   return HYPHA_ATTACH_DONE;
 }
@@ -211,7 +213,6 @@ hypha_session_peer_rolled_back (HyphaSession *self, gint64 now)
       HYPHA_AWAY_ROLLED_BACK);
   self->peer_number = 0;
   hypha_watermark_clear (&self->peer);
-  self->peer_epoch = self->peer_epoch_link = 0;
   HYPHA_SESSION_CHECK (self);
 }
 

@@ -107,6 +107,28 @@ check_links (HyphaSession *self)
             (self->wanted != self->chosen && g_ptr_array_find (self->links, self->wanted, NULL)));
 }
 
+/* What was said is told in order, and ends with what is being said now. */
+static void
+check_epochs (HyphaSession *self)
+{
+  guint64 last = 0;
+
+  for (guint i = 0; i < self->said->len; i++) {
+    const HyphaEpochEntry *said = &g_array_index (self->said, HyphaEpochEntry, i);
+
+    g_assert_cmpuint (said->number, >, last);
+    last = said->number;
+  }
+  g_assert_cmpuint (last, <=, self->epoch);
+  g_assert_cmpuint (self->said->len, <=, HYPHA_EPOCH_MAX_ENTRIES);
+  if (self->chosen != NULL && !self->chosen->owes_epoch) {
+    g_assert_cmpuint (last, ==, self->epoch);
+    g_assert_cmpuint (g_array_index (self->said, HyphaEpochEntry, self->said->len - 1).link, ==,
+                      self->chosen->number);
+  }
+  g_assert ((self->heard == 0) == (self->peer_epoch == 0));
+}
+
 /**
  * hypha_session_check: (skip)
  * @self: a session
@@ -154,6 +176,7 @@ hypha_session_check (HyphaSession *self)
   g_assert_cmpuint (g_queue_get_length (&self->refusals), ==, g_hash_table_size (self->refused));
   g_assert_cmpint (self->known, <=, self->opened);
   check_links (self);
+  check_epochs (self);
 }
 
 /* Every call with up to 64 streams, then ever more rarely: what it costs a call stays the same. */

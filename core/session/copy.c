@@ -73,6 +73,7 @@ hypha_session_copy_for_test (HyphaSession *self)
   copy->chosen = copy->wanted = copy->left = NULL;
   copy->choose_at = G_MAXINT64;
   copy->offline_since = G_MININT64;
+  copy->said = g_array_copy (self->said);
   copy->scratch = g_array_new (FALSE, FALSE, sizeof (HyphaResumeEntry));
   copy->events = g_array_new (FALSE, FALSE, sizeof (HyphaSessionEvent));
   copy->next_event = 0;

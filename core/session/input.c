@@ -45,20 +45,6 @@ receive_open (HyphaSession *self, const HyphaFrame *frame)
   return TRUE;
 }
 
-/* The peer's sending goes over LINK now. It never says so twice with one number; two lives of one
- * instance do, sooner or later. */
-static gboolean
-receive_epoch (HyphaSession *self, HyphaSessionLink *link, guint64 epoch)
-{
-  if (epoch > 0 && epoch == self->peer_epoch && link->number != self->peer_epoch_link)
-    return hypha_session_rolled_back (self, _ ("the peer lives twice, as after a clone"));
-  if (epoch > self->peer_epoch) {
-    self->peer_epoch = epoch;
-    self->peer_epoch_link = link->number;
-  }
-  return TRUE;
-}
-
 /* A frame for a stream that is not there: forgotten, or never opened. */
 static gboolean
 receive_for_none (HyphaSession *self, const HyphaFrame *frame)
@@ -118,6 +104,18 @@ receive_for_stream (HyphaSession *self, const HyphaFrame *frame)
   }
 }
 
+/* What still comes over another link than that of the last EPOCH is said again after it. */
+static gboolean
+is_heard (HyphaSession *self, HyphaSessionLink *link)
+{
+  if (self->heard == 0)
+    return TRUE;
+  if (link->mine != self->heard)
+    return FALSE;
+  self->heard_frames++;
+  return TRUE;
+}
+
 /**
  * hypha_session_receive: (skip)
  * @self: a session
@@ -157,8 +155,8 @@ hypha_session_receive (HyphaSession *self, HyphaSessionLink *link, const HyphaFr
     if (!link->up)
       hypha_session_broken (self, _ ("the peer used a link before its RESUME"));
     else if (frame->type == HYPHA_FRAME_EPOCH)
-      receive_epoch (self, link, frame->value);
-    else
+      hypha_session_read_epoch (self, link, frame);
+    else if (is_heard (self, link))
       receive_for_stream (self, frame);
     break;
   case HYPHA_FRAME_PING:

@@ -62,7 +62,11 @@ link_frame (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out)
   }
   if (link->owes_epoch && link->resume_sent) {
     link->owes_epoch = FALSE;
-    write_simple (&(HyphaFrame){ .type = HYPHA_FRAME_EPOCH, .value = self->epoch }, out);
+    hypha_session_say_epoch (self, link, out);
+    return TRUE;
+  }
+  if (link->owes_taken && link->resume_sent) {
+    hypha_session_say_taken (self, link, out);
     return TRUE;
   }
   if (link->owes_resume) {
@@ -188,9 +192,13 @@ hypha_session_next_frame (HyphaSession *self, HyphaSessionLink *link, gint64 now
     hypha_session_event_link (self, HYPHA_SESSION_LINK_DONE, link, link->away);
     return TRUE;
   }
-  found = link_frame (self, link, out) ||
-          (link == self->chosen && (refusal_frame (self, out) || open_frame (self, out) ||
-                                    control_frame (self, out) || hypha_sending_frame (self, out)));
+  found = link_frame (self, link, out);
+  if (!found &&
+      (link == self->chosen && (refusal_frame (self, out) || open_frame (self, out) ||
+                                control_frame (self, out) || hypha_sending_frame (self, out)))) {
+    g_array_index (self->said, HyphaEpochEntry, self->said->len - 1).frames++;
+    found = TRUE;
+  }
   HYPHA_SESSION_CHECK (self);
   return found;
 }
@@ -207,7 +215,7 @@ hypha_session_has_frames (HyphaSession *self, HyphaSessionLink *link)
 {
   if (link->done)
     return link->owes_close;
-  if (link->owes_resume || link->owes_ask || link->owes_epoch)
+  if (link->owes_resume || link->owes_ask || link->owes_epoch || link->owes_taken)
     return TRUE;
   return link == self->chosen &&
          (!g_queue_is_empty (&self->refusals) || !g_queue_is_empty (&self->opens) ||

@@ -106,11 +106,12 @@ struct _HyphaSessionLink {
   gpointer data;
   guint64 tick;   /* of our nonce in its handshake */
   guint64 number; /* the peer's */
+  guint64 mine;   /* the number that we drew; no other link has it */
   gboolean up;
   gboolean fresh; /* a RESUME came since one was asked for */
   gboolean done;  /* detached, LINK_DONE comes; or after the CLOSE it still owes */
   gboolean resume_sent;
-  gboolean owes_resume, owes_ask, owes_epoch, owes_close;
+  gboolean owes_resume, owes_ask, owes_epoch, owes_taken, owes_close;
   HyphaAway away;
   gboolean confirmed_told;
 };
@@ -146,8 +147,10 @@ struct _HyphaSession {
   HyphaChoice choice;
   gint64 choose_at;
   guint64 epoch;
-  guint64 peer_epoch,
-      peer_epoch_link;  /* the peer's highest, and the number of the link it came on */
+  GArray *said; /* HyphaEpochEntry, rising: from the EPOCH that the peer is known to go by */
+  /* The peer's highest; our number of the link it came on, over which alone the streams are heard;
+   * and how many frames of theirs came since. */
+  guint64 peer_epoch, heard, heard_frames;
   gint64 offline_since; /* G_MININT64: from the next tick on */
 
   /* to be sent over the chosen link */
@@ -262,6 +265,13 @@ gboolean hypha_session_read_resume (HyphaSession *self, HyphaSessionLink *link,
                                     const HyphaFrame *frame);
 /* LOST: the chosen link, which was just taken away. */
 void hypha_session_choose (HyphaSession *self, HyphaSessionLink *lost);
+
+/* epoch.c */
+void hypha_session_say_epoch (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out);
+void hypha_session_say_taken (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out);
+gboolean hypha_session_read_epoch (HyphaSession *self, HyphaSessionLink *link,
+                                   const HyphaFrame *frame);
+void hypha_session_forget_epochs (HyphaSession *self);
 
 /* attach.c */
 guint64 hypha_session_draw_number (HyphaSession *self);

@@ -70,6 +70,7 @@ hypha_session_new (gboolean lower_id, HyphaSessionNumbers *numbers, const HyphaN
   self->candidates = g_array_new (FALSE, FALSE, sizeof (HyphaCandidate));
   hypha_choice_init (&self->choice, self->limits.switch_margin);
   self->choose_at = G_MAXINT64;
+  self->said = g_array_new (FALSE, FALSE, sizeof (HyphaEpochEntry));
   self->refused = g_hash_table_new (NULL, NULL);
   self->scratch = g_array_new (FALSE, FALSE, sizeof (HyphaResumeEntry));
   self->events = g_array_new (FALSE, FALSE, sizeof (HyphaSessionEvent));
@@ -107,6 +108,7 @@ hypha_session_free (HyphaSession *self)
   g_ptr_array_unref (self->links);
   g_ptr_array_unref (self->leaving);
   g_array_unref (self->candidates);
+  g_array_unref (self->said);
   g_array_unref (self->scratch);
   g_array_unref (self->events);
   g_string_chunk_free (self->texts);
@@ -241,6 +243,7 @@ hypha_session_empty (HyphaSession *self, HyphaError error, const char *text, gbo
   self->next_id = self->lower ? 0 : 1;
   self->renew = FALSE;
   hypha_watermark_clear (&self->ids);
+  hypha_session_forget_epochs (self);
   reset_bounds (self);
 
   hypha_session_event_over (self, error, text);

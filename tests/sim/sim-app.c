@@ -243,14 +243,9 @@ check_bytes (SimApp *self, const guint8 *data, gsize length)
   }
   if (fits || length == 0)
     return;
-  /* Until the two lives are told apart: then the session ends, and this stream with an error. */
-  if (world->rolled_back) {
-    world->counts[SIM_COUNT_MIXED] += !self->mixed;
-    self->mixed = TRUE;
-  } else {
-    sim_violation (world, "wrong bytes: stream %u, side %u, before offset %u", self->stream->token,
-                   self->side, self->received->len);
-  }
+  sim_violation (world, "%s: stream %u, side %u, before offset %u",
+                 world->rolled_back ? "bytes of two lives" : "wrong bytes", self->stream->token,
+                 self->side, self->received->len);
 }
 
 gsize
@@ -459,9 +454,6 @@ app_ended (SimApp *self, int error)
       sim_violation (world, "stream %u counts %" G_GUINT64_FORMAT " bytes received",
                      self->stream->token, received);
   }
-  if (error < 0 && self->mixed)
-    sim_violation (world, "stream %u ended well for side %u, with bytes of two lives",
-                   self->stream->token, self->side);
   if (error < 0 && sent != self->written)
     sim_violation (world, "stream %u counts %" G_GUINT64_FORMAT " bytes sent", self->stream->token,
                    sent);

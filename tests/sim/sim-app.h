@@ -67,7 +67,6 @@ struct _SimApp {
   gint64 next_at; /* node's time */
   gboolean answered, finished, was_reset, stop_called, stopped;
   gboolean peer_finished, peer_reset, over;
-  gboolean mixed; /* it was given bytes of two lives of the other end */
   guint64 written;
   guint64 promised;     /* the highest limit that went out on the wire */
   GByteArray *received; /* all that was read */

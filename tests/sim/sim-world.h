@@ -68,7 +68,6 @@ typedef enum {
   X (DOUBLE, "clones of the same instance", 500)             \
   X (DOUBLE_BOTH, "clone and original in one session", 500)  \
   X (DOUBLE_FOUND, "sessions ended for such a clone", 500)   \
-  X (MIXED, "streams of two lives, ended early", 0)          \
   X (REJECTED, "rejected as rolled back", 100)               \
   X (STALE, "stale handshakes", 2000)                        \
   X (EXPIRED, "sessions expired", 50)                        \

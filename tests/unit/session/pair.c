@@ -166,7 +166,7 @@ pair_send_one (Pair *self, Wire *wire, int side)
   g_byte_array_append (bytes, out.head, out.head_length);
   if (out.length > 0)
     g_byte_array_append (bytes, out.data, (guint) out.length);
-  self->frames_sent[side][out.head[0]]++;
+  self->frames_sent[side][out.head[0]] += !(out.head[1] & HYPHA_FRAME_TAKEN);
   hypha_frame_out_clear (&out);
   g_queue_push_tail (&wire->frames[side], g_byte_array_free_to_bytes (bytes));
   hypha_session_check (self->session[side]);

@@ -665,10 +665,16 @@ test_epoch_twice (void)
 {
   g_autoptr (Pair) p = pair_new ();
   Wire *one = pair_link (p, 5), *other = pair_link (p, 50);
-  const HyphaFrame epochs[] = { { .type = HYPHA_FRAME_EPOCH, .value = 8 },
-                                { .type = HYPHA_FRAME_EPOCH, .value = 9 } };
+  guint8 before[24] = { 0 };
+  const HyphaFrame epochs[] = {
+    { .type = HYPHA_FRAME_EPOCH, .value = 8 },
+    { .type = HYPHA_FRAME_EPOCH, .value = 9, .data = before, .length = sizeof before },
+  };
 
   pair_run (p);
+  before[7] = (guint8) p->session[1]->peer_epoch;
+  before[15] = (guint8) p->session[1]->heard;
+  before[23] = (guint8) p->session[1]->heard_frames;
   pair_forget (p);
   pair_inject (p, one, 1, &epochs[1]);
   pair_inject (p, other, 1, &epochs[0]); /* overtaken */

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "session/session-private.h"
+
+#include <glib/gi18n-lib.h>
+
+/* Over which link the streams are heard, and whether whoever speaks there has also said what was
+ * heard before. One life of the peer has; another one of the same instance has not, and is found
+ * out before a frame of it is taken. */
+
+/* Nothing was said or heard: the numbers of this pair have just changed. */
+void
+hypha_session_forget_epochs (HyphaSession *self)
+{
+  g_array_set_size (self->said, 0);
+  self->peer_epoch = self->heard = self->heard_frames = 0;
+}
+
+/* --- Out --- */
+
+void
+hypha_session_say_epoch (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out)
+{
+  const HyphaEpochEntry now = { .number = self->epoch, .link = link->number };
+
+  /* A peer that answers goes by one of the last few. */
+  if (self->said->len == HYPHA_EPOCH_MAX_ENTRIES)
+    g_array_remove_index (self->said, 0);
+  hypha_epoch_write (self->epoch, (HyphaEpochEntry *) self->said->data, self->said->len, out);
+  g_array_append_val (self->said, now);
+}
+
+void
+hypha_session_say_taken (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out)
+{
+  link->owes_taken = FALSE;
+  hypha_epoch_write_taken (self->peer_epoch, self->heard, out);
+}
+
+/* --- In --- */
+
+/* The peer goes by this EPOCH of ours. Told over every link: so a life that did not say it learns
+ * of the other one. */
+static gboolean
+read_taken (HyphaSession *self, const HyphaFrame *frame)
+{
+  for (guint i = 0; i < self->said->len; i++) {
+    const HyphaEpochEntry *said = &g_array_index (self->said, HyphaEpochEntry, i);
+
+    if (said->number == frame->value && said->link == hypha_epoch_taken_link (frame)) {
+      g_array_remove_range (self->said, 0, i);
+      return TRUE;
+    }
+  }
+  /* Overtaken by word of a later one. */
+  if (self->said->len > 0 && frame->value < g_array_index (self->said, HyphaEpochEntry, 0).number)
+    return TRUE;
+  return hypha_session_rolled_back (
+      self, _ ("the peer hears another life of this node: its state went backwards, or it was "
+               "copied"));
+}
+
+/* Has whoever says this EPOCH also said the last one, and sent all that came after it? */
+static gboolean
+has_said_the_last (HyphaSession *self, const HyphaFrame *frame)
+{
+  for (guint i = 0; i < hypha_epoch_n_entries (frame); i++) {
+    HyphaEpochEntry entry;
+
+    hypha_epoch_get (frame, i, &entry);
+    if (entry.number == self->peer_epoch && entry.link == self->heard)
+      return entry.frames >= self->heard_frames;
+  }
+  return FALSE;
+}
+
+gboolean
+hypha_session_read_epoch (HyphaSession *self, HyphaSessionLink *link, const HyphaFrame *frame)
+{
+  if (frame->flags & HYPHA_FRAME_TAKEN)
+    return read_taken (self, frame);
+  /* It never says a number twice; two lives of one instance do, sooner or later. */
+  if (self->heard != 0 && frame->value == self->peer_epoch && link->mine != self->heard)
+    return hypha_session_rolled_back (self, _ ("the peer lives twice, as after a clone"));
+  if (frame->value <= self->peer_epoch)
+    return TRUE;
+  if (self->heard != 0 && !has_said_the_last (self, frame))
+    return hypha_session_rolled_back (
+        self, _ ("the peer has not said what was heard of it last: one side's state went "
+                 "backwards, or the peer lives twice"));
+
+  self->peer_epoch = frame->value;
+  self->heard = link->mine;
+  self->heard_frames = 0;
+  for (guint i = 0; i < self->links->len; i++) {
+    HyphaSessionLink *other = g_ptr_array_index (self->links, i);
+
+    other->owes_taken = other->up;
+  }
+  return TRUE;
+}

@@ -210,6 +210,8 @@ hurt_nodes (SimWorld *self)
       !is_paused (self, node->index) && sim_random_chance (random, 15)) {
     sim_world_settle (self);
     sim_node_clone (node, self->seed % 20 == 1);
+    if (sim_random_chance (random, 500))
+      sim_world_meet (self, self->nodes[self->n_nodes - 1]);
   }
   if (!sim_world_has (self, SIM_FAULT_ROLLBACK))
     return;

@@ -2,6 +2,7 @@
 #include "sim-snapshot.h"
 #include "session/session-private.h"
 #include "sim-app.h"
+#include "sim-link.h"
 #include "sim-node.h"
 
 struct _SimSnapshot {
@@ -110,18 +111,41 @@ install (SimSnapshot *self, SimNode *node)
   }
 }
 
+/* What NODE has written is on its way for a while. */
+static void
+delay_last_words (SimNode *node)
+{
+  SimWorld *world = node->world;
+
+  for (guint i = 0; i < world->links->len; i++) {
+    SimLink *link = g_ptr_array_index (world->links, i);
+    for (guint j = 0; j < 2; j++)
+      if (link->ends[j].node == node && link->ends[j].open) {
+        link->touched = TRUE;
+        link->pipes[j].stalled_until =
+            MAX (link->pipes[j].stalled_until,
+                 world->now + sim_random_scale (&world->random, 1000, SIM_SECOND));
+      }
+  }
+}
+
 void
 sim_snapshot_restore (SimSnapshot *self)
 {
   SimNode *node = self->node;
   SimWorld *world = node->world;
+  gboolean at_once = sim_random_chance (&world->random, 500);
 
   sim_note (world, node->name, "rolls back", 0, 0, 0);
   world->counts[SIM_COUNT_ROLLBACK]++;
   world->rolled_back = TRUE;
+  if (at_once)
+    delay_last_words (node);
   sim_node_die (node);
   node->paused_until = 0;
   install (self, node);
+  if (at_once)
+    sim_world_meet (world, node);
   /* What had yet to be asked for is asked for in this life, too, as by a program that went back. */
   for (guint i = 0; i < self->apps->len; i++) {
     SimApp *app = g_ptr_array_index (self->apps, i);

@@ -177,6 +177,20 @@ sim_world_dial (SimWorld *self, guint node)
   dial (self, from, to);
 }
 
+/* NODE and the other side have a link at once, whoever of them may dial. */
+void
+sim_world_meet (SimWorld *self, SimNode *node)
+{
+  guint other = 1 - node->role;
+
+  if (self->now < self->dark_until || self->nodes[other]->gone)
+    return;
+  if (self->dialling & (1u << node->role))
+    dial (self, node, self->nodes[other]);
+  else if (self->nodes[other]->paused_until <= self->now)
+    dial (self, self->nodes[other], node);
+}
+
 /* A whole run. */
 
 static void

@@ -172,6 +172,7 @@ gboolean sim_world_step (SimWorld *self, gint64 until);
 void sim_world_settle (SimWorld *self);
 /* Node number NODE dials one of the other side. */
 void sim_world_dial (SimWorld *self, guint node);
+void sim_world_meet (SimWorld *self, SimNode *node);
 
 /* What happens, for the trace and the hash. */
 void sim_note (SimWorld *self, char who, const char *what, guint64 a, guint64 b, guint64 c);

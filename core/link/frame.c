@@ -8,6 +8,7 @@
 #define RESUME_ENTRY 32
 #define RESUME_MAX (RESUME_HEAD + HYPHA_RESUME_MAX_ENTRIES * RESUME_ENTRY)
 #define EPOCH_ENTRY 24
+#define EPOCH_TAKEN 16
 #define EPOCH_MAX (HYPHA_EPOCH_MAX_ENTRIES * EPOCH_ENTRY)
 #define NO_STREAM G_MAXUINT32 /* RESUME counts ids from one: this one could not be told */
 
@@ -81,7 +82,7 @@ check_resume_length (guint flags, gsize length, GError **error)
 static gboolean
 check_epoch_length (guint flags, gsize length, GError **error)
 {
-  if (flags & HYPHA_FRAME_TAKEN ? length == 8 : length % EPOCH_ENTRY == 0)
+  if (flags & HYPHA_FRAME_TAKEN ? length == EPOCH_TAKEN : length % EPOCH_ENTRY == 0)
     return TRUE;
   return refuse (error, _ ("The peer sent an EPOCH with %zu bytes behind its number"), length);
 }
@@ -325,36 +326,39 @@ hypha_epoch_write (guint64 number, const HyphaEpochEntry *entries, guint n, Hyph
 
 /**
  * hypha_epoch_write_taken:
- * @number: the number of the peer's EPOCH that counts
- * @link: the number that we drew for the link it came over
+ * @taken: the peer's EPOCH that counts, the number that we drew for its link, and how many frames
+ * were taken since
  * @out: (out caller-allocates): the frame
  *
  * Builds an EPOCH with %HYPHA_FRAME_TAKEN. Clear @out with hypha_frame_out_clear() afterwards.
  */
 void
-hypha_epoch_write_taken (guint64 number, guint64 link, HyphaFrameOut *out)
+hypha_epoch_write_taken (const HyphaEpochEntry *taken, HyphaFrameOut *out)
 {
-  guint8 body[8];
+  guint8 body[EPOCH_TAKEN];
 
-  hypha_wire_put_u64 (body, link);
+  hypha_wire_put_u64 (hypha_wire_put_u64 (body, taken->link), taken->frames);
   hypha_frame_write (&(HyphaFrame){ .type = HYPHA_FRAME_EPOCH,
                                     .flags = HYPHA_FRAME_TAKEN,
-                                    .value = number,
+                                    .value = taken->number,
                                     .data = body,
                                     .length = sizeof body },
                      NULL, out);
 }
 
 /**
- * hypha_epoch_taken_link:
+ * hypha_epoch_get_taken:
  * @frame: an EPOCH with %HYPHA_FRAME_TAKEN
+ * @taken: (out caller-allocates): where to put it
  *
- * Returns: the number that the peer drew for the link over which our EPOCH came
+ * Unpacks which EPOCH of ours the peer goes by.
  */
-guint64
-hypha_epoch_taken_link (const HyphaFrame *frame)
+void
+hypha_epoch_get_taken (const HyphaFrame *frame, HyphaEpochEntry *taken)
 {
-  return hypha_wire_get_u64 (frame->data);
+  taken->number = frame->value;
+  taken->link = hypha_wire_get_u64 (frame->data);
+  taken->frames = hypha_wire_get_u64 (frame->data + 8);
 }
 
 static gboolean

@@ -105,9 +105,10 @@ void hypha_epoch_get (const HyphaFrame *frame, guint index, HyphaEpochEntry *ent
 /* At most HYPHA_EPOCH_MAX_ENTRIES. */
 void hypha_epoch_write (guint64 number, const HyphaEpochEntry *entries, guint n,
                         HyphaFrameOut *out);
-/* NUMBER was taken, over the link for which whoever says so drew LINK. */
-void hypha_epoch_write_taken (guint64 number, guint64 link, HyphaFrameOut *out);
-guint64 hypha_epoch_taken_link (const HyphaFrame *frame);
+/* With TAKEN, behind the number: one entry without it, of the link for which whoever says so drew
+ * the number, and how many frames were taken. */
+void hypha_epoch_write_taken (const HyphaEpochEntry *taken, HyphaFrameOut *out);
+void hypha_epoch_get_taken (const HyphaFrame *frame, HyphaEpochEntry *taken);
 
 /* RESUME's body: highest id opened 32, highest id seen 32 (+1 each; 0: none), then 32 bytes a
  * stream in rising order. */

@@ -33,7 +33,19 @@ void
 hypha_session_say_taken (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out)
 {
   link->owes_taken = FALSE;
-  hypha_epoch_write_taken (self->peer_epoch, self->heard, out);
+  link->told = self->heard_frames;
+  hypha_epoch_write_taken (&(HyphaEpochEntry){ .number = self->peer_epoch,
+                                               .link = self->heard,
+                                               .frames = self->heard_frames },
+                           out);
+}
+
+/* What goes over another link than the one that is heard may be an answer to another life: whoever
+ * gets it is told first how much was taken. Over the same link both are of one life. */
+gboolean
+hypha_session_owes_taken (HyphaSession *self, HyphaSessionLink *link)
+{
+  return link->owes_taken || (link->mine != self->heard && link->told != self->heard_frames);
 }
 
 /* --- In --- */
@@ -43,10 +55,13 @@ hypha_session_say_taken (HyphaSession *self, HyphaSessionLink *link, HyphaFrameO
 static gboolean
 read_taken (HyphaSession *self, const HyphaFrame *frame)
 {
+  HyphaEpochEntry taken;
+
+  hypha_epoch_get_taken (frame, &taken);
   for (guint i = 0; i < self->said->len; i++) {
     const HyphaEpochEntry *said = &g_array_index (self->said, HyphaEpochEntry, i);
 
-    if (said->number == frame->value && said->link == hypha_epoch_taken_link (frame)) {
+    if (said->number == taken.number && said->link == taken.link && said->frames >= taken.frames) {
       g_array_remove_range (self->said, 0, i);
       return TRUE;
     }

@@ -165,6 +165,13 @@ control_frame (HyphaSession *self, HyphaFrameOut *out)
   return TRUE;
 }
 
+static gboolean
+has_of_streams (HyphaSession *self)
+{
+  return !g_queue_is_empty (&self->refusals) || !g_queue_is_empty (&self->opens) ||
+         !g_queue_is_empty (&self->control) || !g_queue_is_empty (&self->active);
+}
+
 /**
  * hypha_session_next_frame: (skip)
  * @self: a session
@@ -193,6 +200,11 @@ hypha_session_next_frame (HyphaSession *self, HyphaSessionLink *link, gint64 now
     return TRUE;
   }
   found = link_frame (self, link, out);
+  if (!found && link == self->chosen && has_of_streams (self) &&
+      hypha_session_owes_taken (self, link)) {
+    hypha_session_say_taken (self, link, out);
+    return TRUE;
+  }
   if (!found &&
       (link == self->chosen && (refusal_frame (self, out) || open_frame (self, out) ||
                                 control_frame (self, out) || hypha_sending_frame (self, out)))) {
@@ -217,7 +229,5 @@ hypha_session_has_frames (HyphaSession *self, HyphaSessionLink *link)
     return link->owes_close;
   if (link->owes_resume || link->owes_ask || link->owes_epoch || link->owes_taken)
     return TRUE;
-  return link == self->chosen &&
-         (!g_queue_is_empty (&self->refusals) || !g_queue_is_empty (&self->opens) ||
-          !g_queue_is_empty (&self->control) || !g_queue_is_empty (&self->active));
+  return link == self->chosen && has_of_streams (self);
 }

@@ -55,7 +55,7 @@ static const HyphaFrame samples[] = {
   { HYPHA_FRAME_PONG, 0, 0, 77, 0, NULL, 0 },
   { HYPHA_FRAME_EPOCH, 0, 0, 3, 0, NULL, 0 },
   { HYPHA_FRAME_EPOCH, 0, 0, 3, 0, (const guint8 *) "one number, one link, 24", 24 },
-  { HYPHA_FRAME_EPOCH, HYPHA_FRAME_TAKEN, 0, 3, 0, (const guint8 *) "the link", 8 },
+  { HYPHA_FRAME_EPOCH, HYPHA_FRAME_TAKEN, 0, 3, 0, (const guint8 *) "link and frames.", 16 },
   { HYPHA_FRAME_RESUME, HYPHA_FRAME_ASK, 0, 0, 0, NULL, 0 },
   { HYPHA_FRAME_RESUME, 0, 0, 0, 0, resume_body, sizeof resume_body },
   { HYPHA_FRAME_GOAWAY, 0, 0, 0, HYPHA_AWAY_TWIN, NULL, 0 },

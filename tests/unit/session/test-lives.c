@@ -188,6 +188,32 @@ test_other_life_is_told (void)
   lives_clear (&f);
 }
 
+/* The peer answers over the second life's link what the first one says over the old one. */
+static void
+test_answer_to_the_other_life (void)
+{
+  HyphaSession *peer;
+  Lives f;
+
+  lives_begin (&f, TRUE);
+  peer = f.p->session[1];
+  pair_send_one (f.p, f.new, 0); /* RESUME */
+  take_all (&f, f.new, 0);
+  hypha_session_link_update (peer, f.old->link[1], 50, TRUE, f.p->now);
+  g_assert_true (hypha_session_get_chosen (peer) == f.new->link[1]);
+  send_all (&f, f.new, 1);
+  take_all (&f, f.new, 1);
+  g_assert_null (over (&f, 0));
+  take_all (&f, f.old, 0);
+  assert_received (&f, '1', 50);
+  pair_write (f.p, 1, hypha_session_find (peer, f.id), 10);
+  send_all (&f, f.new, 1);
+  take_all (&f, f.new, 1);
+  assert_rolled_back (&f, 0, "another life of this node");
+  g_assert_cmpuint (pair_received (f.p, 0, f.id)->len, ==, 0);
+  lives_clear (&f);
+}
+
 /* Nor does the first one come back with a higher number, without having seen the second. */
 static void
 test_other_life_carries_on (void)
@@ -266,6 +292,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/session/lives/last-words-between-and-what-was-before-them", NULL,
                         test_last_words_come_between);
   ADD ("the-one-that-is-not-heard-is-told", test_other_life_is_told);
+  ADD ("an-answer-to-the-other-one-is-not-taken", test_answer_to_the_other_life);
   ADD ("the-other-one-cannot-carry-on", test_other_life_carries_on);
   ADD ("one-life-is-believed-however-often-it-changes", test_one_life_is_believed);
   return g_test_run ();

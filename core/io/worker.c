@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 #include "io/inbox.h"
+#include "io/scratch.h"
+#include "io/timers.h"
 
-#define SCRATCH_MIN (128 * 1024) /* room that whoever asks gets at least */
 #define BATCH 64
 
 typedef struct {
@@ -40,91 +41,13 @@ struct _HyphaWorker {
   GArray *afterwards; /* of Closure */
   gboolean stopping;
   gint64 now;
-  GPtrArray *timers; /* a binary heap of HyphaTimer, borrowed: the next one due is first */
-  GPtrArray *due;    /* likewise: those whose turn it is in this round */
+  HyphaTimers timers;
   guint n_watches;
-  HyphaChunk *scratch; /* what is below `used` was kept by somebody */
-  HyphaChunk *past;    /* the one before: bytes of it may be on their way to the new one */
-  HyphaChunk *reserve; /* is never kept: in place of a new one while there is no memory for it */
+  HyphaScratch scratch;
   struct epoll_event batch[BATCH]; /* data.ptr: the watch; the worker itself: the inbox; NULL:
                                       stopped, or the alarm */
   int n_batch;
 };
-
-static void
-heap_place (GPtrArray *heap, guint index, HyphaTimer *timer)
-{
-  g_ptr_array_index (heap, index) = timer;
-  timer->index = index;
-}
-
-static void
-heap_up (GPtrArray *heap, HyphaTimer *timer)
-{
-  guint index = timer->index;
-
-  while (index > 0) {
-    guint above = (index - 1) / 2;
-    HyphaTimer *parent = g_ptr_array_index (heap, above);
-
-    if (parent->due <= timer->due)
-      break;
-    heap_place (heap, index, parent);
-    index = above;
-  }
-  heap_place (heap, index, timer);
-}
-
-static void
-heap_down (GPtrArray *heap, HyphaTimer *timer)
-{
-  guint index = timer->index;
-
-  for (;;) {
-    guint below = 2 * index + 1;
-    HyphaTimer *child;
-
-    if (below >= heap->len)
-      break;
-    child = g_ptr_array_index (heap, below);
-    if (below + 1 < heap->len) {
-      HyphaTimer *other = g_ptr_array_index (heap, below + 1);
-
-      if (other->due < child->due) {
-        child = other;
-        below++;
-      }
-    }
-    if (timer->due <= child->due)
-      break;
-    heap_place (heap, index, child);
-    index = below;
-  }
-  heap_place (heap, index, timer);
-}
-
-static void
-heap_add (GPtrArray *heap, HyphaTimer *timer)
-{
-  timer->heap = heap;
-  timer->index = heap->len;
-  g_ptr_array_add (heap, timer);
-  heap_up (heap, timer);
-}
-
-static void
-heap_remove (HyphaTimer *timer)
-{
-  GPtrArray *heap = g_steal_pointer (&timer->heap);
-  HyphaTimer *last = g_ptr_array_index (heap, heap->len - 1);
-
-  g_ptr_array_set_size (heap, (gint) heap->len - 1);
-  if (last == timer)
-    return;
-  heap_place (heap, timer->index, last);
-  heap_up (heap, last);
-  heap_down (heap, last);
-}
 
 /**
  * hypha_timer_set: (skip)
@@ -144,7 +67,7 @@ hypha_timer_set (HyphaTimer *timer, HyphaWorker *worker, gint64 due, HyphaTimerF
   timer->due = due;
   timer->func = func;
   timer->user_data = user_data;
-  heap_add (worker->timers, timer);
+  hypha_timers_add (&worker->timers, timer);
 }
 
 /**
@@ -158,26 +81,17 @@ hypha_timer_cancel (HyphaTimer *timer)
 {
   if (timer->worker == NULL)
     return;
-  heap_remove (timer);
+  hypha_timers_remove (timer);
   timer->worker = NULL;
 }
 
 static void
 run_timers (HyphaWorker *self)
 {
-  /* Those that are due now, and each of them once: one that sets itself to the past from within
-   * comes again, but after the descriptors. */
-  while (self->timers->len > 0) {
-    HyphaTimer *timer = g_ptr_array_index (self->timers, 0);
+  HyphaTimer *timer;
 
-    if (timer->due > self->now)
-      break;
-    heap_remove (timer);
-    heap_add (self->due, timer);
-  }
-  while (self->due->len > 0) {
-    HyphaTimer *timer = g_ptr_array_index (self->due, 0);
-
+  hypha_timers_begin (&self->timers, self->now);
+  while ((timer = hypha_timers_next (&self->timers)) != NULL) {
     hypha_timer_cancel (timer);
     timer->func (timer);
     self->now = g_get_monotonic_time ();
@@ -295,13 +209,12 @@ block_signals (sigset_t *before)
 static int
 time_to_sleep (HyphaWorker *self)
 {
-  HyphaTimer *timer;
+  HyphaTimer *timer = hypha_timers_first (&self->timers);
   gint64 now, left;
 
   self->sleeps_until = G_MAXINT64;
-  if (self->timers->len == 0)
+  if (timer == NULL)
     return -1;
-  timer = g_ptr_array_index (self->timers, 0);
   self->sleeps_until = timer->due;
   now = g_get_monotonic_time ();
   if (timer->due <= now)
@@ -406,7 +319,7 @@ worker_main (gpointer data)
   atomic_store (&self->closed, TRUE);
   hypha_inbox_drain (&self->inbox);
   let_go (self);
-  g_assert (self->n_watches == 0 && self->timers->len == 0);
+  g_assert (self->n_watches == 0);
   return NULL;
 }
 
@@ -419,27 +332,12 @@ worker_destroy (HyphaWorker *self)
     close (self->epoll);
   if (self->alarm >= 0)
     close (self->alarm);
-  g_ptr_array_unref (self->timers);
-  g_ptr_array_unref (self->due);
+  hypha_timers_clear (&self->timers);
   g_array_unref (self->afterwards);
   pthread_mutex_destroy (&self->running);
-  g_clear_pointer (&self->scratch, hypha_chunk_unref);
-  g_clear_pointer (&self->reserve, hypha_chunk_unref);
-  g_clear_pointer (&self->past, hypha_chunk_unref);
+  hypha_scratch_clear (&self->scratch);
   g_free (self->name);
   g_free (self);
-}
-
-static gboolean
-make_buffers (HyphaWorker *self, GError **error)
-{
-  self->scratch = hypha_chunk_new (HYPHA_CHUNK_LARGE);
-  self->reserve = hypha_chunk_new (HYPHA_CHUNK_LARGE);
-  if (self->scratch != NULL && self->reserve != NULL)
-    return TRUE;
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
-               _ ("Cannot set up worker %s: there is no memory for its buffers"), self->name);
-  return FALSE;
 }
 
 static gboolean
@@ -450,7 +348,12 @@ worker_open (HyphaWorker *self, GError **error)
   sigset_t before;
   int failed;
 
-  if (!make_buffers (self, error) || !hypha_inbox_init (&self->inbox, error))
+  if (!hypha_scratch_init (&self->scratch)) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
+                 _ ("Cannot set up worker %s: there is no memory for its buffers"), self->name);
+    return FALSE;
+  }
+  if (!hypha_inbox_init (&self->inbox, error))
     return FALSE;
   self->epoll = epoll_create1 (EPOLL_CLOEXEC);
   self->alarm = timerfd_create (CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -492,8 +395,7 @@ hypha_worker_new (const char *name, GError **error)
   self->name = g_strndup (name, 15);
   self->epoll = self->alarm = -1;
   self->inbox.fd = -1;
-  self->timers = g_ptr_array_new ();
-  self->due = g_ptr_array_new ();
+  hypha_timers_init (&self->timers);
   self->afterwards = g_array_new (FALSE, FALSE, sizeof (Closure));
   pthread_mutex_init (&self->running, NULL);
   self->now = g_get_monotonic_time ();
@@ -639,7 +541,7 @@ hypha_worker_enter (HyphaWorker *self)
 void
 hypha_worker_leave (HyphaWorker *self)
 {
-  HyphaTimer *first = self->timers->len > 0 ? g_ptr_array_index (self->timers, 0) : NULL;
+  HyphaTimer *first = hypha_timers_first (&self->timers);
 
   self->guest = FALSE;
   if (first != NULL && first->due < self->sleeps_until)
@@ -696,24 +598,7 @@ hypha_worker_now (HyphaWorker *self)
 guint8 *
 hypha_worker_scratch (HyphaWorker *self, gsize least, gsize *size)
 {
-  HyphaChunk *chunk = self->scratch;
-
-  g_assert (least <= HYPHA_CHUNK_LARGE);
-  if (atomic_load_explicit (&chunk->ref_count, memory_order_acquire) == 1)
-    chunk->used = 0;
-  if (chunk->size - chunk->used < MAX (least, SCRATCH_MIN)) {
-    HyphaChunk *next = hypha_chunk_new (HYPHA_CHUNK_LARGE);
-
-    if (next == NULL) {
-      *size = self->reserve->size;
-      return self->reserve->data;
-    }
-    g_clear_pointer (&self->past, hypha_chunk_unref);
-    self->past = chunk;
-    self->scratch = chunk = next;
-  }
-  *size = chunk->size - chunk->used;
-  return chunk->data + chunk->used;
+  return hypha_scratch_get (&self->scratch, least, size);
 }
 
 /**
@@ -729,10 +614,5 @@ hypha_worker_scratch (HyphaWorker *self, gsize least, gsize *size)
 HyphaChunk *
 hypha_worker_keep (HyphaWorker *self, const guint8 *data, gsize length)
 {
-  HyphaChunk *chunk = self->scratch;
-
-  if (data < chunk->data || data >= chunk->data + chunk->size)
-    return NULL;
-  chunk->used = MAX (chunk->used, (guint32) (data + length - chunk->data));
-  return hypha_chunk_ref (chunk);
+  return hypha_scratch_keep (&self->scratch, data, length);
 }

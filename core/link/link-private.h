@@ -7,8 +7,8 @@
 
 G_BEGIN_DECLS
 
-/* What a link is made of, for link.c (its life, reading and writing), link-handshake.c and
- * link-frames.c. */
+/* What a link is made of, for link.c (its life), link-bytes.c (reading and writing),
+ * link-handshake.c and link-frames.c. */
 
 typedef enum {
   HYPHA_STAGE_NEW,
@@ -79,12 +79,20 @@ void hypha_link_fail (HyphaLink *self,
 /* Says GOAWAY without the link, which has to be closed then. */
 void hypha_link_part (HyphaLink *self, HyphaAway away);
 void hypha_link_fail_later (HyphaLink *self, GError *error); /* once the output is gone */
-void hypha_link_read (HyphaLink *self);
-void hypha_link_write_out (HyphaLink *self);
+void hypha_link_kick (HyphaLink *self); /* runs again without waiting for the descriptor */
+void hypha_link_update_events (HyphaLink *self);
 void hypha_link_park (HyphaLink *self);
 void hypha_link_unpark (HyphaLink *self, HyphaWorker *worker);
 void hypha_link_set_deadline (HyphaLink *self, gint64 due);
 gint64 hypha_link_now (HyphaLink *self);
+
+/* link-bytes.c */
+gboolean hypha_link_is_reading (HyphaLink *self);
+void hypha_link_read (HyphaLink *self);
+void hypha_link_write_out (HyphaLink *self);
+void hypha_link_offer_room (HyphaLink *self); /* if it was asked for, and there is */
+/* The descriptor failed; during the handshake that is the handshake's failure. Takes ERROR. */
+void hypha_link_line_failed (HyphaLink *self, GError *error);
 
 /* link-handshake.c */
 gboolean hypha_link_draw (HyphaLink *self, void *buffer,

@@ -5,22 +5,15 @@
 #include <glib-unix.h>
 #include <glib/gstdio.h>
 #include <inttypes.h>
-#include <string.h>
 #include <sys/epoll.h>
 
 #include "link/farewell.h"
 
-#define OUTPUT_MAX (256 * 1024)  /* queued above the kernel: what a ping may have to wait for */
-#define OUTPUT_LOW (128 * 1024)  /* below which the owner is asked for more */
-#define READ_BUDGET (512 * 1024) /* a wake-up, then other links have their turn */
-#define READ_COST (16 * 1024)    /* at least, of a read: a small one takes its time too */
-#define PATIENCE 1024            /* likewise, for frames */
-
 static void kicked (HyphaTimer *timer);
 
 /* Runs again without waiting for the descriptor. */
-static void
-kick (HyphaLink *self)
+void
+hypha_link_kick (HyphaLink *self)
 {
   hypha_timer_set (&self->kick, self->worker, 0, kicked, self);
 }
@@ -239,51 +232,7 @@ hypha_link_free (HyphaLink *self)
   link_unref (self);
 }
 
-/* Writing */
-
-static void
-write_failed (HyphaLink *self, GError *error)
-{
-  /* It may have said why before it went: that is still to be read. */
-  self->broken = error;
-  hypha_output_clear (&self->output);
-  hypha_output_init (&self->output);
-  kick (self);
-}
-
-/* The heartbeat may be due sooner now. */
-static void
-note_sent (HyphaLink *self)
-{
-  if (hypha_heartbeat_sent (&self->heartbeat, hypha_link_now (self)))
-    hypha_link_set_deadline (self, hypha_heartbeat_next (&self->heartbeat));
-}
-
-void
-hypha_link_write_out (HyphaLink *self)
-{
-  guint64 sent = hypha_line_get_sent (&self->line);
-  gboolean waited = self->blocked;
-  HyphaLineResult result;
-  GError *error = NULL;
-  gsize written;
-
-  if (self->broken != NULL)
-    return;
-  result = hypha_line_send (&self->line, &self->output, &written, &error);
-  atomic_fetch_add (&self->status.tx_bytes, written);
-  self->blocked = result == HYPHA_LINE_AGAIN;
-  if (self->stage == HYPHA_STAGE_FRAMES) {
-    gboolean moved = hypha_line_get_sent (&self->line) != sent;
-
-    hypha_heartbeat_output (&self->heartbeat, self->blocked, moved, hypha_link_now (self));
-    /* What had to wait was overtaken by pings, whose answers tell nothing of it. */
-    if (waited && moved)
-      note_sent (self);
-  }
-  if (result == HYPHA_LINE_ERROR)
-    write_failed (self, error);
-}
+/* Running */
 
 static guint32
 wanted_events (HyphaLink *self)
@@ -301,181 +250,12 @@ wanted_events (HyphaLink *self)
   }
 }
 
-static void
-update_events (HyphaLink *self)
+void
+hypha_link_update_events (HyphaLink *self)
 {
   if (self->watch.worker != NULL)
     hypha_watch_set_events (&self->watch, wanted_events (self));
 }
-
-/**
- * hypha_link_has_room: (skip)
- * @self: a link
- *
- * Returns: whether a frame may be sent now; once it was %FALSE, writable is called when there is
- * room again
- */
-gboolean
-hypha_link_has_room (HyphaLink *self)
-{
-  /* What is sent after writing failed is thrown away, so there would be room for ever. */
-  if (self->stage != HYPHA_STAGE_FRAMES || self->broken != NULL || self->output.lost)
-    return FALSE;
-  if (self->output.length < OUTPUT_MAX)
-    return TRUE;
-  self->room_asked = TRUE;
-  return FALSE;
-}
-
-void
-hypha_link_send (HyphaLink *self, HyphaFrameOut *out)
-{
-  if (self->stage != HYPHA_STAGE_FRAMES || self->broken != NULL) {
-    hypha_frame_out_clear (out);
-    return;
-  }
-  hypha_output_append (&self->output, out, FALSE);
-  note_sent (self);
-}
-
-void
-hypha_link_flush (HyphaLink *self)
-{
-  /* While the kernel takes no more, epoll tells when it does again. */
-  if (self->stage != HYPHA_STAGE_FRAMES || (self->blocked && self->watch.worker != NULL))
-    return;
-  hypha_link_write_out (self);
-  update_events (self);
-}
-
-static void
-offer_room (HyphaLink *self)
-{
-  if (!self->room_asked || self->output.length > OUTPUT_LOW)
-    return;
-  self->room_asked = FALSE;
-  if (self->events.writable != NULL)
-    self->events.writable (self, self->user_data);
-}
-
-/* Reading */
-
-static void
-ended (HyphaLink *self, gboolean in_a_frame)
-{
-  gboolean frames = self->stage == HYPHA_STAGE_FRAMES;
-  g_autoptr (GError) reason = hypha_channel_dup_error (self->channel);
-  GError *error = g_error_new (HYPHA_ERROR, frames ? HYPHA_ERROR_FAILED : HYPHA_ERROR_HANDSHAKE,
-                               _ ("The other end closed it%s%s%s"),
-                               in_a_frame ? _ (" in the middle of a frame")
-                               : frames   ? _ (" without a word")
-                                          : "",
-                               reason != NULL ? ": " : "", reason != NULL ? reason->message : "");
-
-  hypha_link_fail (self, error);
-}
-
-/* The descriptor failed; during the handshake that is the handshake's failure. */
-static void
-line_failed (HyphaLink *self, GError *error)
-{
-  if (self->stage == HYPHA_STAGE_HANDSHAKE)
-    error->code = HYPHA_ERROR_HANDSHAKE;
-  hypha_link_fail (self, error);
-}
-
-static gboolean
-is_reading (HyphaLink *self)
-{
-  return self->stage == HYPHA_STAGE_HANDSHAKE || self->stage == HYPHA_STAGE_FRAMES;
-}
-
-static gsize
-take_bytes (HyphaLink *self, const guint8 *data, gsize length)
-{
-  gsize at = 0;
-
-  /* The handshake stops where the frames begin. */
-  while (self->stage == HYPHA_STAGE_HANDSHAKE && at < length)
-    at += hypha_link_take_handshake (self, data + at, length - at);
-  if (self->stage == HYPHA_STAGE_FRAMES && at < length)
-    at += hypha_link_take_frames (self, data + at, length - at);
-  return at;
-}
-
-/* Puts what was kept at the beginning of BUFFER. */
-static gsize
-restore_tail (HyphaLink *self, guint8 *buffer)
-{
-  g_autofree guint8 *tail = g_steal_pointer (&self->tail);
-
-  if (tail == NULL)
-    return 0;
-  memcpy (buffer, tail, self->tail_length);
-  return self->tail_length;
-}
-
-static void
-keep_tail (HyphaLink *self, const guint8 *data, gsize length)
-{
-  if (length == 0)
-    return;
-  self->tail = g_try_malloc (length);
-  if (self->tail == NULL) {
-    line_failed (self, g_error_new (HYPHA_ERROR, HYPHA_ERROR_FAILED,
-                                    _ ("There is no memory for %zu bytes that came"), length));
-    return;
-  }
-  memcpy (self->tail, data, length);
-  self->tail_length = length;
-}
-
-void
-hypha_link_read (HyphaLink *self)
-{
-  HyphaWorker *worker = self->worker;
-  gsize size, length, budget = READ_BUDGET;
-  /* The tail may be all that a read brought, and others have kept bytes in the buffer since. */
-  guint8 *buffer = hypha_worker_scratch (worker, self->tail != NULL ? self->tail_length : 0, &size);
-  guint8 *rest;
-  HyphaLineResult result = HYPHA_LINE_DONE;
-  GError *error = NULL;
-
-  self->line.drained = FALSE;
-  self->patience = PATIENCE;
-  length = restore_tail (self, buffer);
-  for (;;) {
-    gsize taken = take_bytes (self, buffer, length), max, n;
-
-    length -= taken;
-    rest = buffer + taken;
-    buffer = hypha_worker_scratch (worker, 0, &size);
-    if (length > 0 && buffer != rest)
-      memmove (buffer, rest, length);
-    if (!is_reading (self) || budget == 0 || self->patience == 0 || self->line.drained)
-      break;
-    max = self->stage == HYPHA_STAGE_FRAMES ? size - length : HYPHA_HANDSHAKE_MAX;
-    result = hypha_line_read (&self->line, buffer + length, max, &n, &error);
-    if (result != HYPHA_LINE_DONE)
-      break;
-    length += n;
-    budget -= MIN (budget, MAX (n, READ_COST));
-    atomic_fetch_add (&self->status.rx_bytes, n);
-  }
-  if (self->stage == HYPHA_STAGE_CLOSED || self->stage == HYPHA_STAGE_CLOSING)
-    return;
-  if (result == HYPHA_LINE_ERROR)
-    line_failed (self, error);
-  else if (result == HYPHA_LINE_EOF)
-    ended (self, length > 0);
-  else
-    keep_tail (self, buffer, length);
-  /* What TLS holds, or lies in the tail, epoll does not know of. */
-  if (is_reading (self) && (self->patience == 0 || (budget == 0 && self->line.tls != NULL)))
-    kick (self);
-}
-
-/* Running */
 
 static void
 finish_closing (HyphaLink *self)
@@ -508,17 +288,17 @@ run (HyphaLink *self, gboolean readable)
     hypha_link_go_on_with_tls (self);
   if (self->stage == HYPHA_STAGE_HANDSHAKE)
     hypha_link_go_on_with_handshake (self);
-  if (is_reading (self) && readable)
+  if (hypha_link_is_reading (self) && readable)
     hypha_link_read (self);
-  if (broken && is_reading (self))
-    line_failed (self, g_steal_pointer (&self->broken));
-  if (is_reading (self) || self->stage == HYPHA_STAGE_CLOSING)
+  if (broken && hypha_link_is_reading (self))
+    hypha_link_line_failed (self, g_steal_pointer (&self->broken));
+  if (hypha_link_is_reading (self) || self->stage == HYPHA_STAGE_CLOSING)
     hypha_link_write_out (self);
   if (self->stage == HYPHA_STAGE_FRAMES)
-    offer_room (self);
+    hypha_link_offer_room (self);
   if (self->stage == HYPHA_STAGE_CLOSING)
     finish_closing (self);
-  update_events (self);
+  hypha_link_update_events (self);
 }
 
 static void
@@ -569,7 +349,7 @@ timer_fired (HyphaTimer *timer)
     hypha_link_beat (self);
   else
     deadline_passed (self);
-  update_events (self);
+  hypha_link_update_events (self);
   leave (self);
 }
 
@@ -586,7 +366,7 @@ attach (HyphaLink *self, HyphaWorker *worker)
   self->worker = worker;
   hypha_watch_start (&self->watch, worker, self->line.fd, wanted_events (self), ready, self,
                      &self->broken);
-  kick (self);
+  hypha_link_kick (self);
 }
 
 /**

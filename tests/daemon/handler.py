@@ -89,6 +89,10 @@ class Program:
         held[number].sendall(text.encode())
         return []
 
+    def read_all(self, number):
+        held[number].setblocking(True)
+        return iter(lambda: held[number].recv(65536).decode(), "")
+
     def close(self, number):
         held.pop(number).close()
         return []

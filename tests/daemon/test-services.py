@@ -189,6 +189,8 @@ class Registered(Programs):
         said = program.accepted()
         program.do("write", said["id"], "all there is")
         cat.stdin.close()
+        # With the end still to read it would be an error for the peer.
+        program.do("read_all", said["id"])
         wait_for(lambda: self.alpha.ask("streams")[0]["sent"] == 12, "the bytes")
         program.kill()
         # As when it had closed its end: see core/service/README.md.

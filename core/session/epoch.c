@@ -17,14 +17,21 @@ hypha_session_forget_epochs (HyphaSession *self)
 
 /* --- Out --- */
 
+/* Where the list is full, the peer says first which one it goes by: it may be any of them. */
+gboolean
+hypha_session_may_say_epoch (HyphaSession *self, HyphaSessionLink *link)
+{
+  return self->said->len < HYPHA_EPOCH_MAX_ENTRIES || link->heard_taken;
+}
+
 void
 hypha_session_say_epoch (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out)
 {
   const HyphaEpochEntry now = { .number = self->epoch, .link = link->number };
 
-  /* A peer that answers goes by one of the last few. */
+  /* It goes by the first one. What went over the next one, so many links ago, was lost with it. */
   if (self->said->len == HYPHA_EPOCH_MAX_ENTRIES)
-    g_array_remove_index (self->said, 0);
+    g_array_remove_index (self->said, 1);
   hypha_epoch_write (self->epoch, (HyphaEpochEntry *) self->said->data, self->said->len, out);
   g_array_append_val (self->said, now);
 }
@@ -53,10 +60,13 @@ hypha_session_owes_taken (HyphaSession *self, HyphaSessionLink *link)
 /* The peer goes by this EPOCH of ours. Told over every link: so a life that did not say it learns
  * of the other one. */
 static gboolean
-read_taken (HyphaSession *self, const HyphaFrame *frame)
+read_taken (HyphaSession *self, HyphaSessionLink *link, const HyphaFrame *frame)
 {
   HyphaEpochEntry taken;
 
+  link->heard_taken = TRUE;
+  if (frame->value == 0)
+    return TRUE; /* by none yet */
   hypha_epoch_get_taken (frame, &taken);
   for (guint i = 0; i < self->said->len; i++) {
     const HyphaEpochEntry *said = &g_array_index (self->said, HyphaEpochEntry, i);
@@ -92,7 +102,7 @@ gboolean
 hypha_session_read_epoch (HyphaSession *self, HyphaSessionLink *link, const HyphaFrame *frame)
 {
   if (frame->flags & HYPHA_FRAME_TAKEN)
-    return read_taken (self, frame);
+    return read_taken (self, link, frame);
   /* It never says a number twice; two lives of one instance do, sooner or later. */
   if (self->heard != 0 && frame->value == self->peer_epoch && link->mine != self->heard)
     return hypha_session_rolled_back (self, _ ("the peer lives twice, as after a clone"));

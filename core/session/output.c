@@ -60,7 +60,7 @@ link_frame (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out)
     write_simple (&(HyphaFrame){ .type = HYPHA_FRAME_RESUME, .flags = HYPHA_FRAME_ASK }, out);
     return TRUE;
   }
-  if (link->owes_epoch && link->resume_sent) {
+  if (link->owes_epoch && link->resume_sent && hypha_session_may_say_epoch (self, link)) {
     link->owes_epoch = FALSE;
     hypha_session_say_epoch (self, link, out);
     return TRUE;
@@ -69,6 +69,8 @@ link_frame (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out)
     hypha_session_say_taken (self, link, out);
     return TRUE;
   }
+  if (link->owes_epoch && link->resume_sent)
+    return FALSE;
   if (link->owes_resume) {
     link->owes_resume = FALSE;
     link->resume_sent = TRUE;
@@ -200,12 +202,12 @@ hypha_session_next_frame (HyphaSession *self, HyphaSessionLink *link, gint64 now
     return TRUE;
   }
   found = link_frame (self, link, out);
-  if (!found && link == self->chosen && has_of_streams (self) &&
+  if (!found && link == self->chosen && !link->owes_epoch && has_of_streams (self) &&
       hypha_session_owes_taken (self, link)) {
     hypha_session_say_taken (self, link, out);
     return TRUE;
   }
-  if (!found &&
+  if (!found && !link->owes_epoch &&
       (link == self->chosen && (refusal_frame (self, out) || open_frame (self, out) ||
                                 control_frame (self, out) || hypha_sending_frame (self, out)))) {
     g_array_index (self->said, HyphaEpochEntry, self->said->len - 1).frames++;

@@ -108,9 +108,10 @@ struct _HyphaSessionLink {
   guint64 number; /* the peer's */
   guint64 mine;   /* the number that we drew; no other link has it */
   gboolean up;
-  gboolean fresh; /* a RESUME came since one was asked for */
-  guint64 told;   /* how many frames we took, as last told over it */
-  gboolean done;  /* detached, LINK_DONE comes; or after the CLOSE it still owes */
+  gboolean fresh;       /* a RESUME came since one was asked for */
+  guint64 told;         /* how many frames we took, as last told over it */
+  gboolean heard_taken; /* the peer has said over it which EPOCH it goes by */
+  gboolean done;        /* detached, LINK_DONE comes; or after the CLOSE it still owes */
   gboolean resume_sent;
   gboolean owes_resume, owes_ask, owes_epoch, owes_taken, owes_close;
   HyphaAway away;
@@ -268,6 +269,7 @@ gboolean hypha_session_read_resume (HyphaSession *self, HyphaSessionLink *link,
 void hypha_session_choose (HyphaSession *self, HyphaSessionLink *lost);
 
 /* epoch.c */
+gboolean hypha_session_may_say_epoch (HyphaSession *self, HyphaSessionLink *link);
 void hypha_session_say_epoch (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out);
 gboolean hypha_session_owes_taken (HyphaSession *self, HyphaSessionLink *link);
 void hypha_session_say_taken (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out);

@@ -277,6 +277,52 @@ test_one_life_is_believed (void)
   g_assert_cmpuint (p->session[0]->said->len, ==, 1);
 }
 
+/* Only RESUME gets through over so many links, one after the other: what the peer goes by is known
+ * to whoever speaks, and none of these EPOCHs is. */
+static void
+flap (Pair *p, guint times)
+{
+  for (guint i = 0; i < times; i++) {
+    Wire *wire = pair_link (p, 5);
+
+    /* The first frame of each side. */
+    for (int side = 0; side < 2; side++)
+      g_assert_true (pair_send_one (p, wire, side));
+    for (int side = 0; side < 2; side++)
+      pair_take_one (p, wire, side);
+    while (pair_send_one (p, wire, 0))
+      ;
+    pair_cut (p, wire);
+  }
+}
+
+/* A network that dies each time when it was just chosen makes two lives of none. */
+static void
+test_one_life_is_believed_after_any_loss (gconstpointer heard_before)
+{
+  g_autoptr (Pair) p = pair_new ();
+  HyphaSessionStream *a;
+  gsize written;
+  Wire *wire;
+
+  if (heard_before != NULL) {
+    wire = pair_link (p, 5);
+    pair_run (p);
+    pair_cut (p, wire);
+  }
+  a = pair_open (p, 0, "echo");
+  flap (p, 3 * HYPHA_EPOCH_MAX_ENTRIES);
+  pair_link (p, 5);
+  pair_run (p);
+  g_assert_null (pair_find (p, 0, HYPHA_SESSION_OVER, -1));
+  g_assert_null (pair_find (p, 1, HYPHA_SESSION_OVER, -1));
+  written = pair_write (p, 0, a, 100);
+  g_assert_cmpuint (written, ==, 100);
+  pair_pass (p, 20000);
+  pair_assert_received (p, 1, a->id, written);
+  g_assert_cmpuint (p->session[0]->said->len, ==, 1);
+}
+
 #define ADD(path, test) g_test_add_func ("/session/lives/" path, test)
 
 int
@@ -295,5 +341,9 @@ main (int argc, char **argv)
   ADD ("an-answer-to-the-other-one-is-not-taken", test_answer_to_the_other_life);
   ADD ("the-other-one-cannot-carry-on", test_other_life_carries_on);
   ADD ("one-life-is-believed-however-often-it-changes", test_one_life_is_believed);
+  g_test_add_data_func ("/session/lives/one-life-is-believed-however-many-links-it-loses", "heard",
+                        test_one_life_is_believed_after_any_loss);
+  g_test_add_data_func ("/session/lives/one-life-is-believed-that-was-never-heard", NULL,
+                        test_one_life_is_believed_after_any_loss);
   return g_test_run ();
 }

@@ -23,6 +23,7 @@ typedef struct {
 
 /* Those of this thread, which is a worker's: the eldest first. */
 static _Thread_local GQueue under_way = G_QUEUE_INIT;
+static _Thread_local gboolean finished; /* the worker is about to end */
 
 static void
 end (Farewell *self)
@@ -98,7 +99,7 @@ begin (gpointer data)
   if (!say (self) || !hypha_watch_start (&self->watch, worker, self->line.fd,
                                          EPOLLIN | (self->said ? 0 : EPOLLOUT), ready, self, NULL))
     end (self);
-  if (under_way.length > MOST)
+  while (under_way.length > (finished ? 0 : MOST))
     end (g_queue_peek_head (&under_way));
 }
 
@@ -155,6 +156,8 @@ finish (gpointer data)
   }
   while (under_way.length > 0)
     end (g_queue_peek_head (&under_way));
+  /* What a guest has left meanwhile is said as far as it goes out at once. */
+  finished = TRUE;
 }
 
 void

@@ -262,6 +262,30 @@ test_guest (Fixture *self, gconstpointer data)
   end_expect_closed (ends[LISTENER], HYPHA_ERROR_DISCONNECTED, "another link of the same kind");
 }
 
+/* Even if the worker is about to end by then. */
+static void
+test_guest_is_the_last (Fixture *self, gconstpointer data)
+{
+  HyphaWorker *worker = self->workers[CALLER];
+  End *ends[2];
+
+  make_link (self, ends, 0);
+  for (guint k = 0; k < 2; k++)
+    gate_wait (&ends[k]->established, 1);
+  hold_listeners (self);
+  while (!hypha_worker_enter (worker))
+    g_usleep (100);
+  hypha_farewell_finish (worker);
+  close_as_twin (ends[CALLER]);
+  hypha_worker_leave (worker);
+  end_expect_closed (ends[CALLER], HYPHA_ERROR_DISCONNECTED, "one too many");
+  end_clear (ends[CALLER]);
+  ends[CALLER]->worker = NULL;
+  hypha_worker_free (g_steal_pointer (&self->workers[CALLER]));
+  gate_open (&self->release);
+  end_expect_closed (ends[LISTENER], HYPHA_ERROR_DISCONNECTED, "another link of the same kind");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -276,6 +300,8 @@ main (int argc, char **argv)
   ADD ("costs-no-more-than-a-second-tls", TLS, test_deaf);
   ADD ("is-the-worker-s-also-when-a-guest-closes-plain", PLAIN, test_guest);
   ADD ("is-the-worker-s-also-when-a-guest-closes-tls", TLS, test_guest);
+  ADD ("is-no-burden-to-a-worker-that-ends-plain", PLAIN, test_guest_is_the_last);
+  ADD ("is-no-burden-to-a-worker-that-ends-tls", TLS, test_guest_is_the_last);
   ADD ("many-are-waited-for-together-plain", PLAIN, test_many_deaf);
   ADD ("many-are-waited-for-together-tls", TLS, test_many_deaf);
 #undef ADD

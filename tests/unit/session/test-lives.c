@@ -42,11 +42,17 @@ send_all (Lives *self, Wire *wire, int side)
 }
 
 static void
+take_from (Pair *p, Wire *wire, int side)
+{
+  while (pair_take_one (p, wire, side))
+    ;
+  pair_drain (p);
+}
+
+static void
 take_all (Lives *self, Wire *wire, int side)
 {
-  while (pair_take_one (self->p, wire, side))
-    ;
-  pair_drain (self->p);
+  take_from (self->p, wire, side);
 }
 
 /* Only over this one. */
@@ -277,6 +283,53 @@ test_one_life_is_believed (void)
   g_assert_cmpuint (p->session[0]->said->len, ==, 1);
 }
 
+/* Each side speaks over the link that the other one does not speak over: what was taken is told
+ * along with what is said, once for a frame at most, and nothing is said for its sake. */
+static void
+test_word_of_what_was_taken_has_an_end (void)
+{
+  g_autoptr (Pair) p = pair_new ();
+  Wire *wires[2] = { pair_link (p, 5), pair_link (p, 50) };
+  HyphaSessionStream *a, *b;
+  gsize written[2] = { 0 };
+  guint n = 0, n_taken = 0;
+
+  pair_run (p);
+  a = pair_open (p, 0, "echo");
+  pair_run (p);
+  b = pair_other (p, 0, a);
+  hypha_session_link_update (p->session[1], wires[0]->link[1], 5, TRUE, p->now);
+  pair_pass (p, 20000);
+  g_assert_true (hypha_session_get_chosen (p->session[0]) == wires[0]->link[0]);
+  g_assert_true (hypha_session_get_chosen (p->session[1]) == wires[1]->link[1]);
+  for (guint i = 0; i < 200; i++) {
+    written[0] += pair_write (p, 0, a, 3000);
+    written[1] += pair_write (p, 1, b, 3000);
+    for (gboolean moved = TRUE; moved;) {
+      moved = FALSE;
+      for (int side = 0; side < 2; side++)
+        while (pair_send_one (p, wires[side], side)) {
+          GBytes *last = g_queue_peek_tail (&wires[side]->frames[side]);
+          const guint8 *head = g_bytes_get_data (last, NULL);
+          gboolean taken = head[0] == HYPHA_FRAME_EPOCH && (head[1] & HYPHA_FRAME_TAKEN) != 0;
+
+          n_taken += taken;
+          n += !taken;
+          moved = TRUE;
+        }
+      for (int side = 0; side < 2; side++)
+        take_from (p, wires[side], side);
+    }
+  }
+  pair_pass (p, 20000);
+  pair_assert_received (p, 1, a->id, written[0]);
+  pair_assert_received (p, 0, a->id, written[1]);
+  g_assert_cmpuint (n_taken, <=, n);
+  g_assert_cmpuint (n_taken, >, 0);
+  for (guint i = 0; i < 4; i++)
+    g_assert_false (pair_send_one (p, wires[i % 2], (int) i / 2));
+}
+
 /* Only RESUME gets through over so many links, one after the other: what the peer goes by is known
  * to whoever speaks, and none of these EPOCHs is. */
 static void
@@ -341,6 +394,7 @@ main (int argc, char **argv)
   ADD ("an-answer-to-the-other-one-is-not-taken", test_answer_to_the_other_life);
   ADD ("the-other-one-cannot-carry-on", test_other_life_carries_on);
   ADD ("one-life-is-believed-however-often-it-changes", test_one_life_is_believed);
+  ADD ("word-of-what-was-taken-has-an-end", test_word_of_what_was_taken_has_an_end);
   g_test_add_data_func ("/session/lives/one-life-is-believed-however-many-links-it-loses", "heard",
                         test_one_life_is_believed_after_any_loss);
   g_test_add_data_func ("/session/lives/one-life-is-believed-that-was-never-heard", NULL,

@@ -2,6 +2,7 @@
 
 #include "service/builtin.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <glib/gi18n-lib.h>
 #include <sys/socket.h>
@@ -54,17 +55,28 @@ start (gpointer data)
                error->message);
 }
 
-/* The peer's socket, or one that leads to the peer; -1: there is none to be had. */
+/* The peer's socket, or one that leads to the peer; -1: there is none to be had, or nobody to serve
+ * it, and INCOMING was refused. What it lacks is no limit of streams: the opener is sent to the
+ * log. */
 static int
 take_fd (HyphaBuiltins *self, HyphaIncoming *incoming)
 {
   g_autoptr (HyphaStream) stream = NULL;
+  g_autoptr (GError) error = NULL;
+  int fd = -1;
 
   if (self->worker == NULL)
-    self->worker = hypha_worker_new ("hypha-builtin", NULL);
+    self->worker = hypha_worker_new ("hypha-builtin", &error);
   if (self->worker != NULL)
-    stream = hypha_incoming_make_stream (incoming, NULL);
-  return stream != NULL ? hypha_stream_steal_fd (stream) : -1;
+    stream = hypha_incoming_make_stream (incoming, &error);
+  if (stream != NULL)
+    fd = hypha_stream_steal_fd (stream);
+  if (fd < 0) {
+    g_message ("service '%s': %s", hypha_incoming_get_service (incoming),
+               error != NULL ? error->message : g_strerror (errno));
+    hypha_incoming_refuse (incoming, HYPHA_ERROR_REFUSED);
+  }
+  return fd;
 }
 
 static void
@@ -73,10 +85,8 @@ serve (HyphaBuiltins *self, HyphaIncoming *incoming, gboolean echo)
   int fd = take_fd (self, incoming);
   Order *order;
 
-  if (fd < 0) {
-    hypha_incoming_refuse (incoming, HYPHA_ERROR_BUSY);
+  if (fd < 0)
     return;
-  }
   order = g_new (Order, 1);
   order->builtins = self;
   order->fd = fd;
@@ -175,7 +185,6 @@ hypha_builtins_bridge (HyphaBuiltins *self, HyphaIncoming *incoming, int target)
 
   if (fd < 0) {
     hypha_hard_close (target);
-    hypha_incoming_refuse (incoming, HYPHA_ERROR_BUSY);
     return;
   }
   bridge = g_new0 (Bridge, 1);

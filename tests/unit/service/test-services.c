@@ -2,6 +2,10 @@
 
 /* What a node offers: the settings against what programs register. */
 
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include "node-pair.h"
 
 typedef struct {
@@ -182,6 +186,34 @@ test_target_of_the_settings_goes_before_what_is_registered (NodePair *f, gconstp
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY);
 }
 
+/* As long as this process has no descriptor for the thread that serves it. */
+static void
+test_builtin_that_cannot_be_served_sends_the_opener_to_the_log (NodePair *f, gconstpointer data)
+{
+  g_autoptr (HyphaNodePeer) peer = connected (f);
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (HyphaStream) stream = NULL;
+  g_autoptr (GError) error = NULL;
+  struct rlimit limit, none;
+  int lowest = dup (STDIN_FILENO); /* of those that are free; poll() needs the others */
+
+  close (lowest);
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &limit), ==, 0);
+  none = limit;
+  none.rlim_cur = (rlim_t) lowest;
+  g_test_expect_message (G_LOG_DOMAIN, G_LOG_LEVEL_MESSAGE, "service 'echo': *");
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &none), ==, 0);
+  hypha_peer_open_stream_async (HYPHA_PEER (peer), "echo", 10000, NULL, keep_result, &result);
+  while (result == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &limit), ==, 0);
+  g_test_assert_expected_messages ();
+  g_assert_null (hypha_peer_open_stream_finish (HYPHA_PEER (peer), result, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_REFUSED);
+  g_assert_nonnull (strstr (error->message, "its log says why"));
+  stream = must_open (peer, "echo");
+}
+
 static void
 count_change (HyphaServices *services, guint *changes)
 {
@@ -255,6 +287,8 @@ main (int argc, char **argv)
        test_settings_say_who_may_use_what_is_registered);
   ADD ("/services/target-of-the-settings-goes-before-what-is-registered",
        test_target_of_the_settings_goes_before_what_is_registered);
+  ADD ("/services/builtin-that-cannot-be-served-sends-the-opener-to-the-log",
+       test_builtin_that_cannot_be_served_sends_the_opener_to_the_log);
   ADD ("/services/list-is-kept-current", test_list_is_kept_current);
   ADD ("/services/settings-that-are-wrong-change-nothing",
        test_settings_that_are_wrong_change_nothing);

@@ -23,6 +23,7 @@
 typedef struct {
   HyphaStream *stream;
   gboolean write_ended, read_ended;
+  gboolean cut; /* an error, or an end before this side's */
   guint64 written, came;
 } Lane;
 
@@ -35,6 +36,7 @@ typedef struct {
 typedef struct {
   HyphaClientPeer *peer;
   int seconds, streams;
+  gboolean direct;
   guint64 probes, min, sum, max; /* us */
   Test tests[2];
   guint n_changes;
@@ -82,7 +84,7 @@ static gboolean
 measure_round_trip (Bench *self, GError **error)
 {
   g_autoptr (HyphaStream) stream =
-      hypha_ctl_open_stream (self->peer, "echo", FALSE, PATIENCE_MS, error);
+      hypha_ctl_open_stream (self->peer, "echo", self->direct, PATIENCE_MS, error);
   gint64 end = g_get_monotonic_time () + self->seconds * G_TIME_SPAN_SECOND;
 
   if (stream == NULL)
@@ -112,7 +114,7 @@ write_some (Bench *self, Lane *lane)
   if (n > 0)
     lane->written += (guint64) n;
   else if (n < 0 && errno != EAGAIN && errno != EINTR)
-    lane->write_ended = lane->read_ended = TRUE; /* the stream tells why */
+    lane->cut = lane->write_ended = lane->read_ended = TRUE; /* the stream tells why */
 }
 
 static void
@@ -120,10 +122,12 @@ read_some (Bench *self, Lane *lane)
 {
   gssize n = recv (hypha_stream_get_fd (lane->stream), self->block, BLOCK_BYTES, 0);
 
-  if (n > 0)
+  if (n > 0) {
     lane->came += (guint64) n;
-  else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+  } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
     lane->read_ended = TRUE;
+    lane->cut |= n < 0 || !lane->write_ended;
+  }
 }
 
 /* One turn of all that can move. FALSE: nothing is left to move. */
@@ -160,9 +164,11 @@ turn (Bench *self, GArray *lanes, gboolean time_is_up)
   return left;
 }
 
-/* How each stream ended, and what the peer's node has acknowledged by then. */
+/* How each stream ended, and what the peer's node has acknowledged by then. For a direct stream no
+ * node counts: there the peer ends its side when it has read everything, and only then, for a
+ * socket that is closed before that is reset. */
 static gboolean
-sum_up (Test *test, GArray *lanes, GError **error)
+sum_up (Bench *self, Test *test, GArray *lanes, GError **error)
 {
   for (guint i = 0; i < lanes->len; i++) {
     Lane *lane = &g_array_index (lanes, Lane, i);
@@ -173,6 +179,8 @@ sum_up (Test *test, GArray *lanes, GError **error)
     if (!hypha_stream_wait_end_finish (lane->stream, hypha_ctl_wait_for (&result), NULL, &sent,
                                        error))
       return FALSE;
+    if (self->direct)
+      sent = lane->cut ? 0 : lane->written;
     if (sent != lane->written || (test->echo && lane->came != lane->written)) {
       g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL,
                    _ ("the peer's service %s ended before it had taken, or returned, everything"),
@@ -194,8 +202,8 @@ measure (Bench *self, Test *test, GError **error)
 
   g_array_set_clear_func (lanes, lane_clear);
   for (int i = 0; i < self->streams; i++) {
-    Lane lane = { .stream = hypha_ctl_open_stream (self->peer, test->service, FALSE, PATIENCE_MS,
-                                                   error) };
+    Lane lane = { .stream = hypha_ctl_open_stream (self->peer, test->service, self->direct,
+                                                   PATIENCE_MS, error) };
 
     if (lane.stream == NULL)
       return FALSE;
@@ -210,7 +218,7 @@ measure (Bench *self, Test *test, GError **error)
                  _ ("what was under way did not arrive within %d s"), PATIENCE_MS / 1000);
     return FALSE;
   }
-  if (!sum_up (test, lanes, error))
+  if (!sum_up (self, test, lanes, error))
     return FALSE;
   test->time = (guint64) MAX (g_get_monotonic_time () - start, 1);
   return TRUE;
@@ -250,7 +258,9 @@ print_people (Bench *self, const char *transport)
                      hypha_ctl_format_bytes (rate (&self->tests[i])));
   hypha_table_print (table);
   if (*safe)
-    printf (_ ("link: %s\n"), safe);
+    printf (self->direct ? _ ("link: %s, beside which the streams were direct\n")
+                         : _ ("link: %s\n"),
+            safe);
   fputs (self->told->str, stdout);
   if (self->n_changes > MAX_CHANGES)
     printf (_ ("and %u times more\n"), self->n_changes - MAX_CHANGES);
@@ -262,15 +272,16 @@ print_json (Bench *self, const char *transport)
   const Test *discard = &self->tests[0], *echo = &self->tests[1];
 
   hypha_ctl_print_json (g_variant_new_parsed (
-      "{'id': <%s>, 'streams': <%i>, 'round-trip-bytes': <%u>, 'round-trips': <%t>, 'min-us': <%t>,"
+      "{'id': <%s>, 'streams': <%i>, 'direct': <%b>, 'round-trip-bytes': <%u>, 'round-trips': "
+      "<%t>, 'min-us': <%t>,"
       " 'average-us': <%t>, 'max-us': <%t>, 'discard-bytes': <%t>, 'discard-us': <%t>,"
       " 'discard-bytes-per-second': <%t>, 'echo-bytes': <%t>, 'echo-us': <%t>,"
       " 'echo-bytes-per-second': <%t>, 'link-transport': <%s>, 'link-changes': <%u>,"
       " 'changes': <%@aa{sv}>}",
       hypha_dbus_peer1_get_id (hypha_client_peer_get_proxy (self->peer)), self->streams,
-      (guint) HYPHA_PROBE_BYTES, self->probes, self->min, self->sum / self->probes, self->max,
-      discard->bytes, discard->time, rate (discard), echo->bytes, echo->time, rate (echo),
-      transport, self->n_changes, g_variant_builder_end (self->changes)));
+      self->direct, (guint) HYPHA_PROBE_BYTES, self->probes, self->min, self->sum / self->probes,
+      self->max, discard->bytes, discard->time, rate (discard), echo->bytes, echo->time,
+      rate (echo), transport, self->n_changes, g_variant_builder_end (self->changes)));
 }
 
 gboolean
@@ -289,6 +300,8 @@ hypha_verb_bench (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **er
       N_ ("How long each of the measurements takes (3)"), "N" },
     { "streams", 'n', 0, G_OPTION_ARG_INT, &self.streams, N_ ("How many streams at once (1)"),
       "N" },
+    { "direct", 0, 0, G_OPTION_ARG_NONE, &self.direct,
+      N_ ("One socket all the way: fast, and it does not move to another link"), NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
   g_auto (GStrv) words = hypha_verb_parse (verb, ctl, options, argv, error);

@@ -3,6 +3,7 @@
 """bench: what it measures, and what it says when the link changes meanwhile."""
 
 import json
+import pathlib
 import re
 import subprocess
 import sys
@@ -34,8 +35,8 @@ class Bench(Case):
         before = beta.ask("links")[0]["rx-bytes"]
         told = alpha.ask("bench", "beta", "--seconds", "1", "--streams", "4")
         self.hold(told)
-        self.assertEqual((told["id"], told["streams"], told["round-trip-bytes"], told["link-transport"], told["link-changes"]),
-                         (beta.id(), 4, 64, "tcp", 0))
+        self.assertEqual((told["id"], told["streams"], told["direct"], told["round-trip-bytes"], told["link-transport"], told["link-changes"]),
+                         (beta.id(), 4, False, 64, "tcp", 0))
         came = beta.ask("links")[0]["rx-bytes"] - before
         moved = told["discard-bytes"] + told["echo-bytes"]
         self.assertGreaterEqual(came, moved)
@@ -73,6 +74,38 @@ class Bench(Case):
         self.assertEqual(len(told["changes"]), told["link-changes"])
         self.assertTrue(told["changes"][0]["reason"])
         beta.stop()
+        alpha.stop()
+
+    def test_direct_streams_do_not_go_over_the_link(self):
+        place = self.place()
+        alpha, beta = self.nodes("--listen", f"unix://{place.private}/beta")
+        # The link there is has TLS.
+        self.assert_fails(alpha.ctl("bench", "beta", "--direct"), 1, "direct")
+        alpha.do("connect", beta.listening("unix"))
+        wait_for(lambda: [link for link in alpha.ask("links") if link["transport"] == "unix" and link["active"]], "the cheaper link")
+        before = sum(link["rx-bytes"] for link in beta.ask("links"))
+        told = alpha.ask("bench", "beta", "--seconds", "1", "--streams", "3", "--direct")
+        self.hold(told)
+        self.assertEqual((told["direct"], told["streams"], told["link-transport"]), (True, 3, "unix"))
+        came = sum(link["rx-bytes"] for link in beta.ask("links")) - before
+        self.assertLess(came, (told["discard-bytes"] + told["echo-bytes"]) / 100)
+        self.assertRegex(alpha.do("bench", "beta", "--seconds", "1", "--direct"), r"(?m)^link: unix, beside which the streams were direct$")
+        beta.stop()
+        alpha.stop()
+
+    def test_direct_stream_that_is_cut_is_no_measurement(self):
+        place = self.place()
+        alpha, beta = self.nodes("--listen", f"unix://{place.private}/beta")
+        alpha.do("connect", beta.listening("unix"))
+        wait_for(lambda: [link for link in alpha.ask("links") if link["transport"] == "unix" and link["active"]], "the cheaper link")
+        bench = alpha.place.start_ctl("bench", "beta", "--seconds", "30", "--direct", stderr=subprocess.PIPE)
+        # More than all round trips are.
+        wait_for(lambda: int(re.search(r"rchar: (\d+)", pathlib.Path(f"/proc/{beta.process.pid}/io").read_text())[1]) > 16 << 20,
+                 "what beta reads of the long stream")
+        beta.kill()
+        _, said = bench.communicate(timeout=DEADLINE)
+        self.assertEqual(bench.returncode, 1, said)
+        self.assertIn(b"service discard ended before", said)
         alpha.stop()
 
     def test_peer_that_is_gone_ends_it(self):

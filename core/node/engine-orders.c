@@ -11,10 +11,14 @@
 
 #include "io/hard-close.h"
 
-typedef struct {
+typedef struct _Order Order;
+typedef void (*StreamOrder) (Order *order, EngineStream *st);
+
+struct _Order {
   HyphaEngine *engine;
   HyphaNodeLink *link;
   HyphaStreamInfo *stream;
+  StreamOrder of_stream; /* what to do with STREAM */
   int fd;
   gboolean target;
   HyphaPipe *pipe; /* in place of FD */
@@ -23,7 +27,7 @@ typedef struct {
   char *text;
   HyphaSessionLimits limits;
   gint64 ping_interval, link_timeout;
-} Order;
+};
 
 /* Nobody came to its other end. */
 static void
@@ -274,122 +278,115 @@ hypha_engine_open (HyphaEngine *self, HyphaStreamInfo *stream, int fd, gboolean 
   carry_out (order, open_stream);
 }
 
+/* --- What is about one stream --- */
+
 static void
-accept_stream (gpointer data)
+find_stream (gpointer data)
 {
   g_autoptr (Order) order = data;
   EngineStream *st = g_hash_table_lookup (order->engine->streams, &order->stream->key);
 
   if (st == NULL)
     return; /* it ended meanwhile, and has been told of */
+  order->of_stream (order, st);
+  hypha_engine_work (order->engine);
+}
+
+static Order *
+stream_order_new (HyphaEngine *self, HyphaStreamInfo *stream, StreamOrder func)
+{
+  Order *order = order_new (self, NULL, stream);
+
+  order->of_stream = func;
+  return order;
+}
+
+static void
+accept_stream (Order *order, EngineStream *st)
+{
   hypha_session_accept (st->es->session, st->stream);
   attach (order, st);
-  hypha_engine_work (order->engine);
 }
 
 void
 hypha_engine_accept (HyphaEngine *self, HyphaStreamInfo *stream, int fd, gboolean target,
                      HyphaPipe *pipe)
 {
-  Order *order = order_new (self, NULL, stream);
+  Order *order = stream_order_new (self, stream, accept_stream);
 
   order->pipe = pipe != NULL ? hypha_pipe_ref (pipe) : NULL;
   order->fd = fd;
   order->target = target;
-  carry_out (order, accept_stream);
+  carry_out (order, find_stream);
 }
 
 static void
-refuse_stream (gpointer data)
+refuse_stream (Order *order, EngineStream *st)
 {
-  g_autoptr (Order) order = data;
-  EngineStream *st = g_hash_table_lookup (order->engine->streams, &order->stream->key);
-
-  if (st != NULL)
-    hypha_session_refuse (st->es->session, st->stream, order->code);
-  hypha_engine_work (order->engine);
+  hypha_session_refuse (st->es->session, st->stream, order->code);
 }
 
 void
 hypha_engine_refuse (HyphaEngine *self, HyphaStreamInfo *stream, HyphaCode code)
 {
-  Order *order = order_new (self, NULL, stream);
+  Order *order = stream_order_new (self, stream, refuse_stream);
 
   order->code = code;
-  carry_out (order, refuse_stream);
+  carry_out (order, find_stream);
 }
 
 static void
-take_direct (gpointer data)
+take_direct (Order *order, EngineStream *st)
 {
-  g_autoptr (Order) order = data;
-  EngineStream *st = g_hash_table_lookup (order->engine->streams, &order->stream->key);
-
-  if (st != NULL)
-    hypha_session_accept (st->es->session, st->stream);
-  hypha_engine_work (order->engine);
+  hypha_session_accept (st->es->session, st->stream);
 }
 
 void
 hypha_engine_take_direct (HyphaEngine *self, HyphaStreamInfo *stream)
 {
-  carry_out (order_new (self, NULL, stream), take_direct);
+  carry_out (stream_order_new (self, stream, take_direct), find_stream);
 }
 
 static void
-answer_direct (gpointer data)
+answer_direct (Order *order, EngineStream *st)
 {
-  g_autoptr (Order) order = data;
-  EngineStream *st = g_hash_table_lookup (order->engine->streams, &order->stream->key);
-
-  if (st != NULL)
-    hypha_engine_direct_answer (st, order->code);
-  hypha_engine_work (order->engine);
+  hypha_engine_direct_answer (st, order->code);
 }
 
 void
 hypha_engine_answer_direct (HyphaEngine *self, HyphaStreamInfo *stream, HyphaCode code)
 {
-  Order *order = order_new (self, NULL, stream);
+  Order *order = stream_order_new (self, stream, answer_direct);
 
   order->code = code;
-  carry_out (order, answer_direct);
+  carry_out (order, find_stream);
 }
 
 static void
-finish_direct (gpointer data)
+finish_direct (Order *order, EngineStream *st)
 {
-  g_autoptr (Order) order = data;
-  EngineStream *st = g_hash_table_lookup (order->engine->streams, &order->stream->key);
-
-  if (st != NULL)
-    hypha_session_stream_finish (st->es->session, st->stream);
-  hypha_engine_work (order->engine);
+  hypha_session_stream_finish (st->es->session, st->stream);
 }
 
 void
 hypha_engine_finish_direct (HyphaEngine *self, HyphaStreamInfo *stream)
 {
-  give (order_new (self, NULL, stream), finish_direct);
+  give (stream_order_new (self, stream, finish_direct), find_stream);
 }
 
 static void
-reset_stream (gpointer data)
+reset_stream (Order *order, EngineStream *st)
 {
-  g_autoptr (Order) order = data;
-  EngineStream *st = g_hash_table_lookup (order->engine->streams, &order->stream->key);
-
-  if (st != NULL) {
-    hypha_engine_stream_reset (st);
-  }
-  hypha_engine_work (order->engine);
+  hypha_engine_stream_reset (st);
 }
 
 void
 hypha_engine_reset (HyphaEngine *self, HyphaStreamInfo *stream)
 {
-  give (order_new (self, NULL, stream), reset_stream);
+  give (stream_order_new (self, stream, reset_stream), find_stream);
 }
+
+/* --- The end --- */
 
 static void
 end_streams (HyphaEngine *self, HyphaError code, const char *reason)

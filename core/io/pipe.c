@@ -6,29 +6,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "io/pieces.h"
 #include "io/queue.h"
 
 #define OUT_MAX HYPHA_CHUNK_LARGE /* written while somebody else has the worker */
-#define KEEP_MIN (4 * 1024)       /* what is smaller is copied rather than kept where it lies */
-/* Of buffers of workers that all pipes of this process together keep, in bytes and so many. */
-#define KEEP_BYTES (16 * 1024 * 1024)
-#define KEEP_MAX (KEEP_BYTES / HYPHA_CHUNK_LARGE)
-#define COPY_MIN 512 /* room for small messages that come one by one */
-
-/* Each by itself: how many there are is the peer's choice, and a table of them would have to be had
- * in one piece. */
-typedef struct _Piece Piece;
-struct _Piece {
-  Piece *next;
-  HyphaChunk *chunk; /* owned */
-  const guint8 *data;
-  gsize length;
-  gboolean kept; /* counts as one of KEEP_MAX */
-};
 
 struct _HyphaPipe {
   _Atomic guint ref_count;
@@ -40,8 +23,7 @@ struct _HyphaPipe {
   gboolean posted; /* moved will be called */
 
   /* to the program */
-  Piece *first, *last;
-  gsize unread;
+  HyphaPieces unread;
   gsize untold, step; /* bytes read that the other end does not know of, and how many they may be */
   gboolean finished, read_closed;
   GError *read_error;
@@ -61,10 +43,6 @@ struct _HyphaPipe {
   HyphaPipeWatch *watches;
   gboolean waking;
 };
-
-/* A piece that is kept holds the whole buffer, of which it may be a small part: so the buffers are
- * counted, one that several pipes keep for each of them, and beyond KEEP_MAX bytes are copied. */
-static _Atomic guint n_kept;
 
 /* ---- life ---- */
 
@@ -90,36 +68,13 @@ hypha_pipe_ref (HyphaPipe *self)
   return self;
 }
 
-static void
-drop_first (HyphaPipe *self)
-{
-  g_autofree Piece *piece = self->first;
-
-  if (piece->kept && piece->next != NULL && piece->next->chunk == piece->chunk)
-    piece->next->kept = TRUE;
-  else if (piece->kept)
-    atomic_fetch_sub (&n_kept, 1);
-  hypha_chunk_unref (piece->chunk);
-  self->first = piece->next;
-  if (self->first == NULL)
-    self->last = NULL;
-}
-
-static void
-drop_unread (HyphaPipe *self)
-{
-  while (self->first != NULL)
-    drop_first (self);
-  self->unread = 0;
-}
-
 void
 hypha_pipe_unref (HyphaPipe *self)
 {
   if (atomic_fetch_sub_explicit (&self->ref_count, 1, memory_order_acq_rel) > 1)
     return;
   g_assert (self->worker == NULL && self->watches == NULL);
-  drop_unread (self);
+  hypha_pieces_clear (&self->unread);
   hypha_queue_clear (&self->out);
   g_clear_error (&self->read_error);
   g_clear_error (&self->write_error);
@@ -137,7 +92,7 @@ static gboolean
 is_ready (HyphaPipe *self, gboolean reading)
 {
   if (reading)
-    return self->unread > 0 || self->finished || self->read_closed || self->left ||
+    return self->unread.length > 0 || self->finished || self->read_closed || self->left ||
            self->read_error != NULL;
   return self->write_closed || self->left || self->write_error != NULL ||
          (!self->full && hypha_queue_length (&self->out) < OUT_MAX);
@@ -321,26 +276,6 @@ tell_and_unlock (HyphaPipe *self)
   hypha_worker_leave (worker);
 }
 
-static gsize
-copy_out (HyphaPipe *self, guint8 *buffer, gsize size)
-{
-  gsize done = 0;
-
-  while (done < size && self->unread > 0) {
-    Piece *piece = self->first;
-    gsize n = MIN (piece->length, size - done);
-
-    memcpy (buffer + done, piece->data, n);
-    piece->data += n;
-    piece->length -= n;
-    self->unread -= n;
-    done += n;
-    if (piece->length == 0)
-      drop_first (self);
-  }
-  return done;
-}
-
 /**
  * hypha_pipe_read: (skip)
  * @self: a pipe
@@ -358,10 +293,10 @@ hypha_pipe_read (HyphaPipe *self, void *buffer, gsize size)
   pthread_mutex_lock (&self->lock);
   if (self->left) {
     done = HYPHA_PIPE_AGAIN;
-  } else if (self->unread > 0 || size == 0) {
-    done = (gssize) copy_out (self, buffer, size);
+  } else if (self->unread.length > 0 || size == 0) {
+    done = (gssize) hypha_pieces_read (&self->unread, buffer, size);
     self->untold += (gsize) done;
-    if (self->untold >= self->step || (self->finished && self->unread == 0 && done > 0)) {
+    if (self->untold >= self->step || (self->finished && self->unread.length == 0 && done > 0)) {
       tell_and_unlock (self);
       return done;
     }
@@ -439,7 +374,7 @@ hypha_pipe_close_read (HyphaPipe *self)
     return;
   }
   self->read_closed = TRUE;
-  drop_unread (self);
+  hypha_pieces_clear (&self->unread);
   tell_and_unlock (self);
   wake (hypha_pipe_ref (self));
 }
@@ -457,25 +392,6 @@ hypha_pipe_close_write (HyphaPipe *self)
   wake (hypha_pipe_ref (self));
 }
 
-/* With the lock. What was not read goes into FD, as far as it fits, and stays here all the same.
- * FALSE: it is more than fits. */
-static gboolean
-pour (HyphaPipe *self, int fd)
-{
-  for (const Piece *piece = self->first; piece != NULL; piece = piece->next) {
-    gsize at = 0;
-
-    while (at < piece->length) {
-      gssize n = send (fd, piece->data + at, piece->length - at, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-      if (n < 0 && errno != EINTR)
-        return FALSE;
-      at += n > 0 ? (gsize) n : 0;
-    }
-  }
-  return TRUE;
-}
-
 /**
  * hypha_pipe_turn: (skip)
  * @self: a pipe that was not turned
@@ -491,14 +407,14 @@ hypha_pipe_turn (HyphaPipe *self, int fd)
 {
   pthread_mutex_lock (&self->lock);
   g_assert (!self->left);
-  if (self->over && !pour (self, fd)) {
+  if (self->over && !hypha_pieces_send (&self->unread, fd)) {
     pthread_mutex_unlock (&self->lock);
     close (fd);
     return FALSE;
   }
   self->left = TRUE;
   if (self->over) {
-    drop_unread (self);
+    hypha_pieces_clear (&self->unread);
     close (fd);
   } else {
     self->turned = fd;
@@ -529,56 +445,10 @@ hypha_pipe_detach (HyphaPipe *self)
   self->worker = NULL;
   self->over = TRUE;
   if (self->turned >= 0) {
-    pour (self, self->turned);
+    hypha_pieces_send (&self->unread, self->turned);
     close (g_steal_fd (&self->turned));
   }
   pthread_mutex_unlock (&self->lock);
-}
-
-/* In place, if the bytes lie in the worker's buffer and are worth to keep it; else in a copy.
- * Returns how many of them: a copy is smaller where there is no memory for a large one. */
-static gsize
-add_piece (HyphaPipe *self, const guint8 *data, gsize length)
-{
-  Piece *piece = g_new0 (Piece, 1);
-
-  if (length >= KEEP_MIN && atomic_load (&n_kept) < KEEP_MAX)
-    piece->chunk = hypha_worker_keep (self->worker, data, length);
-  if (piece->chunk != NULL) {
-    piece->data = data;
-    piece->kept = self->last == NULL || self->last->chunk != piece->chunk;
-    if (piece->kept)
-      atomic_fetch_add (&n_kept, 1);
-  } else {
-    piece->chunk = hypha_chunk_new_some ((guint32) MAX (length, COPY_MIN));
-    length = MIN (length, piece->chunk->size);
-    memcpy (piece->chunk->data, data, length);
-    piece->chunk->used = (guint32) length;
-    piece->data = piece->chunk->data;
-  }
-  piece->length = length;
-  if (self->last != NULL)
-    self->last->next = piece;
-  else
-    self->first = piece;
-  self->last = piece;
-  return length;
-}
-
-/* Behind the last piece, if that is a copy with room. */
-static gboolean
-append_to_last (HyphaPipe *self, const guint8 *data, gsize length)
-{
-  Piece *last = self->last;
-  HyphaChunk *chunk = last != NULL ? last->chunk : NULL;
-
-  if (chunk == NULL || last->kept || chunk->size == HYPHA_CHUNK_LARGE ||
-      chunk->size - chunk->used < length)
-    return FALSE;
-  memcpy (chunk->data + chunk->used, data, length);
-  chunk->used += (guint32) length;
-  last->length += length;
-  return TRUE;
 }
 
 /**
@@ -594,11 +464,7 @@ hypha_pipe_deliver (HyphaPipe *self, const guint8 *data, gsize length)
 {
   pthread_mutex_lock (&self->lock);
   if (!self->read_closed && self->read_error == NULL && length > 0) {
-    self->unread += length;
-    if (append_to_last (self, data, length))
-      length = 0;
-    for (gsize added; length > 0; data += added, length -= added)
-      added = add_piece (self, data, length);
+    hypha_pieces_add (&self->unread, self->worker, data, length);
     wake_afterwards (self, TRUE);
   }
   pthread_mutex_unlock (&self->lock);
@@ -639,7 +505,7 @@ hypha_pipe_break (HyphaPipe *self, gboolean reading, const GError *error)
   if (*place == NULL && !(reading && self->finished))
     *place = g_error_copy (error);
   if (reading && !self->finished)
-    drop_unread (self);
+    hypha_pieces_clear (&self->unread);
   unlock_and_wake (self);
 }
 
@@ -708,18 +574,10 @@ hypha_pipe_consume (HyphaPipe *self, gsize taken)
 gsize
 hypha_pipe_take_back (HyphaPipe *self, const guint8 **data, HyphaChunk **chunk)
 {
-  gsize length = 0;
+  gsize length;
 
   pthread_mutex_lock (&self->lock);
-  if (self->unread > 0) {
-    Piece *piece = self->first;
-
-    *data = piece->data;
-    *chunk = hypha_chunk_ref (piece->chunk);
-    length = piece->length;
-    self->unread -= length;
-    drop_first (self);
-  }
+  length = hypha_pieces_take (&self->unread, data, chunk);
   pthread_mutex_unlock (&self->lock);
   return length;
 }

@@ -9,6 +9,10 @@
 #define BUS_TIMEOUT_MS 10000
 /* Whom nobody holds at the moment: so many are known on when they call again. */
 #define MAX_KEPT 64
+/* Match rules that are for one sender each. A bus allows a connection only so many (512 on a system
+ * bus), and GDBus does not tell that one was refused: senders beyond these share a rule. */
+#define MAX_OWN_RULES 128
+#define RULES_KEY "hypha-sender-rules" /* of the connection */
 
 struct _HyphaSender {
   GObject parent_instance;
@@ -16,11 +20,18 @@ struct _HyphaSender {
   char *name; /* NULL: the one at the other end of the connection */
   char *key;
   GCancellable *gone;
-  guint watch;
+  guint watch;     /* a match rule of its own */
+  gboolean shares; /* or the one for all names */
   gboolean identified;
   guint32 uid;
   GList kept; /* of the queue, which holds it; data: itself while it is there */
 };
+
+/* What tells of leaving, on one bus. */
+typedef struct {
+  guint own, sharing; /* senders */
+  guint watch;        /* for all names; 0: nobody shares it */
+} Rules;
 
 enum { LEFT, N_SIGNALS };
 static guint signals[N_SIGNALS];
@@ -41,13 +52,17 @@ get_name (GDBusMethodInvocation *invocation)
              : NULL;
 }
 
+/* NAME: nullable. */
+static char *
+key_of (GDBusConnection *connection, const char *name)
+{
+  return g_strdup_printf ("%p %s", (gpointer) connection, name ? name : "");
+}
+
 static char *
 make_key (GDBusMethodInvocation *invocation)
 {
-  const char *name = get_name (invocation);
-
-  return g_strdup_printf ("%p %s", (gpointer) g_dbus_method_invocation_get_connection (invocation),
-                          name ? name : "");
+  return key_of (g_dbus_method_invocation_get_connection (invocation), get_name (invocation));
 }
 
 static void
@@ -87,19 +102,77 @@ leave (HyphaSender *self)
   stop_keeping (self);
 }
 
+/* Of one sender, or of whoever is on the bus. */
 static void
-on_owner_changed (GDBusConnection *connection, const char *sender, const char *path,
+on_owner_changed (GDBusConnection *connection, const char *bus, const char *path,
                   const char *interface, const char *signal, GVariant *parameters,
                   gpointer user_data)
 {
-  g_autoptr (HyphaSender) self = g_object_ref (user_data);
-  const char *owner;
+  g_autoptr (HyphaSender) self = NULL;
+  g_autofree char *key = NULL;
+  const char *name, *owner;
 
   if (!g_variant_is_of_type (parameters, G_VARIANT_TYPE ("(sss)")))
     return;
-  g_variant_get (parameters, "(&s&s&s)", NULL, NULL, &owner);
-  if (*owner == '\0')
-    leave (self);
+  g_variant_get (parameters, "(&s&s&s)", &name, NULL, &owner);
+  if (*owner != '\0')
+    return;
+  key = key_of (connection, name);
+  self = g_hash_table_lookup (senders, key);
+  if (self == NULL)
+    return;
+  g_object_ref (self);
+  leave (self);
+}
+
+/* NAME: NULL for all. */
+static guint
+add_rule (GDBusConnection *connection, const char *name)
+{
+  return g_dbus_connection_signal_subscribe (connection, BUS, BUS, "NameOwnerChanged", BUS_PATH,
+                                             name, G_DBUS_SIGNAL_FLAGS_NONE, on_owner_changed, NULL,
+                                             NULL);
+}
+
+static Rules *
+rules_of (GDBusConnection *connection)
+{
+  Rules *rules = g_object_get_data (G_OBJECT (connection), RULES_KEY);
+
+  if (rules == NULL) {
+    rules = g_new0 (Rules, 1);
+    g_object_set_data_full (G_OBJECT (connection), RULES_KEY, rules, g_free);
+  }
+  return rules;
+}
+
+static void
+watch (HyphaSender *self)
+{
+  Rules *rules = rules_of (self->connection);
+
+  if (rules->own < MAX_OWN_RULES) {
+    rules->own++;
+    self->watch = add_rule (self->connection, self->name);
+    return;
+  }
+  self->shares = TRUE;
+  if (rules->sharing++ == 0)
+    rules->watch = add_rule (self->connection, NULL);
+}
+
+static void
+stop_watching (HyphaSender *self)
+{
+  Rules *rules = rules_of (self->connection);
+
+  if (self->watch != 0) {
+    rules->own--;
+    g_dbus_connection_signal_unsubscribe (self->connection, self->watch);
+  } else if (self->shares && --rules->sharing == 0) {
+    g_dbus_connection_signal_unsubscribe (self->connection, rules->watch);
+    rules->watch = 0;
+  }
 }
 
 static void
@@ -122,9 +195,7 @@ sender_new (GDBusMethodInvocation *invocation, char *key)
   g_signal_connect_object (self->connection, "closed", G_CALLBACK (on_closed), self, 0);
   /* Asked before the bus is asked who it is: whoever has left by then is found out there. */
   if (self->name)
-    self->watch = g_dbus_connection_signal_subscribe (
-        self->connection, BUS, BUS, "NameOwnerChanged", BUS_PATH, self->name,
-        G_DBUS_SIGNAL_FLAGS_NONE, on_owner_changed, self, NULL);
+    watch (self);
   if (g_dbus_connection_is_closed (self->connection))
     leave (self);
   return self;
@@ -322,8 +393,7 @@ hypha_sender_finalize (GObject *object)
 
   if (!g_cancellable_is_cancelled (self->gone))
     g_hash_table_remove (senders, self->key);
-  if (self->watch)
-    g_dbus_connection_signal_unsubscribe (self->connection, self->watch);
+  stop_watching (self);
   g_object_unref (self->gone);
   g_object_unref (self->connection);
   g_free (self->name);

@@ -250,6 +250,37 @@ class Bus(Hostile, Case):
         return raw
 
 
+class FewRules(Place):
+    """A bus that allows a connection fewer match rules than there are callers, but as many callers as come."""
+
+    BUS = Place.BUS.replace("</busconfig>", """<limit name="max_match_rules_per_connection">180</limit>
+      <limit name="max_connections_per_user">1000</limit><limit name="max_completed_connections">1000</limit></busconfig>""")
+
+
+class ManyCallers(Case):
+    def test_each_of_more_callers_than_there_are_match_rules_is_heard_leaving(self):
+        place = FewRules()
+        self.addCleanup(place.close)
+        node = Node(place)
+        callers = []
+        for number in range(240):
+            raw = Raw(place.path / "bus", DEADLINE)
+            raw.say_hello()
+            callers.append(raw)
+            name = text(f"service{number}")
+            raw.send(message(10, ROOT, NAME, "RegisterService", "so", name + b"\0" * (-len(name) % 4) + text("/handler"),
+                             destination=NAME))
+            self.assertIsNone(raw.answer(10))
+        registered = len([service for service in node.ask("services") if service["name"].startswith("service")])
+        self.assertEqual(registered, len(callers))
+        # Those that came last first: their rule is to stay for one another.
+        for raw in reversed(callers):
+            raw.close()
+        wait_for(lambda: not [service for service in node.ask("services") if service["name"].startswith("service")],
+                 "an end of all that they had registered")
+        node.stop()
+
+
 class Socket(Hostile, Case):
     name = None
 

@@ -146,8 +146,8 @@ class OneNode(Case):
         first = self.node("--listen", "tcp://127.0.0.1:0")
         taken = first.listening("tcp")
         second = self.node("--listen", taken)
-        wait_for(lambda: second.ask("status")["troubles"], "trouble")
-        self.assertIn(str(first.process.pid), second.ask("status")["troubles"][taken])
+        # On a machine that is busy it may not be found in time at the first attempt.
+        wait_for(lambda: str(first.process.pid) in second.ask("status")["troubles"].get(taken, ""), "the holder's process")
         self.assertRegex(second.do("status"), f"Trouble +{taken}: .*{first.process.pid}")
         # And it goes when its cause does.
         first.stop()

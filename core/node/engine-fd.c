@@ -238,12 +238,25 @@ peer_reset (EngineStream *self)
   }
 }
 
+/* A program that waits in poll() because its Unix socket is full is not told that nobody reads it
+ * any more, but that there is room. Nothing can follow what is in there. */
+static void
+make_room (EngineStream *self)
+{
+  guint8 buffer[4096];
+  gssize n;
+
+  do
+    n = recv (self->fd, buffer, sizeof buffer, MSG_DONTWAIT);
+  while (n > 0 || (n < 0 && errno == EINTR));
+}
+
 static void
 stopped (EngineStream *self)
 {
   self->reading = FALSE;
-  if (self->fd >= 0)
-    shutdown (self->fd, SHUT_RD);
+  if (self->fd >= 0 && shutdown (self->fd, SHUT_RD) == 0 && self->is_unix)
+    make_room (self);
 }
 
 static void

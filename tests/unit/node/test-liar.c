@@ -196,9 +196,10 @@ say_early (Lies *f, guint n, const HyphaFrame *frame)
   return incoming;
 }
 
-/* Takes it, and gives what a program of beta has of it. */
+/* Takes it, and gives what a program of beta has of it; FULL: which has written all that a
+ * descriptor takes. */
 static HyphaStream *
-take_in (HyphaIncoming *incoming, Way way)
+take_in (HyphaIncoming *incoming, Way way, gboolean full)
 {
   g_autoptr (GObject) keep = way == BY_TARGET ? g_object_new (G_TYPE_OBJECT, NULL) : NULL;
   HyphaStream *stream;
@@ -211,6 +212,8 @@ take_in (HyphaIncoming *incoming, Way way)
     return stream;
   }
   g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), ==, 0);
+  while (full && send (fds[0], "x", 1, MSG_NOSIGNAL) == 1)
+    continue;
   hypha_incoming_accept (incoming, fds[1], keep);
   return hypha_stream_new (fds[0], 0, "echo");
 }
@@ -223,7 +226,7 @@ test_resets_before_it_is_taken (Lies *f, gconstpointer data)
 
   liar_join (f->liar, f->on_unix);
   for (Way way = BY_MEMORY; way <= BY_TARGET; way++) {
-    g_autoptr (HyphaStream) stream = take_in (say_early (f, way, &reset), way);
+    g_autoptr (HyphaStream) stream = take_in (say_early (f, way, &reset), way, FALSE);
     GInputStream *input = g_io_stream_get_input_stream (G_IO_STREAM (stream));
     g_autoptr (GError) error = NULL;
     HyphaFrame frame;
@@ -254,7 +257,7 @@ test_stops_before_it_is_taken (Lies *f, gconstpointer data)
 
   liar_join (f->liar, f->on_unix);
   for (Way way = BY_MEMORY; way <= BY_TARGET; way++) {
-    g_autoptr (HyphaStream) stream = take_in (say_early (f, way, &stop), way);
+    g_autoptr (HyphaStream) stream = take_in (say_early (f, way, &stop), way, TRUE);
     GOutputStream *output = g_io_stream_get_output_stream (G_IO_STREAM (stream));
     g_autoptr (GError) error = NULL;
 

@@ -688,6 +688,65 @@ test_epoch_twice (void)
 }
 
 static void
+put_entry (guint8 *p, guint64 number, guint64 link, guint64 frames)
+{
+  const guint64 all[] = { GUINT64_TO_BE (number), GUINT64_TO_BE (link), GUINT64_TO_BE (frames) };
+
+  memcpy (p, all, sizeof all);
+}
+
+/* Lists in no order, twice the same, or full of what cannot be; whoever names the truth somewhere
+ * in there is believed, and nobody else. */
+static void
+test_absurd_epochs (void)
+{
+  const guint64 last = G_MAXUINT64;
+
+  for (guint i = 0; i < 9; i++) {
+    g_autoptr (Pair) p = pair_new ();
+    Wire *one = pair_link (p, 5);
+    guint8 list[HYPHA_EPOCH_MAX_ENTRIES * 24];
+    HyphaFrame frame = {
+      .type = HYPHA_FRAME_EPOCH, .value = 9, .data = list, .length = sizeof list
+    };
+    HyphaSession *judge = p->session[1];
+    gboolean good = i < 3;
+
+    pair_open (p, 0, "echo");
+    pair_run (p);
+    pair_forget (p);
+    for (guint k = 0; k < HYPHA_EPOCH_MAX_ENTRIES; k++)
+      put_entry (list + 24 * k, i % 2 == 0 ? last - k : last, last, k % 2 == 0 ? last : 0);
+    if (i == 0)
+      frame.value = last;
+    if (good)
+      put_entry (list + 24 * 40 * i / 2, judge->peer_epoch, judge->heard,
+                 i == 1 ? last : judge->heard_frames);
+    if (i == 3) /* the truth, but for one frame */
+      put_entry (list, judge->peer_epoch, judge->heard, judge->heard_frames - 1);
+    if (i == 4)
+      put_entry (list, judge->peer_epoch, judge->heard + 1, last);
+    if (i == 5)
+      frame.length = 0;
+    if (i > 5) { /* that this side's frames were taken, which were not sent */
+      frame = (HyphaFrame){ .type = HYPHA_FRAME_EPOCH, .flags = HYPHA_FRAME_TAKEN };
+      frame.value = i == 6 ? last : judge->epoch;
+      put_entry (list, i == 7 ? last : one->link[1]->number, i == 8 ? last : 0, 0);
+      frame.data = list;
+      frame.length = 16;
+    }
+    pair_inject (p, one, 1, &frame);
+    pair_drain (p);
+    if (good)
+      g_assert_null (pair_find (p, 1, HYPHA_SESSION_OVER, -1));
+    else
+      assert_over (p, 1, HYPHA_ERROR_ROLLED_BACK);
+    if (!good)
+      assert_goes_on (p);
+  }
+}
+
+static void
 test_before_resume (void)
 {
   static const HyphaFrame frames[] = {
@@ -871,6 +930,7 @@ main (int argc, char **argv)
   ADD ("hostile/answer-before-open", test_answer_before_open);
   ADD ("rollback/link-number-twice", test_link_number_twice);
   ADD ("rollback/epoch-twice", test_epoch_twice);
+  ADD ("rollback/absurd-epochs", test_absurd_epochs);
   ADD ("hostile/anything-before-resume", test_before_resume);
   ADD ("hostile/window-does-not-fill-memory", test_memory_of_sending);
   ADD ("hostile/refusals-are-bounded", test_too_many_refusals);

@@ -265,13 +265,15 @@ suspect_at (const HyphaHeartbeat *self)
   return late;
 }
 
-/* Often while it matters, until the link is suspect: then it will not get any better by that. */
+/* Often while it matters, but not while one is still to be answered: it is by the oldest that the
+ * link becomes suspect, and many peers that are slow only because they are many would get slower by
+ * more of them. */
 static gint64
 next_ping (const HyphaHeartbeat *self)
 {
   gint64 often = patience (self) / BUSY_PINGS;
 
-  if (!is_busy (self) || often >= self->interval || suspect_at (self) <= self->looked)
+  if (!is_busy (self) || often >= self->interval || self->n_pending > 0)
     return self->last_ping + self->interval;
   return MIN (self->last_ping + self->interval, MAX (self->last_ping, self->busy_since) + often);
 }

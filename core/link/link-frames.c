@@ -126,6 +126,8 @@ take_frame (HyphaLink *self, const HyphaFrame *frame)
     return FALSE;
   case HYPHA_FRAME_PONG:
     hypha_heartbeat_pong_received (&self->heartbeat, frame->value, hypha_link_now (self));
+    /* The next ping may be due sooner now. */
+    hypha_link_set_deadline (self, hypha_heartbeat_next (&self->heartbeat));
     update_status (self);
     return FALSE;
   case HYPHA_FRAME_GOAWAY:

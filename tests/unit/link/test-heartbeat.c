@@ -327,6 +327,29 @@ test_busy_link_pings_often (void)
   g_assert_cmpuint (line.pings, <=, 12);
 }
 
+/* More of them would tell nothing sooner: whenever it goes silent, that shows as soon. */
+static void
+test_slow_link_has_one_ping_under_way (void)
+{
+  Line line;
+
+  start_line (&line, 100 * MS);
+  g_assert_true (carry (&line, START + SECOND, 5 * MS));
+  g_assert_cmpuint (line.pings, >=, 8);
+  g_assert_cmpuint (line.pings, <=, 10);
+
+  for (gint64 at = 0; at < 200 * MS; at += 7 * MS) {
+    gint64 patience;
+
+    start_line (&line, 100 * MS);
+    g_assert_true (carry (&line, START + 3 * SECOND + at, 5 * MS));
+    patience = line.beat.srtt + MAX (4 * line.beat.deviation, 200 * MS) + 25 * MS;
+    line.delay = 3600 * SECOND;
+    line.n_asked = 0;
+    g_assert_false (carry (&line, line.now + patience + patience / 8 + 5 * MS, 5 * MS));
+  }
+}
+
 static void
 test_silent_while_busy_is_suspect_soon (void)
 {
@@ -566,6 +589,8 @@ main (int argc, char **argv)
   g_test_add_func ("/heartbeat/rtt/of-a-busy-link-spans-ten-seconds", test_rtt_spans_ten_seconds);
   g_test_add_func ("/heartbeat/ping/rarely-while-idle", test_idle_link_pings_rarely);
   g_test_add_func ("/heartbeat/ping/often-while-busy", test_busy_link_pings_often);
+  g_test_add_func ("/heartbeat/ping/one-at-a-time-while-busy-and-slow",
+                   test_slow_link_has_one_ping_under_way);
   g_test_add_func ("/heartbeat/ping/answer-to-an-earlier-one-proves-nothing",
                    test_answer_to_earlier_ping_proves_nothing);
   g_test_add_func ("/heartbeat/suspect/soon-if-silent-while-busy",

@@ -216,20 +216,3 @@ hypha_session_next_frame (HyphaSession *self, HyphaSessionLink *link, gint64 now
   HYPHA_SESSION_CHECK (self);
   return found;
 }
-
-/**
- * hypha_session_has_frames: (skip)
- * @self: a session
- * @link: one of its links
- *
- * Returns: %FALSE if hypha_session_next_frame() has nothing for @link; %TRUE if it probably has
- */
-gboolean
-hypha_session_has_frames (HyphaSession *self, HyphaSessionLink *link)
-{
-  if (link->done)
-    return link->owes_close;
-  if (link->owes_resume || link->owes_ask || link->owes_epoch || link->owes_taken)
-    return TRUE;
-  return link == self->chosen && has_of_streams (self);
-}

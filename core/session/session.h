@@ -100,8 +100,6 @@ void hypha_session_receive (HyphaSession *self, HyphaSessionLink *link, const Hy
  * may be new events afterwards. */
 gboolean hypha_session_next_frame (HyphaSession *self, HyphaSessionLink *link, gint64 now,
                                    HyphaFrameOut *out);
-/* May answer TRUE when there is none. */
-gboolean hypha_session_has_frames (HyphaSession *self, HyphaSessionLink *link);
 /* Time has passed: delayed acknowledgements, choice, session-timeout. */
 void hypha_session_tick (HyphaSession *self, gint64 now);
 gint64 hypha_session_next_tick (HyphaSession *self); /* G_MAXINT64: never */

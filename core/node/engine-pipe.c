@@ -100,9 +100,9 @@ turn (EngineStream *self)
   /* What the program could have learnt from the pipe. */
   if (!self->writing)
     shutdown (fd, SHUT_WR);
-  if (!self->reading)
-    shutdown (fd, SHUT_RD);
   hypha_engine_stream_attach_fd (self, fd, FALSE);
+  if (!self->reading)
+    self->end->stopped (self);
 }
 
 static void

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "loader/dial.h"
+#include "node/early-tokens.h"
 #include "node/node-link-private.h"
 #include "node/node-peer-private.h"
 #include "session/session.h"
@@ -21,23 +22,14 @@ G_STATIC_ASSERT (HYPHA_TICKET_BYTES == 1 + HYPHA_TOKEN_BYTES);
 /* So many channels to one peer are dialled before it has answered the OPEN, or they would crowd out
  * handshakes at the other end. */
 #define MAX_EARLY 4
-/* There, so many that have shown a token before its OPEN are held, and for so long. */
-#define MAX_HELD 16
-#define HELD_US (250 * G_TIME_SPAN_MILLISECOND)
-
-typedef struct {
-  HyphaLink *link;
-  gint64 since;
-} Held;
 
 struct _HyphaDirects {
   HyphaLoader *loader;
-  HyphaDirectRefusedFunc refused;
+  HyphaTokenRefusedFunc refused;
   gpointer user_data;
   guint timeout_ms;
   GPtrArray *all; /* of HyphaDirect that have not completed, not owned */
-  GQueue held;    /* of Held, the oldest first */
-  guint held_timer;
+  HyphaEarlyTokens *early;
 };
 
 struct _HyphaDirect {
@@ -348,91 +340,39 @@ dial_early (HyphaDirect *self)
   self->early = count_early (self) < MAX_EARLY && start_dialling (self, NULL);
 }
 
-/* ---- tokens that come before they are expected ---- */
+/* ---- tokens that are shown ---- */
 
-static gboolean check_shown (HyphaDirect *self, HyphaLink *link, GError **error);
-
+/* LINK (taken) has shown the token of SELF: if that is somebody else, SELF has ended. */
 static void
-held_free (gpointer data)
-{
-  Held *held = data;
-
-  g_clear_pointer (&held->link, hypha_link_free);
-  g_free (held);
-}
-
-static void
-refuse_oldest (HyphaDirects *self)
-{
-  g_autoptr (GError) error = g_error_new_literal (
-      HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE,
-      _ ("the token of a direct stream that was shown is not expected (any more)"));
-
-  held_free (g_queue_pop_head (&self->held));
-  self->refused (error, self->user_data);
-}
-
-static gboolean
-refuse_late (gpointer data)
-{
-  HyphaDirects *self = data;
-  const gint64 now = g_get_monotonic_time ();
-  Held *first;
-
-  while ((first = g_queue_peek_head (&self->held)) != NULL && first->since + HELD_US <= now)
-    refuse_oldest (self);
-  self->held_timer =
-      first != NULL
-          ? g_timeout_add ((guint) ((first->since + HELD_US - now) / 1000) + 1, refuse_late, self)
-          : 0;
-  return G_SOURCE_REMOVE;
-}
-
-/* Whoever comes last stays: an OPEN that goes with it is here in a moment. */
-static void
-hold (HyphaDirects *self, HyphaLink *link)
-{
-  Held *held = g_new (Held, 1);
-
-  *held = (Held){ .link = link, .since = g_get_monotonic_time () };
-  g_queue_push_tail (&self->held, held);
-  if (g_queue_get_length (&self->held) > MAX_HELD)
-    refuse_oldest (self);
-  if (self->held_timer == 0)
-    self->held_timer = g_timeout_add (HELD_US / 1000, refuse_late, self);
-}
-
-static void
-use_link (HyphaDirect *self, HyphaLink *link)
-{
-  int fd = hypha_link_steal_fd (link);
-
-  hypha_link_free (link);
-  arrived (self, fd);
-}
-
-static void
-look_among_held (HyphaDirect *self)
+use_if_like (HyphaDirect *self, HyphaLink *link)
 {
   HyphaDirects *directs = self->directs;
-  g_autoptr (GError) error = NULL;
-  GList *found = NULL;
-  Held *held;
+  g_autoptr (GError) elsewhere = NULL;
+  gboolean like = comes_from (hypha_link_get_channel (link), self->peer);
+  int fd = like ? hypha_link_steal_fd (link) : -1;
 
-  for (GList *l = directs->held.head; l != NULL; l = l->next) {
-    held = l->data;
-    if (hypha_token_equal (token_of (self), hypha_link_get_token (held->link)))
-      found = l;
-  }
-  if (found == NULL)
+  self->expected = FALSE;
+  hypha_link_free (link);
+  if (like) {
+    arrived (self, fd);
     return;
-  held = found->data;
-  g_queue_delete_link (&directs->held, found);
-  if (check_shown (self, held->link, &error))
-    use_link (self, g_steal_pointer (&held->link));
-  else
-    directs->refused (error, directs->user_data);
-  held_free (held);
+  }
+  elsewhere =
+      g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE,
+                           _ ("the token of a direct stream was shown by somebody else than "
+                              "the peer"));
+  complete (self, -1, elsewhere);
+  directs->refused (elsewhere, directs->user_data);
+}
+
+static void
+look_among_early (HyphaDirect *self)
+{
+  HyphaDirects *directs = self->directs;
+  HyphaLink *link = hypha_early_tokens_take (directs->early, token_of (self));
+
+  if (link != NULL)
+    use_if_like (self, link);
 }
 
 /* ---- the opener ---- */
@@ -525,7 +465,7 @@ hypha_direct_start (HyphaDirect *self, HyphaDirectFunc func, HyphaDirectTriedFun
   } else if (dials (self)) {
     dial_or_fail (self);
   } else {
-    look_among_held (self);
+    look_among_early (self);
   }
 }
 
@@ -575,14 +515,14 @@ hypha_direct_new_answering (HyphaDirects *directs, HyphaNodePeer *peer, const gu
 /* ---- those of a node ---- */
 
 HyphaDirects *
-hypha_directs_new (HyphaLoader *loader, HyphaDirectRefusedFunc refused, gpointer user_data)
+hypha_directs_new (HyphaLoader *loader, HyphaTokenRefusedFunc refused, gpointer user_data)
 {
   HyphaDirects *self = g_new0 (HyphaDirects, 1);
 
   self->loader = g_object_ref (loader);
   self->refused = refused;
   self->user_data = user_data;
-  g_queue_init (&self->held);
+  self->early = hypha_early_tokens_new (refused, user_data);
   self->all = g_ptr_array_new ();
   self->timeout_ms = HYPHA_DIRECT_TIMEOUT_MS;
   return self;
@@ -592,8 +532,7 @@ void
 hypha_directs_free (HyphaDirects *self)
 {
   g_assert (self->all->len == 0);
-  g_clear_handle_id (&self->held_timer, g_source_remove);
-  g_queue_clear_full (&self->held, held_free);
+  hypha_early_tokens_free (self->early);
   g_object_unref (self->loader);
   g_ptr_array_unref (self->all);
   g_free (self);
@@ -603,24 +542,6 @@ void
 hypha_directs_set_timeout (HyphaDirects *self, guint timeout_ms)
 {
   self->timeout_ms = timeout_ms;
-}
-
-/* FALSE: whoever has shown the token of SELF by LINK is somebody else, and SELF has ended. */
-static gboolean
-check_shown (HyphaDirect *self, HyphaLink *link, GError **error)
-{
-  g_autoptr (GError) elsewhere = NULL;
-
-  self->expected = FALSE;
-  if (comes_from (hypha_link_get_channel (link), self->peer))
-    return TRUE;
-  elsewhere =
-      g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE,
-                           _ ("the token of a direct stream was shown by somebody else than "
-                              "the peer"));
-  g_propagate_error (error, g_error_copy (elsewhere));
-  complete (self, -1, elsewhere);
-  return FALSE;
 }
 
 static HyphaDirect *
@@ -642,22 +563,17 @@ void
 hypha_directs_shown (HyphaDirects *self, HyphaLink *link)
 {
   HyphaDirect *found = find_expected (self, link);
-  g_autoptr (GError) error = NULL;
 
-  if (found == NULL) {
-    hold (self, link);
-  } else if (check_shown (found, link, &error)) {
-    use_link (found, link);
-  } else {
-    hypha_link_free (link);
-    self->refused (error, self->user_data);
-  }
+  if (found == NULL)
+    hypha_early_tokens_add (self->early, link);
+  else
+    use_if_like (found, link);
 }
 
 guint
-hypha_directs_n_held (HyphaDirects *self)
+hypha_directs_n_early (HyphaDirects *self)
 {
-  return g_queue_get_length (&self->held);
+  return hypha_early_tokens_get_n (self->early);
 }
 
 void

@@ -3,6 +3,7 @@
 
 #include "link/frame.h"
 #include "loader/loader.h"
+#include "node/early-tokens.h"
 #include "node/node-peer.h"
 
 G_BEGIN_DECLS
@@ -27,17 +28,14 @@ typedef void (*HyphaDirectFunc) (HyphaDirect *direct, int fd, const GError *erro
 /* Once, of the opener: say the OPEN now at the latest. If this end dials, the token has been shown,
  * or will be when the other end has answered. */
 typedef void (*HyphaDirectTriedFunc) (gpointer user_data);
-/* A channel was closed again: its token was none of ours, or shown by somebody else. */
-typedef void (*HyphaDirectRefusedFunc) (const GError *error, gpointer user_data);
-
-HyphaDirects *hypha_directs_new (HyphaLoader *loader, HyphaDirectRefusedFunc refused,
+HyphaDirects *hypha_directs_new (HyphaLoader *loader, HyphaTokenRefusedFunc refused,
                                  gpointer user_data);
 void hypha_directs_free (HyphaDirects *self);                          /* none is left */
 void hypha_directs_set_timeout (HyphaDirects *self, guint timeout_ms); /* of those that come */
 /* LINK (taken), parked, has shown a token. It is held for a moment if that is not expected yet. A
  * token is good for one look. */
 void hypha_directs_shown (HyphaDirects *self, HyphaLink *link);
-guint hypha_directs_n_held (HyphaDirects *self);
+guint hypha_directs_n_early (HyphaDirects *self); /* that are held */
 
 /* FALSE: LINK (nullable) is none beside which a direct stream can be: NOT_SUPPORTED or OFFLINE. */
 gboolean hypha_direct_check_link (HyphaNodeLink *link, GError **error);

@@ -555,13 +555,13 @@ test_a_token_that_comes_too_early_is_held (NodePair *f, gconstpointer data)
   wait_until (hypha_node_peer_get_best_link (peer_of (&f->b, "alpha")) != NULL);
   memset (token, 0x5a, sizeof token);
   fd = show (door, token, HYPHA_PREAMBLE_BYTES, "bytes");
-  wait_until (hypha_directs_n_held (f->b.node->directs) == 1);
+  wait_until (hypha_directs_n_early (f->b.node->directs) == 1);
   expect (&e, f->b.node, peer_of (&f->b, "alpha"));
   g_assert_true (e.done);
   g_assert_no_error (e.error);
   g_assert_cmpint (recv (e.fd, buffer, sizeof buffer, 0), ==, 5);
   g_assert_cmpstr (buffer, ==, "bytes");
-  g_assert_cmpuint (hypha_directs_n_held (f->b.node->directs), ==, 0);
+  g_assert_cmpuint (hypha_directs_n_early (f->b.node->directs), ==, 0);
   close (fd);
 }
 
@@ -578,13 +578,13 @@ test_of_many_early_tokens_the_last_are_held (NodePair *f, gconstpointer data)
     fds[i] = show (door, token, HYPHA_PREAMBLE_BYTES, "");
     g_assert_cmpint (fds[i], >=, 0);
     g_main_context_iteration (NULL, FALSE);
-    g_assert_cmpuint (hypha_directs_n_held (f->b.node->directs), <=, 16);
+    g_assert_cmpuint (hypha_directs_n_early (f->b.node->directs), <=, 16);
   }
   for (guint i = 0; i < G_N_ELEMENTS (fds); i++) {
     wait_until (is_closed (fds[i]));
     close (fds[i]);
   }
-  g_assert_cmpuint (hypha_directs_n_held (f->b.node->directs), ==, 0);
+  g_assert_cmpuint (hypha_directs_n_early (f->b.node->directs), ==, 0);
   assert_direct_echo (beta);
 }
 
@@ -610,8 +610,8 @@ test_who_was_turned_away_comes_again (NodePair *f, gconstpointer data)
   opener = hypha_direct_new_opening (f->a.node->directs, beta, &error);
   g_assert_no_error (error);
   hypha_direct_start (opener, on_opened, NULL, &near);
-  wait_until (hypha_directs_n_held (directs) == 1);
-  wait_until (hypha_directs_n_held (directs) == 0);
+  wait_until (hypha_directs_n_early (directs) == 1);
+  wait_until (hypha_directs_n_early (directs) == 0);
   acceptor = hypha_direct_new_answering (directs, peer_of (&f->b, "alpha"),
                                          hypha_direct_get_ticket (opener), &error);
   g_assert_no_error (error);

@@ -32,13 +32,15 @@ hypha_scratch_get (HyphaScratch *self, gsize least, gsize *size)
   if (atomic_load_explicit (&chunk->ref_count, memory_order_acquire) == 1)
     chunk->used = 0;
   if (chunk->size - chunk->used < MAX (least, ROOM_MIN)) {
-    HyphaChunk *next = hypha_chunk_new (HYPHA_CHUNK_LARGE);
+    HyphaChunk *next;
 
+    /* First, for it is the one that is had again: two that take turns stay in the cache. */
+    g_clear_pointer (&self->past, hypha_chunk_unref);
+    next = hypha_chunk_new (HYPHA_CHUNK_LARGE);
     if (next == NULL) {
       *size = self->reserve->size;
       return self->reserve->data;
     }
-    g_clear_pointer (&self->past, hypha_chunk_unref);
     self->past = chunk;
     self->chunk = chunk = next;
   }

@@ -165,7 +165,8 @@ adapt (HyphaQueue *self, gsize filled)
 /**
  * hypha_queue_commit: (skip)
  * @self: a queue
- * @filled: how many bytes were put where hypha_queue_reserve() said last
+ * @filled: how many bytes were put where hypha_queue_reserve() said last; 0: none, and it is not
+ * held
  *
  * Those bytes are the queue's now and never change any more.
  */
@@ -183,7 +184,8 @@ hypha_queue_commit (HyphaQueue *self, gsize filled)
   }
   self->end += filled;
   drop_empty (self);
-  adapt (self, filled);
+  if (filled > 0)
+    adapt (self, filled);
 }
 
 /**

@@ -98,16 +98,19 @@ hypha_session_stream_reserve (HyphaSession *self, HyphaSessionStream *stream, gs
  * hypha_session_stream_commit: (skip)
  * @self: a session
  * @stream: one of its streams
- * @filled: how many bytes were put where hypha_session_stream_reserve() said
+ * @filled: how many bytes were put where hypha_session_stream_reserve() said; 0: none, and a stream
+ *   on which nothing happens need not hold what was reserved
  *
  * The bytes are written: they are sent as the peer's window allows.
  */
 void
 hypha_session_stream_commit (HyphaSession *self, HyphaSessionStream *stream, gsize filled)
 {
-  if (stream->ended || stream->resetting || stream->send_end != HYPHA_END_NONE || filled == 0)
+  if (stream->ended || stream->resetting || stream->send_end != HYPHA_END_NONE)
     return;
   hypha_queue_commit (&stream->out, filled);
+  if (filled == 0)
+    return;
   stream->written += filled;
   hypha_credit_account (self, stream);
   hypha_sending_activate (self, stream);

@@ -54,6 +54,30 @@ test_held (void)
   g_assert_cmpuint (grown, <=, STREAMS * (HYPHA_SESSION_WINDOW_MIN + 1024));
 }
 
+/* Programs that were looked at for what they have to say, and had nothing. */
+static void
+test_idle (void)
+{
+  enum { STREAMS = 400 };
+  g_autoptr (Pair) p = pair_new ();
+  gsize before, grown;
+
+  pair_link (p, 5);
+  before = memory_in_use ();
+  for (guint i = 0; i < STREAMS; i++) {
+    HyphaSessionStream *stream = pair_open (p, 0, "sink");
+    struct iovec pieces[2];
+
+    pair_run (p);
+    g_assert_cmpuint (hypha_session_stream_reserve (p->session[0], stream, sizeof bytes, pieces, 2),
+                      >, 0);
+    hypha_session_stream_commit (p->session[0], stream, 0);
+  }
+  grown = memory_in_use () - before;
+  g_test_message ("%" G_GSIZE_FORMAT " bytes a stream, both ends", grown / STREAMS);
+  g_assert_cmpuint (grown, <=, STREAMS * 2 * 1500);
+}
+
 /* A link that takes nothing has frames waiting, and a peer may acknowledge what it never got: then
  * they alone keep what they lie in. */
 static void
@@ -96,6 +120,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/session/memory/of-bytes-that-nobody-reads", test_held);
+  g_test_add_func ("/session/memory/of-streams-that-say-nothing", test_idle);
   g_test_add_func ("/session/memory/of-frames-that-nobody-takes", test_sent);
   return g_test_run ();
 }

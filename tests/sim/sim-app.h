@@ -26,8 +26,8 @@ struct _SimStream {
   guint opener;                     /* role of the node */
   GPtrArray *histories[2];          /* of SimHistory, owned; the last is what the side writes now */
   guint carried_out[SIM_MAX_NODES]; /* how often the OPEN was, at each node */
-  guint lives;          /* in how many it is asked for: 1, and one for each clone that had yet to */
-  gboolean idles;       /* one of its programs has stopped for good */
+  guint lives;    /* in how many it is asked for: 1, and one for each clone or rollback before */
+  gboolean idles; /* one of its programs has stopped for good */
   gboolean must_finish; /* opened after the faults */
   gconstpointer script; /* of a scripted world */
   SimOutcome outcomes[2];

@@ -146,11 +146,12 @@ sim_snapshot_restore (SimSnapshot *self)
   install (self, node);
   if (at_once)
     sim_world_meet (world, node);
-  /* What had yet to be asked for is asked for in this life, too, as by a program that went back. */
+  /* What had yet to be asked for is asked for in this life, too, as by a program that went back;
+   * the other life's OPEN may still be on its way. */
   for (guint i = 0; i < self->apps->len; i++) {
     SimApp *app = g_ptr_array_index (self->apps, i);
     if (app->side == 0 && !app->hs->open_sent)
-      memset (app->stream->carried_out, 0, sizeof app->stream->carried_out);
+      app->stream->lives++;
   }
   g_ptr_array_set_size (self->apps, 0);
   /* What ran here since never happened. */

@@ -188,12 +188,58 @@ sim_fault_check_farewell (SimWorld *self)
   }
 }
 
+/* What NODE says is on its way for long, but for the RESUME of a new link. */
+static void
+hold_words (SimWorld *self, SimNode *node)
+{
+  const gint64 until = self->now + sim_random_between (&self->random, SIM_SECOND, 4 * SIM_SECOND);
+
+  for (guint i = 0; i < self->links->len; i++) {
+    SimLink *link = g_ptr_array_index (self->links, i);
+    for (guint j = 0; j < 2; j++)
+      if (link->ends[j].node == node) {
+        link->touched = TRUE;
+        link->pipes[j].stalled_until = MAX (link->pipes[j].stalled_until, until);
+      }
+  }
+  sim_world_meet (self, node);
+}
+
+/* One instance lives twice all the time, or goes back again and again, or both: and each life has a
+ * link at once, while the words of the other one are under way. Always of the same end: of whom
+ * they speak to, the sessions need that it lives once. */
+static void
+live_twice (SimWorld *self)
+{
+  SimRandom *random = &self->random;
+  const guint kind = (guint) (self->seed / 16 % 3);
+  SimNode *node = self->nodes[self->seed / 48 % 2];
+
+  sim_world_settle (self);
+  if (kind != 0 && !self->snapshot && sim_random_chance (random, 150)) {
+    self->snapshot = sim_snapshot_take (node);
+    if (sim_random_chance (random, 500))
+      hold_words (self, node);
+  }
+  if (kind == 1 || !sim_random_chance (random, 60))
+    return;
+  if (self->n_nodes > 2)
+    sim_node_double_again (self->nodes[2]);
+  else
+    sim_node_clone (node, TRUE);
+  sim_world_meet (self, self->nodes[2]);
+}
+
 static void
 hurt_nodes (SimWorld *self)
 {
   SimRandom *random = &self->random;
   SimNode *node = self->nodes[sim_random_below (random, self->n_nodes)];
 
+  if (self->lives) {
+    live_twice (self);
+    return;
+  }
   if (sim_world_has (self, SIM_FAULT_EXPIRE) && sim_random_chance (random, 4))
     go_dark (self);
   if (sim_world_has (self, SIM_FAULT_DROP) && sim_random_chance (random, 3) &&

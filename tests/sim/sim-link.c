@@ -403,7 +403,7 @@ sim_end_vanish (SimEnd *self)
     return;
   end_detach (self);
   /* Compilers differ in the order in which they evaluate arguments. */
-  flush = sim_random_chance (random, 300);
+  flush = sim_random_chance (random, self->link->world->lives ? 600 : 300);
   told = sim_random_chance (random, 700);
   shut (self, flush, told ? (gint64) sim_random_below (random, SIM_SECOND) : G_MAXINT64);
 }

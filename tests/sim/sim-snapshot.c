@@ -25,7 +25,8 @@ sim_snapshot_take (SimNode *node)
   self->node = node;
   self->taken = sim_node_now (node);
   /* Soon after, what matters is what went over the links of now; later, the numbers of new ones. */
-  self->due = node->world->now + sim_random_scale (&node->world->random, 20000, 20 * SIM_SECOND);
+  self->due = node->world->now + sim_random_scale (&node->world->random, 20000,
+                                                   (node->world->lives ? 2 : 20) * SIM_SECOND);
   self->instance = node->instance;
   self->numbers = atomic_load (&node->numbers.last);
   self->ticks = atomic_load (&node->clock.ticks);
@@ -134,7 +135,7 @@ sim_snapshot_restore (SimSnapshot *self)
 {
   SimNode *node = self->node;
   SimWorld *world = node->world;
-  gboolean at_once = sim_random_chance (&world->random, 500);
+  gboolean at_once = world->lives || sim_random_chance (&world->random, 500);
 
   sim_note (world, node->name, "rolls back", 0, 0, 0);
   world->counts[SIM_COUNT_ROLLBACK]++;
@@ -183,6 +184,20 @@ clone_with_sessions (SimNode *node, SimNode *clone)
     stream->carried_out[clone->index] = stream->carried_out[node->index];
   }
   sim_snapshot_free (self);
+}
+
+void
+sim_node_double_again (SimNode *clone)
+{
+  SimWorld *world = clone->world;
+  SimNode *node = world->nodes[clone->role];
+
+  sim_note (world, node->name, "is doubled again", 0, 0, 0);
+  world->counts[SIM_COUNT_DOUBLE]++;
+  delay_last_words (clone);
+  sim_node_die (clone);
+  clone->paused_until = 0;
+  clone_with_sessions (node, clone);
 }
 
 void

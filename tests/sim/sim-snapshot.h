@@ -16,5 +16,7 @@ void sim_snapshot_restore (SimSnapshot *self); /* takes it */
 /* A copy of NODE comes to life: with a new instance, as where the kernel tells of it or somebody
  * calls Renew, or as another one of the same instance, with all its sessions. */
 void sim_node_clone (SimNode *node, gboolean same_instance);
+/* That clone ends, and is a copy of what its original is now. */
+void sim_node_double_again (SimNode *clone);
 
 G_END_DECLS

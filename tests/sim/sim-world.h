@@ -31,6 +31,7 @@ typedef struct _SimSnapshot SimSnapshot;
   X (EXPIRE, "expire", "no link for a time, often beyond session-timeout")    \
   X (DROP, "drop", "a node disconnects the session")                          \
   X (CLONE, "clone", "a node is cloned, and both go on")                      \
+  X (LIVES, "lives", "rollbacks and doubles all the time, in some runs")      \
   X (TWIN, "twin", "one of two links to the same place is closed")            \
   X (CROWD, "crowd", "as many streams as there may be, half of them stalled") \
   X (PAUSE, "pause", "a node stands still for a while")                       \
@@ -68,6 +69,7 @@ typedef enum {
   X (DOUBLE, "clones of the same instance", 500)             \
   X (DOUBLE_BOTH, "clone and original in one session", 500)  \
   X (DOUBLE_FOUND, "sessions ended for such a clone", 500)   \
+  X (LIVES, "runs of many lives", 100)                       \
   X (REJECTED, "rejected as rolled back", 100)               \
   X (STALE, "stale handshakes", 2000)                        \
   X (EXPIRED, "sessions expired", 50)                        \
@@ -140,6 +142,7 @@ struct _SimWorld {
   gint64 dark_until;
   gboolean rolled_back; /* some node's state has gone backwards in this run */
   gboolean doubled;     /* one instance lives twice, or did */
+  gboolean lives;       /* again and again, with last words that are late */
   guint crowd_size;     /* many streams: so many of each side; 0: a few */
   guint crowd_left;     /* streams of the crowd that have yet to be opened */
   guint steps;

@@ -29,4 +29,5 @@ refuses --seeds 1:2:3
 refuses --jobs 0
 refuses --jobs 65
 refuses --only no-such-fault
+refuses --lives 5
 echo "1..$n"

@@ -32,15 +32,22 @@ count (HyphaStreamInfo *info)
   return (Counts){ atomic_load (&info->received), atomic_load (&info->sent) };
 }
 
+/* FALSE: there was none. */
+static gboolean
+drop_source (GSource **source)
+{
+  if (*source == NULL)
+    return FALSE;
+  g_source_destroy (*source);
+  g_clear_pointer (source, g_source_unref);
+  return TRUE;
+}
+
 static void
 forget_sources (PeerStream *ps)
 {
-  if (ps->deadline != NULL)
-    g_source_destroy (ps->deadline);
-  if (ps->cancelled != NULL)
-    g_source_destroy (ps->cancelled);
-  g_clear_pointer (&ps->deadline, g_source_unref);
-  g_clear_pointer (&ps->cancelled, g_source_unref);
+  drop_source (&ps->deadline);
+  drop_source (&ps->cancelled);
 }
 
 /* Nobody waits for a channel any more before the peer hears of it. */
@@ -49,11 +56,8 @@ say_open (gpointer data)
 {
   PeerStream *ps = data;
 
-  if (ps->unsaid == NULL)
-    return;
-  g_source_destroy (ps->unsaid);
-  g_clear_pointer (&ps->unsaid, g_source_unref);
-  hypha_engine_open (ps->peer->engine, ps->info, -1, FALSE, NULL);
+  if (drop_source (&ps->unsaid))
+    hypha_engine_open (ps->peer->engine, ps->info, -1, FALSE, NULL);
 }
 
 static gboolean
@@ -67,11 +71,8 @@ say_open_now (gpointer data)
 static void
 finish_direct (PeerStream *ps)
 {
-  if (ps->unfinished == NULL)
-    return;
-  g_source_destroy (ps->unfinished);
-  g_clear_pointer (&ps->unfinished, g_source_unref);
-  hypha_engine_finish_direct (ps->peer->engine, ps->info);
+  if (drop_source (&ps->unfinished))
+    hypha_engine_finish_direct (ps->peer->engine, ps->info);
 }
 
 static gboolean
@@ -105,12 +106,8 @@ hypha_peer_stream_free (gpointer data)
   PeerStream *ps = data;
 
   forget_sources (ps);
-  if (ps->unsaid != NULL)
-    g_source_destroy (ps->unsaid);
-  g_clear_pointer (&ps->unsaid, g_source_unref);
-  if (ps->unfinished != NULL)
-    g_source_destroy (ps->unfinished);
-  g_clear_pointer (&ps->unfinished, g_source_unref);
+  drop_source (&ps->unsaid);
+  drop_source (&ps->unfinished);
   g_clear_pointer (&ps->pipe, hypha_pipe_unref);
   g_clear_pointer (&ps->direct, hypha_direct_free);
   g_clear_pointer (&ps->held, hypha_incoming_free);

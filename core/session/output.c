@@ -174,6 +174,23 @@ has_of_streams (HyphaSession *self)
          !g_queue_is_empty (&self->control) || !g_queue_is_empty (&self->active);
 }
 
+/* What concerns streams goes over one link, behind its EPOCH, and counts there. */
+static gboolean
+frame_of_streams (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out)
+{
+  if (link != self->chosen || link->owes_epoch)
+    return FALSE;
+  if (has_of_streams (self) && hypha_session_owes_taken (self, link)) {
+    hypha_session_say_taken (self, link, out);
+    return TRUE;
+  }
+  if (!refusal_frame (self, out) && !open_frame (self, out) && !control_frame (self, out) &&
+      !hypha_sending_frame (self, out))
+    return FALSE;
+  g_array_index (self->said, HyphaEpochEntry, self->said->len - 1).frames++;
+  return TRUE;
+}
+
 /**
  * hypha_session_next_frame: (skip)
  * @self: a session
@@ -201,18 +218,7 @@ hypha_session_next_frame (HyphaSession *self, HyphaSessionLink *link, gint64 now
     hypha_session_event_link (self, HYPHA_SESSION_LINK_DONE, link, link->away);
     return TRUE;
   }
-  found = link_frame (self, link, out);
-  if (!found && link == self->chosen && !link->owes_epoch && has_of_streams (self) &&
-      hypha_session_owes_taken (self, link)) {
-    hypha_session_say_taken (self, link, out);
-    return TRUE;
-  }
-  if (!found && !link->owes_epoch &&
-      (link == self->chosen && (refusal_frame (self, out) || open_frame (self, out) ||
-                                control_frame (self, out) || hypha_sending_frame (self, out)))) {
-    g_array_index (self->said, HyphaEpochEntry, self->said->len - 1).frames++;
-    found = TRUE;
-  }
+  found = link_frame (self, link, out) || frame_of_streams (self, link, out);
   HYPHA_SESSION_CHECK (self);
   return found;
 }

@@ -157,7 +157,7 @@ MUTANTS = [Mutant(name, rule, file, list(zip(edits[::2], edits[1::2]))) for name
     ("sent-is-of-this-epoch", "sent is the highest ever", "sending.c",
      "stream->fresh = stream->sent;", "stream->fresh = stream->sent = stream->acked;"),
     ("two-links-carry", "one link carries a direction", "output.c",
-     "(link == self->chosen && (refusal_frame", "(link->up && self->said->len > 0 && (refusal_frame"),
+     "if (link != self->chosen || link->owes_epoch)", "if (!link->up || self->said->len == 0 || link->owes_epoch)"),
     ("every-link-is-heard", "streams are heard over the link of the last EPOCH", "input.c",
      "if (link->mine != self->heard)\n    return FALSE;", ";"),
     ("epoch-is-not-judged", "an EPOCH names the last one, and what came after it", "epoch.c",

@@ -247,3 +247,9 @@ raw_read_frame (Fixture *self, HyphaFrame *frame, gsize *before)
   g_assert_cmpint (size, >, 0);
   *before = (gsize) size;
 }
+
+#define ADD(NAME, FUNC, DATA) \
+  g_test_add ("/link-hostile/" NAME, Fixture, DATA, setup, FUNC, teardown)
+#define ADD_BOTH(NAME, FUNC)                          \
+  ADD (NAME "/plain", FUNC, GINT_TO_POINTER (PLAIN)); \
+  ADD (NAME "/tls", FUNC, GINT_TO_POINTER (TLS))

@@ -385,11 +385,6 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-#define ADD(NAME, FUNC, DATA) \
-  g_test_add ("/link-hostile/" NAME, Fixture, DATA, setup, FUNC, teardown)
-#define ADD_BOTH(NAME, FUNC)                          \
-  ADD (NAME "/plain", FUNC, GINT_TO_POINTER (PLAIN)); \
-  ADD (NAME "/tls", FUNC, GINT_TO_POINTER (TLS))
   ADD_BOTH ("cut/established", test_cut);
   ADD ("cut/in-frame", test_cut_in_frame, NULL);
   ADD_BOTH ("frames/oversized", test_bad_frame);
@@ -405,7 +400,5 @@ main (int argc, char **argv)
   ADD ("life/deaf-but-talking", test_deaf_talker, NULL);
   ADD ("life/deaf-but-forging-answers", test_forged_pongs, NULL);
   ADD_BOTH ("life/takes-nothing-but-acknowledges", test_takes_nothing);
-#undef ADD
-#undef ADD_BOTH
   return g_test_run ();
 }

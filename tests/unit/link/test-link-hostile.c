@@ -266,11 +266,6 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-#define ADD(NAME, FUNC, DATA) \
-  g_test_add ("/link-hostile/" NAME, Fixture, DATA, setup, FUNC, teardown)
-#define ADD_BOTH(NAME, FUNC)                          \
-  ADD (NAME "/plain", FUNC, GINT_TO_POINTER (PLAIN)); \
-  ADD (NAME "/tls", FUNC, GINT_TO_POINTER (TLS))
   ADD_BOTH ("parked/bytes-behind-auth-are-kept", test_bytes_behind);
   ADD_BOTH ("parked/cut", test_cut_while_parked);
   ADD ("deadline/silent-caller", test_silent_caller, NULL);
@@ -296,7 +291,5 @@ main (int argc, char **argv)
   ADD ("preamble/broken-off", test_preamble_broken_off, NULL);
   ADD ("preamble/of-another-version", test_almost_a_preamble, "DIRECT/2");
   ADD ("preamble/of-http", test_almost_a_preamble, "DELETE / HTTP/1.1\r\n");
-#undef ADD
-#undef ADD_BOTH
   return g_test_run ();
 }

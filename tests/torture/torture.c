@@ -8,6 +8,7 @@
 
 #include "fault.h"
 #include "scenario.h"
+#include "../unit/descriptors.h"
 
 #include <errno.h>
 #include <gio/gio.h>
@@ -44,17 +45,6 @@ scenario_wait (gboolean (*is_done) (gpointer data), gpointer data, const char *w
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT,
                  "%s: nothing came of it, not even an error", what);
   return done;
-}
-
-static guint
-count_descriptors (void)
-{
-  g_autoptr (GDir) dir = g_dir_open ("/proc/self/fd", 0, NULL);
-  guint n = 0;
-
-  while (g_dir_read_name (dir) != NULL)
-    n++;
-  return n;
 }
 
 static void

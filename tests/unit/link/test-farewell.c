@@ -2,6 +2,7 @@
 #include <glib-unix.h>
 #include <netinet/in.h>
 
+#include "../descriptors.h"
 #include "link-end.h"
 
 /* Links over TCP on this machine, one worker for each side: so what is unread when a socket is
@@ -158,17 +159,6 @@ hold_listeners (Fixture *self)
   gate_wait (&self->held, 1);
 }
 
-static guint
-n_descriptors (void)
-{
-  g_autoptr (GDir) dir = g_dir_open ("/proc/self/fd", 0, NULL);
-  guint n = 0;
-
-  while (g_dir_read_name (dir) != NULL)
-    n++;
-  return n;
-}
-
 /* Nobody waits for a peer that does not read: the owner is told at once, the other links go on, and
  * the descriptor is closed after a second. */
 static void
@@ -181,7 +171,7 @@ test_deaf (Fixture *self, gconstpointer data)
   make_link (self, ends, G_MAXUINT64);
   wait_received (ends[CALLER], 1024 * 1024);
   hold_listeners (self);
-  before = n_descriptors ();
+  before = count_descriptors ();
   start = g_get_monotonic_time ();
   hypha_worker_post (self->workers[CALLER], close_as_twin, ends[CALLER]);
   gate_wait (&ends[CALLER]->closed, 1);
@@ -189,9 +179,9 @@ test_deaf (Fixture *self, gconstpointer data)
   /* The link is gone; what it left has its own memory. */
   end_clear (ends[CALLER]);
   ends[CALLER]->worker = NULL;
-  while (n_descriptors () == before && g_get_monotonic_time () - start < 20 * G_USEC_PER_SEC)
+  while (count_descriptors () == before && g_get_monotonic_time () - start < 20 * G_USEC_PER_SEC)
     g_usleep (1000);
-  g_assert_cmpuint (n_descriptors (), ==, before - 1);
+  g_assert_cmpuint (count_descriptors (), ==, before - 1);
   g_assert_cmpint (g_get_monotonic_time () - start, >=, G_USEC_PER_SEC / 2);
   g_assert_cmpint (g_get_monotonic_time () - start, <, 3 * G_USEC_PER_SEC);
   gate_open (&self->release);

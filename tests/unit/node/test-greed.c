@@ -5,19 +5,9 @@
 
 #include <string.h>
 
+#include "../descriptors.h"
 #include "lies.h"
 #include "node/node-private.h"
-
-static guint
-n_descriptors (void)
-{
-  g_autoptr (GDir) dir = g_dir_open ("/proc/self/fd", 0, NULL);
-  guint n = 0;
-
-  while (g_dir_read_name (dir) != NULL)
-    n++;
-  return n;
-}
 
 static void
 spell_open (GByteArray *bytes, guint32 id, const char *service)
@@ -161,7 +151,7 @@ test_links_without_end (Lies *f, gconstpointer data)
 {
   enum { MANY = 200 };
   g_autoptr (GPtrArray) others = g_ptr_array_new_with_free_func ((GDestroyNotify) liar_free);
-  guint before = n_descriptors (), refused = 0;
+  guint before = count_descriptors (), refused = 0;
 
   liar_join (f->liar, f->on_unix);
   f->liar->deaf = TRUE;
@@ -191,7 +181,7 @@ test_links_without_end (Lies *f, gconstpointer data)
   lies_expect_liar_back (f);
   lies_expect_honest (f);
   liar_hang_up (f->liar);
-  wait_until (n_descriptors () <= before);
+  wait_until (count_descriptors () <= before);
 }
 
 /* Comes up and dies, again and again; what was begun is carried on every time. */
@@ -218,7 +208,7 @@ test_flaps (Lies *f, gconstpointer data)
       lies_let_honest_rest (f, TRUE);
       lies_measure (f);
       lies_let_honest_rest (f, FALSE);
-      descriptors = n_descriptors ();
+      descriptors = count_descriptors ();
     }
     liar_dial (f->liar, f->on_unix);
     g_assert_true (liar_meet (f->liar, TRUE));
@@ -240,7 +230,7 @@ test_flaps (Lies *f, gconstpointer data)
   g_assert_cmpuint (lies_grown (f), <=,
                     HYPHA_CHUNK_SPARE_MAX > 0 ? LIES_CAP : 3 * HYPHA_CHUNK_LARGE);
   lies_let_honest_rest (f, FALSE);
-  wait_until (n_descriptors () <= descriptors + 1);
+  wait_until (count_descriptors () <= descriptors + 1);
   g_assert_null (f->probe_ended);
   lies_expect_honest (f);
 }

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../descriptors.h"
 #include "node-pair.h"
 
 /* By the program at this end, on the only stream. */
@@ -19,17 +20,6 @@ n_sent (HyphaNodePeer *peer)
 
   g_variant_lookup (stream, "sent", "t", &sent);
   return sent;
-}
-
-static guint
-n_descriptors (void)
-{
-  g_autoptr (GDir) dir = g_dir_open ("/proc/self/fd", 0, NULL);
-  guint n = 0;
-
-  while (g_dir_read_name (dir) != NULL)
-    n++;
-  return n;
 }
 
 /* ---- callbacks that stop the node ---- */
@@ -486,7 +476,7 @@ test_waiting_for_a_target_is_bounded (NodePair *f, gconstpointer data)
   offer_path (f, "slow", path);
   peer = join (f, bound);
   wait_until (n_links (&f->b) == 1);
-  before = n_descriptors ();
+  before = count_descriptors ();
   for (guint round = 0; round < ROUNDS; round++) {
     g_autoptr (GCancellable) cancellable = g_cancellable_new ();
 
@@ -497,7 +487,7 @@ test_waiting_for_a_target_is_bounded (NodePair *f, gconstpointer data)
     g_cancellable_cancel (cancellable);
     wait_until (answered == (round + 1) * STREAMS && n_streams (peer) == 0 &&
                 n_streams (peer_of (&f->b, "alpha")) == 0);
-    most = MAX (most, n_descriptors ());
+    most = MAX (most, count_descriptors ());
   }
   g_test_message ("descriptors: %u before, %u at most", before, most);
   g_assert_cmpuint (most - before, <=, 4 * STREAMS);
@@ -524,9 +514,9 @@ test_many_streams_leave_no_descriptor (NodePair *f, gconstpointer data)
     g_clear_object (&stream);
     wait_until (n_streams (peer) == 0 && n_streams (peer_of (&f->b, "alpha")) == 0);
     if (i == 2)
-      before = n_descriptors ();
+      before = count_descriptors ();
   }
-  wait_until (n_descriptors () <= before);
+  wait_until (count_descriptors () <= before);
 }
 
 static void
@@ -545,9 +535,9 @@ test_flapping_links_leave_no_descriptor (NodePair *f, gconstpointer data)
     hypha_peer_disconnect_async (HYPHA_PEER (peer), NULL, NULL, NULL);
     wait_until (n_links (&f->b) == 0 && n_links (&f->a) == 0);
     if (i == 2)
-      before = n_descriptors ();
+      before = count_descriptors ();
   }
-  wait_until (n_descriptors () <= before);
+  wait_until (count_descriptors () <= before);
 }
 
 typedef struct {

@@ -20,8 +20,8 @@ HyphaWorker *hypha_worker_new (const char *name, GError **error);
 void hypha_worker_free (HyphaWorker *self);
 /* From any thread, in order. */
 void hypha_worker_post (HyphaWorker *self, HyphaWorkFunc func, gpointer data);
-void hypha_worker_do (HyphaWorker *self, HyphaWorkFunc func,
-                      gpointer data); /* likewise, at once if it may be */
+/* Likewise, at once if it may be. */
+void hypha_worker_do (HyphaWorker *self, HyphaWorkFunc func, gpointer data);
 gboolean hypha_worker_is_current (HyphaWorker *self);
 /* Another thread as a guest: see worker.c. */
 gboolean hypha_worker_enter (HyphaWorker *self);

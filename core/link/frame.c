@@ -456,8 +456,7 @@ hypha_resume_get (const HyphaResume *resume, guint index, HyphaResumeEntry *entr
  * @out: (out caller-allocates): the frame
  *
  * Builds a RESUME. Clear @out with hypha_frame_out_clear() afterwards. If there is no memory for
- * it,
- * @out is lost, as with hypha_frame_write().
+ * it, @out is lost, as with hypha_frame_write().
  */
 void
 hypha_resume_write (gint64 opened, gint64 seen, const HyphaResumeEntry *entries, guint n,

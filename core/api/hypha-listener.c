@@ -101,7 +101,8 @@ hypha_listener_class_init (HyphaListenerClass *klass)
    * @self: the listener
    * @channel: a channel that has come in; take a reference to keep it
    *
-   * Somebody has connected. A channel that no handler keeps is closed.
+   * Somebody has connected. A channel that no handler keeps is closed; a transport that can leaves
+   * connections waiting until there is a handler.
    */
   signals[SIGNAL_ACCEPTED] = g_signal_new ("accepted", HYPHA_TYPE_LISTENER, G_SIGNAL_RUN_LAST, 0,
                                            NULL, NULL, NULL, G_TYPE_NONE, 1, HYPHA_TYPE_CHANNEL);

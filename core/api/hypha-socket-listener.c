@@ -12,7 +12,8 @@
 
 /* Others on the main thread have their turn after this many; */
 #define BATCH 16
-/* and so long the listener rests where the process or the machine is out of descriptors. */
+/* and so long the listener rests where the process or the machine is out of descriptors, or nobody
+ * is there to take a channel. */
 #define REST_MS 100
 
 #define HYPHA_TYPE_SOCKET_LISTENER (hypha_socket_listener_get_type ())
@@ -69,6 +70,16 @@ typedef enum {
   VERDICT_FAIL,
 } Verdict;
 
+/* Whoever asked for the listener may not have come to it yet: until then connections are left to
+ * the kernel, for a channel that no handler keeps would be closed. */
+static gboolean
+is_heard (HyphaSocketListener *self)
+{
+  guint accepted = g_signal_lookup ("accepted", HYPHA_TYPE_LISTENER);
+
+  return g_signal_has_handler_pending (self, accepted, 0, FALSE);
+}
+
 /* accept(2) also reports the troubles of the one connection that it would have returned. */
 static Verdict
 judge (int code)
@@ -122,6 +133,10 @@ on_readable (int fd, GIOCondition condition, gpointer data)
 {
   g_autoptr (HyphaSocketListener) self = g_object_ref (data);
 
+  if (!is_heard (self)) {
+    rest (self);
+    return G_SOURCE_CONTINUE;
+  }
   /* Whoever gets a channel may close the listener. */
   for (guint i = 0; i < BATCH && !hypha_listener_is_closed (HYPHA_LISTENER (self)); i++) {
     struct sockaddr_storage remote = { 0 };
@@ -197,8 +212,9 @@ hypha_socket_listener_init (HyphaSocketListener *self)
  *
  * For transports: makes a listener upon a listening socket, which becomes non-blocking and
  * close-on-exec. It accepts on the thread-default main context, a few connections at a time, and
- * rests for a while when there are no descriptors left. A connection that
- * @adopt_func refuses is dropped.
+ * rests for a while when there are no descriptors left, or nobody is connected to
+ * [signal@Hypha.Listener::accepted]: what comes meanwhile waits in the kernel's queue. A connection
+ * that @adopt_func refuses is dropped.
  *
  * Returns: (transfer full): the listener
  */

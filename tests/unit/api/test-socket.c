@@ -104,10 +104,16 @@ on_failed (HyphaListener *listener, GError *error, gpointer user_data)
 }
 
 static void
-start_listening (Fixture *f)
+start_unheard (Fixture *f)
 {
   f->listener =
       hypha_socket_listener_new (new_listening_socket (f, 64), f->bound, adopt, f, on_closed);
+}
+
+static void
+start_listening (Fixture *f)
+{
+  start_unheard (f);
   g_signal_connect (f->listener, "accepted", G_CALLBACK (on_accepted), f);
   g_signal_connect (f->listener, "failed", G_CALLBACK (on_failed), f);
 }
@@ -330,6 +336,23 @@ test_listener_accepts_many (Fixture *f, gconstpointer data)
   close_all (fds);
 }
 
+/* The listener sees the connection before whoever asked for it sees the listener. */
+static void
+test_listener_keeps_what_comes_before_anybody_listens (Fixture *f, gconstpointer data)
+{
+  int fd;
+
+  start_unheard (f);
+  fd = connect_raw (f);
+  g_assert_cmpint (fd, >=, 0);
+  g_assert_true (g_main_context_iteration (NULL, TRUE));
+  g_signal_connect (f->listener, "accepted", G_CALLBACK (on_accepted), f);
+  iterate_until_accepted (f, 1);
+  g_assert_cmpint (write (hypha_channel_get_fd (f->accepted->pdata[0]), "x", 1), ==, 1);
+  g_assert_cmpint (read (fd, &(char){ 0 }, 1), ==, 1);
+  close (fd);
+}
+
 static void
 test_listener_drops_what_is_refused (Fixture *f, gconstpointer data)
 {
@@ -465,6 +488,8 @@ main (int argc, char **argv)
   ADD ("/socket/connect/is-cancelled", test_connect_is_cancelled);
   ADD ("/socket/connect/takes-a-socket", test_connect_takes_a_socket);
   ADD ("/socket/listener/accepts-many", test_listener_accepts_many);
+  ADD ("/socket/listener/keeps-what-comes-before-anybody-listens",
+       test_listener_keeps_what_comes_before_anybody_listens);
   ADD ("/socket/listener/drops-what-is-refused", test_listener_drops_what_is_refused);
   ADD ("/socket/listener/closes-once", test_listener_closes_once);
   ADD ("/socket/listener/closes-with-the-last-reference",

@@ -444,6 +444,7 @@ test_listener_tells_that_it_failed (Fixture *f, gconstpointer data)
   int unconnected = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
   f->listener = hypha_socket_listener_new (fd, f->bound, adopt, f, on_closed);
+  g_signal_connect (f->listener, "accepted", G_CALLBACK (on_accepted), f);
   g_signal_connect (f->listener, "failed", G_CALLBACK (on_failed), f);
   /* Another socket, which does not listen, in its place. */
   g_assert_cmpint (dup2 (unconnected, fd), ==, fd);

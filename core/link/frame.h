@@ -94,7 +94,7 @@ void hypha_frame_out_clear (HyphaFrameOut *out);
  * rising order. */
 typedef struct {
   guint64 number;
-  guint64 link;   /* over which it was said, by the number that the peer drew for it */
+  guint64 link;   /* over which it was said: its fingerprint */
   guint64 frames; /* that were sent after it, of those that concern streams */
 } HyphaEpochEntry;
 
@@ -105,8 +105,7 @@ void hypha_epoch_get (const HyphaFrame *frame, guint index, HyphaEpochEntry *ent
 /* At most HYPHA_EPOCH_MAX_ENTRIES. */
 void hypha_epoch_write (guint64 number, const HyphaEpochEntry *entries, guint n,
                         HyphaFrameOut *out);
-/* With TAKEN, behind the number: one entry without it, of the link for which whoever says so drew
- * the number, and how many frames were taken. */
+/* With TAKEN, behind the number: one entry without it, and how many frames were taken. */
 void hypha_epoch_write_taken (const HyphaEpochEntry *taken, HyphaFrameOut *out);
 void hypha_epoch_get_taken (const HyphaFrame *frame, HyphaEpochEntry *taken);
 

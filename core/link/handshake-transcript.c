@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "link/wire.h"
+
 typedef struct {
   const void *bytes;
   gsize length;
@@ -104,4 +106,10 @@ hypha_transcript_digits (const HyphaTranscript *self, const guint8 nonce[HYPHA_N
   for (guint i = 0; i < sizeof digest; i++)
     digits = (digits * 256 + digest[i]) % 1000000;
   return digits;
+}
+
+guint64
+hypha_transcript_fingerprint (const HyphaTranscript *self)
+{
+  return hypha_wire_get_u64 (self->hash);
 }

@@ -32,6 +32,9 @@ GByteArray *hypha_transcript_state (const HyphaTranscript *self, const char *lab
 guint hypha_transcript_digits (const HyphaTranscript *self, const guint8 nonce[HYPHA_NONCE_BYTES],
                                const HyphaNodeId *initiator);
 
+/* Of all that was said so far: known to both, and chosen by neither. */
+guint64 hypha_transcript_fingerprint (const HyphaTranscript *self);
+
 /* What HELLO says in place of the nonce and the id, which come with AUTH. */
 void hypha_handshake_commit (const guint8 nonce[HYPHA_NONCE_BYTES], const HyphaNodeId *id,
                              guint8 commitment[HYPHA_HASH_BYTES]);

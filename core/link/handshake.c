@@ -33,6 +33,7 @@ struct _HyphaHandshake {
   HyphaHandshakeNumbers peer_numbers;
   gboolean peer_numbers_known;
   guint digits;
+  guint64 fingerprint; /* of T2 */
   HyphaRejectCode rejected;
   guint64 highest;
 };
@@ -258,6 +259,7 @@ receive_auth (HyphaHandshake *self, const HyphaMessage *auth)
   self->peer_proven = TRUE;
   self->peer_numbers = auth->numbers;
   self->peer_numbers_known = TRUE;
+  self->fingerprint = hypha_transcript_fingerprint (&self->transcript);
   if (!hypha_node_id_equal (&self->wanted, &nobody) && !hypha_node_id_equal (&self->wanted, own)) {
     refuse (self, HYPHA_REJECT_WRONG_ID, 0);
     return;
@@ -500,6 +502,8 @@ hypha_handshake_proceed (HyphaHandshake *self, const HyphaHandshakeNumbers *mine
   memcpy (message.nonce, self->mine.nonce, sizeof message.nonce);
   if (!send_signed (self, &message, self->initiator ? "hypha/1 initiator" : "hypha/1 accept"))
     return;
+  if (self->initiator)
+    self->fingerprint = hypha_transcript_fingerprint (&self->transcript);
   self->expected = 1u << HYPHA_MESSAGE_ACCEPT | 1u << HYPHA_MESSAGE_REJECT;
   self->state = self->initiator ? HYPHA_HANDSHAKE_READING : HYPHA_HANDSHAKE_DONE;
 }
@@ -559,6 +563,21 @@ const HyphaHandshakeNumbers *
 hypha_handshake_get_peer_numbers (HyphaHandshake *self)
 {
   return self->peer_numbers_known ? &self->peer_numbers : NULL;
+}
+
+/**
+ * hypha_handshake_get_fingerprint:
+ * @self: a handshake whose AUTH was sent or read
+ *
+ * Gives what both ends call the channel from then on: a hash of all that was said until AUTH, with
+ * the nonces of both.
+ *
+ * Returns: eight bytes, which no other handshake has
+ */
+guint64
+hypha_handshake_get_fingerprint (HyphaHandshake *self)
+{
+  return self->fingerprint;
 }
 
 /**

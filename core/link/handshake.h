@@ -87,6 +87,7 @@ void hypha_handshake_reject (HyphaHandshake *self, HyphaRejectCode code, guint64
 const HyphaNodeId *hypha_handshake_get_peer (HyphaHandshake *self);
 const HyphaInstance *hypha_handshake_get_peer_instance (HyphaHandshake *self);
 const HyphaHandshakeNumbers *hypha_handshake_get_peer_numbers (HyphaHandshake *self);
+guint64 hypha_handshake_get_fingerprint (HyphaHandshake *self);
 guint64 hypha_handshake_get_features (HyphaHandshake *self); /* that both ends have */
 guint hypha_handshake_get_digits (HyphaHandshake *self);     /* pairing: 0 to 999999 */
 /* If the other side rejected: its code and number; 0 otherwise. */

@@ -186,13 +186,21 @@ handshake_failed (HyphaLink *self)
   hypha_link_fail_later (self, g_error_copy (hypha_handshake_get_error (self->handshake)));
 }
 
+/* By AUTH to the responder, by ACCEPT to the initiator. */
+static void
+numbers_known (HyphaLink *self)
+{
+  self->peer_numbers = *hypha_handshake_get_peer_numbers (self->handshake);
+  self->fingerprint = hypha_handshake_get_fingerprint (self->handshake);
+}
+
 static void
 peer_proven (HyphaLink *self)
 {
   self->peer = *hypha_handshake_get_peer (self->handshake);
   self->peer_instance = *hypha_handshake_get_peer_instance (self->handshake);
   if (!self->parameters.initiator)
-    self->peer_numbers = *hypha_handshake_get_peer_numbers (self->handshake);
+    numbers_known (self);
   if (hypha_handshake_get_features (self->handshake) & HYPHA_FEATURE_PAIRING)
     self->pairing = self->parameters.pairing;
   self->knows_direct = (hypha_handshake_get_features (self->handshake) & HYPHA_FEATURE_DIRECT) != 0;
@@ -212,7 +220,7 @@ hypha_link_go_on_with_handshake (HyphaLink *self)
     peer_proven (self);
     break;
   case HYPHA_HANDSHAKE_DONE:
-    self->peer_numbers = *hypha_handshake_get_peer_numbers (self->handshake);
+    numbers_known (self);
     g_clear_pointer (&self->handshake, hypha_handshake_free);
     hypha_link_establish (self);
     break;

@@ -59,6 +59,7 @@ struct _HyphaLink {
   HyphaNodeId peer;
   HyphaInstance peer_instance;
   HyphaHandshakeNumbers peer_numbers;
+  guint64 fingerprint;
   guint8 preamble[HYPHA_PREAMBLE_BYTES];
   gsize preamble_length; /* whole: its token is what decide is about */
   gboolean knows_direct;

@@ -490,6 +490,12 @@ hypha_link_get_peer_numbers (HyphaLink *self)
   return &self->peer_numbers;
 }
 
+guint64
+hypha_link_get_fingerprint (HyphaLink *self)
+{
+  return self->fingerprint;
+}
+
 guint
 hypha_link_get_pairing (HyphaLink *self)
 {

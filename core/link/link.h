@@ -109,6 +109,8 @@ HyphaLinkClass hypha_link_get_class (HyphaLink *self);
 const HyphaNodeId *hypha_link_get_peer (HyphaLink *self);
 const HyphaInstance *hypha_link_get_peer_instance (HyphaLink *self);
 const HyphaHandshakeNumbers *hypha_link_get_peer_numbers (HyphaLink *self);
+guint64 hypha_link_get_fingerprint (
+    HyphaLink *self); /* the same at both ends, and of no other link */
 guint hypha_link_get_pairing (
     HyphaLink *self); /* our window, if the other end has one, too; else 0 */
 guint hypha_link_get_digits (HyphaLink *self); /* pairing: 0 to 999999 */

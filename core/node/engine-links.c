@@ -14,7 +14,7 @@ link_established (HyphaLink *link, gpointer user_data)
 
   if (hypha_link_is_initiator (link))
     verdict = hypha_session_attach (el->es->session, &el->offer, theirs->session_number,
-                                    theirs->link_number,
+                                    theirs->link_number, hypha_link_get_fingerprint (link),
                                     atomic_load (&hypha_link_get_status (link)->cost),
                                     hypha_engine_now (el->engine), el, &el->slink, &highest);
   if (verdict == HYPHA_ATTACH_STALE) {
@@ -121,7 +121,7 @@ introduce (EngineLink *el, const char *name)
   hypha_session_offer (el->es->session, hypha_link_get_nonce_tick (el->link), &el->offer);
   if (!hypha_link_is_initiator (el->link))
     verdict = hypha_session_attach (el->es->session, &el->offer, theirs->session_number,
-                                    theirs->link_number,
+                                    theirs->link_number, hypha_link_get_fingerprint (el->link),
                                     atomic_load (&hypha_link_get_status (el->link)->cost),
                                     hypha_engine_now (self), el, &el->slink, &highest);
   if (verdict != HYPHA_ATTACH_DONE) {

@@ -95,16 +95,16 @@ number_is_taken (HyphaSession *self, guint64 number)
 }
 
 static HyphaSessionLink *
-add_link (HyphaSession *self, const HyphaSessionOffer *offer, guint64 number, guint32 cost,
-          gpointer data)
+add_link (HyphaSession *self, const HyphaSessionOffer *offer, guint64 number, guint64 fingerprint,
+          guint32 cost, gpointer data)
 {
   HyphaSessionLink *link = g_new0 (HyphaSessionLink, 1);
   HyphaCandidate candidate = { .cost = cost };
 
   link->data = data;
   link->tick = offer->nonce_tick;
-  link->mine = offer->link_number;
   link->number = number;
+  link->fingerprint = fingerprint;
   link->owes_resume = TRUE;
   g_ptr_array_add (self->links, link);
   g_array_append_val (self->candidates, candidate);
@@ -117,6 +117,7 @@ add_link (HyphaSession *self, const HyphaSessionOffer *offer, guint64 number, gu
  * @offer: what hypha_session_offer() gave for this handshake
  * @peer_session: the peer's session number, of AUTH or ACCEPT
  * @peer_link: the peer's link number
+ * @fingerprint: of the handshake: the same at both ends, and no other link has it
  * @cost: the link's cost now
  * @now: the time, in microseconds
  * @link_data: the owner's name for the link
@@ -130,8 +131,8 @@ add_link (HyphaSession *self, const HyphaSessionOffer *offer, guint64 number, gu
  */
 HyphaAttach
 hypha_session_attach (HyphaSession *self, const HyphaSessionOffer *offer, guint64 peer_session,
-                      guint64 peer_link, guint32 cost, gint64 now, gpointer link_data,
-                      HyphaSessionLink **link, guint64 *highest)
+                      guint64 peer_link, guint64 fingerprint, guint32 cost, gint64 now,
+                      gpointer link_data, HyphaSessionLink **link, guint64 *highest)
 {
   guint64 session_then, link_then;
 
@@ -160,7 +161,7 @@ hypha_session_attach (HyphaSession *self, const HyphaSessionOffer *offer, guint6
   }
   hypha_watermark_raise (&self->peer, peer_session, peer_link, hypha_session_ticks (self));
   self->paired = TRUE;
-  *link = add_link (self, offer, peer_link, cost, link_data);
+  *link = add_link (self, offer, peer_link, fingerprint, cost, link_data);
   HYPHA_SESSION_CHECK (self);
   return HYPHA_ATTACH_DONE;
 }

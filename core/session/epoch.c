@@ -27,7 +27,7 @@ hypha_session_may_say_epoch (HyphaSession *self, HyphaSessionLink *link)
 void
 hypha_session_say_epoch (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out)
 {
-  const HyphaEpochEntry now = { .number = self->epoch, .link = link->number };
+  const HyphaEpochEntry now = { .number = self->epoch, .link = link->fingerprint };
 
   /* It goes by the first one. What went over the next one, so many links ago, was lost with it. */
   if (self->said->len == HYPHA_EPOCH_MAX_ENTRIES)
@@ -52,7 +52,7 @@ hypha_session_say_taken (HyphaSession *self, HyphaSessionLink *link, HyphaFrameO
 gboolean
 hypha_session_owes_taken (HyphaSession *self, HyphaSessionLink *link)
 {
-  return link->owes_taken || (link->mine != self->heard && link->told != self->heard_frames);
+  return link->owes_taken || (link->fingerprint != self->heard && link->told != self->heard_frames);
 }
 
 /* --- In --- */
@@ -104,17 +104,17 @@ hypha_session_read_epoch (HyphaSession *self, HyphaSessionLink *link, const Hyph
   if (frame->flags & HYPHA_FRAME_TAKEN)
     return read_taken (self, link, frame);
   /* It never says a number twice; two lives of one instance do, sooner or later. */
-  if (self->heard != 0 && frame->value == self->peer_epoch && link->mine != self->heard)
+  if (self->peer_epoch != 0 && frame->value == self->peer_epoch && link->fingerprint != self->heard)
     return hypha_session_rolled_back (self, _ ("the peer lives twice, as after a clone"));
   if (frame->value <= self->peer_epoch)
     return TRUE;
-  if (self->heard != 0 && !has_said_the_last (self, frame))
+  if (self->peer_epoch != 0 && !has_said_the_last (self, frame))
     return hypha_session_rolled_back (
         self, _ ("the peer has not said what was heard of it last: one side's state went "
                  "backwards, or the peer lives twice"));
 
   self->peer_epoch = frame->value;
-  self->heard = link->mine;
+  self->heard = link->fingerprint;
   self->heard_frames = 0;
   for (guint i = 0; i < self->links->len; i++) {
     HyphaSessionLink *other = g_ptr_array_index (self->links, i);

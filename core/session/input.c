@@ -108,9 +108,9 @@ receive_for_stream (HyphaSession *self, const HyphaFrame *frame)
 static gboolean
 is_heard (HyphaSession *self, HyphaSessionLink *link)
 {
-  if (self->heard == 0)
+  if (self->peer_epoch == 0)
     return TRUE;
-  if (link->mine != self->heard)
+  if (link->fingerprint != self->heard)
     return FALSE;
   self->heard_frames++;
   return TRUE;

@@ -104,9 +104,9 @@ struct _HyphaSessionStream {
 
 struct _HyphaSessionLink {
   gpointer data;
-  guint64 tick;   /* of our nonce in its handshake */
-  guint64 number; /* the peer's */
-  guint64 mine;   /* the number that we drew; no other link has it */
+  guint64 tick;        /* of our nonce in its handshake */
+  guint64 number;      /* the peer's */
+  guint64 fingerprint; /* what both ends call it; no other link has it */
   gboolean up;
   gboolean fresh;       /* a RESUME came since one was asked for */
   guint64 told;         /* how many frames we took, as last told over it */
@@ -150,8 +150,8 @@ struct _HyphaSession {
   gint64 choose_at;
   guint64 epoch;
   GArray *said; /* HyphaEpochEntry, rising: from the EPOCH that the peer is known to go by */
-  /* The peer's highest; our number of the link it came on, over which alone the streams are heard;
-   * and how many frames of theirs came since. */
+  /* The peer's highest, 0: none; the fingerprint of the link it came on, over which alone the
+   * streams are heard; and how many frames of theirs came since. */
   guint64 peer_epoch, heard, heard_frames;
   gint64 offline_since; /* G_MININT64: from the next tick on */
 

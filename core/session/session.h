@@ -76,8 +76,9 @@ typedef enum {
 /* With the peer's numbers of AUTH (responder) or ACCEPT (initiator). A higher session number of the
  * peer ends the streams here with RESTARTED and detaches the links of the old pair (events). */
 HyphaAttach hypha_session_attach (HyphaSession *self, const HyphaSessionOffer *offer,
-                                  guint64 peer_session, guint64 peer_link, guint32 cost, gint64 now,
-                                  gpointer link_data, HyphaSessionLink **link, guint64 *highest);
+                                  guint64 peer_session, guint64 peer_link, guint64 fingerprint,
+                                  guint32 cost, gint64 now, gpointer link_data,
+                                  HyphaSessionLink **link, guint64 *highest);
 /* The peer answered REJECT rolled-back with HIGHEST: go on above it; this session's streams end if
  * it is concerned. */
 void hypha_session_accused (HyphaSession *self, guint64 highest, gint64 now);

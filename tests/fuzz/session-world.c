@@ -172,22 +172,23 @@ world_shake_hands (World *self, guint slot, guint32 cost, const guint64 *lies)
   WorldLink *link = &self->links[slot];
   HyphaSessionOffer offer[2];
   HyphaAttach verdict;
-  guint64 highest = 0;
+  guint64 highest = 0, fingerprint = ++self->fingerprint;
 
   world_cut (self, slot);
   for (int side = 0; side < 2; side++)
     hypha_session_offer (self->session[side], hypha_nonce_clock_tick (&self->clock[side]),
                          &offer[side]);
-  verdict = hypha_session_attach (
-      self->session[1], &offer[1], lies ? lies[0] : offer[0].session_number,
-      lies ? lies[1] : offer[0].link_number, cost, self->now, link, &link->link[1], &highest);
+  verdict =
+      hypha_session_attach (self->session[1], &offer[1], lies ? lies[0] : offer[0].session_number,
+                            lies ? lies[1] : offer[0].link_number, fingerprint, cost, self->now,
+                            link, &link->link[1], &highest);
   record_number (self, verdict);
   if (verdict == HYPHA_ATTACH_ROLLED_BACK)
     hypha_session_accused (self->session[0], highest, self->now);
   if (verdict == HYPHA_ATTACH_DONE && lies == NULL) {
     verdict = hypha_session_attach (self->session[0], &offer[0], offer[1].session_number,
-                                    offer[1].link_number, cost, self->now, link, &link->link[0],
-                                    &highest);
+                                    offer[1].link_number, fingerprint, cost, self->now, link,
+                                    &link->link[0], &highest);
     if (verdict == HYPHA_ATTACH_ROLLED_BACK)
       hypha_session_peer_rolled_back (self->session[0], self->now);
     if (verdict != HYPHA_ATTACH_DONE)

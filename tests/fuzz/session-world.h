@@ -25,6 +25,7 @@ typedef struct {
   HyphaSessionNumbers numbers[2];
   HyphaNonceClock clock[2];
   HyphaSession *snapshot[2];
+  guint64 fingerprint; /* of the last handshake */
   guint64 snapshot_last[2];
   gint64 now;
   WorldLink links[WORLD_LINKS];

@@ -27,7 +27,8 @@ WHERE = os.path.join(ROOT, "_build-mutants")
 COPY, BUILD = os.path.join(WHERE, "source"), os.path.join(WHERE, "build")
 # These need more than one life of an instance, and words that come late: they are looked for in runs of hardly
 # anything else.
-LIVES = {"resume-is-not-judged", "epoch-is-not-judged", "frames-are-not-compared", "other-life-is-not-told"}
+LIVES = {"resume-is-not-judged", "epoch-is-not-judged", "frames-are-not-compared", "links-are-counted",
+         "other-life-is-not-told"}
 SECONDS = 600  # for one mutant; a seed that hangs is ended by sim itself, much sooner
 
 # name; the rule it breaks; file of core/session; then in turn the text, which has to be there once, and what is
@@ -159,13 +160,15 @@ MUTANTS = [Mutant(name, rule, file, list(zip(edits[::2], edits[1::2]))) for name
     ("two-links-carry", "one link carries a direction", "output.c",
      "if (link != self->chosen || link->owes_epoch)", "if (!link->up || self->said->len == 0 || link->owes_epoch)"),
     ("every-link-is-heard", "streams are heard over the link of the last EPOCH", "input.c",
-     "if (link->mine != self->heard)\n    return FALSE;", ";"),
+     "if (link->fingerprint != self->heard)\n    return FALSE;", ";"),
     ("epoch-is-not-judged", "an EPOCH names the last one, and what came after it", "epoch.c",
-     "if (self->heard != 0 && !has_said_the_last (self, frame))", "if (FALSE)"),
+     "if (self->peer_epoch != 0 && !has_said_the_last (self, frame))", "if (FALSE)"),
     ("frames-are-not-compared", "an EPOCH names all that came after the last one", "epoch.c",
      "return entry.frames >= self->heard_frames;", "return TRUE;"),
     ("last-epoch-is-forgotten", "an EPOCH names all that may have been heard", "epoch.c",
      "  g_array_append_val (self->said, now);", "  g_array_set_size (self->said, 0);\n  g_array_append_val (self->said, now);"),
+    ("links-are-counted", "an EPOCH names a link as no other life can", "attach.c",
+     "link->fingerprint = fingerprint;", "link->fingerprint = number + offer->link_number;"),
     ("other-life-is-not-told", "whom the peer does not hear is told", "epoch.c",
      "other->owes_taken = other->up;", ";"),
     ("close-is-not-said", "CLOSE ends the session over there, too", "attach.c",

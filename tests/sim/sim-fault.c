@@ -206,20 +206,23 @@ hold_words (SimWorld *self, SimNode *node)
 }
 
 /* One instance lives twice all the time, or goes back again and again, or both: and each life has a
- * link at once, while the words of the other one are under way. Always of the same end: of whom
- * they speak to, the sessions need that it lives once. */
+ * link at once, while the words of the other one are under way. In every second such run the other
+ * end goes back, too. */
 static void
 live_twice (SimWorld *self)
 {
   SimRandom *random = &self->random;
   const guint kind = (guint) (self->seed / 16 % 3);
+  const gboolean both = self->seed / 96 % 2 == 1;
   SimNode *node = self->nodes[self->seed / 48 % 2];
 
   sim_world_settle (self);
-  if (kind != 0 && !self->snapshot && sim_random_chance (random, 150)) {
-    self->snapshot = sim_snapshot_take (node);
+  if ((both || kind != 0) && !self->snapshot && sim_random_chance (random, 150)) {
+    SimNode *back = both ? self->nodes[sim_random_below (random, 2)] : node;
+
+    self->snapshot = sim_snapshot_take (back);
     if (sim_random_chance (random, 500))
-      hold_words (self, node);
+      hold_words (self, back);
   }
   if (kind == 1 || !sim_random_chance (random, 60))
     return;

@@ -480,9 +480,9 @@ attach (SimEnd *self, guint64 peer_session, guint64 peer_link, guint64 *highest)
 
   if (!self->session)
     return HYPHA_ATTACH_STALE;
-  verdict =
-      hypha_session_attach (self->session->session, &self->offer, peer_session, peer_link,
-                            self->static_cost, sim_node_now (self->node), self, &slink, highest);
+  verdict = hypha_session_attach (self->session->session, &self->offer, peer_session, peer_link,
+                                  self->link->id, self->static_cost, sim_node_now (self->node),
+                                  self, &slink, highest);
   if (verdict == HYPHA_ATTACH_DONE) {
     begin_frames (self, slink);
   } else if (verdict == HYPHA_ATTACH_ROLLED_BACK) {

@@ -48,6 +48,8 @@ exchange (HyphaLinkClass link_class, gsize split)
   g_assert_cmpuint (hypha_handshake_get_digits (pair.initiator), <=, 999999);
   g_assert_cmpuint (hypha_handshake_get_digits (pair.initiator), ==,
                     hypha_handshake_get_digits (pair.responder));
+  g_assert_cmpuint (hypha_handshake_get_fingerprint (pair.initiator), ==,
+                    hypha_handshake_get_fingerprint (pair.responder));
   g_assert_null (hypha_handshake_get_error (pair.initiator));
   g_assert_null (hypha_handshake_get_error (pair.responder));
   g_assert_cmpuint (hypha_handshake_get_rejected (pair.initiator, NULL), ==, 0);
@@ -61,6 +63,32 @@ test_exchange (void)
   for (guint i = 0; i < G_N_ELEMENTS (splits); i++) {
     exchange (HYPHA_LINK_PLAIN, splits[i]);
     exchange (HYPHA_LINK_TLS, splits[i]);
+  }
+}
+
+/* Both ends may live twice: a nonce of either is enough. */
+static void
+test_fingerprint_follows_both_nonces (void)
+{
+  guint64 seen[3];
+
+  for (guint i = 0; i < G_N_ELEMENTS (seen); i++) {
+    HyphaHandshakeParameters a = parameters (alice, HYPHA_LINK_PLAIN),
+                             b = parameters (bob, HYPHA_LINK_PLAIN);
+    g_auto (Pair) pair = { 0 };
+
+    a.nonce[0] ^= i & 1;
+    b.nonce[0] ^= i & 2;
+    pair.initiator = start (TRUE, &a);
+    pair.responder = start (FALSE, &b);
+    carry (pair.initiator, pair.responder, 0);
+    carry (pair.responder, pair.initiator, 0);
+    hypha_handshake_proceed (pair.initiator, &numbers_i);
+    carry (pair.initiator, pair.responder, 0);
+    seen[i] = hypha_handshake_get_fingerprint (pair.initiator);
+    g_assert_cmpuint (hypha_handshake_get_fingerprint (pair.responder), ==, seen[i]);
+    for (guint j = 0; j < i; j++)
+      g_assert_cmpuint (seen[i], !=, seen[j]);
   }
 }
 
@@ -420,6 +448,8 @@ static void
 add_tests (void)
 {
   g_test_add_func ("/handshake/exchange/both-classes-however-split", test_exchange);
+  g_test_add_func ("/handshake/exchange/fingerprint-follows-both-nonces",
+                   test_fingerprint_follows_both_nonces);
   g_test_add_func ("/handshake/exchange/first-byte-is-no-tls", test_first_byte_is_no_tls);
   g_test_add_func ("/handshake/exchange/leaves-what-follows", test_leaves_what_follows);
   g_test_add_func ("/handshake/class/plain-has-no-binding", test_plain_has_no_binding);

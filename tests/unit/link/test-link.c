@@ -107,6 +107,8 @@ test_handshake (Fixture *self, gconstpointer data)
   }
   g_assert_cmpuint (hypha_link_get_digits (self->ends[0].link), ==,
                     hypha_link_get_digits (self->ends[1].link));
+  g_assert_cmpuint (hypha_link_get_fingerprint (self->ends[0].link), ==,
+                    hypha_link_get_fingerprint (self->ends[1].link));
   g_assert_cmpuint (hypha_link_get_nonce_tick (self->ends[INITIATOR].link), ==, 1);
   g_assert_cmpuint (hypha_link_get_nonce_tick (self->ends[RESPONDER].link), ==, 42);
 }

@@ -102,7 +102,7 @@ HyphaAttach
 pair_try_link (Pair *self, guint32 cost, Wire **wire)
 {
   HyphaSessionOffer offer[2];
-  guint64 tick[2], highest;
+  guint64 tick[2], highest, fingerprint = ++self->fingerprint;
   HyphaAttach verdict;
 
   *wire = g_new0 (Wire, 1);
@@ -111,14 +111,14 @@ pair_try_link (Pair *self, guint32 cost, Wire **wire)
   hypha_session_offer (self->session[0], tick[0], &offer[0]);
   hypha_session_offer (self->session[1], tick[1], &offer[1]);
   verdict = hypha_session_attach (self->session[1], &offer[1], offer[0].session_number,
-                                  offer[0].link_number, cost, self->now, *wire, &(*wire)->link[1],
-                                  &highest);
+                                  offer[0].link_number, fingerprint, cost, self->now, *wire,
+                                  &(*wire)->link[1], &highest);
   if (verdict == HYPHA_ATTACH_ROLLED_BACK)
     hypha_session_accused (self->session[0], highest, self->now);
   if (verdict == HYPHA_ATTACH_DONE)
     verdict = hypha_session_attach (self->session[0], &offer[0], offer[1].session_number,
-                                    offer[1].link_number, cost, self->now, *wire, &(*wire)->link[0],
-                                    &highest);
+                                    offer[1].link_number, fingerprint, cost, self->now, *wire,
+                                    &(*wire)->link[0], &highest);
   if (verdict == HYPHA_ATTACH_ROLLED_BACK && (*wire)->link[1] != NULL)
     hypha_session_peer_rolled_back (self->session[0], self->now);
   if (verdict != HYPHA_ATTACH_DONE) {

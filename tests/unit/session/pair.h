@@ -30,7 +30,8 @@ typedef struct {
   GHashTable *received[2]; /* stream id -> GByteArray */
   gboolean holding;        /* accept and refuse nothing by itself */
   gboolean reading[2];
-  gsize swallow[2]; /* how much deliver takes at a time */
+  gsize swallow[2];    /* how much deliver takes at a time */
+  guint64 fingerprint; /* of the last handshake */
   guint64 frames_sent[2][HYPHA_FRAME_CLOSE + 1];
 } Pair;
 

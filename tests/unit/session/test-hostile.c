@@ -106,7 +106,7 @@ test_stale_offer (void)
   hypha_session_drop (p->session[0], HYPHA_AWAY_DISCONNECTED, HYPHA_ERROR_DISCONNECTED, "test",
                       p->now);
   g_assert_cmpint (
-      hypha_session_attach (p->session[0], &offer, 1, 1, 5, p->now, NULL, &link, &highest), ==,
+      hypha_session_attach (p->session[0], &offer, 1, 1, 101, 5, p->now, NULL, &link, &highest), ==,
       HYPHA_ATTACH_STALE);
   g_assert_null (link);
 }
@@ -121,7 +121,7 @@ test_number_zero (void)
 
   hypha_session_offer (p->session[0], 1, &offer);
   g_assert_cmpint (
-      hypha_session_attach (p->session[0], &offer, 0, 0, 5, p->now, NULL, &link, &highest), ==,
+      hypha_session_attach (p->session[0], &offer, 0, 0, 102, 5, p->now, NULL, &link, &highest), ==,
       HYPHA_ATTACH_STALE);
 }
 
@@ -137,20 +137,20 @@ test_handshakes_that_overtake (void)
   hypha_session_offer (p->session[0], hypha_nonce_clock_tick (&p->clock[0]), &slow);
   hypha_session_offer (p->session[0], hypha_nonce_clock_tick (&p->clock[0]), &fast);
   g_assert_cmpint (
-      hypha_session_attach (p->session[0], &fast, 7, 2, 5, p->now, NULL, &link, &highest), ==,
+      hypha_session_attach (p->session[0], &fast, 7, 2, 103, 5, p->now, NULL, &link, &highest), ==,
       HYPHA_ATTACH_DONE);
   g_assert_cmpint (
-      hypha_session_attach (p->session[0], &slow, 7, 1, 5, p->now, NULL, &link, &highest), ==,
+      hypha_session_attach (p->session[0], &slow, 7, 1, 104, 5, p->now, NULL, &link, &highest), ==,
       HYPHA_ATTACH_DONE);
   /* A third one, begun now, must know better. */
   hypha_session_offer (p->session[0], hypha_nonce_clock_tick (&p->clock[0]), &slow);
   g_assert_cmpint (
-      hypha_session_attach (p->session[0], &slow, 7, 2, 5, p->now, NULL, &link, &highest), ==,
+      hypha_session_attach (p->session[0], &slow, 7, 2, 105, 5, p->now, NULL, &link, &highest), ==,
       HYPHA_ATTACH_ROLLED_BACK);
   g_assert_cmpuint (highest, ==, 7);
   hypha_session_offer (p->session[0], hypha_nonce_clock_tick (&p->clock[0]), &slow);
   g_assert_cmpint (
-      hypha_session_attach (p->session[0], &slow, 6, 9, 5, p->now, NULL, &link, &highest), ==,
+      hypha_session_attach (p->session[0], &slow, 6, 9, 106, 5, p->now, NULL, &link, &highest), ==,
       HYPHA_ATTACH_ROLLED_BACK);
 }
 
@@ -164,14 +164,14 @@ test_link_numbers_begin_anew (void)
   guint64 highest;
 
   hypha_session_offer (p->session[0], hypha_nonce_clock_tick (&p->clock[0]), &offer);
-  hypha_session_attach (p->session[0], &offer, 7, 20, 5, p->now, NULL, &link, &highest);
+  hypha_session_attach (p->session[0], &offer, 7, 20, 107, 5, p->now, NULL, &link, &highest);
   hypha_session_offer (p->session[0], hypha_nonce_clock_tick (&p->clock[0]), &offer);
   g_assert_cmpint (
-      hypha_session_attach (p->session[0], &offer, 8, 1, 5, p->now, NULL, &link, &highest), ==,
+      hypha_session_attach (p->session[0], &offer, 8, 1, 108, 5, p->now, NULL, &link, &highest), ==,
       HYPHA_ATTACH_DONE);
   hypha_session_offer (p->session[0], hypha_nonce_clock_tick (&p->clock[0]), &offer);
   g_assert_cmpint (
-      hypha_session_attach (p->session[0], &offer, 8, 2, 5, p->now, NULL, &link, &highest), ==,
+      hypha_session_attach (p->session[0], &offer, 8, 2, 109, 5, p->now, NULL, &link, &highest), ==,
       HYPHA_ATTACH_DONE);
 }
 
@@ -651,11 +651,11 @@ test_link_number_twice (void)
   for (guint i = 0; i < 2; i++)
     hypha_session_offer (p->session[0], hypha_nonce_clock_tick (&p->clock[0]), &offers[i]);
   g_assert_cmpint (
-      hypha_session_attach (p->session[0], &offers[0], 7, 2, 5, p->now, NULL, &link, &highest), ==,
-      HYPHA_ATTACH_DONE);
+      hypha_session_attach (p->session[0], &offers[0], 7, 2, 110, 5, p->now, NULL, &link, &highest),
+      ==, HYPHA_ATTACH_DONE);
   g_assert_cmpint (
-      hypha_session_attach (p->session[0], &offers[1], 7, 2, 5, p->now, NULL, &link, &highest), ==,
-      HYPHA_ATTACH_ROLLED_BACK);
+      hypha_session_attach (p->session[0], &offers[1], 7, 2, 111, 5, p->now, NULL, &link, &highest),
+      ==, HYPHA_ATTACH_ROLLED_BACK);
   g_assert_cmpuint (highest, ==, 7);
 }
 

@@ -4,7 +4,7 @@
 /* For authors of transports: everything a plug-in may include. */
 
 #include "hypha-api.h"
-#include "hypha-operations.h"
+#include "hypha-base-transport.h"
 #include "hypha-socket.h"
 
 G_BEGIN_DECLS

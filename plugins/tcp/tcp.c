@@ -19,25 +19,22 @@
 #define MAX_NOTSENT_LOWAT (16 * 1024 * 1024)
 
 struct _TcpTransport {
-  GObject parent_instance;
+  HyphaBaseTransport parent_instance;
 
   gboolean nodelay;
   guint32 notsent_lowat; /* 0: the kernel's own bound */
-
-  HyphaOperations *operations;
 };
 
 static void tcp_transport_iface_init (HyphaTransportInterface *iface);
 
-G_DEFINE_FINAL_TYPE_WITH_CODE (TcpTransport, tcp_transport, G_TYPE_OBJECT,
+G_DEFINE_FINAL_TYPE_WITH_CODE (TcpTransport, tcp_transport, HYPHA_TYPE_BASE_TRANSPORT,
                                G_IMPLEMENT_INTERFACE (HYPHA_TYPE_TRANSPORT,
                                                       tcp_transport_iface_init))
 
 /* A connect or listen under way; the data of its task. */
 typedef struct {
-  HyphaEndpoint *endpoint;
+  HyphaEndpoint *endpoint; /* not owned: the task's */
   TcpAddress *address;
-  GCancellable *cancellable; /* not owned: the caller's, and stop */
 } Operation;
 
 /* ---- channels ---- */
@@ -87,8 +84,7 @@ adopt (int fd, const struct sockaddr *remote, socklen_t length, gpointer user_da
 static void
 operation_free (Operation *operation)
 {
-  g_clear_pointer (&operation->address, tcp_address_free);
-  g_clear_pointer (&operation->endpoint, hypha_endpoint_unref);
+  tcp_address_free (operation->address);
   g_free (operation);
 }
 
@@ -96,23 +92,17 @@ operation_free (Operation *operation)
 static Operation *
 operation_new (GTask *task, HyphaEndpoint *endpoint)
 {
-  TcpTransport *self = g_task_get_source_object (task);
-  GCancellable *cancellable = hypha_operations_begin (self->operations, task, endpoint);
   GError *error = NULL;
-  TcpAddress *address;
+  TcpAddress *address = tcp_address_parse (endpoint, &error);
   Operation *operation;
 
-  if (cancellable == NULL)
-    return NULL;
-  address = tcp_address_parse (endpoint, &error);
   if (address == NULL) {
     g_task_return_error (task, error);
     return NULL;
   }
   operation = g_new0 (Operation, 1);
-  operation->endpoint = hypha_endpoint_without_options (endpoint);
+  operation->endpoint = endpoint;
   operation->address = address;
-  operation->cancellable = cancellable;
   g_task_set_task_data (task, operation, (GDestroyNotify) operation_free);
   return operation;
 }
@@ -146,34 +136,23 @@ on_dialled (GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 static void
-tcp_transport_connect_async (HyphaTransport *transport, HyphaEndpoint *endpoint, guint timeout_ms,
-                             GCancellable *cancellable, GAsyncReadyCallback callback,
-                             gpointer user_data)
+tcp_transport_connect (HyphaBaseTransport *transport, GTask *given, HyphaEndpoint *endpoint,
+                       guint timeout_ms, GCancellable *cancellable)
 {
-  g_autoptr (GTask) task = g_task_new (transport, cancellable, callback, user_data);
-  const char *display;
-  Operation *operation;
+  g_autoptr (GTask) task = given;
+  const char *display = hypha_endpoint_to_string (endpoint);
+  Operation *operation = operation_new (task, endpoint);
 
-  g_task_set_source_tag (task, tcp_transport_connect_async);
-  g_task_set_name (task, "tcp-connect");
-  operation = operation_new (task, endpoint);
   if (operation == NULL)
     return;
-  display = hypha_endpoint_to_string (operation->endpoint);
   if (tcp_address_is_any (operation->address) || operation->address->port == 0) {
     g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
                              _ ("%s is for listening only: to connect, name one host and its port"),
                              display);
     return;
   }
-  tcp_dial_async (operation->address, display, timeout_ms, operation->cancellable, on_dialled,
+  tcp_dial_async (operation->address, display, timeout_ms, cancellable, on_dialled,
                   g_steal_pointer (&task));
-}
-
-static HyphaChannel *
-tcp_transport_connect_finish (HyphaTransport *transport, GAsyncResult *result, GError **error)
-{
-  return g_task_propagate_pointer (G_TASK (result), error);
 }
 
 /* ---- listening ---- */
@@ -182,11 +161,7 @@ tcp_transport_connect_finish (HyphaTransport *transport, GAsyncResult *result, G
 static HyphaListener *
 make_listener (TcpTransport *self, int fd, HyphaEndpoint *endpoint)
 {
-  HyphaListener *listener =
-      hypha_socket_listener_new (fd, endpoint, adopt, g_object_ref (self), g_object_unref);
-
-  hypha_operations_add_listener (self->operations, listener);
-  return listener;
+  return hypha_socket_listener_new (fd, endpoint, adopt, g_object_ref (self), g_object_unref);
 }
 
 static HyphaListener *
@@ -203,37 +178,21 @@ listen_on (TcpTransport *self, Operation *operation, GInetAddress *numeric, GErr
   return make_listener (self, fd, endpoint);
 }
 
-/* NULL: it is not a listening socket of TCP. */
-static HyphaEndpoint *
-get_listening (int fd, GError **error)
+static HyphaListener *
+tcp_transport_adopt (HyphaBaseTransport *transport, int fd, const struct sockaddr *address,
+                     socklen_t length, GError **error)
 {
-  TcpSockaddr bound;
+  g_autoptr (HyphaEndpoint) endpoint = tcp_sockaddr_to_endpoint (address);
   int protocol = 0;
   socklen_t size = sizeof protocol;
-  HyphaEndpoint *endpoint;
 
-  if (!hypha_socket_get_listening (fd, &bound.storage, &bound.length, error))
-    return NULL;
-  endpoint = tcp_sockaddr_to_endpoint ((const struct sockaddr *) &bound.storage);
   /* The families have other stream protocols, too; the multipath one is TCP to those who know no
    * better. */
-  if (endpoint == NULL || getsockopt (fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) < 0 ||
-      (protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP)) {
-    g_clear_pointer (&endpoint, hypha_endpoint_unref);
-    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
-                         _ ("this is not a socket of TCP"));
-  }
-  return endpoint;
-}
-
-static HyphaListener *
-tcp_transport_adopt (HyphaTransport *transport, int fd, GError **error)
-{
-  g_autoptr (HyphaEndpoint) endpoint = get_listening (fd, error);
-
-  if (endpoint != NULL)
+  if (endpoint != NULL && getsockopt (fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
+      (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP))
     return make_listener (TCP_TRANSPORT (transport), fd, endpoint);
-  close (fd);
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                       _ ("this is not a socket of TCP"));
   return NULL;
 }
 
@@ -269,24 +228,20 @@ on_name_resolved (GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 static void
-tcp_transport_listen_async (HyphaTransport *transport, HyphaEndpoint *endpoint,
-                            GCancellable *cancellable, GAsyncReadyCallback callback,
-                            gpointer user_data)
+tcp_transport_listen (HyphaBaseTransport *transport, GTask *given, HyphaEndpoint *endpoint,
+                      GCancellable *cancellable)
 {
-  g_autoptr (GTask) task = g_task_new (transport, cancellable, callback, user_data);
+  g_autoptr (GTask) task = given;
+  Operation *operation = operation_new (task, endpoint);
   g_autoptr (GResolver) resolver = NULL;
   HyphaListener *listener;
-  Operation *operation;
   GError *error = NULL;
 
-  g_task_set_source_tag (task, tcp_transport_listen_async);
-  g_task_set_name (task, "tcp-listen");
-  operation = operation_new (task, endpoint);
   if (operation == NULL)
     return;
   if (operation->address->numeric == NULL) {
     resolver = g_resolver_get_default ();
-    g_resolver_lookup_by_name_async (resolver, operation->address->host, operation->cancellable,
+    g_resolver_lookup_by_name_async (resolver, operation->address->host, cancellable,
                                      on_name_resolved, g_steal_pointer (&task));
     return;
   }
@@ -295,18 +250,6 @@ tcp_transport_listen_async (HyphaTransport *transport, HyphaEndpoint *endpoint,
     g_task_return_error (task, error);
   else
     g_task_return_pointer (task, listener, g_object_unref);
-}
-
-static HyphaListener *
-tcp_transport_listen_finish (HyphaTransport *transport, GAsyncResult *result, GError **error)
-{
-  return g_task_propagate_pointer (G_TASK (result), error);
-}
-
-static void
-tcp_transport_stop (HyphaTransport *transport)
-{
-  hypha_operations_stop (TCP_TRANSPORT (transport)->operations);
 }
 
 /* ---- the rest of the interface ---- */
@@ -412,18 +355,13 @@ tcp_transport_get_link_cost (HyphaTransport *transport, HyphaEndpoint *endpoint)
 }
 
 static void
-tcp_transport_finalize (GObject *object)
-{
-  TcpTransport *self = TCP_TRANSPORT (object);
-
-  hypha_operations_free (self->operations);
-  G_OBJECT_CLASS (tcp_transport_parent_class)->finalize (object);
-}
-
-static void
 tcp_transport_class_init (TcpTransportClass *klass)
 {
-  G_OBJECT_CLASS (klass)->finalize = tcp_transport_finalize;
+  HyphaBaseTransportClass *base_class = HYPHA_BASE_TRANSPORT_CLASS (klass);
+
+  base_class->connect = tcp_transport_connect;
+  base_class->listen = tcp_transport_listen;
+  base_class->adopt = tcp_transport_adopt;
 }
 
 static void
@@ -431,7 +369,6 @@ tcp_transport_init (TcpTransport *self)
 {
   self->nodelay = TRUE;
   self->notsent_lowat = DEFAULT_NOTSENT_LOWAT;
-  self->operations = hypha_operations_new ();
 }
 
 static void
@@ -442,12 +379,6 @@ tcp_transport_iface_init (HyphaTransportInterface *iface)
   iface->configure = tcp_transport_configure;
   iface->probe = tcp_transport_probe;
   iface->get_link_cost = tcp_transport_get_link_cost;
-  iface->connect_async = tcp_transport_connect_async;
-  iface->connect_finish = tcp_transport_connect_finish;
-  iface->listen_async = tcp_transport_listen_async;
-  iface->listen_finish = tcp_transport_listen_finish;
-  iface->stop = tcp_transport_stop;
-  iface->adopt = tcp_transport_adopt;
 }
 
 static HyphaTransport *

@@ -6,7 +6,7 @@
 G_BEGIN_DECLS
 
 #define TCP_TYPE_TRANSPORT (tcp_transport_get_type ())
-G_DECLARE_FINAL_TYPE (TcpTransport, tcp_transport, TCP, TRANSPORT, GObject)
+G_DECLARE_FINAL_TYPE (TcpTransport, tcp_transport, TCP, TRANSPORT, HyphaBaseTransport)
 
 extern const HyphaPlugin hypha_plugin_tcp;
 

@@ -20,25 +20,24 @@
 #define LOCK_PATIENCE_MS 2000
 
 struct _UnixTransport {
-  GObject parent_instance;
+  HyphaBaseTransport parent_instance;
 
   mode_t mode;
-  HyphaOperations *operations;
 };
 
 static void unix_transport_iface_init (HyphaTransportInterface *iface);
 
-G_DEFINE_FINAL_TYPE_WITH_CODE (UnixTransport, unix_transport, G_TYPE_OBJECT,
+G_DEFINE_FINAL_TYPE_WITH_CODE (UnixTransport, unix_transport, HYPHA_TYPE_BASE_TRANSPORT,
                                G_IMPLEMENT_INTERFACE (HYPHA_TYPE_TRANSPORT,
                                                       unix_transport_iface_init))
 
-/* A connect or listen under way; the data of its task. */
+/* A listen under way; the data of its task. */
 typedef struct {
-  HyphaEndpoint *endpoint;
+  HyphaEndpoint *endpoint; /* not owned, like the next: the task's */
+  GCancellable *cancellable;
   UnixAddress address;
-  GCancellable *cancellable; /* not owned: the caller's, and stop */
-  gint64 patience;           /* until when it waits for the directory's lock, in monotonic us */
-} Operation;
+  gint64 patience; /* until when it waits for the directory's lock, in monotonic us */
+} Listen;
 
 /* What belongs to a listener. */
 typedef struct {
@@ -76,80 +75,40 @@ adopt (int fd, const struct sockaddr *remote, socklen_t length, gpointer user_da
   return make_channel (fd, acceptor->bound, NULL);
 }
 
-/* ---- operations ---- */
-
-static void
-operation_free (Operation *operation)
-{
-  g_clear_pointer (&operation->endpoint, hypha_endpoint_unref);
-  g_free (operation);
-}
-
-/* NULL: the task has returned an error. */
-static Operation *
-operation_new (GTask *task, HyphaEndpoint *endpoint)
-{
-  UnixTransport *self = g_task_get_source_object (task);
-  GCancellable *cancellable = hypha_operations_begin (self->operations, task, endpoint);
-  UnixAddress address;
-  GError *error = NULL;
-  Operation *operation;
-
-  if (cancellable == NULL)
-    return NULL;
-  if (!unix_address_parse (endpoint, &address, &error)) {
-    g_task_return_error (task, error);
-    return NULL;
-  }
-  operation = g_new0 (Operation, 1);
-  operation->endpoint = hypha_endpoint_without_options (endpoint);
-  operation->address = address;
-  operation->cancellable = cancellable;
-  g_task_set_task_data (task, operation, (GDestroyNotify) operation_free);
-  return operation;
-}
-
 /* ---- connecting ---- */
 
+/* The data of the task is the endpoint. */
 static void
 on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (GTask) task = user_data;
-  Operation *operation = g_task_get_task_data (task);
   GError *error = NULL;
   int fd = hypha_socket_connect_finish (result, &error);
 
   if (fd < 0)
     g_task_return_error (task, error);
   else
-    g_task_return_pointer (task, make_channel (fd, NULL, operation->endpoint), g_object_unref);
+    g_task_return_pointer (task, make_channel (fd, NULL, g_task_get_task_data (task)),
+                           g_object_unref);
 }
 
 static void
-unix_transport_connect_async (HyphaTransport *transport, HyphaEndpoint *endpoint, guint timeout_ms,
-                              GCancellable *cancellable, GAsyncReadyCallback callback,
-                              gpointer user_data)
+unix_transport_connect (HyphaBaseTransport *transport, GTask *task, HyphaEndpoint *endpoint,
+                        guint timeout_ms, GCancellable *cancellable)
 {
-  g_autoptr (GTask) task = g_task_new (transport, cancellable, callback, user_data);
   struct sockaddr_un sockaddr;
-  socklen_t length;
-  Operation *operation;
+  GError *error = NULL;
+  UnixAddress address;
 
-  g_task_set_source_tag (task, unix_transport_connect_async);
-  g_task_set_name (task, "unix-connect");
-  operation = operation_new (task, endpoint);
-  if (operation == NULL)
+  if (!unix_address_parse (endpoint, &address, &error)) {
+    g_task_return_error (task, error);
+    g_object_unref (task);
     return;
-  length = unix_address_to_sockaddr (&operation->address, &sockaddr);
-  hypha_socket_connect_async ((const struct sockaddr *) &sockaddr, length,
-                              hypha_endpoint_to_string (operation->endpoint), timeout_ms,
-                              operation->cancellable, on_connected, g_steal_pointer (&task));
-}
-
-static HyphaChannel *
-unix_transport_connect_finish (HyphaTransport *transport, GAsyncResult *result, GError **error)
-{
-  return g_task_propagate_pointer (G_TASK (result), error);
+  }
+  g_task_set_task_data (task, endpoint, NULL);
+  hypha_socket_connect_async (
+      (const struct sockaddr *) &sockaddr, unix_address_to_sockaddr (&address, &sockaddr),
+      hypha_endpoint_to_string (endpoint), timeout_ms, cancellable, on_connected, task);
 }
 
 /* ---- listening ---- */
@@ -171,16 +130,16 @@ on_listener_closed (gpointer user_data)
 }
 
 static HyphaListener *
-listen_on (UnixTransport *self, Operation *operation, GError **error)
+listen_on (UnixTransport *self, Listen *listen, GError **error)
 {
-  const char *display = hypha_endpoint_to_string (operation->endpoint);
+  const char *display = hypha_endpoint_to_string (listen->endpoint);
   g_autofree Acceptor *acceptor = g_new0 (Acceptor, 1);
   HyphaListener *listener;
-  int fd = unix_bind (&operation->address, display, self->mode, &acceptor->file, error);
+  int fd = unix_bind (&listen->address, display, self->mode, &acceptor->file, error);
 
   if (fd < 0)
     return NULL;
-  acceptor->address = operation->address;
+  acceptor->address = listen->address;
   acceptor->keep = fcntl (fd, F_DUPFD_CLOEXEC, 0);
   if (acceptor->keep < 0) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("cannot listen on %s: %s"), display,
@@ -190,30 +149,25 @@ listen_on (UnixTransport *self, Operation *operation, GError **error)
     close (fd);
     return NULL;
   }
-  acceptor->bound = hypha_endpoint_ref (operation->endpoint);
+  acceptor->bound = hypha_endpoint_ref (listen->endpoint);
   listener = hypha_socket_listener_new (fd, acceptor->bound, adopt, acceptor, on_listener_closed);
   acceptor = NULL; /* the listener's */
-  hypha_operations_add_listener (self->operations, listener);
   return listener;
 }
 
-/* NULL: it is not a listening Unix socket, or not one that an endpoint can name. */
+/* NULL: not a Unix socket, or not one that an endpoint can name. */
 static HyphaEndpoint *
-get_listening (int fd, GError **error)
+get_listening (const struct sockaddr *address, socklen_t length, GError **error)
 {
-  struct sockaddr_storage address;
   g_autoptr (HyphaEndpoint) endpoint = NULL;
-  socklen_t length;
   UnixAddress bound;
 
-  if (!hypha_socket_get_listening (fd, &address, &length, error))
-    return NULL;
-  if (address.ss_family != AF_UNIX) {
+  if (address->sa_family != AF_UNIX) {
     g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
                          _ ("this is not a Unix socket"));
     return NULL;
   }
-  if (!unix_address_from_sockaddr (&bound, (const struct sockaddr_un *) (const void *) &address,
+  if (!unix_address_from_sockaddr (&bound, (const struct sockaddr_un *) (const void *) address,
                                    length)) {
     g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
                          _ ("the Unix socket has no name that can be written: bind it to an "
@@ -225,45 +179,40 @@ get_listening (int fd, GError **error)
 }
 
 static HyphaListener *
-unix_transport_adopt (HyphaTransport *transport, int fd, GError **error)
+unix_transport_adopt (HyphaBaseTransport *transport, int fd, const struct sockaddr *address,
+                      socklen_t length, GError **error)
 {
-  UnixTransport *self = UNIX_TRANSPORT (transport);
-  g_autoptr (HyphaEndpoint) endpoint = get_listening (fd, error);
-  HyphaListener *listener;
+  g_autoptr (HyphaEndpoint) endpoint = get_listening (address, length, error);
   Acceptor *acceptor;
 
-  if (endpoint == NULL) {
-    close (fd);
+  if (endpoint == NULL)
     return NULL;
-  }
   acceptor = g_new0 (Acceptor, 1);
   acceptor->bound = g_steal_pointer (&endpoint);
   acceptor->keep = -1;
-  listener = hypha_socket_listener_new (fd, acceptor->bound, adopt, acceptor, on_listener_closed);
-  hypha_operations_add_listener (self->operations, listener);
-  return listener;
+  return hypha_socket_listener_new (fd, acceptor->bound, adopt, acceptor, on_listener_closed);
 }
 
 static gboolean
 try_to_listen (gpointer user_data)
 {
   GTask *task = user_data;
-  Operation *operation = g_task_get_task_data (task);
+  Listen *listen = g_task_get_task_data (task);
   g_autoptr (GError) error = NULL;
   HyphaListener *listener;
 
-  if (g_cancellable_is_cancelled (operation->cancellable)) {
+  if (g_cancellable_is_cancelled (listen->cancellable)) {
     g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CANCELLED,
                              _ ("%s: listening was cancelled, or the transport was stopped"),
-                             hypha_endpoint_to_string (operation->endpoint));
+                             hypha_endpoint_to_string (listen->endpoint));
     return G_SOURCE_REMOVE;
   }
-  listener = listen_on (g_task_get_source_object (task), operation, &error);
+  listener = listen_on (g_task_get_source_object (task), listen, &error);
   if (listener != NULL)
     g_task_return_pointer (task, listener, g_object_unref);
   else if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_BUSY))
     g_task_return_error (task, g_steal_pointer (&error));
-  else if (g_get_monotonic_time () < operation->patience)
+  else if (g_get_monotonic_time () < listen->patience)
     return G_SOURCE_CONTINUE;
   else
     g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_BUSY, "%s", error->message);
@@ -271,36 +220,24 @@ try_to_listen (gpointer user_data)
 }
 
 static void
-unix_transport_listen_async (HyphaTransport *transport, HyphaEndpoint *endpoint,
-                             GCancellable *cancellable, GAsyncReadyCallback callback,
-                             gpointer user_data)
+unix_transport_listen (HyphaBaseTransport *transport, GTask *given, HyphaEndpoint *endpoint,
+                       GCancellable *cancellable)
 {
-  g_autoptr (GTask) task = g_task_new (transport, cancellable, callback, user_data);
+  g_autoptr (GTask) task = given;
   g_autoptr (GSource) retry = NULL;
-  Operation *operation;
+  Listen listen = { .endpoint = endpoint, .cancellable = cancellable };
+  GError *error = NULL;
 
-  g_task_set_source_tag (task, unix_transport_listen_async);
-  g_task_set_name (task, "unix-listen");
-  operation = operation_new (task, endpoint);
-  if (operation == NULL)
+  if (!unix_address_parse (endpoint, &listen.address, &error)) {
+    g_task_return_error (task, error);
     return;
-  operation->patience = g_get_monotonic_time () + LOCK_PATIENCE_MS * G_TIME_SPAN_MILLISECOND;
+  }
+  listen.patience = g_get_monotonic_time () + LOCK_PATIENCE_MS * G_TIME_SPAN_MILLISECOND;
+  g_task_set_task_data (task, g_memdup2 (&listen, sizeof listen), g_free);
   if (try_to_listen (task) == G_SOURCE_REMOVE)
     return;
   retry = g_timeout_source_new (LOCK_RETRY_MS);
   g_task_attach_source (task, retry, try_to_listen);
-}
-
-static HyphaListener *
-unix_transport_listen_finish (HyphaTransport *transport, GAsyncResult *result, GError **error)
-{
-  return g_task_propagate_pointer (G_TASK (result), error);
-}
-
-static void
-unix_transport_stop (HyphaTransport *transport)
-{
-  hypha_operations_stop (UNIX_TRANSPORT (transport)->operations);
 }
 
 /* ---- the rest of the interface ---- */
@@ -393,25 +330,19 @@ unix_transport_get_link_cost (HyphaTransport *transport, HyphaEndpoint *endpoint
 }
 
 static void
-unix_transport_finalize (GObject *object)
-{
-  UnixTransport *self = UNIX_TRANSPORT (object);
-
-  hypha_operations_free (self->operations);
-  G_OBJECT_CLASS (unix_transport_parent_class)->finalize (object);
-}
-
-static void
 unix_transport_class_init (UnixTransportClass *klass)
 {
-  G_OBJECT_CLASS (klass)->finalize = unix_transport_finalize;
+  HyphaBaseTransportClass *base_class = HYPHA_BASE_TRANSPORT_CLASS (klass);
+
+  base_class->connect = unix_transport_connect;
+  base_class->listen = unix_transport_listen;
+  base_class->adopt = unix_transport_adopt;
 }
 
 static void
 unix_transport_init (UnixTransport *self)
 {
   self->mode = DEFAULT_MODE;
-  self->operations = hypha_operations_new ();
 }
 
 static HyphaVouching
@@ -429,12 +360,6 @@ unix_transport_iface_init (HyphaTransportInterface *iface)
   iface->probe = unix_transport_probe;
   iface->get_link_cost = unix_transport_get_link_cost;
   iface->get_vouching = unix_transport_get_vouching;
-  iface->connect_async = unix_transport_connect_async;
-  iface->connect_finish = unix_transport_connect_finish;
-  iface->listen_async = unix_transport_listen_async;
-  iface->listen_finish = unix_transport_listen_finish;
-  iface->stop = unix_transport_stop;
-  iface->adopt = unix_transport_adopt;
 }
 
 static HyphaTransport *

@@ -6,7 +6,7 @@
 G_BEGIN_DECLS
 
 #define UNIX_TYPE_TRANSPORT (unix_transport_get_type ())
-G_DECLARE_FINAL_TYPE (UnixTransport, unix_transport, UNIX, TRANSPORT, GObject)
+G_DECLARE_FINAL_TYPE (UnixTransport, unix_transport, UNIX, TRANSPORT, HyphaBaseTransport)
 
 extern const HyphaPlugin hypha_plugin_unix;
 

@@ -19,24 +19,22 @@
 #define MAX_BUFFER (256 * 1024 * 1024)
 
 struct _VsockTransport {
-  GObject parent_instance;
+  HyphaBaseTransport parent_instance;
 
   VsockBuffers buffers;
-  HyphaOperations *operations;
 };
 
 static void vsock_transport_iface_init (HyphaTransportInterface *iface);
 
-G_DEFINE_FINAL_TYPE_WITH_CODE (VsockTransport, vsock_transport, G_TYPE_OBJECT,
+G_DEFINE_FINAL_TYPE_WITH_CODE (VsockTransport, vsock_transport, HYPHA_TYPE_BASE_TRANSPORT,
                                G_IMPLEMENT_INTERFACE (HYPHA_TYPE_TRANSPORT,
                                                       vsock_transport_iface_init))
 
-/* A connect or listen under way; the data of its task. */
+/* A connect under way; the data of its task. */
 typedef struct {
-  HyphaEndpoint *endpoint;
+  HyphaEndpoint *endpoint; /* not owned: the task's */
   VsockAddress address;
-  GCancellable *cancellable; /* not owned: the caller's, and stop */
-} Operation;
+} Connect;
 
 /* What belongs to a listener. */
 typedef struct {
@@ -98,46 +96,13 @@ adopt (int fd, const struct sockaddr *remote, socklen_t length, gpointer user_da
   return make_channel (fd, endpoint, &address, acceptor->privileged);
 }
 
-/* ---- operations ---- */
-
-static void
-operation_free (Operation *operation)
-{
-  g_clear_pointer (&operation->endpoint, hypha_endpoint_unref);
-  g_free (operation);
-}
-
-/* NULL: the task has returned an error. */
-static Operation *
-operation_new (GTask *task, HyphaEndpoint *endpoint)
-{
-  VsockTransport *self = g_task_get_source_object (task);
-  GCancellable *cancellable = hypha_operations_begin (self->operations, task, endpoint);
-  VsockAddress address;
-  GError *error = NULL;
-  Operation *operation;
-
-  if (cancellable == NULL)
-    return NULL;
-  if (!vsock_address_parse (endpoint, &address, &error)) {
-    g_task_return_error (task, error);
-    return NULL;
-  }
-  operation = g_new0 (Operation, 1);
-  operation->endpoint = hypha_endpoint_without_options (endpoint);
-  operation->address = address;
-  operation->cancellable = cancellable;
-  g_task_set_task_data (task, operation, (GDestroyNotify) operation_free);
-  return operation;
-}
-
 /* ---- connecting ---- */
 
 static void
 on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (GTask) task = user_data;
-  Operation *operation = g_task_get_task_data (task);
+  Connect *connect = g_task_get_task_data (task);
   GError *error = NULL;
   int fd = hypha_socket_connect_finish (result, &error);
 
@@ -145,51 +110,42 @@ on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
     g_task_return_error (task, error);
   else
     g_task_return_pointer (task,
-                           make_channel (fd, operation->endpoint, &operation->address,
-                                         vsock_address_is_privileged (&operation->address)),
+                           make_channel (fd, connect->endpoint, &connect->address,
+                                         vsock_address_is_privileged (&connect->address)),
                            g_object_unref);
 }
 
 static void
-vsock_transport_connect_async (HyphaTransport *transport, HyphaEndpoint *endpoint, guint timeout_ms,
-                               GCancellable *cancellable, GAsyncReadyCallback callback,
-                               gpointer user_data)
+vsock_transport_connect (HyphaBaseTransport *transport, GTask *given, HyphaEndpoint *endpoint,
+                         guint timeout_ms, GCancellable *cancellable)
 {
   VsockTransport *self = VSOCK_TRANSPORT (transport);
-  g_autoptr (GTask) task = g_task_new (transport, cancellable, callback, user_data);
+  g_autoptr (GTask) task = given;
+  const char *display = hypha_endpoint_to_string (endpoint);
+  Connect connect = { .endpoint = endpoint };
   struct sockaddr_vm sockaddr;
   GError *error = NULL;
-  Operation *operation;
-  const char *display;
   int fd;
 
-  g_task_set_source_tag (task, vsock_transport_connect_async);
-  g_task_set_name (task, "vsock-connect");
-  operation = operation_new (task, endpoint);
-  if (operation == NULL)
+  if (!vsock_address_parse (endpoint, &connect.address, &error)) {
+    g_task_return_error (task, error);
     return;
-  display = hypha_endpoint_to_string (operation->endpoint);
-  if (operation->address.cid == VMADDR_CID_ANY || operation->address.port == 0) {
+  }
+  if (connect.address.cid == VMADDR_CID_ANY || connect.address.port == 0) {
     g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
                              _ ("%s is for listening only: to connect, name one CID and its port"),
                              display);
     return;
   }
-  fd = vsock_socket_for_dialling (&operation->address, display, timeout_ms, &self->buffers, &error);
+  fd = vsock_socket_for_dialling (&connect.address, display, timeout_ms, &self->buffers, &error);
   if (fd < 0) {
     g_task_return_error (task, error);
     return;
   }
-  vsock_address_to_sockaddr (&operation->address, &sockaddr);
+  vsock_address_to_sockaddr (&connect.address, &sockaddr);
+  g_task_set_task_data (task, g_memdup2 (&connect, sizeof connect), g_free);
   hypha_socket_connect_fd_async (fd, (const struct sockaddr *) &sockaddr, sizeof sockaddr, display,
-                                 timeout_ms, operation->cancellable, on_connected,
-                                 g_steal_pointer (&task));
-}
-
-static HyphaChannel *
-vsock_transport_connect_finish (HyphaTransport *transport, GAsyncResult *result, GError **error)
-{
-  return g_task_propagate_pointer (G_TASK (result), error);
+                                 timeout_ms, cancellable, on_connected, g_steal_pointer (&task));
 }
 
 /* ---- listening ---- */
@@ -214,83 +170,43 @@ make_listener (VsockTransport *self, int fd, const VsockAddress *bound)
   acceptor->transport = g_object_ref (self);
   acceptor->privileged = vsock_address_is_privileged (bound);
   listener = hypha_socket_listener_new (fd, endpoint, adopt, acceptor, on_listener_closed);
-  hypha_operations_add_listener (self->operations, listener);
   return listener;
 }
 
-static HyphaListener *
-listen_on (VsockTransport *self, Operation *operation, GError **error)
+static void
+vsock_transport_listen (HyphaBaseTransport *transport, GTask *given, HyphaEndpoint *endpoint,
+                        GCancellable *cancellable)
 {
-  const char *display = hypha_endpoint_to_string (operation->endpoint);
-  VsockAddress bound;
-  int fd = vsock_socket_listen (&operation->address, display, &self->buffers, &bound, error);
+  VsockTransport *self = VSOCK_TRANSPORT (transport);
+  g_autoptr (GTask) task = given;
+  VsockAddress address, bound;
+  GError *error = NULL;
+  int fd = -1;
 
-  return fd < 0 ? NULL : make_listener (self, fd, &bound);
-}
-
-static gboolean
-get_listening (int fd, VsockAddress *bound, GError **error)
-{
-  struct sockaddr_storage address;
-  socklen_t length;
-
-  if (!hypha_socket_get_listening (fd, &address, &length, error))
-    return FALSE;
-  if (address.ss_family != AF_VSOCK) {
-    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
-                         _ ("this is not a vsock socket"));
-    return FALSE;
-  }
-  vsock_address_from_sockaddr (bound, (const struct sockaddr_vm *) (const void *) &address);
-  return TRUE;
+  if (vsock_address_parse (endpoint, &address, &error))
+    fd = vsock_socket_listen (&address, hypha_endpoint_to_string (endpoint), &self->buffers, &bound,
+                              &error);
+  if (fd < 0)
+    g_task_return_error (task, error);
+  else
+    g_task_return_pointer (task, make_listener (self, fd, &bound), g_object_unref);
 }
 
 static HyphaListener *
-vsock_transport_adopt (HyphaTransport *transport, int fd, GError **error)
+vsock_transport_adopt (HyphaBaseTransport *transport, int fd, const struct sockaddr *address,
+                       socklen_t length, GError **error)
 {
   VsockTransport *self = VSOCK_TRANSPORT (transport);
   VsockAddress bound;
 
-  if (!get_listening (fd, &bound, error)) {
-    close (fd);
+  if (address->sa_family != AF_VSOCK) {
+    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                         _ ("this is not a vsock socket"));
     return NULL;
   }
+  vsock_address_from_sockaddr (&bound, (const struct sockaddr_vm *) (const void *) address);
   vsock_socket_set_buffers (fd, &self->buffers);
   return make_listener (self, fd, &bound);
-}
-
-static void
-vsock_transport_listen_async (HyphaTransport *transport, HyphaEndpoint *endpoint,
-                              GCancellable *cancellable, GAsyncReadyCallback callback,
-                              gpointer user_data)
-{
-  g_autoptr (GTask) task = g_task_new (transport, cancellable, callback, user_data);
-  HyphaListener *listener;
-  Operation *operation;
-  GError *error = NULL;
-
-  g_task_set_source_tag (task, vsock_transport_listen_async);
-  g_task_set_name (task, "vsock-listen");
-  operation = operation_new (task, endpoint);
-  if (operation == NULL)
-    return;
-  listener = listen_on (VSOCK_TRANSPORT (transport), operation, &error);
-  if (listener == NULL)
-    g_task_return_error (task, error);
-  else
-    g_task_return_pointer (task, listener, g_object_unref);
-}
-
-static HyphaListener *
-vsock_transport_listen_finish (HyphaTransport *transport, GAsyncResult *result, GError **error)
-{
-  return g_task_propagate_pointer (G_TASK (result), error);
-}
-
-static void
-vsock_transport_stop (HyphaTransport *transport)
-{
-  hypha_operations_stop (VSOCK_TRANSPORT (transport)->operations);
 }
 
 /* ---- the rest of the interface ---- */
@@ -399,25 +315,19 @@ vsock_transport_get_link_cost (HyphaTransport *transport, HyphaEndpoint *endpoin
 }
 
 static void
-vsock_transport_finalize (GObject *object)
-{
-  VsockTransport *self = VSOCK_TRANSPORT (object);
-
-  hypha_operations_free (self->operations);
-  G_OBJECT_CLASS (vsock_transport_parent_class)->finalize (object);
-}
-
-static void
 vsock_transport_class_init (VsockTransportClass *klass)
 {
-  G_OBJECT_CLASS (klass)->finalize = vsock_transport_finalize;
+  HyphaBaseTransportClass *base_class = HYPHA_BASE_TRANSPORT_CLASS (klass);
+
+  base_class->connect = vsock_transport_connect;
+  base_class->listen = vsock_transport_listen;
+  base_class->adopt = vsock_transport_adopt;
 }
 
 static void
 vsock_transport_init (VsockTransport *self)
 {
   self->buffers = (VsockBuffers){ .size = DEFAULT_BUFFER, .max = DEFAULT_BUFFER };
-  self->operations = hypha_operations_new ();
 }
 
 static HyphaVouching
@@ -435,12 +345,6 @@ vsock_transport_iface_init (HyphaTransportInterface *iface)
   iface->probe = vsock_transport_probe;
   iface->get_link_cost = vsock_transport_get_link_cost;
   iface->get_vouching = vsock_transport_get_vouching;
-  iface->connect_async = vsock_transport_connect_async;
-  iface->connect_finish = vsock_transport_connect_finish;
-  iface->listen_async = vsock_transport_listen_async;
-  iface->listen_finish = vsock_transport_listen_finish;
-  iface->stop = vsock_transport_stop;
-  iface->adopt = vsock_transport_adopt;
 }
 
 static HyphaTransport *

@@ -6,7 +6,7 @@
 G_BEGIN_DECLS
 
 #define VSOCK_TYPE_TRANSPORT (vsock_transport_get_type ())
-G_DECLARE_FINAL_TYPE (VsockTransport, vsock_transport, VSOCK, TRANSPORT, GObject)
+G_DECLARE_FINAL_TYPE (VsockTransport, vsock_transport, VSOCK, TRANSPORT, HyphaBaseTransport)
 
 extern const HyphaPlugin hypha_plugin_vsock;
 

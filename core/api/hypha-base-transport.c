@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "hypha-base-transport.h"
+
+#include <glib/gi18n-lib.h>
+#include <glib/gstdio.h>
+
+#include "hypha-socket.h"
+#include "hypha-source-private.h"
+
+typedef struct {
+  gboolean stopped;
+  GPtrArray *running;   /* of Operation, each owned by its task */
+  GPtrArray *listeners; /* not owned: each leaves when it is gone */
+} HyphaBaseTransportPrivate;
+
+static void hypha_base_transport_iface_init (HyphaTransportInterface *iface);
+
+/**
+ * HyphaBaseTransport:
+ *
+ * For transports: knows what is under way and what listens, so that
+ * [method@Hypha.Transport.stop] ends all of it, and asks sockets from outside where they listen.
+ *
+ * A transport that derives from it implements the interface again, for all that is left: its
+ * schemes, how it parses, its cost and so on.
+ */
+G_DEFINE_ABSTRACT_TYPE_WITH_CODE (HyphaBaseTransport, hypha_base_transport, G_TYPE_OBJECT,
+                                  G_ADD_PRIVATE (HyphaBaseTransport)
+                                      G_IMPLEMENT_INTERFACE (HYPHA_TYPE_TRANSPORT,
+                                                             hypha_base_transport_iface_init))
+
+/* One that is under way. It lives as long as its task. */
+typedef struct {
+  HyphaBaseTransport *transport; /* owned: a task lets go of its source before its data */
+  HyphaEndpoint *endpoint;
+  GCancellable *cancellable;
+  GSource *follow; /* the caller's cancellable; nullable */
+} Operation;
+
+static G_DEFINE_QUARK (hypha - operation, operation);
+
+static HyphaBaseTransportPrivate *
+get_private (HyphaBaseTransport *self)
+{
+  return hypha_base_transport_get_instance_private (self);
+}
+
+/* ---- operations ---- */
+
+static void
+operation_free (gpointer data)
+{
+  Operation *self = data;
+
+  g_ptr_array_remove_fast (get_private (self->transport)->running, self);
+  hypha_clear_source (&self->follow);
+  hypha_endpoint_unref (self->endpoint);
+  g_object_unref (self->cancellable);
+  g_object_unref (self->transport);
+  g_free (self);
+}
+
+static gboolean
+on_caller_cancelled (GCancellable *cancellable, gpointer data)
+{
+  Operation *self = data;
+
+  g_cancellable_cancel (self->cancellable);
+  return G_SOURCE_REMOVE;
+}
+
+/* NULL: the task has returned an error. */
+static Operation *
+begin (HyphaBaseTransport *self, GTask *task, HyphaEndpoint *endpoint)
+{
+  HyphaBaseTransportPrivate *priv = get_private (self);
+  GCancellable *cancellable = g_task_get_cancellable (task);
+  Operation *operation;
+
+  if (g_task_return_error_if_cancelled (task))
+    return NULL;
+  if (priv->stopped) {
+    g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CANCELLED,
+                             _ ("%s: the transport has been stopped"),
+                             hypha_endpoint_to_string (endpoint));
+    return NULL;
+  }
+  operation = g_new0 (Operation, 1);
+  operation->transport = g_object_ref (self);
+  operation->endpoint = hypha_endpoint_without_options (endpoint);
+  operation->cancellable = g_cancellable_new ();
+  if (cancellable != NULL) {
+    /* A source, not g_cancellable_connect(): that would end things within somebody else's call. */
+    operation->follow = g_cancellable_source_new (cancellable);
+    g_source_set_callback (operation->follow, G_SOURCE_FUNC (on_caller_cancelled), operation, NULL);
+    g_source_attach (operation->follow, g_task_get_context (task));
+  }
+  g_ptr_array_add (priv->running, operation);
+  g_object_set_qdata_full (G_OBJECT (task), operation_quark (), operation, operation_free);
+  return operation;
+}
+
+static void
+hypha_base_transport_connect_async (HyphaTransport *transport, HyphaEndpoint *endpoint,
+                                    guint timeout_ms, GCancellable *cancellable,
+                                    GAsyncReadyCallback callback, gpointer user_data)
+{
+  HyphaBaseTransport *self = HYPHA_BASE_TRANSPORT (transport);
+  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
+  Operation *operation = begin (self, task, endpoint);
+
+  g_task_set_source_tag (task, hypha_base_transport_connect_async);
+  if (operation != NULL)
+    HYPHA_BASE_TRANSPORT_GET_CLASS (self)->connect (
+        self, g_steal_pointer (&task), operation->endpoint, timeout_ms, operation->cancellable);
+}
+
+static HyphaChannel *
+hypha_base_transport_connect_finish (HyphaTransport *transport, GAsyncResult *result,
+                                     GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+/* ---- listeners ---- */
+
+static void
+on_listener_gone (gpointer data, GObject *listener)
+{
+  g_ptr_array_remove_fast (get_private (data)->listeners, listener);
+}
+
+static void
+add_listener (HyphaBaseTransport *self, HyphaListener *listener)
+{
+  HyphaBaseTransportPrivate *priv = get_private (self);
+
+  if (priv->stopped)
+    hypha_listener_close (listener);
+  g_object_weak_ref (G_OBJECT (listener), on_listener_gone, self);
+  g_ptr_array_add (priv->listeners, listener);
+}
+
+static void
+hypha_base_transport_listen_async (HyphaTransport *transport, HyphaEndpoint *endpoint,
+                                   GCancellable *cancellable, GAsyncReadyCallback callback,
+                                   gpointer user_data)
+{
+  HyphaBaseTransport *self = HYPHA_BASE_TRANSPORT (transport);
+  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
+  Operation *operation = begin (self, task, endpoint);
+
+  g_task_set_source_tag (task, hypha_base_transport_listen_async);
+  if (operation != NULL)
+    HYPHA_BASE_TRANSPORT_GET_CLASS (self)->listen (self, g_steal_pointer (&task),
+                                                   operation->endpoint, operation->cancellable);
+}
+
+static HyphaListener *
+hypha_base_transport_listen_finish (HyphaTransport *transport, GAsyncResult *result, GError **error)
+{
+  HyphaListener *listener = g_task_propagate_pointer (G_TASK (result), error);
+
+  if (listener != NULL)
+    add_listener (HYPHA_BASE_TRANSPORT (transport), listener);
+  return listener;
+}
+
+/* NULL: the descriptor is still the caller's. */
+static HyphaListener *
+try_adopt (HyphaBaseTransport *self, int fd, GError **error)
+{
+  HyphaBaseTransportClass *klass = HYPHA_BASE_TRANSPORT_GET_CLASS (self);
+  struct sockaddr_storage address;
+  socklen_t length;
+
+  if (klass->adopt == NULL) {
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                 _ ("the transport '%s' takes no sockets from others"),
+                 hypha_transport_get_schemes (HYPHA_TRANSPORT (self))[0]);
+    return NULL;
+  }
+  if (!hypha_socket_get_listening (fd, &address, &length, error))
+    return NULL;
+  return klass->adopt (self, fd, (const struct sockaddr *) &address, length, error);
+}
+
+static HyphaListener *
+hypha_base_transport_adopt (HyphaTransport *transport, int fd, GError **error)
+{
+  HyphaBaseTransport *self = HYPHA_BASE_TRANSPORT (transport);
+  HyphaListener *listener = try_adopt (self, fd, error);
+
+  if (listener != NULL)
+    add_listener (self, listener);
+  else
+    g_close (fd, NULL);
+  return listener;
+}
+
+/* ---- the end ---- */
+
+static gpointer
+ref_cancellable (gconstpointer operation, gpointer data)
+{
+  return g_object_ref (((const Operation *) operation)->cancellable);
+}
+
+static gpointer
+ref_listener (gconstpointer listener, gpointer data)
+{
+  return g_object_ref ((gpointer) listener);
+}
+
+static void
+hypha_base_transport_stop (HyphaTransport *transport)
+{
+  HyphaBaseTransportPrivate *priv = get_private (HYPHA_BASE_TRANSPORT (transport));
+  g_autoptr (GPtrArray) running = g_ptr_array_copy (priv->running, ref_cancellable, NULL);
+  g_autoptr (GPtrArray) listeners = g_ptr_array_copy (priv->listeners, ref_listener, NULL);
+
+  /* Either may call back, and change the lists. */
+  g_ptr_array_set_free_func (running, g_object_unref);
+  g_ptr_array_set_free_func (listeners, g_object_unref);
+  priv->stopped = TRUE;
+  for (guint i = 0; i < running->len; i++)
+    g_cancellable_cancel (running->pdata[i]);
+  for (guint i = 0; i < listeners->len; i++)
+    hypha_listener_close (listeners->pdata[i]);
+}
+
+/* The listeners go on. */
+static void
+hypha_base_transport_finalize (GObject *object)
+{
+  HyphaBaseTransportPrivate *priv = get_private (HYPHA_BASE_TRANSPORT (object));
+
+  for (guint i = 0; i < priv->listeners->len; i++)
+    g_object_weak_unref (priv->listeners->pdata[i], on_listener_gone, object);
+  g_ptr_array_unref (priv->running);
+  g_ptr_array_unref (priv->listeners);
+  G_OBJECT_CLASS (hypha_base_transport_parent_class)->finalize (object);
+}
+
+static void
+hypha_base_transport_class_init (HyphaBaseTransportClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = hypha_base_transport_finalize;
+}
+
+static void
+hypha_base_transport_init (HyphaBaseTransport *self)
+{
+  HyphaBaseTransportPrivate *priv = get_private (self);
+
+  priv->running = g_ptr_array_new ();
+  priv->listeners = g_ptr_array_new ();
+}
+
+static void
+hypha_base_transport_iface_init (HyphaTransportInterface *iface)
+{
+  iface->connect_async = hypha_base_transport_connect_async;
+  iface->connect_finish = hypha_base_transport_connect_finish;
+  iface->listen_async = hypha_base_transport_listen_async;
+  iface->listen_finish = hypha_base_transport_listen_finish;
+  iface->adopt = hypha_base_transport_adopt;
+  iface->stop = hypha_base_transport_stop;
+}

@@ -114,6 +114,19 @@ hypha_heartbeat_confirmed (HyphaHeartbeat *self, gint64 now)
 }
 
 /**
+ * hypha_heartbeat_all_heard:
+ * @self: a heartbeat
+ *
+ * The peer acknowledged the very last of what was sent over this link: until more is sent, no ping
+ * has to ask.
+ */
+void
+hypha_heartbeat_all_heard (HyphaHeartbeat *self)
+{
+  self->proven = self->sent;
+}
+
+/**
  * hypha_heartbeat_received:
  * @self: a heartbeat
  * @now: the time
@@ -208,7 +221,7 @@ hypha_heartbeat_pong_received (HyphaHeartbeat *self, guint64 token, gint64 now)
   rtt = CLAMP (now - self->pending[answered].at, 0, G_TIME_SPAN_DAY);
   add_sample (self, now, rtt);
   smooth (self, rtt);
-  self->proven = self->pending[answered].sent;
+  self->proven = MAX (self->proven, self->pending[answered].sent);
   answered++;
   self->n_pending -= answered;
   memmove (self->pending, self->pending + answered, self->n_pending * sizeof self->pending[0]);

@@ -43,6 +43,7 @@ void hypha_heartbeat_init (HyphaHeartbeat *self, gint64 now, gint64 interval, gi
 void hypha_heartbeat_configure (HyphaHeartbeat *self, gint64 interval, gint64 timeout);
 void hypha_heartbeat_heard (HyphaHeartbeat *self, gint64 now);     /* any byte */
 void hypha_heartbeat_confirmed (HyphaHeartbeat *self, gint64 now); /* an ACK of data sent here */
+void hypha_heartbeat_all_heard (HyphaHeartbeat *self); /* likewise, of the last of all */
 /* A frame that is no ping and no pong came; or went out, and wants to be heard. The latter is TRUE
  * if the link was idle: ask hypha_heartbeat_next() anew. */
 void hypha_heartbeat_received (HyphaHeartbeat *self, gint64 now);

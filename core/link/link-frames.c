@@ -232,15 +232,21 @@ hypha_link_beat (HyphaLink *self)
 /**
  * hypha_link_confirmed: (skip)
  * @self: an established link
+ * @all: whether nothing has gone over it since
  *
- * The peer has acknowledged data that went over this link and no other: it hears.
+ * The peer has acknowledged data that went over this link and no other: it hears. With @all it has
+ * heard everything, and need not be asked.
  */
 void
-hypha_link_confirmed (HyphaLink *self)
+hypha_link_confirmed (HyphaLink *self, gboolean all)
 {
   if (self->stage != HYPHA_STAGE_FRAMES)
     return;
   hypha_heartbeat_confirmed (&self->heartbeat, hypha_link_now (self));
+  if (!all)
+    return;
+  hypha_heartbeat_all_heard (&self->heartbeat);
+  hypha_link_set_deadline (self, hypha_heartbeat_next (&self->heartbeat));
 }
 
 /**

@@ -83,7 +83,8 @@ void hypha_link_reject (HyphaLink *self, HyphaWorker *worker, HyphaRejectCode co
 gboolean hypha_link_has_room (HyphaLink *self);
 void hypha_link_send (HyphaLink *self, HyphaFrameOut *out); /* takes what is in OUT */
 void hypha_link_flush (HyphaLink *self);
-void hypha_link_confirmed (HyphaLink *self); /* an ACK came for data that went over this link */
+/* An ACK came for data that went over this link; ALL: nothing was sent since. */
+void hypha_link_confirmed (HyphaLink *self, gboolean all);
 /* Closes at once: closed is called with an error of CODE and REASON. The peer is told GOAWAY behind
  * what was sent, DATA aside, which takes its time without the link: before the worker is freed,
  * hypha_farewell_finish. */

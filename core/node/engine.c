@@ -255,7 +255,7 @@ on_link_event (HyphaEngine *self, EngineSession *es, const HyphaSessionEvent *ev
   HyphaNews news = { 0 };
 
   if (event->type == HYPHA_SESSION_CONFIRMED) {
-    hypha_link_confirmed (el->link);
+    hypha_link_confirmed (el->link, event->all);
     return;
   }
   if (event->type == HYPHA_SESSION_LINK_DONE) {

@@ -137,6 +137,7 @@ hypha_session_next_event (HyphaSession *self, HyphaSessionEvent *event)
     break;
   case HYPHA_SESSION_CONFIRMED:
     event->link->confirmed_told = FALSE;
+    event->all = event->link->all_heard;
     break;
   case HYPHA_SESSION_ENDED:
     self->buried = event->stream;

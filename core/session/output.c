@@ -207,6 +207,7 @@ gboolean
 hypha_session_next_frame (HyphaSession *self, HyphaSessionLink *link, gint64 now,
                           HyphaFrameOut *out)
 {
+  const HyphaSessionStream *last_data = link->last_data;
   gboolean found;
 
   self->now = now;
@@ -218,7 +219,12 @@ hypha_session_next_frame (HyphaSession *self, HyphaSessionLink *link, gint64 now
     hypha_session_event_link (self, HYPHA_SESSION_LINK_DONE, link, link->away);
     return TRUE;
   }
+  link->last_data = NULL;
   found = link_frame (self, link, out) || frame_of_streams (self, link, out);
+  if (found)
+    link->all_heard = FALSE;
+  else
+    link->last_data = last_data;
   HYPHA_SESSION_CHECK (self);
   return found;
 }

@@ -254,8 +254,11 @@ hypha_sending_acked (HyphaSession *self, HyphaSessionStream *stream, guint64 nex
     return hypha_session_broken (self, _ ("the peer took FIN, but not all that was before it"));
 
   if (next > stream->acked) {
-    if (next > stream->fresh && self->chosen != NULL)
+    if (next > stream->fresh && self->chosen != NULL) {
+      self->chosen->all_heard = self->chosen->last_data == stream && next == stream->sent &&
+                                fin == (stream->fin_in_epoch != 0);
       hypha_session_event_link (self, HYPHA_SESSION_CONFIRMED, self->chosen, 0);
+    }
     stream->acked = next;
     stream->position = MAX (stream->position, next);
     if (!stream->resetting && stream->send_end == HYPHA_END_NONE) {
@@ -320,6 +323,7 @@ hypha_sending_frame (HyphaSession *self, HyphaFrameOut *out)
     if (!wanted)
       continue;
     write_data (stream, out);
+    self->chosen->last_data = stream;
     hypha_sending_activate (self, stream);
     return TRUE;
   }

@@ -116,6 +116,10 @@ struct _HyphaSessionLink {
   gboolean owes_resume, owes_ask, owes_epoch, owes_taken, owes_close;
   HyphaAway away;
   gboolean confirmed_told;
+  /* Whose DATA went over it last of all, only to be compared: it may be gone. NULL: something else
+   * went last. */
+  const HyphaSessionStream *last_data;
+  gboolean all_heard; /* that DATA came, so everything did */
 };
 
 struct _HyphaSession {

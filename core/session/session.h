@@ -130,7 +130,7 @@ typedef enum {
   /* error, text: the streams have ended; the session goes on empty, under a new number unless it
    * was the peer who began anew */
   HYPHA_SESSION_OVER,
-  HYPHA_SESSION_CONFIRMED, /* link: an ACK came for data that went over it */
+  HYPHA_SESSION_CONFIRMED, /* link, all: an ACK came for data that went over it */
 } HyphaSessionEventType;
 
 typedef struct {
@@ -140,6 +140,7 @@ typedef struct {
   gpointer link_data; /* of link: still good when the link is detached */
   gpointer from_data;
   HyphaAway away;
+  gboolean all;     /* nothing went over link since that data */
   int error;        /* -1: none, else a HyphaError */
   const char *text; /* static, or of the stream: good until the next call */
 } HyphaSessionEvent;

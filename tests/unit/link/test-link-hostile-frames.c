@@ -331,7 +331,7 @@ confirm (gpointer data)
 {
   Fixture *self = data;
 
-  hypha_link_confirmed (self->end.link);
+  hypha_link_confirmed (self->end.link, FALSE);
 }
 
 /* It acknowledges, and takes nothing. */

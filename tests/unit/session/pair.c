@@ -267,6 +267,7 @@ pair_drain (Pair *self)
         h->stream = event.stream != NULL ? (gint64) hypha_session_stream_get_id (event.stream) : -1;
         h->error = event.error;
         h->away = event.away;
+        h->all = event.all;
         h->text = g_strdup (event.text);
         g_ptr_array_add (self->happened, h);
         handle (self, side, &event);

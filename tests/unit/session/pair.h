@@ -11,6 +11,7 @@ typedef struct {
   gint64 stream; /* -1: none */
   int error;
   HyphaAway away;
+  gboolean all;
   char *text;
 } Happened;
 

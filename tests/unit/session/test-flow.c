@@ -372,6 +372,39 @@ test_ack_delay (void)
   g_assert_nonnull (pair_find (p, 0, HYPHA_SESSION_CONFIRMED, -1));
 }
 
+/* Only the acknowledgement of the very last frame shows that there is nothing left to ask about. */
+static void
+test_ack_of_all (void)
+{
+  g_autoptr (Pair) p = pair_new ();
+  HyphaSessionStream *a, *b;
+
+  pair_link (p, 5);
+  a = pair_open (p, 0, "echo");
+  b = pair_open (p, 0, "echo");
+  pair_run (p);
+  pair_write (p, 0, a, 10);
+  pair_pass (p, 3000);
+  pair_write (p, 0, b, 10);
+  pair_pass (p, 2000);
+  g_assert_cmpuint (p->frames_sent[1][HYPHA_FRAME_ACK], ==, 1);
+  g_assert_false (pair_find (p, 0, HYPHA_SESSION_CONFIRMED, -1)->all);
+  pair_forget (p);
+  pair_pass (p, 3000);
+  g_assert_cmpuint (p->frames_sent[1][HYPHA_FRAME_ACK], ==, 2);
+  g_assert_true (pair_find (p, 0, HYPHA_SESSION_CONFIRMED, -1)->all);
+
+  /* What we acknowledge ourselves is acknowledged by nobody. */
+  pair_forget (p);
+  pair_write (p, 1, pair_other (p, 0, a), 10);
+  pair_pass (p, 3000);
+  pair_write (p, 0, a, 10);
+  pair_pass (p, 2000);
+  g_assert_cmpuint (p->frames_sent[0][HYPHA_FRAME_ACK], ==, 1);
+  pair_pass (p, 3000);
+  g_assert_false (pair_find (p, 0, HYPHA_SESSION_CONFIRMED, -1)->all);
+}
+
 #define ADD(name, func) g_test_add_func ("/session/" name, func)
 
 int
@@ -390,5 +423,6 @@ main (int argc, char **argv)
   ADD ("flow/small-messages-pass-bulk", test_fairness);
   ADD ("flow/acknowledgements-are-few", test_acks_are_few);
   ADD ("flow/acknowledgement-comes-after-its-delay", test_ack_delay);
+  ADD ("flow/acknowledgement-of-the-last-frame-is-of-all", test_ack_of_all);
   return g_test_run ();
 }

@@ -278,17 +278,42 @@ suspect_at (const HyphaHeartbeat *self)
   return late;
 }
 
+/* Between two pings while something depends on their answers. */
+static gint64
+often (const HyphaHeartbeat *self)
+{
+  return patience (self) / BUSY_PINGS;
+}
+
 /* Often while it matters, but not while one is still to be answered: it is by the oldest that the
  * link becomes suspect, and many peers that are slow only because they are many would get slower by
  * more of them. */
 static gint64
 next_ping (const HyphaHeartbeat *self)
 {
-  gint64 often = patience (self) / BUSY_PINGS;
-
-  if (!is_busy (self) || often >= self->interval || self->n_pending > 0)
+  if (!is_busy (self) || often (self) >= self->interval || self->n_pending > 0)
     return self->last_ping + self->interval;
-  return MIN (self->last_ping + self->interval, MAX (self->last_ping, self->busy_since) + often);
+  return MIN (self->last_ping + self->interval,
+              MAX (self->last_ping, self->busy_since) + often (self));
+}
+
+/**
+ * hypha_heartbeat_hurry:
+ * @self: a heartbeat
+ * @now: the time
+ *
+ * Something is about to be written that nobody acknowledges, so a ping will have to follow. Lets it
+ * go along at once, unless one waits for its answer or has gone out too short a while ago.
+ *
+ * Returns: whether hypha_heartbeat_take_ping() has one now
+ */
+gboolean
+hypha_heartbeat_hurry (HyphaHeartbeat *self, gint64 now)
+{
+  if (!is_busy (self) || self->n_pending > 0 || now < self->last_ping + often (self))
+    return FALSE;
+  self->busy_since = MIN (self->busy_since, self->last_ping);
+  return now >= next_ping (self);
 }
 
 /**

@@ -82,6 +82,7 @@ hypha_link_send (HyphaLink *self, HyphaFrameOut *out)
     hypha_frame_out_clear (out);
     return;
   }
+  self->unacknowledged = out->head[0] != HYPHA_FRAME_DATA;
   hypha_output_append (&self->output, out, FALSE);
   note_sent (self);
 }
@@ -92,6 +93,7 @@ hypha_link_flush (HyphaLink *self)
   /* While the kernel takes no more, epoll tells when it does again. */
   if (self->stage != HYPHA_STAGE_FRAMES || (self->blocked && self->watch.worker != NULL))
     return;
+  hypha_link_ask_along (self);
   hypha_link_write_out (self);
   hypha_link_update_events (self);
 }

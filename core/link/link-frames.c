@@ -3,9 +3,11 @@
 
 #include <glib/gi18n-lib.h>
 #include <inttypes.h>
+#include <unistd.h>
 
 /* Turns of reading before a link is given up: what lies there may be its answer. */
 #define LAST_LOOK 32
+#define ALONG_MAX 1024 /* bytes that a ping may go behind */
 
 static const struct {
   HyphaError error;
@@ -47,13 +49,13 @@ away_error (HyphaLink *self, guint32 code)
 }
 
 static void
-send_ping (HyphaLink *self, guint64 token)
+send_ping (HyphaLink *self, guint64 token, gboolean urgent)
 {
   const HyphaFrame frame = { .type = HYPHA_FRAME_PING, .value = token };
   HyphaFrameOut out;
 
   hypha_frame_write (&frame, NULL, &out);
-  hypha_output_append (&self->output, &out, TRUE);
+  hypha_output_append (&self->output, &out, urgent);
 }
 
 /* A peer that asks and does not read gets one answer, to its latest ping. */
@@ -184,6 +186,25 @@ hypha_link_take_frames (HyphaLink *self, const guint8 *data, gsize length)
   return at;
 }
 
+/* That what nobody acknowledges was heard, only a ping can show. It goes behind it in the same
+ * write: later it would be one of its own, and wake the peer once more. */
+void
+hypha_link_ask_along (HyphaLink *self)
+{
+  guint64 token;
+
+  if (!self->unacknowledged || self->output.length > ALONG_MAX ||
+      !hypha_heartbeat_hurry (&self->heartbeat, hypha_link_now (self)))
+    return;
+  /* Nothing is told from here: where there are no random numbers, the beat says so. */
+  if (getentropy (&token, sizeof token) != 0)
+    return;
+  hypha_heartbeat_set_token (&self->heartbeat, token);
+  if (hypha_heartbeat_take_ping (&self->heartbeat, hypha_link_now (self), &token))
+    send_ping (self, token, FALSE);
+  hypha_link_set_deadline (self, hypha_heartbeat_next (&self->heartbeat));
+}
+
 static void
 timed_out (HyphaLink *self)
 {
@@ -221,7 +242,7 @@ hypha_link_beat (HyphaLink *self)
     return;
   hypha_heartbeat_set_token (&self->heartbeat, token);
   if (hypha_heartbeat_take_ping (&self->heartbeat, hypha_link_now (self), &token))
-    send_ping (self, token);
+    send_ping (self, token, TRUE);
   update_status (self);
   if (self->stage != HYPHA_STAGE_FRAMES)
     return;

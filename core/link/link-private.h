@@ -41,9 +41,10 @@ struct _HyphaLink {
 
   HyphaLine line;
   HyphaOutput output;
-  gboolean blocked;    /* the kernel takes no more for now */
-  gboolean room_asked; /* and there was none: writable is owed */
-  guint8 *tail;        /* bytes read and not yet parsed; NULL: none */
+  gboolean blocked;        /* the kernel takes no more for now */
+  gboolean unacknowledged; /* what was sent last is nothing that the peer acknowledges */
+  gboolean room_asked;     /* and there was none: writable is owed */
+  guint8 *tail;            /* bytes read and not yet parsed; NULL: none */
   gsize tail_length;
   guint patience; /* work that frames may still make in this turn */
   GError *broken; /* why writing failed: told unless what can still be read tells more */
@@ -111,5 +112,6 @@ void hypha_link_establish (HyphaLink *self);
 gsize hypha_link_take_frames (HyphaLink *self, const guint8 *data, gsize length);
 void hypha_link_send_goaway (HyphaLink *self, HyphaAway away);
 void hypha_link_beat (HyphaLink *self);
+void hypha_link_ask_along (HyphaLink *self); /* a ping, behind what is about to be written */
 
 G_END_DECLS

@@ -445,6 +445,58 @@ test_answer_to_earlier_ping_proves_nothing (void)
   g_assert_true (hypha_heartbeat_sent (&beat, START + SECOND + 102 * MS));
 }
 
+static void
+test_acknowledgement_of_all_spares_the_ping (void)
+{
+  HyphaHeartbeat beat;
+  guint64 token;
+
+  start (&beat);
+  hypha_heartbeat_sent (&beat, START);
+  hypha_heartbeat_all_heard (&beat);
+  g_assert_cmpint (hypha_heartbeat_next (&beat), ==, START + SECOND);
+  g_assert_true (hypha_heartbeat_sent (&beat, START + 5 * MS));
+  g_assert_cmpint (hypha_heartbeat_next (&beat), <, START + 50 * MS);
+
+  /* The answer to a ping that went before does not make it doubtful again. */
+  token = ping (&beat, hypha_heartbeat_next (&beat));
+  hypha_heartbeat_sent (&beat, START + 60 * MS);
+  hypha_heartbeat_all_heard (&beat);
+  hypha_heartbeat_pong_received (&beat, token, START + 61 * MS);
+  g_assert_cmpint (hypha_heartbeat_next (&beat), >, START + SECOND);
+}
+
+static void
+test_ping_goes_along (void)
+{
+  HyphaHeartbeat beat;
+  guint64 token;
+
+  start (&beat);
+  g_assert_false (hypha_heartbeat_hurry (&beat, START + 500 * MS)); /* what for? */
+  hypha_heartbeat_sent (&beat, START + 500 * MS);
+  g_assert_true (hypha_heartbeat_hurry (&beat, START + 500 * MS));
+  token = ping (&beat, START + 500 * MS);
+  hypha_heartbeat_sent (&beat, START + 540 * MS);
+  g_assert_false (hypha_heartbeat_hurry (&beat, START + 540 * MS)); /* it is asked already */
+  hypha_heartbeat_pong_received (&beat, token, START + 541 * MS);
+
+  /* No more often than those that go by themselves. */
+  g_assert_true (hypha_heartbeat_hurry (&beat, START + 542 * MS));
+  token = ping (&beat, START + 542 * MS);
+  hypha_heartbeat_pong_received (&beat, token, START + 543 * MS);
+  hypha_heartbeat_sent (&beat, START + 560 * MS);
+  g_assert_false (hypha_heartbeat_hurry (&beat, START + 560 * MS));
+  g_assert_cmpint (hypha_heartbeat_next (&beat), >, START + 580 * MS);
+  g_assert_cmpint (hypha_heartbeat_next (&beat), <, START + 600 * MS);
+
+  /* Nor than the interval. */
+  start (&beat);
+  hypha_heartbeat_configure (&beat, 10 * MS, 10 * SECOND);
+  hypha_heartbeat_sent (&beat, START + 5 * MS);
+  g_assert_false (hypha_heartbeat_hurry (&beat, START + 5 * MS));
+}
+
 /* The peer may have left the link, and acknowledge over another what went long before. */
 static void
 test_acknowledgement_from_elsewhere_gives_no_time (void)
@@ -593,6 +645,10 @@ main (int argc, char **argv)
                    test_slow_link_has_one_ping_under_way);
   g_test_add_func ("/heartbeat/ping/answer-to-an-earlier-one-proves-nothing",
                    test_answer_to_earlier_ping_proves_nothing);
+  g_test_add_func ("/heartbeat/ping/none-if-all-was-acknowledged",
+                   test_acknowledgement_of_all_spares_the_ping);
+  g_test_add_func ("/heartbeat/ping/goes-along-with-what-nobody-acknowledges",
+                   test_ping_goes_along);
   g_test_add_func ("/heartbeat/suspect/soon-if-silent-while-busy",
                    test_silent_while_busy_is_suspect_soon);
   g_test_add_func ("/heartbeat/suspect/not-a-slow-link", test_slow_link_is_not_suspect);

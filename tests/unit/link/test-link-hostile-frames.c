@@ -327,6 +327,52 @@ test_forged_pongs (Fixture *self, gconstpointer data)
 }
 
 static void
+acknowledge (gpointer data)
+{
+  Fixture *self = data;
+  const HyphaFrame frame = { .type = HYPHA_FRAME_ACK, .stream = 2, .value = 7 };
+  HyphaFrameOut out;
+
+  hypha_frame_write (&frame, NULL, &out);
+  hypha_link_send (self->end.link, &out);
+  hypha_link_flush (self->end.link);
+}
+
+/* One of them, when there was no ping for a while, has one right behind it. */
+static void
+test_ping_goes_along (Fixture *self, gconstpointer data)
+{
+  gint64 end = g_get_monotonic_time () + 20 * G_USEC_PER_SEC;
+  gboolean along = FALSE;
+  gsize before = 0;
+  HyphaFrame frame = { 0 };
+
+  start_end (self);
+  raw_establish (self, GPOINTER_TO_INT (data));
+  while (!along && g_get_monotonic_time () < end) {
+    gboolean both;
+
+    hypha_worker_post (self->workers[0], acknowledge, self);
+    do {
+      g_autoptr (GByteArray) answer = g_byte_array_new ();
+
+      raw_read_frame (self, &frame, &before);
+      both = frame.type == HYPHA_FRAME_ACK && self->got->len > before;
+      if (frame.type != HYPHA_FRAME_PING)
+        continue;
+      add_frame (answer, HYPHA_FRAME_PONG, frame.value, 0);
+      raw_write (self, answer->data, answer->len);
+    } while (frame.type != HYPHA_FRAME_ACK);
+    if (both) {
+      raw_read_frame (self, &frame, &before);
+      along = frame.type == HYPHA_FRAME_PING;
+    }
+    g_usleep (1000);
+  }
+  g_assert_true (along);
+}
+
+static void
 confirm (gpointer data)
 {
   Fixture *self = data;
@@ -391,6 +437,7 @@ main (int argc, char **argv)
   ADD_BOTH ("frames/byte-by-byte", test_byte_by_byte);
   ADD ("frames/unknown-goaway", test_unknown_away, NULL);
   ADD ("flood/empty-tls-records", test_empty_records, NULL);
+  ADD_BOTH ("acknowledgement-has-a-ping-behind-it", test_ping_goes_along);
   ADD_BOTH ("flood/pings-without-reading", test_pings_without_reading);
   ADD ("flood/small-frames-while-others-keep-what-they-read", test_many_small_frames, NULL);
   ADD_BOTH ("frames/pong-before-data", test_pong_before_data);

@@ -182,6 +182,8 @@ MUTANTS = [Mutant(name, rule, file, list(zip(edits[::2], edits[1::2]))) for name
      "if (best == HYPHA_CHOICE_NONE) {", "if (TRUE) {"),
     ("anything-confirms", "only an ACK of data that went over this link shows that it hears", "sending.c",
      "if (next > stream->fresh && self->chosen != NULL)", "if (self->chosen != NULL)"),
+    ("an-ack-confirms-all", "only an ACK of the last frame shows that all of them are heard", "sending.c",
+     "self->chosen->last_data == stream && next == stream->sent &&", "next == stream->sent &&"),
     ("acks-are-not-sent", "held-back acknowledgements are sent when due", "session.c",
      "  hypha_receiving_acks_due (self);\n", ""),
 ]]

@@ -315,7 +315,7 @@ sim_end_pump (SimEnd *self)
 {
   SimWorld *world = self->link->world;
   SimPipe *out = pipe_out (self);
-  gboolean sent = FALSE;
+  gboolean sent = FALSE, asks = FALSE;
   HyphaFrameOut frame = { 0 };
   guint64 token;
 
@@ -330,14 +330,20 @@ sim_end_pump (SimEnd *self)
   while (self->slink && sim_pipe_has_room (out) &&
          hypha_session_next_frame (self->session->session, self->slink, sim_node_now (self->node),
                                    &frame)) {
+    self->unacknowledged = frame.head[0] != HYPHA_FRAME_DATA;
+    self->n_sent++;
     write_frame (self, &frame);
     hypha_heartbeat_sent (&self->heartbeat, sim_node_now (self->node));
-    sent = TRUE;
+    sent = asks = TRUE;
     if (!world->scripted && sim_random_chance (&world->random, 20)) {
       self->pump_at = world->now + sim_random_scale (&world->random, 10, 50000);
       break;
     }
   }
+  if (asks && self->unacknowledged &&
+      hypha_heartbeat_hurry (&self->heartbeat, sim_node_now (self->node)) &&
+      hypha_heartbeat_take_ping (&self->heartbeat, sim_node_now (self->node), &token))
+    write_plain_frame (self, HYPHA_FRAME_PING, token, 0);
   return sent;
 }
 
@@ -615,6 +621,7 @@ receive_frame (SimEnd *self, const HyphaFrame *frame)
     sim_end_close (self, "peer went away");
     break;
   default:
+    self->n_taken++;
     hypha_heartbeat_received (&self->heartbeat, now);
     if (self->slink)
       hypha_session_receive (self->session->session, self->slink, frame, now);

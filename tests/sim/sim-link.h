@@ -34,7 +34,9 @@ struct _SimEnd {
   guint32 static_cost;
   guint32 told_cost;
   gboolean told_suspect;
-  guint64 n_data; /* DATA frames that came */
+  guint64 n_data;          /* DATA frames that came */
+  guint64 n_sent, n_taken; /* frames of the session */
+  gboolean unacknowledged; /* the last of those sent is nothing that the peer acknowledges */
   gint64 last_pong;
   gint64 last_proof; /* an ACK showed that the peer had heard, perhaps long before; world's time */
   gint64 pump_at;    /* a busy worker comes round to it later */

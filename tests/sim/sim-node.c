@@ -374,6 +374,22 @@ on_stream (SimSession *self, const HyphaSessionEvent *event)
   }
 }
 
+/* END is said to have been heard to the last frame. */
+static void
+all_heard (SimEnd *end)
+{
+  const SimEnd *other = &end->link->ends[1 - end->index];
+  SimWorld *world = end->link->world;
+
+  world->counts[SIM_COUNT_ALL_HEARD]++;
+  hypha_heartbeat_all_heard (&end->heartbeat);
+  if (other->n_taken != end->n_sent && !world->rolled_back)
+    sim_violation (world,
+                   "%c takes link %u to be heard to the end, and of its %" G_GUINT64_FORMAT
+                   " frames %" G_GUINT64_FORMAT " have come",
+                   end->node->name, end->link->id, end->n_sent, other->n_taken);
+}
+
 static void
 on_link (SimSession *self, const HyphaSessionEvent *event)
 {
@@ -409,6 +425,8 @@ on_link (SimSession *self, const HyphaSessionEvent *event)
       if (end->link->ends[1 - end->index].n_data == 0 && !world->rolled_back)
         sim_violation (world, "%c takes link %u to be heard, over which no data has come",
                        self->node->name, end->link->id);
+      if (event->all)
+        all_heard (end);
     }
     break;
   default:

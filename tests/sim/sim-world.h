@@ -82,6 +82,7 @@ typedef enum {
   X (CROWD, "crowds", 500)                                   \
   X (CROWD_FULL, "crowds with every stream open", 500)       \
   X (CROWD_STALLED, "crowds with half of them stalled", 500) \
+  X (ALL_HEARD, "links heard to the last frame", 20)         \
   X (LINKS, "links attached", 20)                            \
   X (LINKS_UP, "links up", 20)                               \
   X (SWITCHES, "switches", 20)                               \

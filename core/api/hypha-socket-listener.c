@@ -133,18 +133,19 @@ on_readable (int fd, GIOCondition condition, gpointer data)
 {
   g_autoptr (HyphaSocketListener) self = g_object_ref (data);
 
-  if (!is_heard (self)) {
-    rest (self);
-    return G_SOURCE_CONTINUE;
-  }
-  /* Whoever gets a channel may close the listener. */
+  /* Whoever gets a channel may close the listener, or listen no more. */
   for (guint i = 0; i < BATCH && !hypha_listener_is_closed (HYPHA_LISTENER (self)); i++) {
     struct sockaddr_storage remote = { 0 };
     socklen_t length = sizeof remote;
-    int accepted = accept4 (fd, (struct sockaddr *) &remote, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    int code = errno;
+    int accepted, code;
     Verdict verdict;
 
+    if (!is_heard (self)) {
+      rest (self);
+      break;
+    }
+    accepted = accept4 (fd, (struct sockaddr *) &remote, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    code = errno;
     if (accepted >= 0) {
       adopt (self, accepted, (struct sockaddr *) &remote, length);
       continue;

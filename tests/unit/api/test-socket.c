@@ -354,6 +354,33 @@ test_listener_keeps_what_comes_before_anybody_listens (Fixture *f, gconstpointer
 }
 
 static void
+on_first_accepted (HyphaListener *listener, HyphaChannel *channel, gpointer user_data)
+{
+  on_accepted (listener, channel, user_data);
+  g_signal_handlers_disconnect_by_func (listener, on_first_accepted, user_data);
+}
+
+/* As a program that waits for one, and then for the next. */
+static void
+test_listener_keeps_what_comes_when_nobody_listens_any_more (Fixture *f, gconstpointer data)
+{
+  int fds[2];
+
+  start_unheard (f);
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
+    fds[i] = connect_raw (f);
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++) {
+    g_signal_connect (f->listener, "accepted", G_CALLBACK (on_first_accepted), f);
+    iterate_until_accepted (f, i + 1);
+    g_assert_cmpint (write (hypha_channel_get_fd (f->accepted->pdata[i]), "x", 1), ==, 1);
+    g_assert_cmpint (read (fds[i], &(char){ 0 }, 1), ==, 1);
+    g_assert_cmpuint (f->accepted->len, ==, i + 1);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
+    close (fds[i]);
+}
+
+static void
 test_listener_drops_what_is_refused (Fixture *f, gconstpointer data)
 {
   int first, second;
@@ -491,6 +518,8 @@ main (int argc, char **argv)
   ADD ("/socket/listener/accepts-many", test_listener_accepts_many);
   ADD ("/socket/listener/keeps-what-comes-before-anybody-listens",
        test_listener_keeps_what_comes_before_anybody_listens);
+  ADD ("/socket/listener/keeps-what-comes-when-nobody-listens-any-more",
+       test_listener_keeps_what_comes_when_nobody_listens_any_more);
   ADD ("/socket/listener/drops-what-is-refused", test_listener_drops_what_is_refused);
   ADD ("/socket/listener/closes-once", test_listener_closes_once);
   ADD ("/socket/listener/closes-with-the-last-reference",

@@ -32,7 +32,7 @@ GByteArray *hypha_transcript_state (const HyphaTranscript *self, const char *lab
 guint hypha_transcript_digits (const HyphaTranscript *self, const guint8 nonce[HYPHA_NONCE_BYTES],
                                const HyphaNodeId *initiator);
 
-/* Of all that was said so far: known to both, and chosen by neither. */
+/* Of all that was said so far: known to both. Whoever spoke last could search for one it likes. */
 guint64 hypha_transcript_fingerprint (const HyphaTranscript *self);
 
 /* What HELLO says in place of the nonce and the id, which come with AUTH. */

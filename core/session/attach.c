@@ -105,7 +105,7 @@ add_link (HyphaSession *self, const HyphaSessionOffer *offer, guint64 number, gu
   link->tick = offer->nonce_tick;
   link->number = number;
   link->fingerprint = fingerprint;
-  link->owes_resume = TRUE;
+  link->owes_taken = link->owes_resume = TRUE;
   g_ptr_array_add (self->links, link);
   g_array_append_val (self->candidates, candidate);
   return link;

@@ -119,7 +119,7 @@ hypha_session_read_epoch (HyphaSession *self, HyphaSessionLink *link, const Hyph
   for (guint i = 0; i < self->links->len; i++) {
     HyphaSessionLink *other = g_ptr_array_index (self->links, i);
 
-    other->owes_taken = other->up;
+    other->owes_taken = TRUE;
   }
   return TRUE;
 }

@@ -152,7 +152,7 @@ hypha_session_receive (HyphaSession *self, HyphaSessionLink *link, const HyphaFr
   case HYPHA_FRAME_WINDOW:
   case HYPHA_FRAME_RESET:
   case HYPHA_FRAME_STOP:
-    if (!link->up)
+    if (!link->up && !(frame->type == HYPHA_FRAME_EPOCH && frame->flags & HYPHA_FRAME_TAKEN))
       hypha_session_broken (self, _ ("the peer used a link before its RESUME"));
     else if (frame->type == HYPHA_FRAME_EPOCH)
       hypha_session_read_epoch (self, link, frame);

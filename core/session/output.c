@@ -51,7 +51,8 @@ write_simple (const HyphaFrame *frame, HyphaFrameOut *out)
   hypha_frame_write (frame, NULL, out);
 }
 
-/* What a link owes by itself, whether it is chosen or not. Its first frame is RESUME. */
+/* What a link owes by itself, whether it is chosen or not. Its first frames are TAKEN and RESUME.
+ */
 static gboolean
 link_frame (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out)
 {
@@ -65,7 +66,8 @@ link_frame (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out)
     hypha_session_say_epoch (self, link, out);
     return TRUE;
   }
-  if (link->owes_taken && link->resume_sent) {
+  /* RESUME acknowledges: what goes before it says whose words. */
+  if (link->owes_taken || (link->owes_resume && hypha_session_owes_taken (self, link))) {
     hypha_session_say_taken (self, link, out);
     return TRUE;
   }

@@ -163,7 +163,6 @@ hypha_session_read_resume (HyphaSession *self, HyphaSessionLink *link, const Hyp
     guint index = hypha_session_link_index (self, link);
 
     g_array_index (self->candidates, HyphaCandidate, index).usable = TRUE;
-    link->owes_taken = TRUE;
     hypha_session_event_link (self, HYPHA_SESSION_LINK_UP, link, 0);
   }
   hypha_session_choose (self, NULL);

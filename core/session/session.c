@@ -226,6 +226,7 @@ hypha_session_empty (HyphaSession *self, HyphaError error, const char *text, gbo
                      HyphaAway away)
 {
   g_autoptr (GPtrArray) all = hypha_session_list_streams (self);
+  HyphaSessionLink *chosen = self->chosen;
 
   for (guint i = 0; i < all->len; i++) {
     HyphaSessionStream *stream = g_ptr_array_index (all, i);
@@ -250,7 +251,8 @@ hypha_session_empty (HyphaSession *self, HyphaError error, const char *text, gbo
   while (self->links->len > 0) {
     HyphaSessionLink *link = g_ptr_array_index (self->links, self->links->len - 1);
 
-    hypha_session_retire_link (self, link, say_close && link == self->chosen, away);
+    /* Where none is up yet, whichever there is. */
+    hypha_session_retire_link (self, link, say_close && (chosen == NULL || link == chosen), away);
   }
   self->choose_at = G_MAXINT64;
 }

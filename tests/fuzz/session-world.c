@@ -235,7 +235,8 @@ receive (World *self, HyphaSessionLink *link, int to, const HyphaFrame *frame)
 {
   gboolean early = !link->up && !link->done && frame->type != HYPHA_FRAME_RESUME &&
                    frame->type != HYPHA_FRAME_PING && frame->type != HYPHA_FRAME_PONG &&
-                   frame->type != HYPHA_FRAME_GOAWAY;
+                   frame->type != HYPHA_FRAME_GOAWAY &&
+                   !(frame->type == HYPHA_FRAME_EPOCH && frame->flags & HYPHA_FRAME_TAKEN);
   guint over = self->over[to];
 
   hypha_session_receive (self->session[to], link, frame, self->now);

@@ -170,7 +170,7 @@ MUTANTS = [Mutant(name, rule, file, list(zip(edits[::2], edits[1::2]))) for name
     ("links-are-counted", "an EPOCH names a link as no other life can", "attach.c",
      "link->fingerprint = fingerprint;", "link->fingerprint = number + offer->link_number;"),
     ("other-life-is-not-told", "whom the peer does not hear is told", "epoch.c",
-     "other->owes_taken = other->up;", ";"),
+     "other->owes_taken = TRUE;", ";"),
     ("close-is-not-said", "CLOSE ends the session over there, too", "attach.c",
      "link->owes_close = say_close;", "link->owes_close = FALSE;"),
     # --- life

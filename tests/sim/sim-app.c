@@ -276,14 +276,96 @@ check_finish (SimApp *self)
   SimWorld *world = self->node->world;
   SimHistory *history = sim_stream_history (self->stream, 1 - self->side);
 
-  if (world->rolled_back || self->stop_called)
+  if (self->stop_called)
     return;
+  if (world->rolled_back) {
+    GPtrArray *histories = self->stream->histories[1 - self->side];
+    gboolean whole = FALSE;
+
+    for (guint i = 0; i < histories->len; i++) {
+      SimHistory *one = g_ptr_array_index (histories, i);
+
+      whole |= one->finished && one->length == self->received->len &&
+               (one->length == 0 || (i < self->matches->len &&
+                                     g_array_index (self->matches, guint64, i) == one->length));
+    }
+    if (!whole)
+      sim_violation (world, "stream %u ended for side %u as in no life", self->stream->token,
+                     self->side);
+    return;
+  }
   if (!history || !history->finished)
     sim_violation (world, "stream %u looks finished to side %u, and is not", self->stream->token,
                    self->side);
   else if (self->received->len != history->length)
     sim_violation (world, "stream %u ended for side %u after %u of %" G_GUINT64_FORMAT " bytes",
                    self->stream->token, self->side, self->received->len, history->length);
+}
+
+/* With what its program has not read yet. */
+void
+sim_app_note_taken (SimApp *self)
+{
+  g_autoptr (GByteArray) all = g_byte_array_new ();
+  GPtrArray *histories = self->stream->histories[1 - self->side];
+  struct iovec pieces[64];
+  guint n =
+      self->hs ? hypha_session_stream_pieces (self->session->session, self->hs, pieces, 64) : 0;
+
+  g_byte_array_append (all, self->received->data, self->received->len);
+  for (guint i = 0; i < n; i++)
+    g_byte_array_append (all, pieces[i].iov_base, (guint) pieces[i].iov_len);
+  for (guint i = 0; i < histories->len; i++) {
+    SimHistory *history = g_ptr_array_index (histories, i);
+
+    if (history->finished && !history->taken && history->length == all->len) {
+      g_autofree guint8 *expected = g_malloc (all->len + 1);
+
+      history_fill (history, self->stream->token, 1 - self->side, 0, expected, all->len);
+      history->taken = all->len == 0 || memcmp (expected, all->data, all->len) == 0;
+    }
+  }
+}
+
+/* Two lives may have written the same. */
+static gboolean
+was_taken (SimStream *stream, guint side, const SimHistory *history)
+{
+  const gsize length = (gsize) history->length;
+  g_autofree guint8 *mine = g_malloc (length + 1), *other = g_malloc (length + 1);
+
+  history_fill (history, stream->token, side, 0, mine, length);
+  for (guint i = 0; i < stream->histories[side]->len; i++) {
+    const SimHistory *one = g_ptr_array_index (stream->histories[side], i);
+
+    if (!one->taken || one->length != length)
+      continue;
+    history_fill (one, stream->token, side, 0, other, length);
+    if (length == 0 || memcmp (mine, other, length) == 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* What ends well for whoever wrote it was taken to its end, by one life of the other side. */
+static void
+check_taken (SimApp *self)
+{
+  SimWorld *world = self->node->world;
+
+  if (!self->finished || self->was_reset || self->stopped ||
+      self->stream->stop_called[1 - self->side])
+    return;
+  for (guint i = 0; i < world->n_nodes; i++)
+    for (guint j = 0; j < world->nodes[i]->apps->len; j++) {
+      SimApp *other = g_ptr_array_index (world->nodes[i]->apps, j);
+
+      if (other->stream == self->stream && other->side != self->side && !other->over)
+        sim_app_note_taken (other);
+    }
+  if (!was_taken (self->stream, self->side, self->history))
+    sim_violation (world, "stream %u ended well for side %u, whose words nobody took",
+                   self->stream->token, self->side);
 }
 
 static gboolean
@@ -353,7 +435,7 @@ abort_now (SimApp *self)
     hypha_session_stream_reset (session, self->hs, HYPHA_CODE_APPLICATION);
   }
   if (how != SIM_ABORT_RESET && !self->peer_reset && !self->stop_called) {
-    self->stop_called = TRUE;
+    self->stop_called = self->stream->stop_called[self->side] = TRUE;
     hypha_session_stream_stop (session, self->hs, HYPHA_CODE_APPLICATION);
   }
 }
@@ -448,6 +530,9 @@ app_ended (SimApp *self, int error)
     counter = SIM_COUNT_REFUSED;
   world->counts[counter]++;
   hypha_session_stream_counts (self->hs, &received, &sent);
+  sim_app_note_taken (self);
+  if (error < 0)
+    check_taken (self);
   if (error < 0 && self->peer_finished) {
     check_finish (self);
     if (!self->stop_called && received != self->received->len)

@@ -11,6 +11,7 @@ typedef struct {
   GArray *parts; /* of {from, salt} */
   guint64 length;
   gboolean finished;
+  gboolean taken; /* to its end, by one life of the other side */
 } SimHistory;
 
 typedef struct {
@@ -28,6 +29,7 @@ struct _SimStream {
   guint carried_out[SIM_MAX_NODES]; /* how often the OPEN was, at each node */
   guint lives;    /* in how many it is asked for: 1, and one for each clone or rollback before */
   gboolean idles; /* one of its programs has stopped for good */
+  gboolean stop_called[2];
   gboolean must_finish; /* opened after the faults */
   gconstpointer script; /* of a scripted world */
   SimOutcome outcomes[2];
@@ -84,6 +86,7 @@ SimApp *sim_app_new (SimNode *node, SimSession *session, HyphaSessionStream *hs,
                      guint side);
 SimApp *sim_app_copy (SimApp *self);
 void sim_app_free (SimApp *self);
+void sim_app_note_taken (SimApp *self);  /* before its end: which histories came here whole */
 gboolean sim_app_is_idle (SimApp *self); /* it, or the other end, has stopped until released */
 void sim_app_act (SimApp *self);
 void sim_app_wake (SimApp *self);

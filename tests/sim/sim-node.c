@@ -87,8 +87,10 @@ sim_node_die (SimNode *self)
         link->ends[j].session = NULL;
       }
   }
-  for (guint i = 0; i < self->apps->len; i++)
+  for (guint i = 0; i < self->apps->len; i++) {
+    sim_app_note_taken (g_ptr_array_index (self->apps, i));
     sim_app_free (g_ptr_array_index (self->apps, i));
+  }
   g_ptr_array_set_size (self->apps, 0);
   g_ptr_array_set_size (self->sessions, 0);
   self->current = NULL;

@@ -41,6 +41,14 @@ send_all (Lives *self, Wire *wire, int side)
     ;
 }
 
+/* TAKEN and RESUME, the first frames of a link. */
+static void
+send_first (Pair *p, Wire *wire, int side)
+{
+  for (guint i = 0; i < 2; i++)
+    g_assert_true (pair_send_one (p, wire, side));
+}
+
 static void
 take_from (Pair *p, Wire *wire, int side)
 {
@@ -203,7 +211,7 @@ test_answer_to_the_other_life (void)
 
   lives_begin (&f, TRUE);
   peer = f.p->session[1];
-  pair_send_one (f.p, f.new, 0); /* RESUME */
+  send_first (f.p, f.new, 0);
   take_all (&f, f.new, 0);
   hypha_session_link_update (peer, f.old->link[1], 50, TRUE, f.p->now);
   g_assert_true (hypha_session_get_chosen (peer) == f.new->link[1]);
@@ -217,6 +225,50 @@ test_answer_to_the_other_life (void)
   take_all (&f, f.new, 1);
   assert_rolled_back (&f, 0, "another life of this node");
   g_assert_cmpuint (pair_received (f.p, 0, f.id)->len, ==, 0);
+  lives_clear (&f);
+}
+
+/* The peer has taken the other life's words, down to the end. That acknowledges nothing of what
+ * this life said, though it was as much. */
+static void
+test_words_of_the_other_life_are_no_acknowledgement (void)
+{
+  Lives f = { .p = pair_new () };
+  HyphaSessionStream *stream;
+  Wire *lost, *third;
+
+  f.old = pair_link (f.p, 50);
+  pair_run (f.p);
+  stream = pair_open (f.p, 0, "echo");
+  f.id = stream->id;
+  pair_run (f.p);
+  f.first = f.p->session[0];
+  say (&f, 'c', COMMON);
+  hypha_session_stream_finish (f.p->session[1], pair_other (f.p, 0, stream));
+  pair_pass (f.p, 20000);
+  f.second = hypha_session_copy_for_test (f.first);
+  say (&f, '1', 50);
+  hypha_session_stream_finish (f.first, stream);
+  send_all (&f, f.old, 0);
+
+  be (&f, f.second);
+  lost = pair_link (f.p, 5);
+  pair_forget (f.p);
+  send_all (&f, lost, 1);
+  take_all (&f, lost, 1);
+  say (&f, '2', 50);
+  hypha_session_stream_finish (f.second, hypha_session_find (f.second, f.id));
+  send_all (&f, lost, 0);
+  take_all (&f, f.old, 0);
+  assert_received (&f, '1', 50);
+  pair_cut (f.p, lost);
+  third = pair_link (f.p, 5);
+  send_all (&f, third, 1);
+  take_all (&f, third, 1);
+  assert_rolled_back (&f, 0, "another life of this node");
+  g_assert_cmpint (pair_find (f.p, 0, HYPHA_SESSION_ENDED, f.id)->error, ==,
+                   HYPHA_ERROR_ROLLED_BACK);
+  f.old->link[0] = NULL;
   lives_clear (&f);
 }
 
@@ -234,6 +286,7 @@ test_other_life_carries_on (void)
   hypha_session_detach (f.first, g_steal_pointer (&f.old->link[0]), f.p->now);
   /* The peer drops what is on its way over there. */
   hypha_session_detach (f.p->session[1], g_steal_pointer (&f.old->link[1]), f.p->now);
+  f.new->link[0] = NULL;
   f.first->link_number += 5;
   f.first->epoch += 5;
   third = pair_link (f.p, 5);
@@ -244,7 +297,6 @@ test_other_life_carries_on (void)
   take_all (&f, third, 0);
   g_assert_true (over (&f, 0) != NULL || over (&f, 1) != NULL);
   assert_received (&f, '2', 80);
-  f.new->link[0] = NULL;
   lives_clear (&f);
 }
 
@@ -338,11 +390,11 @@ flap (Pair *p, guint times)
   for (guint i = 0; i < times; i++) {
     Wire *wire = pair_link (p, 5);
 
-    /* The first frame of each side. */
+    /* The first frames of each side, TAKEN among them. */
     for (int side = 0; side < 2; side++)
-      g_assert_true (pair_send_one (p, wire, side));
+      send_first (p, wire, side);
     for (int side = 0; side < 2; side++)
-      pair_take_one (p, wire, side);
+      take_from (p, wire, side);
     while (pair_send_one (p, wire, 0))
       ;
     pair_cut (p, wire);
@@ -392,6 +444,8 @@ main (int argc, char **argv)
                         test_last_words_come_between);
   ADD ("the-one-that-is-not-heard-is-told", test_other_life_is_told);
   ADD ("an-answer-to-the-other-one-is-not-taken", test_answer_to_the_other_life);
+  ADD ("words-of-the-other-one-are-no-acknowledgement",
+       test_words_of_the_other_life_are_no_acknowledgement);
   ADD ("the-other-one-cannot-carry-on", test_other_life_carries_on);
   ADD ("one-life-is-believed-however-often-it-changes", test_one_life_is_believed);
   ADD ("word-of-what-was-taken-has-an-end", test_word_of_what_was_taken_has_an_end);

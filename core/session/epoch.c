@@ -12,7 +12,7 @@ void
 hypha_session_forget_epochs (HyphaSession *self)
 {
   g_array_set_size (self->said, 0);
-  self->peer_epoch = self->heard = self->heard_frames = 0;
+  self->said_first = self->peer_epoch = self->heard = self->heard_frames = 0;
 }
 
 /* --- Out --- */
@@ -29,6 +29,8 @@ hypha_session_say_epoch (HyphaSession *self, HyphaSessionLink *link, HyphaFrameO
 {
   const HyphaEpochEntry now = { .number = self->epoch, .link = link->fingerprint };
 
+  if (self->said_first == 0)
+    self->said_first = self->epoch;
   /* It goes by the first one. What went over the next one, so many links ago, was lost with it. */
   if (self->said->len == HYPHA_EPOCH_MAX_ENTRIES)
     g_array_remove_index (self->said, 1);
@@ -77,7 +79,8 @@ read_taken (HyphaSession *self, HyphaSessionLink *link, const HyphaFrame *frame)
     }
   }
   /* Overtaken by word of a later one. */
-  if (self->said->len > 0 && frame->value < g_array_index (self->said, HyphaEpochEntry, 0).number)
+  if (self->said->len > 0 && frame->value >= self->said_first &&
+      frame->value < g_array_index (self->said, HyphaEpochEntry, 0).number)
     return TRUE;
   return hypha_session_rolled_back (
       self, _ ("the peer hears another life of this node: its state went backwards, or it was "

@@ -152,7 +152,7 @@ struct _HyphaSession {
   HyphaSessionLink *chosen, *wanted;
   HyphaChoice choice;
   gint64 choose_at;
-  guint64 epoch;
+  guint64 epoch, said_first; /* of this pair: what is below, another life has said */
   GArray *said; /* HyphaEpochEntry, rising: from the EPOCH that the peer is known to go by */
   /* The peer's highest, 0: none; the fingerprint of the link it came on, over which alone the
    * streams are heard; and how many frames of theirs came since. */

@@ -272,6 +272,31 @@ test_words_of_the_other_life_are_no_acknowledgement (void)
   lives_clear (&f);
 }
 
+/* Two lives that drew the same number: what was said before this pair of numbers was another one's.
+ */
+static void
+test_lower_than_the_first_is_of_another_life (void)
+{
+  g_autoptr (Pair) p = pair_new ();
+  const guint8 entry[16] = { 0 };
+  const HyphaFrame taken = { .type = HYPHA_FRAME_EPOCH,
+                             .flags = HYPHA_FRAME_TAKEN,
+                             .value = 3,
+                             .data = entry,
+                             .length = sizeof entry };
+  const Happened *over;
+  Wire *wire;
+
+  p->session[0]->epoch = 5;
+  wire = pair_link (p, 5);
+  pair_run (p);
+  pair_inject (p, wire, 0, &taken);
+  pair_drain (p);
+  over = pair_find (p, 0, HYPHA_SESSION_OVER, -1);
+  g_assert_nonnull (over);
+  g_assert_cmpint (over->error, ==, HYPHA_ERROR_ROLLED_BACK);
+}
+
 /* Nor does the first one come back with a higher number, without having seen the second. */
 static void
 test_other_life_carries_on (void)
@@ -446,6 +471,7 @@ main (int argc, char **argv)
   ADD ("an-answer-to-the-other-one-is-not-taken", test_answer_to_the_other_life);
   ADD ("words-of-the-other-one-are-no-acknowledgement",
        test_words_of_the_other_life_are_no_acknowledgement);
+  ADD ("lower-than-the-first-is-of-another-one", test_lower_than_the_first_is_of_another_life);
   ADD ("the-other-one-cannot-carry-on", test_other_life_carries_on);
   ADD ("one-life-is-believed-however-often-it-changes", test_one_life_is_believed);
   ADD ("word-of-what-was-taken-has-an-end", test_word_of_what_was_taken_has_an_end);

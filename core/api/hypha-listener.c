@@ -112,7 +112,8 @@ hypha_listener_class_init (HyphaListenerClass *klass)
    * @self: the listener
    * @error: why
    *
-   * It has ended by itself, and is closed.
+   * It has ended by itself, and is closed. One that nobody hears, for want of a handler of
+   * [signal@Hypha.Listener::accepted], may not find out.
    */
   signals[SIGNAL_FAILED] = g_signal_new ("failed", HYPHA_TYPE_LISTENER, G_SIGNAL_RUN_LAST, 0, NULL,
                                          NULL, NULL, G_TYPE_NONE, 1, G_TYPE_ERROR);

@@ -67,8 +67,9 @@ read_taken (HyphaSession *self, HyphaSessionLink *link, const HyphaFrame *frame)
   HyphaEpochEntry taken;
 
   link->heard_taken = TRUE;
-  if (frame->value == 0)
-    return TRUE; /* by none yet */
+  link->took_nothing = frame->value == 0;
+  if (link->took_nothing)
+    return TRUE;
   hypha_epoch_get_taken (frame, &taken);
   for (guint i = 0; i < self->said->len; i++) {
     const HyphaEpochEntry *said = &g_array_index (self->said, HyphaEpochEntry, i);

@@ -118,7 +118,7 @@ take_entry (HyphaSession *self, const HyphaResume *resume, const HyphaResumeEntr
 
 /* At or below the peer's highest ids and not listed: ended, and wholly acknowledged. */
 static gboolean
-take_absent (HyphaSession *self, const HyphaResume *resume)
+take_absent (HyphaSession *self, HyphaSessionLink *link, const HyphaResume *resume)
 {
   g_autoptr (GPtrArray) all = hypha_session_list_streams (self);
 
@@ -129,6 +129,11 @@ take_absent (HyphaSession *self, const HyphaResume *resume)
     stream->listed = FALSE;
     if (listed || (gint64) stream->id > (stream->mine ? resume->seen : resume->opened))
       continue;
+    if (link->took_nothing)
+      return hypha_session_rolled_back (
+          self,
+          _ ("the peer has ended a stream without an end of ours: it lives twice, or its state "
+             "went backwards"));
     if (!hypha_session_stream_gone (self, stream, HYPHA_CODE_GONE))
       return FALSE;
   }
@@ -153,7 +158,7 @@ hypha_session_read_resume (HyphaSession *self, HyphaSessionLink *link, const Hyp
     if (!take_entry (self, &resume, &entry))
       return FALSE;
   }
-  if (!take_absent (self, &resume))
+  if (!take_absent (self, link, &resume))
     return FALSE;
   hypha_session_seen_by_peer (self, resume.seen);
   hypha_watermark_raise (&self->ids, (guint64) (resume.opened + 1), 0, hypha_session_ticks (self));

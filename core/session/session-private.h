@@ -108,10 +108,11 @@ struct _HyphaSessionLink {
   guint64 number;      /* the peer's */
   guint64 fingerprint; /* what both ends call it; no other link has it */
   gboolean up;
-  gboolean fresh;       /* a RESUME came since one was asked for */
-  guint64 told;         /* how many frames we took, as last told over it */
-  gboolean heard_taken; /* the peer has said over it which EPOCH it goes by */
-  gboolean done;        /* detached, LINK_DONE comes; or after the CLOSE it still owes */
+  gboolean fresh;        /* a RESUME came since one was asked for */
+  guint64 told;          /* how many frames we took, as last told over it */
+  gboolean heard_taken;  /* the peer has said over it which EPOCH it goes by; */
+  gboolean took_nothing; /* as last said, by none yet */
+  gboolean done;         /* detached, LINK_DONE comes; or after the CLOSE it still owes */
   gboolean resume_sent;
   gboolean owes_resume, owes_ask, owes_epoch, owes_taken, owes_close;
   HyphaAway away;

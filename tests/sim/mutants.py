@@ -28,7 +28,7 @@ COPY, BUILD = os.path.join(WHERE, "source"), os.path.join(WHERE, "build")
 # These need more than one life of an instance, and words that come late: they are looked for in runs of hardly
 # anything else.
 LIVES = {"resume-is-not-judged", "epoch-is-not-judged", "frames-are-not-compared", "links-are-counted",
-         "other-life-is-not-told"}
+         "other-life-is-not-told", "resume-comes-before-taken"}
 SECONDS = 600  # for one mutant; a seed that hangs is ended by sim itself, much sooner
 
 # name; the rule it breaks; file of core/session; then in turn the text, which has to be there once, and what is
@@ -171,6 +171,9 @@ MUTANTS = [Mutant(name, rule, file, list(zip(edits[::2], edits[1::2]))) for name
      "link->fingerprint = fingerprint;", "link->fingerprint = number + offer->link_number;"),
     ("other-life-is-not-told", "whom the peer does not hear is told", "epoch.c",
      "other->owes_taken = TRUE;", ";"),
+    ("resume-comes-before-taken", "whose words were taken is said before they are acknowledged", "output.c",
+     "if (link->owes_taken || (link->owes_resume && hypha_session_owes_taken (self, link))) {",
+     "if (link->owes_taken && link->resume_sent) {"),
     ("close-is-not-said", "CLOSE ends the session over there, too", "attach.c",
      "link->owes_close = say_close;", "link->owes_close = FALSE;"),
     # --- life

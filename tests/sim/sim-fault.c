@@ -207,7 +207,7 @@ hold_words (SimWorld *self, SimNode *node)
 
 /* One instance lives twice all the time, or goes back again and again, or both: and each life has a
  * link at once, while the words of the other one are under way. In every second such run the other
- * end goes back, too. */
+ * end goes back, too, and often both at the same moment. */
 static void
 live_twice (SimWorld *self)
 {
@@ -221,6 +221,8 @@ live_twice (SimWorld *self)
     SimNode *back = both ? self->nodes[sim_random_below (random, 2)] : node;
 
     self->snapshot = sim_snapshot_take (back);
+    if (both && !self->other_snapshot && sim_random_chance (random, 500))
+      self->other_snapshot = sim_snapshot_take (self->nodes[1 - back->index]);
     if (sim_random_chance (random, 500))
       hold_words (self, back);
   }

@@ -72,6 +72,7 @@ void
 sim_world_free (SimWorld *self)
 {
   g_clear_pointer (&self->snapshot, sim_snapshot_free);
+  g_clear_pointer (&self->other_snapshot, sim_snapshot_free);
   for (guint i = 0; i < self->n_nodes; i++)
     sim_node_free (self->nodes[i]);
   g_ptr_array_unref (self->links);
@@ -323,6 +324,11 @@ heal (SimWorld *self)
     awake = MAX (awake, self->nodes[i]->paused_until);
   self->healing = TRUE;
   g_clear_pointer (&self->snapshot, sim_snapshot_free);
+  g_clear_pointer (&self->other_snapshot, sim_snapshot_free);
+  /* A cut that is yet to come would be a fault as well. */
+  for (guint i = 0; i < self->links->len; i++)
+    for (guint j = 0; j < 2; j++)
+      ((SimLink *) g_ptr_array_index (self->links, i))->pipes[j].cut_at = G_MAXUINT64;
   sim_note (self, '-', "heals", 0, 0, 0);
   /* One instance twice is a fault, too: as long as both live, they end each other's sessions. */
   if (self->doubled)
@@ -367,6 +373,8 @@ sim_world_run (SimWorld *self)
       break;
     if (due <= self->now) {
       sim_snapshot_restore (g_steal_pointer (&self->snapshot));
+      if (self->other_snapshot)
+        sim_snapshot_restore (g_steal_pointer (&self->other_snapshot));
       sim_world_settle (self);
     } else {
       sim_fault_act (self);

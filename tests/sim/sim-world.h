@@ -132,10 +132,10 @@ struct _SimWorld {
   gint64 now;
   SimNode *nodes[SIM_MAX_NODES]; /* the third one is a clone */
   guint n_nodes;
-  GPtrArray *links;   /* owned */
-  guint n_links;      /* ever made */
-  GPtrArray *streams; /* owned; by token */
-  SimSnapshot *snapshot;
+  GPtrArray *links;                       /* owned */
+  guint n_links;                          /* ever made */
+  GPtrArray *streams;                     /* owned; by token */
+  SimSnapshot *snapshot, *other_snapshot; /* the latter of the other node, restored with it */
 
   guint dialling; /* 1: A may dial, 2: B may dial */
   guint weather;  /* link faults in a thousand actions */

@@ -639,6 +639,45 @@ test_answer_before_open (void)
 
 /* --- One instance that lives twice --- */
 
+static void
+run_over (Pair *p, Wire *wire)
+{
+  for (guint i = 0; i < 10; i++)
+    for (int side = 0; side < 2; side++)
+      while (pair_send_one (p, wire, side) && pair_take_one (p, wire, side))
+        pair_drain (p);
+}
+
+/* Whoever took nothing of ours has not heard how a stream ended that is open here: the stream of
+ * that id which it has forgotten was one of its own life. */
+static void
+test_nothing_taken_ends_nothing (void)
+{
+  const guint8 none[16] = { 0 };
+  const HyphaFrame taken = {
+    .type = HYPHA_FRAME_EPOCH, .flags = HYPHA_FRAME_TAKEN, .data = none, .length = sizeof none
+  };
+  const Resume absent = { .opened = 0, .seen = -1 };
+  g_autoptr (Pair) p = pair_new ();
+  Wire *late = pair_link (p, 5); /* its RESUME is on its way for long */
+  Wire *wire = pair_link (p, 5);
+  HyphaSessionStream *stream;
+
+  run_over (p, wire);
+  stream = pair_open (p, 0, "echo");
+  hypha_session_stream_finish (p->session[0], stream);
+  run_over (p, wire);
+  hypha_session_stream_finish (p->session[1], hypha_session_find (p->session[1], stream->id));
+  while (pair_send_one (p, wire, 1))
+    ;
+  pair_forget (p);
+  pair_inject (p, late, 1, &taken);
+  inject_resume (p, late, 1, &absent);
+  pair_drain (p);
+  assert_over (p, 1, HYPHA_ERROR_ROLLED_BACK);
+  g_assert_nonnull (strstr (pair_find (p, 1, HYPHA_SESSION_OVER, -1)->text, "without an end"));
+}
+
 /* Both lives draw the same number for their next link. */
 static void
 test_link_number_twice (void)
@@ -929,6 +968,7 @@ main (int argc, char **argv)
   }
   ADD ("hostile/answer-before-open", test_answer_before_open);
   ADD ("rollback/link-number-twice", test_link_number_twice);
+  ADD ("rollback/nothing-taken-ends-nothing", test_nothing_taken_ends_nothing);
   ADD ("rollback/epoch-twice", test_epoch_twice);
   ADD ("rollback/absurd-epochs", test_absurd_epochs);
   ADD ("hostile/anything-before-resume", test_before_resume);

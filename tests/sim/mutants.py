@@ -94,7 +94,7 @@ MUTANTS = [Mutant(name, rule, file, list(zip(edits[::2], edits[1::2]))) for name
     ("open-is-carried-out-again", "5: an OPEN at or below the highest is not carried out", "input.c",
      "if (frame->stream <= self->seen)", "if (FALSE)"),
     ("absent-stream-stays", "5: what RESUME does not list has ended", "resume.c",
-     "if (!take_absent (self, &resume))", "if (FALSE && !take_absent (self, &resume))"),
+     "if (!take_absent (self, link, &resume))", "if (FALSE && !take_absent (self, link, &resume))"),
     ("forgotten-before-read", "5: not forgotten before all is read", "stream.c",
      "if (stream->ended || stream->owes != 0 || stream->held > 0)",
      "if (stream->ended || stream->owes != 0)"),

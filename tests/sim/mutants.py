@@ -286,7 +286,8 @@ def main():
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--markdown", action="store_true")
-    parser.add_argument("--seeds", type=int, default=3000, metavar="N", help="try so many seeds, of many lives three times as many (default: 3000)")
+    parser.add_argument("--seeds", type=int, default=3000, metavar="N",
+                        help="try so many seeds, of many lives three times as many (default: 3000)")
     options = parser.parse_args()
     unknown = set(options.names) - {mutant.name for mutant in MUTANTS}
     if unknown:

@@ -125,7 +125,7 @@ add_link (HyphaSession *self, const HyphaSessionOffer *offer, guint64 number, gu
  * @highest: (out): what to name in REJECT, if the peer was found rolled back
  *
  * Judges the numbers of an authenticated channel and, if they are good, makes it a link of this
- * session. It carries RESUME alone until the peer's was checked.
+ * session. It carries TAKEN and RESUME alone until the peer's was checked.
  *
  * Returns: what to do
  */

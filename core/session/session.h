@@ -66,8 +66,8 @@ typedef struct {
 void hypha_session_offer (HyphaSession *self, guint64 nonce_tick, HyphaSessionOffer *offer);
 
 typedef enum {
-  HYPHA_ATTACH_DONE, /* *LINK is there; it carries nothing but RESUME until the peer's has been
-                        checked */
+  HYPHA_ATTACH_DONE, /* *LINK is there; it carries nothing but TAKEN and RESUME until the peer's has
+                        been checked */
   HYPHA_ATTACH_ROLLED_BACK, /* responder: answer REJECT rolled-back with *HIGHEST; initiator:
                                hypha_session_peer_rolled_back(), close */
   HYPHA_ATTACH_STALE,       /* close that link only */

@@ -62,6 +62,25 @@ end (Opened *opened, guint64 received, guint64 sent, const GError *error)
     hypha_stream_ended (stream, received, sent, error);
 }
 
+static GError *
+node_has_ended (void)
+{
+  return g_error_new (HYPHA_ERROR, HYPHA_ERROR_RESTARTED, _ ("the node has ended"));
+}
+
+/* The node was there when the stream was opened. */
+static GError *
+clean_result_error (GError *error)
+{
+  hypha_client_clean_error (&error);
+  if (g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE) ||
+      g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_RESTARTED)) {
+    g_error_free (error);
+    return node_has_ended ();
+  }
+  return error;
+}
+
 static void
 on_result (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -74,7 +93,7 @@ on_result (GObject *source, GAsyncResult *result, gpointer user_data)
                                                   &sent, result, &error))
     error = hypha_dbus_error_from_text (text);
   else
-    hypha_client_clean_error (&error);
+    error = clean_result_error (g_steal_pointer (&error));
   end (opened, received, sent, error);
 }
 
@@ -318,7 +337,7 @@ on_object_removed (GDBusObjectManager *objects, GDBusObject *object, HyphaClient
   /* On a private connection nobody has a name, and the node is there as long as that is. */
   error = owner || hypha_bus_is_private (connection)
               ? g_error_new (HYPHA_ERROR, HYPHA_ERROR_GONE, _ ("the node has forgotten the peer"))
-              : g_error_new (HYPHA_ERROR, HYPHA_ERROR_RESTARTED, _ ("the node has ended"));
+              : node_has_ended ();
   end_all (self, error);
 }
 
@@ -326,11 +345,10 @@ static void
 on_bus_closed (GDBusConnection *connection, gboolean remote_vanished, GError *reason,
                HyphaClientPeer *self)
 {
-  g_autoptr (GError) error =
-      hypha_bus_is_private (connection)
-          ? g_error_new (HYPHA_ERROR, HYPHA_ERROR_RESTARTED, _ ("the node has ended"))
-          : g_error_new (HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-                         _ ("the bus is gone, and the node with it"));
+  g_autoptr (GError) error = hypha_bus_is_private (connection)
+                                 ? node_has_ended ()
+                                 : g_error_new (HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+                                                _ ("the bus is gone, and the node with it"));
 
   end_all (self, error);
 }

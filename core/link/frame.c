@@ -326,8 +326,8 @@ hypha_epoch_write (guint64 number, const HyphaEpochEntry *entries, guint n, Hyph
 
 /**
  * hypha_epoch_write_taken:
- * @taken: the peer's EPOCH that counts, the number that we drew for its link, and how many frames
- * were taken since
+ * @taken: the peer's EPOCH that counts, the fingerprint of its link, and how many frames were taken
+ * since
  * @out: (out caller-allocates): the frame
  *
  * Builds an EPOCH with %HYPHA_FRAME_TAKEN. Clear @out with hypha_frame_out_clear() afterwards.

@@ -106,6 +106,7 @@ add_link (HyphaSession *self, const HyphaSessionOffer *offer, guint64 number, gu
   link->number = number;
   link->fingerprint = fingerprint;
   link->owes_taken = link->owes_resume = TRUE;
+  link->last_data = -1;
   g_ptr_array_add (self->links, link);
   g_array_append_val (self->candidates, candidate);
   return link;

@@ -17,13 +17,6 @@ hypha_session_forget_epochs (HyphaSession *self)
 
 /* --- Out --- */
 
-/* Where the list is full, the peer says first which one it goes by: it may be any of them. */
-gboolean
-hypha_session_may_say_epoch (HyphaSession *self, HyphaSessionLink *link)
-{
-  return self->said->len < HYPHA_EPOCH_MAX_ENTRIES || link->heard_taken;
-}
-
 void
 hypha_session_say_epoch (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out)
 {
@@ -31,7 +24,8 @@ hypha_session_say_epoch (HyphaSession *self, HyphaSessionLink *link, HyphaFrameO
 
   if (self->said_first == 0)
     self->said_first = self->epoch;
-  /* It goes by the first one. What went over the next one, so many links ago, was lost with it. */
+  /* It goes by the first one, as it said before its RESUME. What went over the next one, so many
+   * links ago, was lost with it. */
   if (self->said->len == HYPHA_EPOCH_MAX_ENTRIES)
     g_array_remove_index (self->said, 1);
   hypha_epoch_write (self->epoch, (HyphaEpochEntry *) self->said->data, self->said->len, out);
@@ -57,7 +51,27 @@ hypha_session_owes_taken (HyphaSession *self, HyphaSessionLink *link)
   return link->owes_taken || (link->fingerprint != self->heard && link->told != self->heard_frames);
 }
 
+/* STREAM's FIN or RESET is about to go out. */
+void
+hypha_session_say_end (HyphaSession *self, HyphaSessionStream *stream)
+{
+  const HyphaEpochEntry *now = &g_array_index (self->said, HyphaEpochEntry, self->said->len - 1);
+
+  if (stream->end_at.epoch == 0)
+    stream->end_at = (HyphaSaidAt){ now->number, now->frames + 1 };
+}
+
 /* --- In --- */
+
+/* Nobody forgets a stream that is open here before taking its end: whoever has taken less speaks of
+ * a stream of another life. */
+gboolean
+hypha_session_has_taken_end (HyphaSessionLink *link, HyphaSessionStream *stream)
+{
+  const HyphaSaidAt *taken = &link->taken, *end = &stream->end_at;
+
+  return taken->epoch > end->epoch || (taken->epoch == end->epoch && taken->frames >= end->frames);
+}
 
 /* The peer goes by this EPOCH of ours. Told over every link: so a life that did not say it learns
  * of the other one. */
@@ -66,11 +80,11 @@ read_taken (HyphaSession *self, HyphaSessionLink *link, const HyphaFrame *frame)
 {
   HyphaEpochEntry taken;
 
-  link->heard_taken = TRUE;
-  link->took_nothing = frame->value == 0;
-  if (link->took_nothing)
-    return TRUE;
+  link->taken = (HyphaSaidAt){ 0 };
+  if (frame->value == 0)
+    return TRUE; /* nothing yet */
   hypha_epoch_get_taken (frame, &taken);
+  link->taken = (HyphaSaidAt){ taken.number, taken.frames };
   for (guint i = 0; i < self->said->len; i++) {
     const HyphaEpochEntry *said = &g_array_index (self->said, HyphaEpochEntry, i);
 

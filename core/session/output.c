@@ -61,18 +61,16 @@ link_frame (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out)
     write_simple (&(HyphaFrame){ .type = HYPHA_FRAME_RESUME, .flags = HYPHA_FRAME_ASK }, out);
     return TRUE;
   }
-  if (link->owes_epoch && link->resume_sent && hypha_session_may_say_epoch (self, link)) {
+  if (link->owes_epoch && link->resume_sent) {
     link->owes_epoch = FALSE;
     hypha_session_say_epoch (self, link, out);
     return TRUE;
   }
-  /* RESUME acknowledges: what goes before it says whose words. */
-  if (link->owes_taken || (link->owes_resume && hypha_session_owes_taken (self, link))) {
+  /* RESUME acknowledges: what goes before it says whose words, and up to where. */
+  if (link->owes_taken || (link->owes_resume && link->told != self->heard_frames)) {
     hypha_session_say_taken (self, link, out);
     return TRUE;
   }
-  if (link->owes_epoch && link->resume_sent)
-    return FALSE;
   if (link->owes_resume) {
     link->owes_resume = FALSE;
     link->resume_sent = TRUE;
@@ -129,6 +127,7 @@ fill_control (HyphaSession *self, HyphaSessionStream *stream, HyphaFrame *frame)
   if (stream->owes & HYPHA_OWES_RESET) {
     stream->owes &= ~HYPHA_OWES_RESET;
     stream->reset_sent = TRUE;
+    hypha_session_say_end (self, stream);
     frame->type = HYPHA_FRAME_RESET;
     frame->code = HYPHA_CODE_APPLICATION;
     frame->value = stream->sent;
@@ -184,10 +183,12 @@ frame_of_streams (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out
     return FALSE;
   if (has_of_streams (self) && hypha_session_owes_taken (self, link)) {
     hypha_session_say_taken (self, link, out);
+    link->last_data = -1;
     return TRUE;
   }
-  if (!refusal_frame (self, out) && !open_frame (self, out) && !control_frame (self, out) &&
-      !hypha_sending_frame (self, out))
+  if (refusal_frame (self, out) || open_frame (self, out) || control_frame (self, out))
+    link->last_data = -1;
+  else if (!hypha_sending_frame (self, out))
     return FALSE;
   g_array_index (self->said, HyphaEpochEntry, self->said->len - 1).frames++;
   return TRUE;
@@ -209,7 +210,6 @@ gboolean
 hypha_session_next_frame (HyphaSession *self, HyphaSessionLink *link, gint64 now,
                           HyphaFrameOut *out)
 {
-  const HyphaSessionStream *last_data = link->last_data;
   gboolean found;
 
   self->now = now;
@@ -221,12 +221,13 @@ hypha_session_next_frame (HyphaSession *self, HyphaSessionLink *link, gint64 now
     hypha_session_event_link (self, HYPHA_SESSION_LINK_DONE, link, link->away);
     return TRUE;
   }
-  link->last_data = NULL;
-  found = link_frame (self, link, out) || frame_of_streams (self, link, out);
+  found = link_frame (self, link, out);
+  if (found)
+    link->last_data = -1;
+  else
+    found = frame_of_streams (self, link, out);
   if (found)
     link->all_heard = FALSE;
-  else
-    link->last_data = last_data;
   HYPHA_SESSION_CHECK (self);
   return found;
 }

@@ -129,7 +129,8 @@ take_absent (HyphaSession *self, HyphaSessionLink *link, const HyphaResume *resu
     stream->listed = FALSE;
     if (listed || (gint64) stream->id > (stream->mine ? resume->seen : resume->opened))
       continue;
-    if (link->took_nothing)
+    if (stream->send_end == HYPHA_END_NONE && (stream->answered || !stream->mine) &&
+        !hypha_session_has_taken_end (link, stream))
       return hypha_session_rolled_back (
           self,
           _ ("the peer has ended a stream without an end of ours: it lives twice, or its state "

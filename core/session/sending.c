@@ -255,8 +255,9 @@ hypha_sending_acked (HyphaSession *self, HyphaSessionStream *stream, guint64 nex
 
   if (next > stream->acked) {
     if (next > stream->fresh && self->chosen != NULL) {
-      self->chosen->all_heard = self->chosen->last_data == stream && next == stream->sent &&
-                                fin == (stream->fin_in_epoch != 0);
+      if (self->chosen->last_data == stream->id && next == stream->sent &&
+          fin == (stream->fin_in_epoch != 0))
+        self->chosen->all_heard = TRUE;
       hypha_session_event_link (self, HYPHA_SESSION_CONFIRMED, self->chosen, 0);
     }
     stream->acked = next;
@@ -291,7 +292,7 @@ hypha_sending_limit (HyphaSession *self, HyphaSessionStream *stream, guint64 lim
 G_STATIC_ASSERT (HYPHA_CHUNK_LARGE % HYPHA_FRAME_DATA_MAX == 0);
 
 static void
-write_data (HyphaSessionStream *stream, HyphaFrameOut *out)
+write_data (HyphaSession *self, HyphaSessionStream *stream, HyphaFrameOut *out)
 {
   guint64 end = MIN (stream->written, stream->limit);
   HyphaFrame frame = { .type = HYPHA_FRAME_DATA, .stream = stream->id, .value = stream->position };
@@ -306,6 +307,7 @@ write_data (HyphaSessionStream *stream, HyphaFrameOut *out)
   if (stream->finishing && stream->position == stream->written) {
     frame.flags = HYPHA_FRAME_FIN;
     stream->fin_sent = stream->fin_in_epoch = TRUE;
+    hypha_session_say_end (self, stream);
   }
   hypha_frame_write (&frame, frame.length > COPY_MAX ? chunk : NULL, out);
 }
@@ -322,8 +324,8 @@ hypha_sending_frame (HyphaSession *self, HyphaFrameOut *out)
     hypha_place_leave (&self->active, &stream->in_active);
     if (!wanted)
       continue;
-    write_data (stream, out);
-    self->chosen->last_data = stream;
+    write_data (self, stream, out);
+    self->chosen->last_data = stream->id;
     hypha_sending_activate (self, stream);
     return TRUE;
   }

@@ -53,6 +53,12 @@ hypha_place_leave (GQueue *queue, HyphaPlace *place)
   g_queue_unlink (queue, &place->node);
 }
 
+/* When something was said: after which EPOCH, as which frame of streams; or that all up to there
+ * was taken. Zeros: not yet. */
+typedef struct {
+  guint64 epoch, frames;
+} HyphaSaidAt;
+
 struct _HyphaSessionStream {
   guint32 id;
   char *service;
@@ -76,6 +82,7 @@ struct _HyphaSessionStream {
   guint reset_sent : 1;
   guint stopped : 1;    /* by the peer */
   guint wants_room : 1; /* was told that there is none */
+  HyphaSaidAt end_at;   /* where FIN or RESET was said first */
   HyphaEnd send_end;
   HyphaWatermark mark; /* acked, stage */
 
@@ -108,18 +115,15 @@ struct _HyphaSessionLink {
   guint64 number;      /* the peer's */
   guint64 fingerprint; /* what both ends call it; no other link has it */
   gboolean up;
-  gboolean fresh;        /* a RESUME came since one was asked for */
-  guint64 told;          /* how many frames we took, as last told over it */
-  gboolean heard_taken;  /* the peer has said over it which EPOCH it goes by; */
-  gboolean took_nothing; /* as last said, by none yet */
-  gboolean done;         /* detached, LINK_DONE comes; or after the CLOSE it still owes */
+  gboolean fresh;    /* a RESUME came since one was asked for */
+  guint64 told;      /* how many frames we took, as last told over it */
+  HyphaSaidAt taken; /* how far the peer has taken our words, as last said over it */
+  gboolean done;     /* detached, LINK_DONE comes; or after the CLOSE it still owes */
   gboolean resume_sent;
   gboolean owes_resume, owes_ask, owes_epoch, owes_taken, owes_close;
   HyphaAway away;
   gboolean confirmed_told;
-  /* Whose DATA went over it last of all, only to be compared: it may be gone. NULL: something else
-   * went last. */
-  const HyphaSessionStream *last_data;
+  gint64 last_data;   /* the stream whose DATA went over it last of all; -1: something else did */
   gboolean all_heard; /* that DATA came, so everything did */
 };
 
@@ -153,8 +157,9 @@ struct _HyphaSession {
   HyphaSessionLink *chosen, *wanted;
   HyphaChoice choice;
   gint64 choose_at;
-  guint64 epoch, said_first; /* of this pair: what is below, another life has said */
-  GArray *said; /* HyphaEpochEntry, rising: from the EPOCH that the peer is known to go by */
+  guint64 epoch;      /* never the same twice, whatever the pair */
+  guint64 said_first; /* of this pair: what is below, another life has said; 0: none yet */
+  GArray *said;       /* HyphaEpochEntry, rising: from the EPOCH that the peer is known to go by */
   /* The peer's highest, 0: none; the fingerprint of the link it came on, over which alone the
    * streams are heard; and how many frames of theirs came since. */
   guint64 peer_epoch, heard, heard_frames;
@@ -274,8 +279,9 @@ gboolean hypha_session_read_resume (HyphaSession *self, HyphaSessionLink *link,
 void hypha_session_choose (HyphaSession *self, HyphaSessionLink *lost);
 
 /* epoch.c */
-gboolean hypha_session_may_say_epoch (HyphaSession *self, HyphaSessionLink *link);
 void hypha_session_say_epoch (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out);
+void hypha_session_say_end (HyphaSession *self, HyphaSessionStream *stream);
+gboolean hypha_session_has_taken_end (HyphaSessionLink *link, HyphaSessionStream *stream);
 gboolean hypha_session_owes_taken (HyphaSession *self, HyphaSessionLink *link);
 void hypha_session_say_taken (HyphaSession *self, HyphaSessionLink *link, HyphaFrameOut *out);
 gboolean hypha_session_read_epoch (HyphaSession *self, HyphaSessionLink *link,

@@ -314,8 +314,9 @@ hypha_session_closed_by_peer (HyphaSession *self, guint32 code)
  * @reason: (nullable): the same as a text
  * @now: the time, in microseconds
  *
- * Ends the session: its streams, then its links. The chosen link still hands out a CLOSE, so that
- * the peer need not find out by itself, and is done then. It goes on empty under a new number.
+ * Ends the session: its streams, then its links. The chosen link still hands out a CLOSE, or all
+ * where none is up yet, so that the peer need not find out by itself, and is done then. It goes on
+ * empty under a new number.
  */
 void
 hypha_session_drop (HyphaSession *self, HyphaAway away, HyphaError error, const char *reason,

@@ -172,7 +172,7 @@ MUTANTS = [Mutant(name, rule, file, list(zip(edits[::2], edits[1::2]))) for name
     ("other-life-is-not-told", "whom the peer does not hear is told", "epoch.c",
      "other->owes_taken = TRUE;", ";"),
     ("resume-comes-before-taken", "whose words were taken is said before they are acknowledged", "output.c",
-     "if (link->owes_taken || (link->owes_resume && hypha_session_owes_taken (self, link))) {",
+     "if (link->owes_taken || (link->owes_resume && link->told != self->heard_frames)) {",
      "if (link->owes_taken && link->resume_sent) {"),
     ("close-is-not-said", "CLOSE ends the session over there, too", "attach.c",
      "link->owes_close = say_close;", "link->owes_close = FALSE;"),
@@ -186,7 +186,7 @@ MUTANTS = [Mutant(name, rule, file, list(zip(edits[::2], edits[1::2]))) for name
     ("anything-confirms", "only an ACK of data that went over this link shows that it hears", "sending.c",
      "if (next > stream->fresh && self->chosen != NULL)", "if (self->chosen != NULL)"),
     ("an-ack-confirms-all", "only an ACK of the last frame shows that all of them are heard", "sending.c",
-     "self->chosen->last_data == stream && next == stream->sent &&", "next == stream->sent &&"),
+     "if (self->chosen->last_data == stream->id && next == stream->sent &&", "if (next == stream->sent &&"),
     ("acks-are-not-sent", "held-back acknowledgements are sent when due", "session.c",
      "  hypha_receiving_acks_due (self);\n", ""),
 ]]

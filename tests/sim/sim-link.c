@@ -341,8 +341,7 @@ sim_end_pump (SimEnd *self)
     }
   }
   if (asks && self->unacknowledged &&
-      hypha_heartbeat_hurry (&self->heartbeat, sim_node_now (self->node)) &&
-      hypha_heartbeat_take_ping (&self->heartbeat, sim_node_now (self->node), &token))
+      hypha_heartbeat_take_ping_along (&self->heartbeat, sim_node_now (self->node), &token))
     write_plain_frame (self, HYPHA_FRAME_PING, token, 0);
   return sent;
 }

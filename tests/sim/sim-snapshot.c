@@ -108,6 +108,9 @@ install (SimSnapshot *self, SimNode *node)
     app->history = after;
     app->node = node;
     app->stream->outcomes[app->side] = (SimOutcome){ 0 };
+    /* What was not answered yet may get another answer in this life. */
+    if (world->lives && !app->answered && sim_random_chance (&world->random, 500))
+      app->plan.refuse = app->plan.refuse ? 0 : HYPHA_CODE_REFUSED;
     g_ptr_array_add (node->apps, app);
   }
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "link/wire.h"
 #include "pair.h"
 
 #include <string.h>
@@ -648,34 +649,60 @@ run_over (Pair *p, Wire *wire)
         pair_drain (p);
 }
 
-/* Whoever took nothing of ours has not heard how a stream ended that is open here: the stream of
- * that id which it has forgotten was one of its own life. */
+/* To side 1 over a link of which nothing else is known: so many frames were taken, and all streams
+ * are forgotten. */
 static void
-test_nothing_taken_ends_nothing (void)
+inject_taken_and_nothing_left (Pair *p, Wire *wire, const HyphaEpochEntry *taken)
 {
-  const guint8 none[16] = { 0 };
-  const HyphaFrame taken = {
-    .type = HYPHA_FRAME_EPOCH, .flags = HYPHA_FRAME_TAKEN, .data = none, .length = sizeof none
-  };
   const Resume absent = { .opened = 0, .seen = -1 };
-  g_autoptr (Pair) p = pair_new ();
-  Wire *late = pair_link (p, 5); /* its RESUME is on its way for long */
-  Wire *wire = pair_link (p, 5);
-  HyphaSessionStream *stream;
+  guint8 body[16];
+  const HyphaFrame frame = { .type = HYPHA_FRAME_EPOCH,
+                             .flags = HYPHA_FRAME_TAKEN,
+                             .value = taken->number,
+                             .data = body,
+                             .length = sizeof body };
 
-  run_over (p, wire);
-  stream = pair_open (p, 0, "echo");
-  hypha_session_stream_finish (p->session[0], stream);
-  run_over (p, wire);
-  hypha_session_stream_finish (p->session[1], hypha_session_find (p->session[1], stream->id));
-  while (pair_send_one (p, wire, 1))
-    ;
-  pair_forget (p);
-  pair_inject (p, late, 1, &taken);
-  inject_resume (p, late, 1, &absent);
+  hypha_wire_put_u64 (hypha_wire_put_u64 (body, taken->link), taken->frames);
+  pair_inject (p, wire, 1, &frame);
+  inject_resume (p, wire, 1, &absent);
   pair_drain (p);
-  assert_over (p, 1, HYPHA_ERROR_ROLLED_BACK);
-  g_assert_nonnull (strstr (pair_find (p, 1, HYPHA_SESSION_OVER, -1)->text, "without an end"));
+}
+
+/* Nobody forgets a stream without its end: who has taken less than that had another one of the same
+ * id, in another life. */
+static void
+test_forgets_what_it_took_only (void)
+{
+  for (guint i = 0; i < 3; i++) {
+    g_autoptr (Pair) p = pair_new ();
+    Wire *late = pair_link (p, 5); /* its RESUME is on its way for long */
+    Wire *wire = pair_link (p, 5);
+    HyphaSessionStream *stream;
+    HyphaEpochEntry taken;
+
+    run_over (p, wire);
+    stream = pair_open (p, 0, "echo");
+    hypha_session_stream_finish (p->session[0], stream);
+    run_over (p, wire);
+    hypha_session_stream_finish (p->session[1], hypha_session_find (p->session[1], stream->id));
+    while (pair_send_one (p, wire, 1))
+      ;
+    pair_forget (p);
+    taken = g_array_index (p->session[1]->said, HyphaEpochEntry, 0);
+    taken.frames = hypha_session_find (p->session[1], stream->id)->end_at.frames;
+    if (i == 0)
+      taken = (HyphaEpochEntry){ 0 };
+    else if (i == 1)
+      taken.frames--;
+    inject_taken_and_nothing_left (p, late, &taken);
+    if (i < 2) {
+      assert_over (p, 1, HYPHA_ERROR_ROLLED_BACK);
+      g_assert_nonnull (strstr (pair_find (p, 1, HYPHA_SESSION_OVER, -1)->text, "without an end"));
+    } else {
+      g_assert_null (pair_find (p, 1, HYPHA_SESSION_OVER, -1));
+      g_assert_cmpint (pair_find (p, 1, HYPHA_SESSION_ENDED, 0)->error, ==, -1);
+    }
+  }
 }
 
 /* Both lives draw the same number for their next link. */
@@ -968,7 +995,7 @@ main (int argc, char **argv)
   }
   ADD ("hostile/answer-before-open", test_answer_before_open);
   ADD ("rollback/link-number-twice", test_link_number_twice);
-  ADD ("rollback/nothing-taken-ends-nothing", test_nothing_taken_ends_nothing);
+  ADD ("rollback/forgets-what-it-took-only", test_forgets_what_it_took_only);
   ADD ("rollback/epoch-twice", test_epoch_twice);
   ADD ("rollback/absurd-epochs", test_absurd_epochs);
   ADD ("hostile/anything-before-resume", test_before_resume);

@@ -297,23 +297,19 @@ next_ping (const HyphaHeartbeat *self)
               MAX (self->last_ping, self->busy_since) + often (self));
 }
 
-/**
- * hypha_heartbeat_hurry:
- * @self: a heartbeat
- * @now: the time
- *
- * Something is about to be written that nobody acknowledges, so a ping will have to follow. Lets it
- * go along at once, unless one waits for its answer or has gone out too short a while ago.
- *
- * Returns: whether hypha_heartbeat_take_ping() has one now
- */
-gboolean
-hypha_heartbeat_hurry (HyphaHeartbeat *self, gint64 now)
+static gboolean
+take (HyphaHeartbeat *self, gint64 now, guint64 *token)
 {
-  if (!is_busy (self) || self->n_pending > 0 || now < self->last_ping + often (self))
+  self->last_ping = now;
+  /* None is ever lost, it may only be late: that many without an answer are enough. */
+  if (self->n_pending == HYPHA_HEARTBEAT_PENDING)
     return FALSE;
-  self->busy_since = MIN (self->busy_since, self->last_ping);
-  return now >= next_ping (self);
+  *token = self->next_token++;
+  self->pending[self->n_pending].token = *token;
+  self->pending[self->n_pending].at = now;
+  self->pending[self->n_pending].sent = self->sent;
+  self->n_pending++;
+  return TRUE;
 }
 
 /**
@@ -331,19 +327,41 @@ gboolean
 hypha_heartbeat_take_ping (HyphaHeartbeat *self, gint64 now, guint64 *token)
 {
   self->looked = MAX (self->looked, now);
-  if (now < next_ping (self))
-    return FALSE;
+  return now >= next_ping (self) && take (self, now, token);
+}
 
-  self->last_ping = now;
-  /* None is ever lost, it may only be late: that many without an answer are enough. */
-  if (self->n_pending == HYPHA_HEARTBEAT_PENDING)
-    return FALSE;
-  *token = self->next_token++;
-  self->pending[self->n_pending].token = *token;
-  self->pending[self->n_pending].at = now;
-  self->pending[self->n_pending].sent = self->sent;
-  self->n_pending++;
-  return TRUE;
+/**
+ * hypha_heartbeat_wants_ping_along:
+ * @self: a heartbeat
+ * @now: the time
+ *
+ * Something is about to be written that nobody acknowledges, so a ping would have to follow. Tells
+ * whether one is to go along: not while another waits for its answer, nor too short a while after
+ * the last one.
+ *
+ * Returns: whether hypha_heartbeat_take_ping_along() has one
+ */
+gboolean
+hypha_heartbeat_wants_ping_along (const HyphaHeartbeat *self, gint64 now)
+{
+  return is_busy (self) && self->n_pending == 0 && often (self) < self->interval &&
+         now >= self->last_ping + often (self);
+}
+
+/**
+ * hypha_heartbeat_take_ping_along:
+ * @self: a heartbeat
+ * @now: the time
+ * @token: (out): what to send
+ *
+ * Asks for the ping that is to go along; it counts as sent.
+ *
+ * Returns: %TRUE with @token
+ */
+gboolean
+hypha_heartbeat_take_ping_along (HyphaHeartbeat *self, gint64 now, guint64 *token)
+{
+  return hypha_heartbeat_wants_ping_along (self, now) && take (self, now, token);
 }
 
 /**

@@ -56,10 +56,11 @@ void hypha_heartbeat_output (HyphaHeartbeat *self, gboolean waiting, gboolean mo
 /* Of the next ping; without it they count up. Unpredictable, it makes a PONG prove that the ping
  * was read. */
 void hypha_heartbeat_set_token (HyphaHeartbeat *self, guint64 token);
-/* What nobody acknowledges goes out: TRUE if a ping may go along, which take_ping then has. */
-gboolean hypha_heartbeat_hurry (HyphaHeartbeat *self, gint64 now);
 /* What is to be sent now: TRUE with the token. Counts as sent. */
 gboolean hypha_heartbeat_take_ping (HyphaHeartbeat *self, gint64 now, guint64 *token);
+/* Likewise behind something that nobody acknowledges. */
+gboolean hypha_heartbeat_wants_ping_along (const HyphaHeartbeat *self, gint64 now);
+gboolean hypha_heartbeat_take_ping_along (HyphaHeartbeat *self, gint64 now, guint64 *token);
 gboolean hypha_heartbeat_take_pong (HyphaHeartbeat *self, guint64 *token);
 gint64 hypha_heartbeat_next (const HyphaHeartbeat *self); /* when to look again */
 gboolean hypha_heartbeat_is_suspect (const HyphaHeartbeat *self,

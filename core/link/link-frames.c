@@ -194,13 +194,13 @@ hypha_link_ask_along (HyphaLink *self)
   guint64 token;
 
   if (!self->unacknowledged || self->output.length > ALONG_MAX ||
-      !hypha_heartbeat_hurry (&self->heartbeat, hypha_link_now (self)))
+      !hypha_heartbeat_wants_ping_along (&self->heartbeat, hypha_link_now (self)))
     return;
   /* Nothing is told from here: where there are no random numbers, the beat says so. */
   if (getentropy (&token, sizeof token) != 0)
     return;
   hypha_heartbeat_set_token (&self->heartbeat, token);
-  if (hypha_heartbeat_take_ping (&self->heartbeat, hypha_link_now (self), &token))
+  if (hypha_heartbeat_take_ping_along (&self->heartbeat, hypha_link_now (self), &token))
     send_ping (self, token, FALSE);
   hypha_link_set_deadline (self, hypha_heartbeat_next (&self->heartbeat));
 }

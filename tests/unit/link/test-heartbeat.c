@@ -473,20 +473,19 @@ test_ping_goes_along (void)
   guint64 token;
 
   start (&beat);
-  g_assert_false (hypha_heartbeat_hurry (&beat, START + 500 * MS)); /* what for? */
+  g_assert_false (hypha_heartbeat_wants_ping_along (&beat, START + 500 * MS)); /* what for? */
   hypha_heartbeat_sent (&beat, START + 500 * MS);
-  g_assert_true (hypha_heartbeat_hurry (&beat, START + 500 * MS));
-  token = ping (&beat, START + 500 * MS);
+  g_assert_true (hypha_heartbeat_take_ping_along (&beat, START + 500 * MS, &token));
   hypha_heartbeat_sent (&beat, START + 540 * MS);
-  g_assert_false (hypha_heartbeat_hurry (&beat, START + 540 * MS)); /* it is asked already */
+  g_assert_false (
+      hypha_heartbeat_wants_ping_along (&beat, START + 540 * MS)); /* it is asked already */
   hypha_heartbeat_pong_received (&beat, token, START + 541 * MS);
 
   /* No more often than those that go by themselves. */
-  g_assert_true (hypha_heartbeat_hurry (&beat, START + 542 * MS));
-  token = ping (&beat, START + 542 * MS);
+  g_assert_true (hypha_heartbeat_take_ping_along (&beat, START + 542 * MS, &token));
   hypha_heartbeat_pong_received (&beat, token, START + 543 * MS);
   hypha_heartbeat_sent (&beat, START + 560 * MS);
-  g_assert_false (hypha_heartbeat_hurry (&beat, START + 560 * MS));
+  g_assert_false (hypha_heartbeat_wants_ping_along (&beat, START + 560 * MS));
   g_assert_cmpint (hypha_heartbeat_next (&beat), >, START + 580 * MS);
   g_assert_cmpint (hypha_heartbeat_next (&beat), <, START + 600 * MS);
 
@@ -494,7 +493,7 @@ test_ping_goes_along (void)
   start (&beat);
   hypha_heartbeat_configure (&beat, 10 * MS, 10 * SECOND);
   hypha_heartbeat_sent (&beat, START + 5 * MS);
-  g_assert_false (hypha_heartbeat_hurry (&beat, START + 5 * MS));
+  g_assert_false (hypha_heartbeat_wants_ping_along (&beat, START + 5 * MS));
 }
 
 /* The peer may have left the link, and acknowledge over another what went long before. */

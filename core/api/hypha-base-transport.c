@@ -4,6 +4,7 @@
 #include <glib/gi18n-lib.h>
 #include <glib/gstdio.h>
 
+#include "hypha-error.h"
 #include "hypha-socket.h"
 #include "hypha-source-private.h"
 
@@ -100,6 +101,15 @@ begin (HyphaBaseTransport *self, GTask *task, HyphaEndpoint *endpoint)
   return operation;
 }
 
+/* A plug-in is not believed. */
+static void
+return_missing (HyphaBaseTransport *self, GTask *task, const char *function)
+{
+  g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
+                           _ ("the transport '%s' has no function '%s'"),
+                           hypha_transport_get_schemes (HYPHA_TRANSPORT (self))[0], function);
+}
+
 static void
 hypha_base_transport_connect_async (HyphaTransport *transport, HyphaEndpoint *endpoint,
                                     guint timeout_ms, GCancellable *cancellable,
@@ -107,12 +117,18 @@ hypha_base_transport_connect_async (HyphaTransport *transport, HyphaEndpoint *en
 {
   HyphaBaseTransport *self = HYPHA_BASE_TRANSPORT (transport);
   g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
-  Operation *operation = begin (self, task, endpoint);
+  HyphaBaseTransportClass *klass = HYPHA_BASE_TRANSPORT_GET_CLASS (self);
+  Operation *operation;
 
   g_task_set_source_tag (task, hypha_base_transport_connect_async);
+  if (klass->connect == NULL) {
+    return_missing (self, task, "connect");
+    return;
+  }
+  operation = begin (self, task, endpoint);
   if (operation != NULL)
-    HYPHA_BASE_TRANSPORT_GET_CLASS (self)->connect (
-        self, g_steal_pointer (&task), operation->endpoint, timeout_ms, operation->cancellable);
+    klass->connect (self, g_steal_pointer (&task), operation->endpoint, timeout_ms,
+                    operation->cancellable);
 }
 
 static HyphaChannel *
@@ -148,12 +164,17 @@ hypha_base_transport_listen_async (HyphaTransport *transport, HyphaEndpoint *end
 {
   HyphaBaseTransport *self = HYPHA_BASE_TRANSPORT (transport);
   g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
-  Operation *operation = begin (self, task, endpoint);
+  HyphaBaseTransportClass *klass = HYPHA_BASE_TRANSPORT_GET_CLASS (self);
+  Operation *operation;
 
   g_task_set_source_tag (task, hypha_base_transport_listen_async);
+  if (klass->listen == NULL) {
+    return_missing (self, task, "listen");
+    return;
+  }
+  operation = begin (self, task, endpoint);
   if (operation != NULL)
-    HYPHA_BASE_TRANSPORT_GET_CLASS (self)->listen (self, g_steal_pointer (&task),
-                                                   operation->endpoint, operation->cancellable);
+    klass->listen (self, g_steal_pointer (&task), operation->endpoint, operation->cancellable);
 }
 
 static HyphaListener *
@@ -161,7 +182,7 @@ hypha_base_transport_listen_finish (HyphaTransport *transport, GAsyncResult *res
 {
   HyphaListener *listener = g_task_propagate_pointer (G_TASK (result), error);
 
-  if (listener != NULL)
+  if (HYPHA_IS_LISTENER (listener))
     add_listener (HYPHA_BASE_TRANSPORT (transport), listener);
   return listener;
 }

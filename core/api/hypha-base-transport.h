@@ -16,8 +16,8 @@ G_DECLARE_DERIVABLE_TYPE (HyphaBaseTransport, hypha_base_transport, HYPHA, BASE_
 /**
  * HyphaBaseTransportClass:
  * @parent_class: the parent class
- * @connect: makes a channel to an endpoint, given without its options, within a deadline above 0,
- * in milliseconds. The task is taken; it returns the channel (transfer full) or the error. The
+ * @connect: makes a channel to an endpoint, given without its options, within a deadline of at
+ * least 1 ms. The task is taken; it returns the channel (transfer full) or the error. The
  *   cancellable is cancelled by the caller or when the transport stops, and lives, as the endpoint
  *   does, as long as the task
  * @listen: listens on an endpoint; the task returns the listener, the rest is as for @connect
@@ -26,7 +26,7 @@ G_DECLARE_DERIVABLE_TYPE (HyphaBaseTransport, hypha_base_transport, HYPHA, BASE_
  *   is not of this transport's kind. Optional
  *
  * What a transport that derives from [class@Hypha.BaseTransport] implements, beside the rest of
- * [struct@Hypha.TransportInterface].
+ * [struct@Hypha.TransportInterface], of which it leaves alone what is here, and the stop.
  */
 struct _HyphaBaseTransportClass {
   GObjectClass parent_class;

@@ -302,6 +302,26 @@ test_last_reference (Fixture *f, gconstpointer data)
     g_main_context_iteration (NULL, TRUE);
 }
 
+/* A plug-in that leaves them out is not worth the process. */
+static void
+test_missing_functions (Fixture *f, gconstpointer data)
+{
+  HyphaBaseTransportClass *base_class = HYPHA_BASE_TRANSPORT_GET_CLASS (f->self);
+
+  base_class->connect = NULL;
+  base_class->listen = NULL;
+  connect_there (f);
+  run_until_returned (f, 1);
+  g_assert_error (f->error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN);
+  g_assert_nonnull (strstr (f->error->message, "'connect'"));
+  listen_there (f);
+  run_until_returned (f, 2);
+  g_assert_error (f->error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN);
+  g_assert_nonnull (strstr (f->error->message, "'listen'"));
+  base_class->connect = test_transport_connect;
+  base_class->listen = test_transport_listen;
+}
+
 /* ---- listeners ---- */
 
 static void
@@ -432,6 +452,7 @@ main (int argc, char **argv)
 #define ADD(NAME, FUNC) g_test_add ("/base-transport/" NAME, Fixture, NULL, set_up, FUNC, tear_down)
   ADD ("caller/cancels", test_caller);
   ADD ("caller/had-cancelled", test_cancelled_before);
+  ADD ("plugin/without-functions-is-named", test_missing_functions);
   ADD ("stop/cancels-what-is-under-way", test_stop);
   ADD ("stop/lets-nothing-begin", test_stopped);
   ADD ("stop/closes-what-listens", test_listeners);

@@ -70,14 +70,21 @@ on_caller_cancelled (GCancellable *cancellable, gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* NULL: the task has returned an error. */
+/* A plug-in is not believed: MISSING is the function that it should have, if it has not. NULL: the
+ * task has returned an error. */
 static Operation *
-begin (HyphaBaseTransport *self, GTask *task, HyphaEndpoint *endpoint)
+begin (HyphaBaseTransport *self, GTask *task, HyphaEndpoint *endpoint, const char *missing)
 {
   HyphaBaseTransportPrivate *priv = get_private (self);
   GCancellable *cancellable = g_task_get_cancellable (task);
   Operation *operation;
 
+  if (missing != NULL) {
+    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
+                             _ ("the transport '%s' has no function '%s'"),
+                             hypha_transport_get_schemes (HYPHA_TRANSPORT (self))[0], missing);
+    return NULL;
+  }
   if (g_task_return_error_if_cancelled (task))
     return NULL;
   if (priv->stopped) {
@@ -101,15 +108,6 @@ begin (HyphaBaseTransport *self, GTask *task, HyphaEndpoint *endpoint)
   return operation;
 }
 
-/* A plug-in is not believed. */
-static void
-return_missing (HyphaBaseTransport *self, GTask *task, const char *function)
-{
-  g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
-                           _ ("the transport '%s' has no function '%s'"),
-                           hypha_transport_get_schemes (HYPHA_TRANSPORT (self))[0], function);
-}
-
 static void
 hypha_base_transport_connect_async (HyphaTransport *transport, HyphaEndpoint *endpoint,
                                     guint timeout_ms, GCancellable *cancellable,
@@ -121,11 +119,7 @@ hypha_base_transport_connect_async (HyphaTransport *transport, HyphaEndpoint *en
   Operation *operation;
 
   g_task_set_source_tag (task, hypha_base_transport_connect_async);
-  if (klass->connect == NULL) {
-    return_missing (self, task, "connect");
-    return;
-  }
-  operation = begin (self, task, endpoint);
+  operation = begin (self, task, endpoint, klass->connect == NULL ? "connect" : NULL);
   if (operation != NULL)
     klass->connect (self, g_steal_pointer (&task), operation->endpoint, timeout_ms,
                     operation->cancellable);
@@ -168,11 +162,7 @@ hypha_base_transport_listen_async (HyphaTransport *transport, HyphaEndpoint *end
   Operation *operation;
 
   g_task_set_source_tag (task, hypha_base_transport_listen_async);
-  if (klass->listen == NULL) {
-    return_missing (self, task, "listen");
-    return;
-  }
-  operation = begin (self, task, endpoint);
+  operation = begin (self, task, endpoint, klass->listen == NULL ? "listen" : NULL);
   if (operation != NULL)
     klass->listen (self, g_steal_pointer (&task), operation->endpoint, operation->cancellable);
 }

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hypha-stream-end.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <glib-unix.h>
+#include <glib/gi18n-lib.h>
 #include <glib/gstdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 void
 hypha_stream_end_init (HyphaStreamEnd *self, const HyphaStreamEndFuncs *funcs)
@@ -37,15 +42,32 @@ hypha_stream_end_call_closure (gpointer closure)
 
 /* ---- upon a socket ---- */
 
+/* Many a stream is only handed on: those who read, write, wait or close get a GSocket made. */
 typedef struct {
   HyphaStreamEnd end;
-  GSocket *socket;
+  GMutex mutex;    /* of all below */
+  int fd;          /* what nobody has used yet; else -1 */
+  GSocket *socket; /* NULL: not made yet, or never */
+  gboolean closed; /* or stolen */
 } SocketEnd;
 
+/* NULL with G_IO_ERROR_CLOSED: it is closed. */
 static GSocket *
-socket_of (HyphaStreamEnd *end)
+socket_of (HyphaStreamEnd *end, GError **error)
 {
-  return ((SocketEnd *) end)->socket;
+  SocketEnd *self = (SocketEnd *) end;
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
+
+  if (self->closed) {
+    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CLOSED, _ ("the stream is closed"));
+    return NULL;
+  }
+  if (self->fd >= 0) {
+    self->socket = g_socket_new_from_fd (self->fd, error);
+    if (self->socket != NULL)
+      self->fd = -1;
+  }
+  return self->socket;
 }
 
 static gssize
@@ -53,11 +75,14 @@ socket_move (HyphaStreamEnd *end, void *into, const void *from, gsize count,
              GCancellable *cancellable, GError **error)
 {
   g_autoptr (GError) local = NULL;
-  gssize done = into != NULL ? g_socket_receive_with_blocking (socket_of (end), into, count, FALSE,
-                                                               cancellable, &local)
-                             : g_socket_send_with_blocking (socket_of (end), from, count, FALSE,
-                                                            cancellable, &local);
+  GSocket *socket = socket_of (end, error);
+  gssize done;
 
+  if (socket == NULL)
+    return -1;
+  done = into != NULL
+             ? g_socket_receive_with_blocking (socket, into, count, FALSE, cancellable, &local)
+             : g_socket_send_with_blocking (socket, from, count, FALSE, cancellable, &local);
   if (g_error_matches (local, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
     return HYPHA_STREAM_END_AGAIN;
   if (done < 0)
@@ -69,15 +94,20 @@ static gboolean
 socket_wait (HyphaStreamEnd *end, GIOCondition condition, gint64 timeout, GCancellable *cancellable,
              GError **error)
 {
+  GSocket *socket = socket_of (end, error);
+
   /* GSocket cuts it to milliseconds. */
-  return g_socket_condition_timed_wait (socket_of (end), condition,
-                                        timeout < 0 ? timeout : timeout + 999, cancellable, error);
+  return socket != NULL &&
+         g_socket_condition_timed_wait (socket, condition, timeout < 0 ? timeout : timeout + 999,
+                                        cancellable, error);
 }
 
 static gboolean
 socket_is_ready (HyphaStreamEnd *end, GIOCondition condition)
 {
-  return g_socket_condition_check (socket_of (end), condition) != 0;
+  GSocket *socket = socket_of (end, NULL);
+
+  return socket == NULL || g_socket_condition_check (socket, condition) != 0;
 }
 
 /* Its callback has two arguments more than one that is set without a cast would have: so the
@@ -96,49 +126,83 @@ static GSourceFuncs plain_funcs = {
 static GSource *
 socket_create_source (HyphaStreamEnd *end, GIOCondition condition, GCancellable *cancellable)
 {
-  g_autoptr (GSource) child = g_socket_create_source (socket_of (end), condition, cancellable);
+  GSocket *socket = socket_of (end, NULL);
   GSource *source = g_source_new (&plain_funcs, sizeof (GSource));
 
   g_source_set_static_name (source, "hypha-stream");
-  g_source_set_dummy_callback (child);
-  g_source_add_child_source (source, child);
+  if (socket != NULL) {
+    g_autoptr (GSource) child = g_socket_create_source (socket, condition, cancellable);
+
+    g_source_set_dummy_callback (child);
+    g_source_add_child_source (source, child);
+  } else {
+    g_source_set_ready_time (source, 0); /* the next try says what is wrong */
+  }
   return source;
 }
 
 static gboolean
 socket_shutdown (HyphaStreamEnd *end, gboolean reading, gboolean writing, GError **error)
 {
-  return g_socket_shutdown (socket_of (end), reading, writing, error);
+  GSocket *socket = socket_of (end, error);
+
+  return socket != NULL && g_socket_shutdown (socket, reading, writing, error);
 }
 
+/* Whoever waits on another thread is woken. */
 static gboolean
 socket_close (HyphaStreamEnd *end, GError **error)
 {
-  return g_socket_close (socket_of (end), error);
+  SocketEnd *self = (SocketEnd *) end;
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
+
+  self->closed = TRUE;
+  if (self->fd >= 0)
+    close (g_steal_fd (&self->fd));
+  return self->socket == NULL || g_socket_close (self->socket, error);
 }
 
 static int
 socket_get_fd (HyphaStreamEnd *end)
 {
-  return g_socket_get_fd (socket_of (end));
+  GSocket *socket = socket_of (end, NULL);
+
+  if (socket != NULL)
+    return g_socket_get_fd (socket);
+  errno = EBADF;
+  return -1;
 }
 
 static int
 socket_steal_fd (HyphaStreamEnd *end)
 {
-  GSocket *socket = socket_of (end);
-  int fd = g_socket_is_closed (socket) ? -1 : fcntl (g_socket_get_fd (socket), F_DUPFD_CLOEXEC, 3);
+  SocketEnd *self = (SocketEnd *) end;
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
+  int fd = -1;
 
-  if (fd >= 0)
-    g_socket_close (socket, NULL);
+  errno = EBADF;
+  if (self->fd >= 0) {
+    g_unix_set_fd_nonblocking (self->fd, TRUE, NULL);
+    fd = g_steal_fd (&self->fd);
+  } else if (!self->closed) { /* a GSocket does not let go of its own */
+    fd = fcntl (g_socket_get_fd (self->socket), F_DUPFD_CLOEXEC, 3);
+    if (fd >= 0)
+      g_socket_close (self->socket, NULL);
+  }
+  self->closed = self->closed || fd >= 0;
   return fd;
 }
 
 static void
 socket_free (HyphaStreamEnd *end)
 {
-  g_object_unref (socket_of (end));
-  g_free (end);
+  SocketEnd *self = (SocketEnd *) end;
+
+  if (self->fd >= 0)
+    close (self->fd);
+  g_clear_object (&self->socket);
+  g_mutex_clear (&self->mutex);
+  g_free (self);
 }
 
 static const HyphaStreamEndFuncs socket_funcs = {
@@ -156,15 +220,18 @@ static const HyphaStreamEndFuncs socket_funcs = {
 HyphaStreamEnd *
 hypha_stream_end_new_for_socket (int fd)
 {
-  GSocket *socket = g_socket_new_from_fd (fd, NULL);
+  int type;
+  socklen_t length = sizeof type;
   SocketEnd *self;
 
-  if (socket == NULL) {
-    g_close (fd, NULL);
+  if (getsockopt (fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0) {
+    close (fd);
     return NULL;
   }
   self = g_new0 (SocketEnd, 1);
   hypha_stream_end_init (&self->end, &socket_funcs);
-  self->socket = socket;
+  fcntl (fd, F_SETFD, FD_CLOEXEC);
+  g_mutex_init (&self->mutex);
+  self->fd = fd;
   return &self->end;
 }

@@ -94,19 +94,32 @@ test_refuses_what_is_no_socket (void)
 }
 
 static void
-test_lets_its_descriptor_go (Fixture *f, gconstpointer data)
+test_lets_its_descriptor_go (Fixture *f, gconstpointer used)
 {
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
+  g_autoptr (GSource) source = NULL;
   char buffer[4];
-  int fd = hypha_stream_steal_fd (f->stream);
+  int fd;
 
+  if (used != NULL)
+    g_assert_cmpint (g_output_stream_write (f->output, "x", 1, NULL, &error), ==, 1);
+  fd = hypha_stream_steal_fd (f->stream);
   g_assert_cmpint (fcntl (fd, F_GETFL) & O_NONBLOCK, !=, 0);
   g_assert_cmpint (fcntl (fd, F_GETFD) & FD_CLOEXEC, !=, 0);
   g_assert_cmpint (hypha_stream_get_fd (f->stream), ==, -1);
   g_assert_cmpint (hypha_stream_steal_fd (f->stream), ==, -1);
   g_assert_cmpint (g_input_stream_read (f->input, buffer, sizeof buffer, NULL, &error), ==, -1);
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  g_clear_error (&error);
+  g_assert_false (hypha_stream_close_write (f->stream, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  /* Whoever polls is not left waiting. */
+  source = g_pollable_input_stream_create_source (G_POLLABLE_INPUT_STREAM (f->input), NULL);
+  g_source_set_dummy_callback (source);
+  g_source_attach (source, NULL);
+  g_main_context_iteration (NULL, TRUE);
+  g_source_destroy (source);
 
   /* Nothing was shut down, and the end is told as ever. */
   g_assert_cmpint (write (f->engine, "x", 1), ==, 1);
@@ -529,7 +542,9 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   ADD ("/stream/tells-what-it-is", test_tells_what_it_is);
-  ADD ("/stream/lets-its-descriptor-go", test_lets_its_descriptor_go);
+  ADD ("/stream/lets-its-descriptor-go/unused", test_lets_its_descriptor_go);
+  g_test_add ("/stream/lets-its-descriptor-go/used", Fixture, "used", set_up,
+              test_lets_its_descriptor_go, tear_down);
   g_test_add_func ("/stream/refuses-what-is-no-socket", test_refuses_what_is_no_socket);
   ADD ("/stream/bytes/sync", test_sync_bytes);
   ADD ("/stream/bytes/sync-read-waits", test_sync_read_waits);

@@ -4,7 +4,6 @@
 #include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glib-unix.h>
 #include <glib/gstdio.h>
 #include <sys/socket.h>
 
@@ -111,17 +110,17 @@ HyphaChannel *
 hypha_channel_new (int fd, HyphaEndpoint *local, HyphaEndpoint *remote, HyphaChannelFlags flags)
 {
   HyphaChannel *self = g_object_new (HYPHA_TYPE_CHANNEL, NULL);
-  int descriptor_flags = fcntl (fd, F_GETFD);
+  int descriptor_flags = fcntl (fd, F_GETFD), status_flags = fcntl (fd, F_GETFL);
 
   self->fd = fd;
   self->local = local != NULL ? hypha_endpoint_ref (local) : NULL;
   self->remote = remote != NULL ? hypha_endpoint_ref (remote) : NULL;
   self->flags = flags;
   /* What is not a descriptor at all is found out by hypha_channel_check(). */
-  if (descriptor_flags >= 0) {
+  if (descriptor_flags >= 0 && !(descriptor_flags & FD_CLOEXEC))
     fcntl (fd, F_SETFD, descriptor_flags | FD_CLOEXEC);
-    g_unix_set_fd_nonblocking (fd, TRUE, NULL);
-  }
+  if (status_flags >= 0 && !(status_flags & O_NONBLOCK))
+    fcntl (fd, F_SETFL, status_flags | O_NONBLOCK);
   return self;
 }
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <glib-unix.h>
 #include <glib/gstdio.h>
+#include <poll.h>
 #include <string.h>
 
 #include "hypha-error.h"
@@ -128,13 +129,24 @@ fail (HyphaSocketListener *self, int code)
   hypha_listener_failed (HYPHA_LISTENER (self), error);
 }
 
+/* accept(2) makes a socket before it finds that nobody is there. */
+static gboolean
+is_awaited (int fd)
+{
+  struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+  return poll (&poll_fd, 1, 0) > 0;
+}
+
 static gboolean
 on_readable (int fd, GIOCondition condition, gpointer data)
 {
   g_autoptr (HyphaSocketListener) self = g_object_ref (data);
 
   /* Whoever gets a channel may close the listener, or listen no more. */
-  for (guint i = 0; i < BATCH && !hypha_listener_is_closed (HYPHA_LISTENER (self)); i++) {
+  for (guint i = 0; i < BATCH && !hypha_listener_is_closed (HYPHA_LISTENER (self)) &&
+                    (i == 0 || is_awaited (fd));
+       i++) {
     struct sockaddr_storage remote = { 0 };
     socklen_t length = sizeof remote;
     int accepted, code;
@@ -167,6 +179,8 @@ watch (HyphaSocketListener *self)
   GSource *source = g_unix_fd_source_new (self->fd, G_IO_IN);
 
   g_source_set_callback (source, G_SOURCE_FUNC (on_readable), self, NULL);
+  /* Or GLib wakes the loop that is running already, before and after. */
+  g_source_set_can_recurse (source, TRUE);
   set_source (self, source);
 }
 

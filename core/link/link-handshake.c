@@ -78,6 +78,15 @@ hypha_link_begin (HyphaLink *self)
     start_handshake (self);
 }
 
+gboolean
+hypha_link_begins_with_preamble (HyphaLink *self)
+{
+  guint8 byte;
+
+  return self->link_class == HYPHA_LINK_PLAIN && recv (self->line.fd, &byte, 1, MSG_PEEK) == 1 &&
+         byte == HYPHA_PREAMBLE_FIRST_BYTE;
+}
+
 void
 hypha_link_look_at_first_byte (HyphaLink *self)
 {

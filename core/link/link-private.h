@@ -100,6 +100,8 @@ void hypha_link_line_failed (HyphaLink *self, GError *error);
 gboolean hypha_link_draw (HyphaLink *self, void *buffer,
                           gsize size); /* random bytes; FALSE: none, and the link has failed */
 void hypha_link_begin (HyphaLink *self);
+/* It lies there already. */
+gboolean hypha_link_begins_with_preamble (HyphaLink *self);
 void hypha_link_look_at_first_byte (HyphaLink *self);
 void hypha_link_read_preamble (HyphaLink *self);
 void hypha_link_go_on_with_tls (HyphaLink *self);

@@ -369,12 +369,33 @@ attach (HyphaLink *self, HyphaWorker *worker)
   hypha_link_kick (self);
 }
 
+/* A token comes with the connection, mostly, and costs nothing to read: no thread need wake for it.
+ * Nor need one before the other end speaks, so whoever is the worker's guest here leaves it asleep.
+ */
+static void
+start_to_listen (HyphaLink *self)
+{
+  enter (self);
+  hypha_link_begin (self);
+  if (hypha_link_begins_with_preamble (self)) {
+    hypha_link_look_at_first_byte (self);
+    hypha_link_read_preamble (self);
+  }
+  if (self->worker != NULL) {
+    attach (self, self->worker);
+    if (self->broken == NULL)
+      hypha_timer_cancel (&self->kick);
+  }
+  leave (self);
+}
+
 /**
  * hypha_link_start: (skip)
  * @self: a new link
  * @worker: the current worker, on which it lives
  *
- * Begins; every event comes later, from the loop of @worker.
+ * Begins; every event comes later, from the loop of @worker, but for decide where a token has been
+ * shown already, and closed where that is none.
  */
 void
 hypha_link_start (HyphaLink *self, HyphaWorker *worker)
@@ -383,17 +404,15 @@ hypha_link_start (HyphaLink *self, HyphaWorker *worker)
   const HyphaLinkLimits *limits = &self->parameters.limits;
 
   g_assert (self->stage == HYPHA_STAGE_NEW && self->worker == NULL);
-  if (!self->parameters.initiator)
-    hypha_link_begin (self);
-  attach (self, worker);
-  /* There is nothing to do before the other end speaks: whoever is the worker's guest here need not
-   * wake it. */
-  if (!self->parameters.initiator && self->broken == NULL)
-    hypha_timer_cancel (&self->kick);
+  self->worker = worker;
   self->deadline = now + limits->handshake_timeout;
   hypha_link_set_deadline (self, self->parameters.initiator
                                      ? self->deadline
                                      : MIN (self->deadline, now + limits->first_byte_timeout));
+  if (self->parameters.initiator)
+    attach (self, worker);
+  else
+    start_to_listen (self);
 }
 
 void

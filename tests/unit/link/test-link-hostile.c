@@ -111,6 +111,91 @@ test_preamble (Fixture *self, gconstpointer data)
   close (fd);
 }
 
+typedef struct {
+  Fixture *fixture;
+  guint decided, closed; /* when hypha_link_start() had returned */
+  Gate started;
+} Start;
+
+static void
+start_and_look (gpointer data)
+{
+  Start *start = data;
+  End *end = &start->fixture->end;
+
+  hypha_link_start (end->link, end->worker);
+  start->decided = gate_count (&end->decided);
+  start->closed = gate_count (&end->closed);
+  gate_open (&start->started);
+}
+
+/* The link starts when the other end has sent BYTES already. */
+static Start
+start_upon (Fixture *self, gconstpointer bytes, gsize length)
+{
+  Start start = { .fixture = self, .started = GATE_INIT };
+  int fds[2];
+
+  make_pair (fds);
+  self->fd = fds[0];
+  raw_write (self, bytes, length);
+  self->end.hold = TRUE;
+  end_init (&self->end, self->workers[0], fds[1], &self->parameters, NULL);
+  hypha_worker_post (self->workers[0], start_and_look, &start);
+  gate_wait (&start.started, 1);
+  return start;
+}
+
+static void
+test_preamble_before_the_start (Fixture *self, gconstpointer data)
+{
+  const guint8 token[HYPHA_TOKEN_BYTES] = { 'D', 22, 'H' };
+  guint8 bytes[HYPHA_PREAMBLE_BYTES];
+  Start start;
+
+  hypha_preamble_write (token, bytes);
+  start = start_upon (self, bytes, sizeof bytes);
+  g_assert_cmpuint (start.decided, ==, 1);
+  g_assert_cmpmem (hypha_link_get_token (self->end.link), HYPHA_TOKEN_BYTES, token, sizeof token);
+  close (hypha_link_steal_fd (self->end.link));
+}
+
+static void
+test_half_a_preamble_before_the_start (Fixture *self, gconstpointer data)
+{
+  guint8 bytes[HYPHA_PREAMBLE_BYTES];
+  Start start;
+
+  hypha_preamble_write ((const guint8[HYPHA_TOKEN_BYTES]){ 0 }, bytes);
+  start = start_upon (self, bytes, 17);
+  g_assert_cmpuint (start.decided, ==, 0);
+  raw_write (self, bytes + 17, sizeof bytes - 17);
+  gate_wait (&self->end.decided, 1);
+}
+
+static void
+test_almost_a_preamble_before_the_start (Fixture *self, gconstpointer data)
+{
+  Start start = start_upon (self, "DELETE / HTTP/1.1\r\n", 19);
+
+  g_assert_cmpuint (start.closed, ==, 1);
+  end_expect_closed (&self->end, HYPHA_ERROR_HANDSHAKE, "is no handshake");
+}
+
+/* What costs signatures is left to the loop of the worker. */
+static void
+test_hello_before_the_start (Fixture *self, gconstpointer data)
+{
+  g_autoptr (GBytes) hello = NULL;
+  Start start;
+
+  raw_begin (self, TRUE);
+  hello = raw_output (self);
+  start = start_upon (self, g_bytes_get_data (hello, NULL), g_bytes_get_size (hello));
+  g_assert_cmpuint (start.decided + start.closed, ==, 0);
+  raw_read_until (self, HYPHA_HANDSHAKE_DECIDE);
+}
+
 static void
 test_half_a_preamble (Fixture *self, gconstpointer data)
 {
@@ -287,6 +372,10 @@ main (int argc, char **argv)
   ADD ("cut/in-accept", test_cut_in_accept, NULL);
   ADD ("preamble/whole", test_preamble, GSIZE_TO_POINTER (HYPHA_PREAMBLE_BYTES + 5));
   ADD ("preamble/byte-by-byte", test_preamble, GSIZE_TO_POINTER (1));
+  ADD ("preamble/before-the-start", test_preamble_before_the_start, NULL);
+  ADD ("preamble/half-before-the-start", test_half_a_preamble_before_the_start, NULL);
+  ADD ("preamble/of-http-before-the-start", test_almost_a_preamble_before_the_start, NULL);
+  ADD ("preamble/none-before-the-start", test_hello_before_the_start, NULL);
   ADD ("preamble/half", test_half_a_preamble, NULL);
   ADD ("preamble/broken-off", test_preamble_broken_off, NULL);
   ADD ("preamble/of-another-version", test_almost_a_preamble, "DIRECT/2");

@@ -28,6 +28,19 @@ on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
     g_task_return_error (task, g_steal_pointer (&error));
 }
 
+/* ERROR (taken): there is nobody to ask. */
+static void
+dial (GTask *task, HyphaTransport *transport, HyphaEndpoint *endpoint, guint timeout_ms,
+      GError *error)
+{
+  if (error != NULL)
+    g_task_return_error (task, error);
+  else
+    hypha_transport_connect_async (
+        transport, endpoint, timeout_ms > 0 ? timeout_ms : HYPHA_DIAL_TIMEOUT_MS,
+        g_task_get_cancellable (task), on_connected, g_object_ref (task));
+}
+
 /**
  * hypha_loader_dial_async:
  * @self: a loader that was started
@@ -51,18 +64,38 @@ hypha_loader_dial_async (HyphaLoader *self, const char *uri, guint timeout_ms,
 
   g_task_set_source_tag (task, hypha_loader_dial_async);
   endpoint = find (self, uri, &transport, &error);
-  if (endpoint == NULL)
-    g_task_return_error (task, error);
-  else
-    hypha_transport_connect_async (transport, endpoint,
-                                   timeout_ms > 0 ? timeout_ms : HYPHA_DIAL_TIMEOUT_MS, cancellable,
-                                   on_connected, g_steal_pointer (&task));
+  dial (task, transport, endpoint, timeout_ms, error);
+}
+
+/**
+ * hypha_loader_dial_again_async:
+ * @self: a loader that was started
+ * @endpoint: what a channel of one of its transports calls its remote end: it is canonical
+ * @timeout_ms: the deadline, in milliseconds; 0: %HYPHA_DIAL_TIMEOUT_MS
+ * @cancellable: (nullable): to give up
+ * @callback: called when it is done; hypha_loader_dial_finish()
+ * @user_data: for @callback
+ *
+ * Connects to where a channel leads already.
+ */
+void
+hypha_loader_dial_again_async (HyphaLoader *self, HyphaEndpoint *endpoint, guint timeout_ms,
+                               GCancellable *cancellable, GAsyncReadyCallback callback,
+                               gpointer user_data)
+{
+  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
+  GError *error = NULL;
+  HyphaTransport *transport =
+      hypha_loader_lookup (self, hypha_endpoint_get_scheme (endpoint), &error);
+
+  g_task_set_source_tag (task, hypha_loader_dial_again_async);
+  dial (task, transport, endpoint, timeout_ms, error);
 }
 
 /**
  * hypha_loader_dial_finish:
  * @self: a loader
- * @result: of hypha_loader_dial_async()
+ * @result: of hypha_loader_dial_async() or hypha_loader_dial_again_async()
  * @error: return location for an error: what hypha_loader_parse_endpoint(), hypha_loader_lookup()
  * and hypha_transport_connect_finish() give
  *

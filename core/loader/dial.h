@@ -13,6 +13,10 @@ G_BEGIN_DECLS
 void hypha_loader_dial_async (HyphaLoader *self, const char *uri, guint timeout_ms,
                               GCancellable *cancellable, GAsyncReadyCallback callback,
                               gpointer user_data);
+/* By what the channel of a link calls its remote end: nothing has to be parsed. */
+void hypha_loader_dial_again_async (HyphaLoader *self, HyphaEndpoint *endpoint, guint timeout_ms,
+                                    GCancellable *cancellable, GAsyncReadyCallback callback,
+                                    gpointer user_data);
 HyphaChannel *hypha_loader_dial_finish (HyphaLoader *self, GAsyncResult *result, GError **error);
 /* The listener fails when its plug-in is taken away. */
 void hypha_loader_listen_async (HyphaLoader *self, const char *uri, GCancellable *cancellable,

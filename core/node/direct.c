@@ -294,9 +294,13 @@ static gboolean
 start_dialling (HyphaDirect *self, GError **error)
 {
   g_autoptr (HyphaNodeLink) link = find_dialled (self->peer);
+  HyphaEndpoint *remote =
+      link != NULL
+          ? hypha_channel_get_remote (hypha_link_get_channel (hypha_node_link_get_link (link)))
+          : NULL;
   Dial *dial;
 
-  if (link == NULL) {
+  if (remote == NULL) {
     g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_OFFLINE,
                          _ ("the link beside which the direct stream was to be is gone"));
     return FALSE;
@@ -306,8 +310,8 @@ start_dialling (HyphaDirect *self, GError **error)
   dial->direct = self;
   dial->cancellable = g_object_ref (self->dialling);
   dial->link = g_steal_pointer (&link);
-  hypha_loader_dial_async (self->directs->loader, hypha_node_link_get_remote (dial->link),
-                           self->directs->timeout_ms, self->dialling, dialled, dial);
+  hypha_loader_dial_again_async (self->directs->loader, remote, self->directs->timeout_ms,
+                                 self->dialling, dialled, dial);
   return TRUE;
 }
 
@@ -352,11 +356,12 @@ use_if_like (HyphaDirect *self, HyphaLink *link)
   int fd = like ? hypha_link_steal_fd (link) : -1;
 
   self->expected = FALSE;
-  hypha_link_free (link);
   if (like) {
     arrived (self, fd);
+    hypha_link_free (link);
     return;
   }
+  hypha_link_free (link);
   elsewhere =
       g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_HANDSHAKE,
                            _ ("the token of a direct stream was shown by somebody else than "

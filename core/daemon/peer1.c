@@ -67,6 +67,7 @@ on_opened (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (Call) call = user_data;
   g_autoptr (GUnixFDList) fds = NULL;
   g_autoptr (HyphaStream) stream = NULL;
+  g_autoptr (HyphaSender) sender = NULL;
   g_autoptr (GError) error = NULL;
   int fd;
 
@@ -88,10 +89,11 @@ on_opened (GObject *source, GAsyncResult *result, gpointer user_data)
     return;
   }
   fds = g_unix_fd_list_new_from_array (&fd, 1);
-  hypha_stream_results_add (hypha_stream_results_of (call->self->peer),
-                            hypha_sender_of (call->invocation), stream);
+  sender = g_object_ref (hypha_sender_of (call->invocation));
   hypha_dbus_peer1_complete_open_stream (HYPHA_DBUS_PEER1 (call->self), call->invocation, fds,
                                          g_variant_new_handle (0), hypha_stream_get_id (stream));
+  /* It asks at once, but is heard here afterwards. */
+  hypha_stream_results_add (hypha_stream_results_of (call->self->peer), sender, stream);
 }
 
 static gboolean

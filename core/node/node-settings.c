@@ -212,6 +212,8 @@ hypha_node_set_link_costs (HyphaNode *self, GVariant *costs, GError **error)
   }
   g_clear_pointer (&self->link_costs, g_variant_unref);
   self->link_costs = g_variant_ref_sink (costs);
+  if (g_variant_n_children (costs) == 0)
+    g_clear_pointer (&self->link_costs, g_variant_unref); /* every link that comes is priced */
   hypha_node_apply_link_costs (self);
   return TRUE;
 }

@@ -57,20 +57,19 @@ start (gpointer data)
 
 /* The peer's socket, or one that leads to the peer; -1: there is none to be had, or nobody to serve
  * it, and INCOMING was refused. What it lacks is no limit of streams: the opener is sent to the
- * log. */
+ * log. EMPTY: what it was taken out of, to be let go when INCOMING is answered. */
 static int
-take_fd (HyphaBuiltins *self, HyphaIncoming *incoming)
+take_fd (HyphaBuiltins *self, HyphaIncoming *incoming, HyphaStream **empty)
 {
-  g_autoptr (HyphaStream) stream = NULL;
   g_autoptr (GError) error = NULL;
   int fd = -1;
 
   if (self->worker == NULL)
     self->worker = hypha_worker_new ("hypha-builtin", &error);
   if (self->worker != NULL)
-    stream = hypha_incoming_make_stream (incoming, &error);
-  if (stream != NULL)
-    fd = hypha_stream_steal_fd (stream);
+    *empty = hypha_incoming_make_stream (incoming, &error);
+  if (*empty != NULL)
+    fd = hypha_stream_steal_fd (*empty);
   if (fd < 0) {
     g_message ("service '%s': %s", hypha_incoming_get_service (incoming),
                error != NULL ? error->message : g_strerror (errno));
@@ -82,7 +81,8 @@ take_fd (HyphaBuiltins *self, HyphaIncoming *incoming)
 static void
 serve (HyphaBuiltins *self, HyphaIncoming *incoming, gboolean echo)
 {
-  int fd = take_fd (self, incoming);
+  g_autoptr (HyphaStream) empty = NULL;
+  int fd = take_fd (self, incoming, &empty);
   Order *order;
 
   if (fd < 0)
@@ -180,7 +180,8 @@ start_bridge (gpointer data)
 void
 hypha_builtins_bridge (HyphaBuiltins *self, HyphaIncoming *incoming, int target)
 {
-  int fd = take_fd (self, incoming);
+  g_autoptr (HyphaStream) empty = NULL;
+  int fd = take_fd (self, incoming, &empty);
   Bridge *bridge;
 
   if (fd < 0) {

@@ -97,8 +97,11 @@ hypha_service_new (HyphaLoader *loader, const char *name, GVariant *items, GErro
 gboolean
 hypha_service_admits (HyphaService *self, HyphaNodePeer *peer)
 {
-  g_autofree char *name = hypha_peer_dup_name (HYPHA_PEER (peer));
+  g_autofree char *name = NULL;
 
-  return self->peers == NULL || g_strv_contains ((const char *const *) self->peers, name) ||
+  if (self->peers == NULL)
+    return TRUE;
+  name = hypha_peer_dup_name (HYPHA_PEER (peer));
+  return g_strv_contains ((const char *const *) self->peers, name) ||
          g_strv_contains ((const char *const *) self->peers, hypha_node_peer_get_id_text (peer));
 }

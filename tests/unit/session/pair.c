@@ -203,6 +203,20 @@ pair_inject (Pair *self, Wire *wire, int to, const HyphaFrame *frame)
 }
 
 void
+pair_inject_resume (Pair *self, Wire *wire, int to, gint64 opened, gint64 seen,
+                    const HyphaResumeEntry *entries, guint n)
+{
+  HyphaFrameOut out;
+  HyphaFrame frame = { .type = HYPHA_FRAME_RESUME };
+
+  hypha_resume_write (opened, seen, entries, n, &out);
+  frame.data = out.data;
+  frame.length = out.length;
+  pair_inject (self, wire, to, &frame);
+  hypha_frame_out_clear (&out);
+}
+
+void
 pair_read_all (Pair *self, int side, HyphaSessionStream *stream)
 {
   struct iovec pieces[4];
@@ -295,6 +309,19 @@ pair_run (Pair *self)
         pair_drain (self);
       }
   }
+}
+
+void
+pair_run_over (Pair *self, Wire *wire)
+{
+  for (guint i = 0; i < 10; i++)
+    for (int side = 0; side < 2; side++) {
+      while (pair_send_one (self, wire, side))
+        ;
+      while (pair_take_one (self, wire, side))
+        ;
+      pair_drain (self);
+    }
 }
 
 void
@@ -391,4 +418,40 @@ void
 pair_forget (Pair *self)
 {
   g_ptr_array_set_size (self->happened, 0);
+}
+
+void
+pair_assert_over (Pair *self, int side, HyphaError error)
+{
+  const Happened *over = pair_find (self, side, HYPHA_SESSION_OVER, -1);
+
+  g_assert_nonnull (over);
+  if (over->error != (int) error)
+    g_error ("side %d: over with %d, not %d: %s", side, over->error, error, over->text);
+  g_assert_cmpuint (strlen (over->text), >, 0);
+  g_assert_cmpuint (hypha_session_get_memory (self->session[side]), ==, 0);
+}
+
+void
+pair_assert_goes_on (Pair *self)
+{
+  HyphaSessionStream *a;
+  Wire *wire;
+
+  pair_run (self);
+  while (self->wires->len > 0)
+    pair_cut (self, g_ptr_array_index (self->wires, 0));
+  if (pair_try_link (self, 5, &wire) != HYPHA_ATTACH_DONE)
+    pair_link (self, 5);
+  pair_run (self);
+  pair_forget (self);
+  self->holding = FALSE;
+  a = pair_open (self, 0, "again");
+  pair_run (self);
+  g_assert_cmpuint (pair_write (self, 0, a, 100), ==, 100);
+  g_byte_array_set_size (pair_received (self, 1, a->id), 0);
+  pair_pass (self, 20000);
+  pair_assert_received (self, 1, a->id, 100);
+  g_assert_cmpuint (pair_count (self, 0, HYPHA_SESSION_OVER), ==, 0);
+  g_assert_cmpuint (pair_count (self, 1, HYPHA_SESSION_OVER), ==, 0);
 }

@@ -48,9 +48,12 @@ void pair_cut (Pair *self, Wire *wire);                    /* with what is on it
 gboolean pair_send_one (Pair *self, Wire *wire, int side); /* from the session onto the wire */
 gboolean pair_take_one (Pair *self, Wire *wire, int side); /* from the wire, what SIDE sent */
 void pair_run (Pair *self);                                /* until nothing moves any more */
+void pair_run_over (Pair *self, Wire *wire);               /* only over this one */
 void pair_pass (Pair *self, gint64 time);                  /* runs, in steps of a millisecond */
 void pair_drain (Pair *self);                              /* takes the events */
 void pair_inject (Pair *self, Wire *wire, int to, const HyphaFrame *frame); /* as if it was sent */
+void pair_inject_resume (Pair *self, Wire *wire, int to, gint64 opened, gint64 seen,
+                         const HyphaResumeEntry *entries, guint n);
 
 HyphaSessionStream *pair_open (Pair *self, int side, const char *service);
 HyphaSessionStream *pair_other (Pair *self, int side, HyphaSessionStream *stream);
@@ -63,3 +66,5 @@ void pair_assert_received (Pair *self, int side, guint32 id, gsize length);
 const Happened *pair_find (Pair *self, int side, HyphaSessionEventType type, gint64 stream);
 guint pair_count (Pair *self, int side, HyphaSessionEventType type);
 void pair_forget (Pair *self);
+void pair_assert_over (Pair *self, int side, HyphaError error);
+void pair_assert_goes_on (Pair *self); /* both, after it was over, from nothing */

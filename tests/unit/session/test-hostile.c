@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "link/wire.h"
 #include "pair.h"
 
 #include <string.h>
@@ -34,43 +33,6 @@ restore (Pair *p, int side, Snapshot snapshot)
   atomic_store (&p->numbers[side].last, snapshot.last);
   pair_drain (p);
   pair_forget (p);
-}
-
-static void
-assert_over (Pair *p, int side, HyphaError error)
-{
-  const Happened *over = pair_find (p, side, HYPHA_SESSION_OVER, -1);
-
-  g_assert_nonnull (over);
-  if (over->error != (int) error)
-    g_error ("side %d: over with %d, not %d: %s", side, over->error, error, over->text);
-  g_assert_cmpuint (strlen (over->text), >, 0);
-  g_assert_cmpuint (hypha_session_get_memory (p->session[side]), ==, 0);
-}
-
-/* Both go on afterwards, from nothing. */
-static void
-assert_goes_on (Pair *p)
-{
-  HyphaSessionStream *a;
-  Wire *wire;
-
-  pair_run (p);
-  while (p->wires->len > 0)
-    pair_cut (p, g_ptr_array_index (p->wires, 0));
-  if (pair_try_link (p, 5, &wire) != HYPHA_ATTACH_DONE)
-    pair_link (p, 5);
-  pair_run (p);
-  pair_forget (p);
-  p->holding = FALSE;
-  a = pair_open (p, 0, "again");
-  pair_run (p);
-  g_assert_cmpuint (pair_write (p, 0, a, 100), ==, 100);
-  g_byte_array_set_size (pair_received (p, 1, a->id), 0);
-  pair_pass (p, 20000);
-  pair_assert_received (p, 1, a->id, 100);
-  g_assert_cmpuint (pair_count (p, 0, HYPHA_SESSION_OVER), ==, 0);
-  g_assert_cmpuint (pair_count (p, 1, HYPHA_SESSION_OVER), ==, 0);
 }
 
 /* --- Numbers --- */
@@ -185,7 +147,7 @@ test_accused (void)
   hypha_session_accused (p->session[0], 1000, p->now);
   g_assert_cmpuint (hypha_session_get_number (p->session[0]), ==, 1001);
   pair_drain (p);
-  assert_over (p, 0, HYPHA_ERROR_ROLLED_BACK);
+  pair_assert_over (p, 0, HYPHA_ERROR_ROLLED_BACK);
   pair_forget (p);
 
   /* The accusation is about a session that is over by now. */
@@ -198,7 +160,7 @@ test_accused (void)
   hypha_session_accused (p->session[0], G_MAXUINT64, p->now);
   g_assert_cmpuint (hypha_session_get_number (p->session[0]), ==, number + 1);
   pair_drain (p);
-  assert_over (p, 0, HYPHA_ERROR_PROTOCOL);
+  pair_assert_over (p, 0, HYPHA_ERROR_PROTOCOL);
 }
 
 /* --- Rollback --- */
@@ -224,7 +186,7 @@ test_rolled_back_by_link_number (void)
   wire = pair_link (p, 5);
   pair_run (p);
   g_assert_cmpint (pair_find (p, 1, HYPHA_SESSION_ENDED, 0)->error, ==, HYPHA_ERROR_RESTARTED);
-  assert_goes_on (p);
+  pair_assert_goes_on (p);
 }
 
 /* Only the other side dials: no message tells the responder, and still they meet again. */
@@ -244,12 +206,12 @@ test_responder_rolled_back_by_number (void)
   restore (p, 1, snapshot);
   g_assert_cmpint (pair_try_link (p, 5, &wire), ==, HYPHA_ATTACH_ROLLED_BACK);
   pair_drain (p);
-  assert_over (p, 0, HYPHA_ERROR_ROLLED_BACK);
+  pair_assert_over (p, 0, HYPHA_ERROR_ROLLED_BACK);
   g_assert_cmpint (pair_find (p, 0, HYPHA_SESSION_ENDED, 0)->error, ==, HYPHA_ERROR_ROLLED_BACK);
   pair_link (p, 5);
   pair_run (p);
   g_assert_cmpint (pair_find (p, 1, HYPHA_SESSION_ENDED, 0)->error, ==, HYPHA_ERROR_RESTARTED);
-  assert_goes_on (p);
+  pair_assert_goes_on (p);
 }
 
 static void
@@ -270,8 +232,8 @@ test_receiver_rolled_back (void)
   restore (p, 1, snapshot);
   pair_link (p, 5);
   pair_run (p);
-  assert_over (p, 0, HYPHA_ERROR_ROLLED_BACK);
-  assert_goes_on (p);
+  pair_assert_over (p, 0, HYPHA_ERROR_ROLLED_BACK);
+  pair_assert_goes_on (p);
 }
 
 static void
@@ -292,8 +254,8 @@ test_sender_rolled_back (void)
   restore (p, 0, snapshot);
   pair_link (p, 5);
   pair_run (p);
-  assert_over (p, 0, HYPHA_ERROR_ROLLED_BACK);
-  assert_goes_on (p);
+  pair_assert_over (p, 0, HYPHA_ERROR_ROLLED_BACK);
+  pair_assert_goes_on (p);
 }
 
 /* The other program's answer to OPEN is forgotten with the snapshot: it must not be asked again. */
@@ -314,8 +276,8 @@ test_accepter_rolled_back (void)
   restore (p, 1, snapshot);
   pair_link (p, 5);
   pair_run (p);
-  assert_over (p, 0, HYPHA_ERROR_ROLLED_BACK);
-  assert_goes_on (p);
+  pair_assert_over (p, 0, HYPHA_ERROR_ROLLED_BACK);
+  pair_assert_goes_on (p);
 }
 
 /* That a stream was reset before it was taken shows that it was seen: whoever has not seen it later
@@ -338,8 +300,8 @@ test_refuser_rolled_back (void)
   restore (p, 1, snapshot);
   pair_link (p, 5);
   pair_run (p);
-  assert_over (p, 0, HYPHA_ERROR_ROLLED_BACK);
-  assert_goes_on (p);
+  pair_assert_over (p, 0, HYPHA_ERROR_ROLLED_BACK);
+  pair_assert_goes_on (p);
 }
 
 /* So does a RESUME that listed it. */
@@ -362,8 +324,8 @@ test_lister_rolled_back (void)
   p->session[1]->link_number += 4;
   pair_link (p, 5);
   pair_run (p);
-  assert_over (p, 0, HYPHA_ERROR_ROLLED_BACK);
-  assert_goes_on (p);
+  pair_assert_over (p, 0, HYPHA_ERROR_ROLLED_BACK);
+  pair_assert_goes_on (p);
 }
 
 static void
@@ -384,7 +346,7 @@ test_opener_rolled_back (void)
   g_assert_true (pair_find (p, 0, HYPHA_SESSION_OVER, -1) != NULL ||
                  pair_find (p, 1, HYPHA_SESSION_OVER, -1) != NULL);
   g_assert_null (pair_find (p, 0, HYPHA_SESSION_ACCEPTED, 0));
-  assert_goes_on (p);
+  pair_assert_goes_on (p);
 }
 
 /* An acknowledgement that came after our nonce went out may be younger than the peer's RESUME. */
@@ -520,7 +482,7 @@ test_breach (gconstpointer data)
   if ((int) breach->error == -1)
     g_assert_null (pair_find (p, 1, HYPHA_SESSION_OVER, -1));
   else
-    assert_over (p, 1, breach->error);
+    pair_assert_over (p, 1, breach->error);
   if ((int) breach->error == -1)
     return;
   for (guint32 id = 0; id < 5; id += id < 2 ? 1 : 2)
@@ -529,7 +491,7 @@ test_breach (gconstpointer data)
   pair_inject (p, wire, 1, &breach->frame);
   pair_run (p);
   g_assert_nonnull (pair_find (p, 0, HYPHA_SESSION_OVER, -1));
-  assert_goes_on (p);
+  pair_assert_goes_on (p);
 }
 
 typedef struct {
@@ -581,33 +543,20 @@ static const Resume resumes[] = {
 };
 
 static void
-inject_resume (Pair *p, Wire *wire, int to, const Resume *resume)
-{
-  HyphaFrameOut out;
-  HyphaFrame frame = { .type = HYPHA_FRAME_RESUME };
-
-  hypha_resume_write (resume->opened, resume->seen, resume->entries, resume->n, &out);
-  frame.data = out.data;
-  frame.length = out.length;
-  pair_inject (p, wire, to, &frame);
-  hypha_frame_out_clear (&out);
-}
-
-static void
 test_resume (gconstpointer data)
 {
   const Resume *resume = data;
   Wire *wire;
   g_autoptr (Pair) p = breach_pair (&wire);
 
-  inject_resume (p, wire, 1, resume);
+  pair_inject_resume (p, wire, 1, resume->opened, resume->seen, resume->entries, resume->n);
   pair_drain (p);
   if (resume->error == -1)
     g_assert_null (pair_find (p, 1, HYPHA_SESSION_OVER, -1));
   else
-    assert_over (p, 1, (HyphaError) resume->error);
+    pair_assert_over (p, 1, (HyphaError) resume->error);
   if (resume->error != -1)
-    assert_goes_on (p);
+    pair_assert_goes_on (p);
 }
 
 /* Of a stream whose OPEN has yet to go out nobody can know. */
@@ -633,182 +582,8 @@ test_answer_before_open (void)
     pair_inject (p, wire, 1, &answers[i]);
     hypha_session_check (p->session[1]);
     pair_drain (p);
-    assert_over (p, 1, HYPHA_ERROR_ROLLED_BACK);
-    assert_goes_on (p);
-  }
-}
-
-/* --- One instance that lives twice --- */
-
-static void
-run_over (Pair *p, Wire *wire)
-{
-  for (guint i = 0; i < 10; i++)
-    for (int side = 0; side < 2; side++)
-      while (pair_send_one (p, wire, side) && pair_take_one (p, wire, side))
-        pair_drain (p);
-}
-
-/* To side 1 over a link of which nothing else is known: so many frames were taken, and all streams
- * are forgotten. */
-static void
-inject_taken_and_nothing_left (Pair *p, Wire *wire, const HyphaEpochEntry *taken)
-{
-  const Resume absent = { .opened = 0, .seen = -1 };
-  guint8 body[16];
-  const HyphaFrame frame = { .type = HYPHA_FRAME_EPOCH,
-                             .flags = HYPHA_FRAME_TAKEN,
-                             .value = taken->number,
-                             .data = body,
-                             .length = sizeof body };
-
-  hypha_wire_put_u64 (hypha_wire_put_u64 (body, taken->link), taken->frames);
-  pair_inject (p, wire, 1, &frame);
-  inject_resume (p, wire, 1, &absent);
-  pair_drain (p);
-}
-
-/* Nobody forgets a stream without its end: who has taken less than that had another one of the same
- * id, in another life. */
-static void
-test_forgets_what_it_took_only (void)
-{
-  for (guint i = 0; i < 3; i++) {
-    g_autoptr (Pair) p = pair_new ();
-    Wire *late = pair_link (p, 5); /* its RESUME is on its way for long */
-    Wire *wire = pair_link (p, 5);
-    HyphaSessionStream *stream;
-    HyphaEpochEntry taken;
-
-    run_over (p, wire);
-    stream = pair_open (p, 0, "echo");
-    hypha_session_stream_finish (p->session[0], stream);
-    run_over (p, wire);
-    hypha_session_stream_finish (p->session[1], hypha_session_find (p->session[1], stream->id));
-    while (pair_send_one (p, wire, 1))
-      ;
-    pair_forget (p);
-    taken = g_array_index (p->session[1]->said, HyphaEpochEntry, 0);
-    taken.frames = hypha_session_find (p->session[1], stream->id)->end_at.frames;
-    if (i == 0)
-      taken = (HyphaEpochEntry){ 0 };
-    else if (i == 1)
-      taken.frames--;
-    inject_taken_and_nothing_left (p, late, &taken);
-    if (i < 2) {
-      assert_over (p, 1, HYPHA_ERROR_ROLLED_BACK);
-      g_assert_nonnull (strstr (pair_find (p, 1, HYPHA_SESSION_OVER, -1)->text, "without an end"));
-    } else {
-      g_assert_null (pair_find (p, 1, HYPHA_SESSION_OVER, -1));
-      g_assert_cmpint (pair_find (p, 1, HYPHA_SESSION_ENDED, 0)->error, ==, -1);
-    }
-  }
-}
-
-/* Both lives draw the same number for their next link. */
-static void
-test_link_number_twice (void)
-{
-  g_autoptr (Pair) p = pair_new ();
-  HyphaSessionOffer offers[2];
-  HyphaSessionLink *link;
-  guint64 highest;
-
-  for (guint i = 0; i < 2; i++)
-    hypha_session_offer (p->session[0], hypha_nonce_clock_tick (&p->clock[0]), &offers[i]);
-  g_assert_cmpint (
-      hypha_session_attach (p->session[0], &offers[0], 7, 2, 110, 5, p->now, NULL, &link, &highest),
-      ==, HYPHA_ATTACH_DONE);
-  g_assert_cmpint (
-      hypha_session_attach (p->session[0], &offers[1], 7, 2, 111, 5, p->now, NULL, &link, &highest),
-      ==, HYPHA_ATTACH_ROLLED_BACK);
-  g_assert_cmpuint (highest, ==, 7);
-}
-
-/* Both carry on over a link of their own, with the same number. */
-static void
-test_epoch_twice (void)
-{
-  g_autoptr (Pair) p = pair_new ();
-  Wire *one = pair_link (p, 5), *other = pair_link (p, 50);
-  guint8 before[24] = { 0 };
-  const HyphaFrame epochs[] = {
-    { .type = HYPHA_FRAME_EPOCH, .value = 8 },
-    { .type = HYPHA_FRAME_EPOCH, .value = 9, .data = before, .length = sizeof before },
-  };
-
-  pair_run (p);
-  before[7] = (guint8) p->session[1]->peer_epoch;
-  before[15] = (guint8) p->session[1]->heard;
-  before[23] = (guint8) p->session[1]->heard_frames;
-  pair_forget (p);
-  pair_inject (p, one, 1, &epochs[1]);
-  pair_inject (p, other, 1, &epochs[0]); /* overtaken */
-  pair_inject (p, one, 1, &epochs[1]);
-  pair_drain (p);
-  g_assert_null (pair_find (p, 1, HYPHA_SESSION_OVER, -1));
-  pair_inject (p, other, 1, &epochs[1]);
-  pair_drain (p);
-  assert_over (p, 1, HYPHA_ERROR_ROLLED_BACK);
-  assert_goes_on (p);
-}
-
-static void
-put_entry (guint8 *p, guint64 number, guint64 link, guint64 frames)
-{
-  const guint64 all[] = { GUINT64_TO_BE (number), GUINT64_TO_BE (link), GUINT64_TO_BE (frames) };
-
-  memcpy (p, all, sizeof all);
-}
-
-/* Lists in no order, twice the same, or full of what cannot be; whoever names the truth somewhere
- * in there is believed, and nobody else. */
-static void
-test_absurd_epochs (void)
-{
-  const guint64 last = G_MAXUINT64;
-
-  for (guint i = 0; i < 9; i++) {
-    g_autoptr (Pair) p = pair_new ();
-    Wire *one = pair_link (p, 5);
-    guint8 list[HYPHA_EPOCH_MAX_ENTRIES * 24];
-    HyphaFrame frame = {
-      .type = HYPHA_FRAME_EPOCH, .value = 9, .data = list, .length = sizeof list
-    };
-    HyphaSession *judge = p->session[1];
-    gboolean good = i < 3;
-
-    pair_open (p, 0, "echo");
-    pair_run (p);
-    pair_forget (p);
-    for (guint k = 0; k < HYPHA_EPOCH_MAX_ENTRIES; k++)
-      put_entry (list + 24 * k, i % 2 == 0 ? last - k : last, last, k % 2 == 0 ? last : 0);
-    if (i == 0)
-      frame.value = last;
-    if (good)
-      put_entry (list + 24 * 40 * i / 2, judge->peer_epoch, judge->heard,
-                 i == 1 ? last : judge->heard_frames);
-    if (i == 3) /* the truth, but for one frame */
-      put_entry (list, judge->peer_epoch, judge->heard, judge->heard_frames - 1);
-    if (i == 4)
-      put_entry (list, judge->peer_epoch, judge->heard + 1, last);
-    if (i == 5)
-      frame.length = 0;
-    if (i > 5) { /* that this side's frames were taken, which were not sent */
-      frame = (HyphaFrame){ .type = HYPHA_FRAME_EPOCH, .flags = HYPHA_FRAME_TAKEN };
-      frame.value = i == 6 ? last : judge->epoch;
-      put_entry (list, i == 7 ? last : one->link[1]->number, i == 8 ? last : 0, 0);
-      frame.data = list;
-      frame.length = 16;
-    }
-    pair_inject (p, one, 1, &frame);
-    pair_drain (p);
-    if (good)
-      g_assert_null (pair_find (p, 1, HYPHA_SESSION_OVER, -1));
-    else
-      assert_over (p, 1, HYPHA_ERROR_ROLLED_BACK);
-    if (!good)
-      assert_goes_on (p);
+    pair_assert_over (p, 1, HYPHA_ERROR_ROLLED_BACK);
+    pair_assert_goes_on (p);
   }
 }
 
@@ -831,7 +606,7 @@ test_before_resume (void)
 
     pair_inject (p, wire, 1, &frames[i]);
     pair_drain (p);
-    assert_over (p, 1, HYPHA_ERROR_PROTOCOL);
+    pair_assert_over (p, 1, HYPHA_ERROR_PROTOCOL);
   }
 }
 
@@ -868,7 +643,7 @@ test_too_many_refusals (void)
   }
   g_assert_cmpuint (n, ==, HYPHA_SESSION_REFUSALS_MAX - 1);
   pair_drain (p);
-  assert_over (p, 1, HYPHA_ERROR_PROTOCOL);
+  pair_assert_over (p, 1, HYPHA_ERROR_PROTOCOL);
 }
 
 static guint32
@@ -994,10 +769,6 @@ main (int argc, char **argv)
     g_test_add_data_func (path, &resumes[i], test_resume);
   }
   ADD ("hostile/answer-before-open", test_answer_before_open);
-  ADD ("rollback/link-number-twice", test_link_number_twice);
-  ADD ("rollback/forgets-what-it-took-only", test_forgets_what_it_took_only);
-  ADD ("rollback/epoch-twice", test_epoch_twice);
-  ADD ("rollback/absurd-epochs", test_absurd_epochs);
   ADD ("hostile/anything-before-resume", test_before_resume);
   ADD ("hostile/window-does-not-fill-memory", test_memory_of_sending);
   ADD ("hostile/refusals-are-bounded", test_too_many_refusals);

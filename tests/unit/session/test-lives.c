@@ -63,17 +63,6 @@ take_all (Lives *self, Wire *wire, int side)
   take_from (self->p, wire, side);
 }
 
-/* Only over this one. */
-static void
-run_over (Lives *self, Wire *wire)
-{
-  for (guint i = 0; i < 10; i++)
-    for (int side = 0; side < 2; side++) {
-      send_all (self, wire, side);
-      take_all (self, wire, side);
-    }
-}
-
 /* Both know of a stream with COMMON bytes, acknowledged or not; the first life has said more, which
  * is on its way. */
 static void
@@ -146,7 +135,7 @@ test_last_words_come_late (gconstpointer acknowledged)
   lives_begin (&f, acknowledged != NULL);
   say (&f, '2', 80);
   hypha_session_stream_finish (f.second, hypha_session_find (f.second, f.id));
-  run_over (&f, f.new);
+  pair_run_over (f.p, f.new);
   /* What is common came over the old link, or comes again. */
   assert_received (&f, '2', 80);
   g_assert_nonnull (pair_find (f.p, 1, HYPHA_SESSION_FINISHED, f.id));
@@ -186,7 +175,7 @@ test_other_life_is_told (void)
 
   lives_begin (&f, TRUE);
   say (&f, '2', 80);
-  run_over (&f, f.new);
+  pair_run_over (f.p, f.new);
   assert_received (&f, '2', 80);
   send_all (&f, f.old, 1);
   be (&f, f.first);
@@ -306,7 +295,7 @@ test_other_life_carries_on (void)
 
   lives_begin (&f, TRUE);
   say (&f, '2', 80);
-  run_over (&f, f.new);
+  pair_run_over (f.p, f.new);
   be (&f, f.first);
   hypha_session_detach (f.first, g_steal_pointer (&f.old->link[0]), f.p->now);
   /* The peer drops what is on its way over there. */

@@ -6,7 +6,7 @@
 
 #include "hypha-error.h"
 #include "hypha-socket.h"
-#include "hypha-source-private.h"
+#include "hypha-source.h"
 
 typedef struct {
   gboolean stopped;

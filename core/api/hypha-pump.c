@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 
 #include "hypha-error.h"
-#include "hypha-source-private.h"
+#include "hypha-source.h"
 
 #define BUFFER_BYTES (64 * 1024)
 #define DRAIN_MS 2000

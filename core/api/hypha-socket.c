@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "hypha-error.h"
-#include "hypha-source-private.h"
+#include "hypha-source.h"
 
 /* A Unix socket whose backlog is full says so at once, and cannot be polled for room. */
 #define RETRY_MS 20

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "hypha-source-private.h"
+#include "hypha-source.h"
 
 #include <errno.h>
 #include <glib/gi18n-lib.h>

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "api/hypha-source.h"
 #include "io/hard-close.h"
 #include "link/name.h"
 #include "node/memory-end.h"
@@ -32,22 +33,11 @@ count (HyphaStreamInfo *info)
   return (Counts){ atomic_load (&info->received), atomic_load (&info->sent) };
 }
 
-/* FALSE: there was none. */
-static gboolean
-drop_source (GSource **source)
-{
-  if (*source == NULL)
-    return FALSE;
-  g_source_destroy (*source);
-  g_clear_pointer (source, g_source_unref);
-  return TRUE;
-}
-
 static void
 forget_sources (PeerStream *ps)
 {
-  drop_source (&ps->deadline);
-  drop_source (&ps->cancelled);
+  hypha_clear_source (&ps->deadline);
+  hypha_clear_source (&ps->cancelled);
 }
 
 /* Nobody waits for a channel any more before the peer hears of it. */
@@ -56,7 +46,7 @@ say_open (gpointer data)
 {
   PeerStream *ps = data;
 
-  if (drop_source (&ps->unsaid))
+  if (hypha_clear_source (&ps->unsaid))
     hypha_engine_open (ps->peer->engine, ps->info, -1, FALSE, NULL);
 }
 
@@ -71,7 +61,7 @@ say_open_now (gpointer data)
 static void
 finish_direct (PeerStream *ps)
 {
-  if (drop_source (&ps->unfinished))
+  if (hypha_clear_source (&ps->unfinished))
     hypha_engine_finish_direct (ps->peer->engine, ps->info);
 }
 
@@ -106,8 +96,8 @@ hypha_peer_stream_free (gpointer data)
   PeerStream *ps = data;
 
   forget_sources (ps);
-  drop_source (&ps->unsaid);
-  drop_source (&ps->unfinished);
+  hypha_clear_source (&ps->unsaid);
+  hypha_clear_source (&ps->unfinished);
   g_clear_pointer (&ps->pipe, hypha_pipe_unref);
   g_clear_pointer (&ps->direct, hypha_direct_free);
   g_clear_pointer (&ps->held, hypha_incoming_free);

@@ -17,7 +17,7 @@ G_DECLARE_DERIVABLE_TYPE (HyphaBaseTransport, hypha_base_transport, HYPHA, BASE_
  * HyphaBaseTransportClass:
  * @parent_class: the parent class
  * @connect: makes a channel to an endpoint, given without its options, within a deadline of at
- * least 1 ms. The task is taken; it returns the channel (transfer full) or the error. The
+ *   least 1 ms. The task is taken; it returns the channel (transfer full) or the error. The
  *   cancellable is cancelled by the caller or when the transport stops, and lives, as the endpoint
  *   does, as long as the task
  * @listen: listens on an endpoint; the task returns the listener, the rest is as for @connect

@@ -181,27 +181,25 @@ hypha_base_transport_listen_finish (HyphaTransport *transport, GAsyncResult *res
 static HyphaListener *
 try_adopt (HyphaBaseTransport *self, int fd, GError **error)
 {
-  HyphaBaseTransportClass *klass = HYPHA_BASE_TRANSPORT_GET_CLASS (self);
   struct sockaddr_storage address;
   socklen_t length;
 
-  if (klass->adopt == NULL) {
-    g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
-                 _ ("the transport '%s' takes no sockets from others"),
-                 hypha_transport_get_schemes (HYPHA_TRANSPORT (self))[0]);
-    return NULL;
-  }
   if (!hypha_socket_get_listening (fd, &address, &length, error))
     return NULL;
-  return klass->adopt (self, fd, (const struct sockaddr *) &address, length, error);
+  return HYPHA_BASE_TRANSPORT_GET_CLASS (self)->adopt (self, fd, (const struct sockaddr *) &address,
+                                                       length, error);
 }
 
 static HyphaListener *
 hypha_base_transport_adopt (HyphaTransport *transport, int fd, GError **error)
 {
   HyphaBaseTransport *self = HYPHA_BASE_TRANSPORT (transport);
-  HyphaListener *listener = try_adopt (self, fd, error);
+  const HyphaTransportInterface *plain = g_type_default_interface_peek (HYPHA_TYPE_TRANSPORT);
+  HyphaListener *listener;
 
+  if (HYPHA_BASE_TRANSPORT_GET_CLASS (self)->adopt == NULL)
+    return plain->adopt (transport, fd, error);
+  listener = try_adopt (self, fd, error);
   if (listener != NULL)
     add_listener (self, listener);
   else

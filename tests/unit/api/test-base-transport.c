@@ -436,12 +436,15 @@ test_need_not_adopt (Fixture *f, gconstpointer data)
 {
   HyphaBaseTransportClass *base_class = HYPHA_BASE_TRANSPORT_GET_CLASS (f->self);
   int fd = new_socket (TRUE);
+  int next = dup (fd); /* the number that the duplicate will have */
 
+  close (next);
   base_class->adopt = NULL;
   g_assert_null (hypha_transport_adopt (f->transport, fd, &f->error));
   base_class->adopt = test_transport_adopt;
   g_assert_error (f->error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
   g_assert_nonnull (strstr (f->error->message, "'test'"));
+  g_assert_false (is_open (next));
   close (fd);
 }
 

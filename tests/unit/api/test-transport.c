@@ -837,6 +837,10 @@ test_missing_functions (void)
   g_clear_error (&error);
   g_assert_null (hypha_transport_adopt (transport, STDIN_FILENO, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
+  g_clear_error (&error);
+  HYPHA_TRANSPORT_GET_IFACE (transport)->adopt = NULL;
+  g_assert_null (hypha_transport_adopt (transport, STDIN_FILENO, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
   hypha_transport_stop (transport);
   g_clear_object (&connected);
   g_clear_object (&listening);

@@ -56,7 +56,7 @@ static GSocket *
 socket_of (HyphaStreamEnd *end, GError **error)
 {
   SocketEnd *self = (SocketEnd *) end;
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
 
   if (self->closed) {
     g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CLOSED, _ ("the stream is closed"));
@@ -154,7 +154,7 @@ static gboolean
 socket_close (HyphaStreamEnd *end, GError **error)
 {
   SocketEnd *self = (SocketEnd *) end;
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
 
   self->closed = TRUE;
   if (self->fd >= 0)
@@ -177,7 +177,7 @@ static int
 socket_steal_fd (HyphaStreamEnd *end)
 {
   SocketEnd *self = (SocketEnd *) end;
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
+  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
   int fd = -1;
 
   errno = EBADF;

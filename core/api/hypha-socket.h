@@ -4,7 +4,9 @@
 /* For transports upon kernel sockets: the parts that all of them share. Only hypha-plugin.h
  * includes it. */
 
+#include <gio/gunixsocketaddress.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include "hypha-listener.h"
 
 G_BEGIN_DECLS
@@ -46,6 +48,15 @@ int hypha_socket_connect_finish (GAsyncResult *result, GError **error);
 HYPHA_EXTERN
 HyphaListener *hypha_socket_listener_new (int fd, HyphaEndpoint *bound, HyphaSocketAdopt adopt_func,
                                           gpointer user_data, GDestroyNotify closed);
+
+/* A listener on a Unix socket: a stale file is replaced, and it takes its own away when it closes. */
+HYPHA_EXTERN
+void hypha_unix_listen_async (GUnixSocketAddress *address, HyphaEndpoint *bound, mode_t mode,
+                              HyphaSocketAdopt adopt_func, gpointer user_data,
+                              GDestroyNotify closed, GCancellable *cancellable,
+                              GAsyncReadyCallback callback, gpointer callback_data);
+HYPHA_EXTERN
+HyphaListener *hypha_unix_listen_finish (GAsyncResult *result, GError **error);
 
 /* For adopt: the address that the listening stream socket FD is bound to, whatever its family.
  * INVALID_ARGUMENT: FD is something else. */

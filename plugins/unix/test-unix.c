@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "unix-address.h"
-#include "unix-bind.h"
 #include "unix.h"
 
 #define CONNECT_MS 20000
@@ -300,25 +299,41 @@ test_stop_removes_the_file (Fixture *f, gconstpointer data)
 #define ROUNDS 60
 
 typedef struct {
-  const UnixAddress *address;
+  GSocketAddress *address;
+  HyphaEndpoint *endpoint;
   gint *at_the_line;
-  int fd;
+  HyphaListener *listener;
   GError *error;
 } Racer;
+
+static HyphaChannel *
+adopt_nothing (int fd, const struct sockaddr *remote, socklen_t length, gpointer user_data,
+               GError **error)
+{
+  g_assert_not_reached ();
+}
 
 static gpointer
 race (gpointer data)
 {
+  g_autoptr (GMainContext) context = g_main_context_new ();
   Racer *racer = data;
-  UnixFile file;
 
+  g_main_context_push_thread_default (context);
   g_atomic_int_inc (racer->at_the_line);
   while (g_atomic_int_get (racer->at_the_line) < RACERS)
     g_thread_yield ();
   do {
+    g_autoptr (GAsyncResult) result = NULL;
+
     g_clear_error (&racer->error);
-    racer->fd = unix_bind (racer->address, "it", 0600, &file, &racer->error);
-  } while (g_error_matches (racer->error, G_IO_ERROR, G_IO_ERROR_BUSY));
+    hypha_unix_listen_async (G_UNIX_SOCKET_ADDRESS (racer->address), racer->endpoint, 0600,
+                             adopt_nothing, NULL, NULL, NULL, keep_result, &result);
+    while (result == NULL)
+      g_main_context_iteration (context, TRUE);
+    racer->listener = hypha_unix_listen_finish (result, &racer->error);
+  } while (g_error_matches (racer->error, HYPHA_ERROR, HYPHA_ERROR_BUSY));
+  g_main_context_pop_thread_default (context);
   return NULL;
 }
 
@@ -327,6 +342,8 @@ race (gpointer data)
 static void
 test_one_of_many_wins (Fixture *f, gconstpointer data)
 {
+  g_autoptr (GSocketAddress) address = g_unix_socket_address_new (f->path);
+
   for (guint round = 0; round < ROUNDS; round++) {
     Racer racers[RACERS] = { 0 };
     GThread *threads[RACERS];
@@ -335,22 +352,23 @@ test_one_of_many_wins (Fixture *f, gconstpointer data)
 
     close (bind_raw (f, SOCK_STREAM));
     for (guint i = 0; i < RACERS; i++) {
-      racers[i] = (Racer){ .address = &f->address, .at_the_line = &at_the_line, .fd = -1 };
+      racers[i] =
+          (Racer){ .address = address, .endpoint = f->endpoint, .at_the_line = &at_the_line };
       threads[i] = g_thread_new ("racer", race, &racers[i]);
     }
     for (guint i = 0; i < RACERS; i++)
       g_thread_join (threads[i]);
     g_assert_true (answers (f));
     for (guint i = 0; i < RACERS; i++) {
-      if (racers[i].fd >= 0) {
+      if (racers[i].listener != NULL) {
         winners++;
-        close (racers[i].fd);
+        g_assert_finalize_object (racers[i].listener);
       } else
         g_assert_error (racers[i].error, HYPHA_ERROR, HYPHA_ERROR_ADDRESS_IN_USE);
       g_clear_error (&racers[i].error);
     }
     g_assert_cmpuint (winners, ==, 1);
-    g_assert_cmpint (g_unlink (f->path), ==, 0);
+    g_assert_false (g_file_test (f->path, G_FILE_TEST_EXISTS));
   }
 }
 

@@ -8,16 +8,11 @@
 #include <unistd.h>
 
 #include "unix-address.h"
-#include "unix-bind.h"
 
 #define COST 3
 
 /* As for a D-Bus socket: the directory decides who reaches it, the handshake who may talk. */
 #define DEFAULT_MODE 0666
-
-/* How long a listener waits for another daemon that is about to listen in the same directory. */
-#define LOCK_RETRY_MS 20
-#define LOCK_PATIENCE_MS 2000
 
 struct _UnixTransport {
   HyphaBaseTransport parent_instance;
@@ -30,23 +25,6 @@ static void unix_transport_iface_init (HyphaTransportInterface *iface);
 G_DEFINE_FINAL_TYPE_WITH_CODE (UnixTransport, unix_transport, HYPHA_TYPE_BASE_TRANSPORT,
                                G_IMPLEMENT_INTERFACE (HYPHA_TYPE_TRANSPORT,
                                                       unix_transport_iface_init))
-
-/* A listen under way; the data of its task. */
-typedef struct {
-  HyphaEndpoint *endpoint; /* not owned, like the next: the task's */
-  GCancellable *cancellable;
-  UnixAddress address;
-  gint64 patience; /* until when it waits for the directory's lock, in monotonic us */
-} Listen;
-
-/* What belongs to a listener. */
-typedef struct {
-  HyphaEndpoint *bound;
-  UnixAddress address;
-  UnixFile file;
-  int keep; /* the listening socket once more: it outlives its file by a moment. -1: the file is
-               somebody else's */
-} Acceptor;
 
 /* ---- channels ---- */
 
@@ -69,10 +47,8 @@ make_channel (int fd, HyphaEndpoint *local, HyphaEndpoint *remote)
 static HyphaChannel *
 adopt (int fd, const struct sockaddr *remote, socklen_t length, gpointer user_data, GError **error)
 {
-  Acceptor *acceptor = user_data;
-
   /* Whatever name the other end gave its socket: it is nowhere that one could connect to. */
-  return make_channel (fd, acceptor->bound, NULL);
+  return make_channel (fd, user_data, NULL);
 }
 
 /* ---- connecting ---- */
@@ -113,46 +89,38 @@ unix_transport_connect (HyphaBaseTransport *transport, GTask *task, HyphaEndpoin
 
 /* ---- listening ---- */
 
-/* The file goes first and the socket after it: in between nobody takes it for a dead one and
- * replaces it. */
 static void
-on_listener_closed (gpointer user_data)
+on_listening (GObject *source, GAsyncResult *result, gpointer user_data)
 {
-  Acceptor *acceptor = user_data;
+  g_autoptr (GTask) task = user_data;
+  GError *error = NULL;
+  HyphaListener *listener = hypha_unix_listen_finish (result, &error);
 
-  if (acceptor->keep >= 0) {
-    if (!acceptor->address.abstract)
-      unix_unlink (&acceptor->address, &acceptor->file);
-    close (acceptor->keep);
-  }
-  hypha_endpoint_unref (acceptor->bound);
-  g_free (acceptor);
+  if (listener == NULL)
+    g_task_return_error (task, error);
+  else
+    g_task_return_pointer (task, listener, g_object_unref);
 }
 
-static HyphaListener *
-listen_on (UnixTransport *self, Listen *listen, GError **error)
+static void
+unix_transport_listen (HyphaBaseTransport *transport, GTask *task, HyphaEndpoint *endpoint,
+                       GCancellable *cancellable)
 {
-  const char *display = hypha_endpoint_to_string (listen->endpoint);
-  g_autofree Acceptor *acceptor = g_new0 (Acceptor, 1);
-  HyphaListener *listener;
-  int fd = unix_bind (&listen->address, display, self->mode, &acceptor->file, error);
+  g_autoptr (GSocketAddress) native = NULL;
+  GError *error = NULL;
+  UnixAddress address;
 
-  if (fd < 0)
-    return NULL;
-  acceptor->address = listen->address;
-  acceptor->keep = fcntl (fd, F_DUPFD_CLOEXEC, 0);
-  if (acceptor->keep < 0) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("cannot listen on %s: %s"), display,
-                 g_strerror (errno));
-    if (!acceptor->address.abstract)
-      unix_unlink (&acceptor->address, &acceptor->file);
-    close (fd);
-    return NULL;
+  if (!unix_address_parse (endpoint, &address, &error)) {
+    g_task_return_error (task, error);
+    g_object_unref (task);
+    return;
   }
-  acceptor->bound = hypha_endpoint_ref (listen->endpoint);
-  listener = hypha_socket_listener_new (fd, acceptor->bound, adopt, acceptor, on_listener_closed);
-  acceptor = NULL; /* the listener's */
-  return listener;
+  native = g_unix_socket_address_new_with_type (address.name, -1,
+                                                address.abstract ? G_UNIX_SOCKET_ADDRESS_ABSTRACT
+                                                                 : G_UNIX_SOCKET_ADDRESS_PATH);
+  hypha_unix_listen_async (G_UNIX_SOCKET_ADDRESS (native), endpoint,
+                           UNIX_TRANSPORT (transport)->mode, adopt, hypha_endpoint_ref (endpoint),
+                           (GDestroyNotify) hypha_endpoint_unref, cancellable, on_listening, task);
 }
 
 /* NULL: not a Unix socket, or not one that an endpoint can name. */
@@ -183,61 +151,11 @@ unix_transport_adopt (HyphaBaseTransport *transport, int fd, const struct sockad
                       socklen_t length, GError **error)
 {
   g_autoptr (HyphaEndpoint) endpoint = get_listening (address, length, error);
-  Acceptor *acceptor;
 
-  if (endpoint == NULL)
-    return NULL;
-  acceptor = g_new0 (Acceptor, 1);
-  acceptor->bound = g_steal_pointer (&endpoint);
-  acceptor->keep = -1;
-  return hypha_socket_listener_new (fd, acceptor->bound, adopt, acceptor, on_listener_closed);
-}
-
-static gboolean
-try_to_listen (gpointer user_data)
-{
-  GTask *task = user_data;
-  Listen *listen = g_task_get_task_data (task);
-  g_autoptr (GError) error = NULL;
-  HyphaListener *listener;
-
-  if (g_cancellable_is_cancelled (listen->cancellable)) {
-    g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CANCELLED,
-                             _ ("%s: listening was cancelled, or the transport was stopped"),
-                             hypha_endpoint_to_string (listen->endpoint));
-    return G_SOURCE_REMOVE;
-  }
-  listener = listen_on (g_task_get_source_object (task), listen, &error);
-  if (listener != NULL)
-    g_task_return_pointer (task, listener, g_object_unref);
-  else if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_BUSY))
-    g_task_return_error (task, g_steal_pointer (&error));
-  else if (g_get_monotonic_time () < listen->patience)
-    return G_SOURCE_CONTINUE;
-  else
-    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_BUSY, "%s", error->message);
-  return G_SOURCE_REMOVE;
-}
-
-static void
-unix_transport_listen (HyphaBaseTransport *transport, GTask *given, HyphaEndpoint *endpoint,
-                       GCancellable *cancellable)
-{
-  g_autoptr (GTask) task = given;
-  g_autoptr (GSource) retry = NULL;
-  Listen listen = { .endpoint = endpoint, .cancellable = cancellable };
-  GError *error = NULL;
-
-  if (!unix_address_parse (endpoint, &listen.address, &error)) {
-    g_task_return_error (task, error);
-    return;
-  }
-  listen.patience = g_get_monotonic_time () + LOCK_PATIENCE_MS * G_TIME_SPAN_MILLISECOND;
-  g_task_set_task_data (task, g_memdup2 (&listen, sizeof listen), g_free);
-  if (try_to_listen (task) == G_SOURCE_REMOVE)
-    return;
-  retry = g_timeout_source_new (LOCK_RETRY_MS);
-  g_task_attach_source (task, retry, try_to_listen);
+  return endpoint == NULL
+             ? NULL
+             : hypha_socket_listener_new (fd, endpoint, adopt, hypha_endpoint_ref (endpoint),
+                                          (GDestroyNotify) hypha_endpoint_unref);
 }
 
 /* ---- the rest of the interface ---- */

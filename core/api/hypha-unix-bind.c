@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "unix-bind.h"
+#include "hypha-unix-bind.h"
 
 #include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#include "hypha-error.h"
 
 /* ---- who holds an address ---- */
 
@@ -27,15 +31,31 @@ describe_process (const struct ucred *credentials)
   return g_strdup_printf (_ ("process %d (%s)"), (int) credentials->pid, escaped);
 }
 
+static gboolean
+is_abstract (GUnixSocketAddress *address)
+{
+  return g_unix_socket_address_get_address_type (address) == G_UNIX_SOCKET_ADDRESS_ABSTRACT;
+}
+
+static socklen_t
+get_sockaddr (GUnixSocketAddress *address, struct sockaddr_un *sockaddr)
+{
+  gssize length = g_socket_address_get_native_size (G_SOCKET_ADDRESS (address));
+
+  memset (sockaddr, 0, sizeof *sockaddr);
+  g_socket_address_to_native (G_SOCKET_ADDRESS (address), sockaddr, sizeof *sockaddr, NULL);
+  return (socklen_t) length;
+}
+
 /* Connects to ADDRESS for a moment. 0: somebody listens, HOLDER says who, if the kernel tells; or
  * errno. */
 static int
-knock (const UnixAddress *address, char **holder)
+knock (GUnixSocketAddress *address, char **holder)
 {
   struct sockaddr_un sockaddr;
   struct ucred credentials;
   socklen_t length = sizeof credentials;
-  socklen_t address_length = unix_address_to_sockaddr (address, &sockaddr);
+  socklen_t address_length = get_sockaddr (address, &sockaddr);
   int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   int reason = 0;
 
@@ -73,10 +93,10 @@ set_failed (const char *display, int reason, const char *doing, GError **error)
 
 /* 0, or errno. */
 static int
-bind_socket (int fd, const UnixAddress *address)
+bind_socket (int fd, GUnixSocketAddress *address)
 {
   struct sockaddr_un sockaddr;
-  socklen_t length = unix_address_to_sockaddr (address, &sockaddr);
+  socklen_t length = get_sockaddr (address, &sockaddr);
 
   return bind (fd, (const struct sockaddr *) &sockaddr, length) < 0 ? errno : 0;
 }
@@ -92,7 +112,7 @@ new_socket (const char *display, GError **error)
 }
 
 static int
-bind_abstract (const UnixAddress *address, const char *display, GError **error)
+bind_abstract (GUnixSocketAddress *address, const char *display, GError **error)
 {
   g_autofree char *holder = NULL;
   int fd = new_socket (display, error);
@@ -117,9 +137,9 @@ bind_abstract (const UnixAddress *address, const char *display, GError **error)
 /* ---- socket files ---- */
 
 static int
-lock_directory (const UnixAddress *address, const char *display, GError **error)
+lock_directory (GUnixSocketAddress *address, const char *display, GError **error)
 {
-  g_autofree char *directory = g_path_get_dirname (address->name);
+  g_autofree char *directory = g_path_get_dirname (g_unix_socket_address_get_path (address));
   int fd = open (directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   int reason;
 
@@ -163,13 +183,13 @@ describe_type (mode_t mode)
 /* Makes way for a new socket file, if what lies there is one that nobody listens on any longer.
  * Under the lock. */
 static gboolean
-clear_stale (const UnixAddress *address, const char *display, GError **error)
+clear_stale (GUnixSocketAddress *address, const char *display, GError **error)
 {
   g_autofree char *holder = NULL;
   struct stat before, after;
   int reason;
 
-  if (lstat (address->name, &before) < 0) {
+  if (lstat (g_unix_socket_address_get_path (address), &before) < 0) {
     if (errno == ENOENT)
       return TRUE;
     set_failed (display, errno, _ ("looking at what is there"), error);
@@ -195,12 +215,12 @@ clear_stale (const UnixAddress *address, const char *display, GError **error)
                 error);
     return FALSE;
   }
-  if (lstat (address->name, &after) == 0 &&
+  if (lstat (g_unix_socket_address_get_path (address), &after) == 0 &&
       (after.st_ino != before.st_ino || after.st_dev != before.st_dev)) {
     set_in_use (display, NULL, _ ("somebody has just replaced the socket"), error);
     return FALSE;
   }
-  if (unlink (address->name) < 0 && errno != ENOENT) {
+  if (unlink (g_unix_socket_address_get_path (address)) < 0 && errno != ENOENT) {
     set_failed (display, errno, _ ("removing the socket that a dead process left there"), error);
     return FALSE;
   }
@@ -210,8 +230,8 @@ clear_stale (const UnixAddress *address, const char *display, GError **error)
 /* Nobody can connect before listen(), so the mode is right before it matters, whatever the umask.
  */
 static gboolean
-make_file (int fd, const UnixAddress *address, const char *display, mode_t mode, UnixFile *file,
-           GError **error)
+make_file (int fd, GUnixSocketAddress *address, const char *display, mode_t mode,
+           HyphaUnixFile *file, GError **error)
 {
   struct stat made;
   int reason = bind_socket (fd, address);
@@ -224,23 +244,23 @@ make_file (int fd, const UnixAddress *address, const char *display, mode_t mode,
     set_failed (display, reason, _ ("making the socket's file"), error);
     return FALSE;
   }
-  if (lstat (address->name, &made) < 0 || !S_ISSOCK (made.st_mode)) {
+  if (lstat (g_unix_socket_address_get_path (address), &made) < 0 || !S_ISSOCK (made.st_mode)) {
     set_failed (display, ENOENT, _ ("somebody took the socket's file away at once"), error);
     return FALSE;
   }
-  *file = (UnixFile){ made.st_dev, made.st_ino };
-  if (fchmodat (AT_FDCWD, address->name, mode, AT_SYMLINK_NOFOLLOW) < 0)
+  *file = (HyphaUnixFile){ made.st_dev, made.st_ino };
+  if (fchmodat (AT_FDCWD, g_unix_socket_address_get_path (address), mode, AT_SYMLINK_NOFOLLOW) < 0)
     set_failed (display, errno, _ ("setting the mode of the socket's file"), error);
   else if (listen (fd, SOMAXCONN) < 0)
     set_failed (display, errno, _ ("listening"), error);
   else
     return TRUE;
-  unix_unlink (address, file);
+  hypha_unix_unlink (address, file);
   return FALSE;
 }
 
 static int
-bind_path (const UnixAddress *address, const char *display, mode_t mode, UnixFile *file,
+bind_path (GUnixSocketAddress *address, const char *display, mode_t mode, HyphaUnixFile *file,
            GError **error)
 {
   int lock = lock_directory (address, display, error);
@@ -259,19 +279,20 @@ bind_path (const UnixAddress *address, const char *display, mode_t mode, UnixFil
 }
 
 int
-unix_bind (const UnixAddress *address, const char *display, mode_t mode, UnixFile *file,
-           GError **error)
+hypha_unix_bind (GUnixSocketAddress *address, const char *display, mode_t mode, HyphaUnixFile *file,
+                 GError **error)
 {
-  if (address->abstract)
+  if (is_abstract (address))
     return bind_abstract (address, display, error);
   return bind_path (address, display, mode, file, error);
 }
 
 void
-unix_unlink (const UnixAddress *address, const UnixFile *file)
+hypha_unix_unlink (GUnixSocketAddress *address, const HyphaUnixFile *file)
 {
   struct stat now;
 
-  if (lstat (address->name, &now) == 0 && now.st_dev == file->device && now.st_ino == file->inode)
-    unlink (address->name);
+  if (!is_abstract (address) && lstat (g_unix_socket_address_get_path (address), &now) == 0 &&
+      now.st_dev == file->device && now.st_ino == file->inode)
+    unlink (g_unix_socket_address_get_path (address));
 }

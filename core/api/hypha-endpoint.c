@@ -170,10 +170,12 @@ endpoint_new (const char *scheme, const char *rest, char *const *options)
 
 /* Parsing. Each part gives NULL or FALSE, and WHY as the end of a sentence about the whole. */
 
+/* What ends with the first colon; or, as ssh's proxies for virtual machines write it, with a slash
+ * that comes before. */
 static char *
 parse_scheme (const char *uri, char **why)
 {
-  gsize length = strcspn (uri, ":");
+  gsize length = *uri == '/' ? strcspn (uri, ":") : strcspn (uri, ":/");
   g_autofree char *quoted = NULL;
   gunichar stray;
 
@@ -303,7 +305,7 @@ parse_options (const char *text, char **options, char **why)
 static HyphaEndpoint *
 parse (const char *uri, char **why)
 {
-  const char *colon, *question;
+  const char *address, *question;
   char *options[G_N_ELEMENTS (known_options) + 1] = { NULL };
   g_autofree char *scheme = NULL;
   g_autofree char *encoded = NULL;
@@ -325,9 +327,11 @@ parse (const char *uri, char **why)
   scheme = parse_scheme (uri, why);
   if (scheme == NULL)
     return NULL;
-  colon = uri + strlen (scheme);
-  question = strchrnul (colon, '?');
-  encoded = g_strndup (colon + 1, (gsize) (question - colon - 1));
+  address = uri + strlen (scheme);
+  if (*address == ':')
+    address++;
+  question = strchrnul (address, '?');
+  encoded = g_strndup (address, (gsize) (question - address));
   rest = parse_rest (encoded, why);
   if (rest == NULL)
     return NULL;

@@ -48,6 +48,8 @@ test_splits (void)
     { "VSOCK-CONNECT:2:4974", "VSOCK-CONNECT", "2:4974", NULL },
     { "a+b.c-1:x", "a+b.c-1", "x", NULL },
     { "hvsock:///run/vm/*/v.sock:4974", "hvsock", "///run/vm/*/v.sock:4974", NULL },
+    { "vsock-mux/run/v.sock:22", "vsock-mux", "/run/v.sock:22", "vsock-mux:/run/v.sock:22" },
+    { "a/b?cost=3", "a", "/b", "a:/b?cost=3" },
     { "tcp://h:1?tls=never&cost=3", "tcp", "//h:1", "tcp://h:1?cost=3&tls=never" },
     { "tcp://h:1?id=" ID, "tcp", "//h:1", NULL },
   };
@@ -74,6 +76,8 @@ test_refuses_bad_schemes (void)
   assert_refused (":x", "scheme before ':' is empty");
   assert_refused ("1tcp:x", "scheme begins with a digit");
   assert_refused ("+tcp:x", "stray character '+' in the scheme");
+  assert_refused ("/run/v.sock:22", "stray character '/' in the scheme");
+  assert_refused ("u@h/x", "stray character '@' in the scheme");
   assert_refused ("t cp:x", "stray character ' ' in the scheme");
   assert_refused ("t?p:x", "stray character '?' in the scheme");
   assert_refused ("t\xc3\xa9p:x", "in the scheme");

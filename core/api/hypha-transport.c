@@ -8,6 +8,7 @@
 
 #include "hypha-channel-private.h"
 #include "hypha-error.h"
+#include "hypha-text.h"
 
 /* How long after its deadline a plug-in may still answer; what comes later is thrown away. */
 #define GRACE_MS 1000
@@ -225,6 +226,20 @@ hypha_transport_parse (HyphaTransport *self, HyphaEndpoint *endpoint, GError **e
 
 /* Settings and state */
 
+static void
+refuse_options (HyphaTransport *self, GVariant *options, GError **error)
+{
+  g_autofree char *name = NULL;
+  g_autofree char *quoted = NULL;
+
+  g_variant_get_child (options, 0, "{sv}", &name, NULL);
+  quoted = hypha_text_quote (name);
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+               _ ("the transport '%s' has no option %s, nor any other; take its entry out of "
+                  "transport-options"),
+               get_name (self), quoted);
+}
+
 /**
  * hypha_transport_configure:
  * @self: a transport
@@ -256,9 +271,7 @@ hypha_transport_configure (HyphaTransport *self, GVariant *options, GError **err
   if (iface->configure == NULL && g_variant_n_children (held) == 0)
     return TRUE;
   if (iface->configure == NULL) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 _ ("the transport '%s' has no options; take its entry out of transport-options"),
-                 get_name (self));
+    refuse_options (self, held, error);
     return FALSE;
   }
   success = iface->configure (self, held, &local);

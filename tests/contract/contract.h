@@ -19,8 +19,11 @@ typedef struct {
   HyphaTransport *(*create) (void);
   /* Whether this machine can run it; if not, WHY (a sentence, to free). NULL: every machine can. */
   gboolean (*usable) (char **why);
-  /* The endpoint (to free) of an address on which nobody listens. DIRECTORY is private to the test.
-   */
+  /* What has to be there besides, for one test, in DIRECTORY, which is private to the test; END
+   * frees it, and takes away its files. NULL: nothing. */
+  gpointer (*begin) (const char *directory);
+  void (*end) (gpointer beside);
+  /* The endpoint (to free) of an address on which nobody listens. */
   char *(*fresh) (const char *directory);
   /* An endpoint (to free) to which a connect neither succeeds nor fails, while the descriptors in
    * HELD are open. NULL: there is no way to make one. */
@@ -31,8 +34,8 @@ typedef struct {
   int (*handed_over) (const char *directory);
   const ContractSpelling *spellings; /* up to one without a uri */
   HyphaChannelFlags flags;           /* of every channel */
-  const char *host;                  /* of every channel; NULL: none */
-  gboolean has_uid;                  /* the kernel tells the peer's uid at both ends */
+  const char *host; /* of every channel; NULL: none; "." at its beginning: DIRECTORY */
+  gboolean has_uid; /* the kernel tells the peer's uid at both ends */
   gboolean has_cid;
   gboolean encrypted;  /* by the transport itself, with a binding that is equal at both ends */
   gboolean half_close; /* the end of one direction arrives, and the other goes on */

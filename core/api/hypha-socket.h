@@ -49,7 +49,8 @@ HYPHA_EXTERN
 HyphaListener *hypha_socket_listener_new (int fd, HyphaEndpoint *bound, HyphaSocketAdopt adopt_func,
                                           gpointer user_data, GDestroyNotify closed);
 
-/* A listener on a Unix socket: a stale file is replaced, and it takes its own away when it closes. */
+/* A listener on a Unix socket: a stale file is replaced, and it takes its own away when it closes.
+ */
 HYPHA_EXTERN
 void hypha_unix_listen_async (GUnixSocketAddress *address, HyphaEndpoint *bound, mode_t mode,
                               HyphaSocketAdopt adopt_func, gpointer user_data,

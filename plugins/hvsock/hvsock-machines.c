@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "hvsock-machines.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "hvsock-machine.h"
+
+/* So many at most: whoever may make directories there is not to take all descriptors. */
+#define MAX_MACHINES 1024
+/* What comes and goes in one go is looked at once. */
+#define SETTLE_MS 20
+/* Nobody hears the listener yet, as with a single one. */
+#define REST_MS 100
+/* A machine whose socket could not be had may get it later. */
+#define RETRY_MS 2000
+
+struct _HvsockMachines {
+  HyphaListener parent_instance;
+
+  char **parts; /* of the path, each a name or a pattern of names */
+  guint32 port;
+  GMainContext *context;
+  GHashTable *monitors; /* path of a directory to GFileMonitor */
+  GHashTable *machines; /* path of a VMM's socket to Machine */
+  GHashTable *seen;     /* while it looks around: paths of both kinds */
+  GSource *look;        /* time to look around; NULL: nothing has changed */
+  gboolean wanting;     /* a machine has no listener */
+  gboolean full;        /* was told of MAX_MACHINES */
+};
+
+G_DEFINE_FINAL_TYPE (HvsockMachines, hvsock_machines, HYPHA_TYPE_LISTENER)
+
+typedef struct {
+  HvsockMachines *machines;
+  HvsockAddress address;
+  HyphaEndpoint *endpoint;
+  GCancellable *opening;
+  HyphaListener *listener; /* NULL: none yet */
+  struct stat file;        /* of LISTENER */
+  gboolean told;           /* why it cannot listen */
+} Machine;
+
+static void look_later (HvsockMachines *self, guint ms);
+
+/* ---- one machine ---- */
+
+static gboolean
+read_file (const Machine *machine, struct stat *file)
+{
+  g_autofree char *path = g_strdup_printf ("%s_%u", machine->address.path, machine->address.port);
+
+  return lstat (path, file) == 0;
+}
+
+static void
+drop_listener (Machine *machine)
+{
+  if (machine->listener == NULL)
+    return;
+  g_signal_handlers_disconnect_by_data (machine->listener, machine);
+  hypha_listener_close (machine->listener);
+  g_clear_object (&machine->listener);
+}
+
+static void
+machine_free (gpointer data)
+{
+  Machine *machine = data;
+
+  if (machine->opening != NULL)
+    g_cancellable_cancel (machine->opening);
+  g_clear_object (&machine->opening);
+  drop_listener (machine);
+  hypha_endpoint_unref (machine->endpoint);
+  g_free (machine);
+}
+
+static void
+tell_trouble (Machine *machine, const GError *error)
+{
+  if (!machine->told)
+    g_message ("%s", error->message);
+  machine->told = TRUE;
+  look_later (machine->machines, RETRY_MS);
+}
+
+static void
+on_accepted (HyphaListener *listener, HyphaChannel *channel, Machine *machine)
+{
+  hypha_listener_accepted (HYPHA_LISTENER (machine->machines), channel);
+}
+
+static void
+on_failed (HyphaListener *listener, const GError *error, Machine *machine)
+{
+  drop_listener (machine);
+  tell_trouble (machine, error);
+}
+
+/* What it takes to know, when the answer comes, whose it is. */
+typedef struct {
+  HvsockMachines *machines;
+  GCancellable *cancellable;
+  char *path;
+} Opening;
+
+static void
+on_listening (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autofree Opening *opening = user_data;
+  g_autoptr (HvsockMachines) self = opening->machines;
+  g_autoptr (GCancellable) cancellable = opening->cancellable;
+  g_autofree char *path = opening->path;
+  g_autoptr (GError) error = NULL;
+  HyphaListener *listener = hvsock_listen_finish (result, &error);
+  Machine *machine = g_hash_table_lookup (self->machines, path);
+
+  if (machine == NULL || machine->opening != cancellable) {
+    if (listener != NULL)
+      hypha_listener_close (listener);
+    g_clear_object (&listener);
+    return;
+  }
+  g_clear_object (&machine->opening);
+  machine->listener = listener;
+  if (listener == NULL) {
+    tell_trouble (machine, error);
+    return;
+  }
+  machine->told = FALSE;
+  g_signal_connect (listener, "accepted", G_CALLBACK (on_accepted), machine);
+  g_signal_connect (listener, "failed", G_CALLBACK (on_failed), machine);
+  if (!read_file (machine, &machine->file)) /* gone again */
+    look_later (self, SETTLE_MS);
+}
+
+static void
+open_machine (Machine *machine)
+{
+  Opening *opening = g_new (Opening, 1);
+
+  machine->opening = g_cancellable_new ();
+  opening->machines = g_object_ref (machine->machines);
+  opening->cancellable = g_object_ref (machine->opening);
+  opening->path = g_strdup (machine->address.path);
+  hvsock_listen_async (&machine->address, machine->endpoint, machine->opening, on_listening,
+                       opening);
+}
+
+/* With the directory the file goes, and nobody could come any more. */
+static gboolean
+has_its_file (const Machine *machine)
+{
+  struct stat now;
+
+  return read_file (machine, &now) && now.st_dev == machine->file.st_dev &&
+         now.st_ino == machine->file.st_ino;
+}
+
+static Machine *
+machine_new (HvsockMachines *self, const char *path)
+{
+  Machine *machine = g_new0 (Machine, 1);
+
+  machine->machines = self;
+  g_strlcpy (machine->address.path, path, sizeof machine->address.path);
+  machine->address.port = self->port;
+  machine->endpoint = hvsock_address_to_endpoint (&machine->address, NULL);
+  g_hash_table_insert (self->machines, g_strdup (path), machine);
+  return machine;
+}
+
+/* ---- looking around ---- */
+
+static gboolean
+is_fit (const char *path)
+{
+  return strlen (path) <= HVSOCK_PATH_MAX - HVSOCK_SUFFIX_MAX && g_utf8_validate (path, -1, NULL) &&
+         strchr (path, ':') == NULL;
+}
+
+static void
+found (HvsockMachines *self, const char *path)
+{
+  Machine *machine = g_hash_table_lookup (self->machines, path);
+
+  if (!is_fit (path))
+    return;
+  if (machine == NULL && g_hash_table_size (self->machines) >= MAX_MACHINES) {
+    if (!self->full)
+      g_message ("%s names more than %d machines: the others are left out",
+                 hypha_endpoint_to_string (hypha_listener_get_bound (HYPHA_LISTENER (self))),
+                 MAX_MACHINES);
+    self->full = TRUE;
+    return;
+  }
+  if (machine == NULL)
+    machine = machine_new (self, path);
+  g_hash_table_add (self->seen, g_strdup (path));
+  if (machine->listener != NULL && !has_its_file (machine))
+    drop_listener (machine);
+  if (machine->listener == NULL && machine->opening == NULL)
+    open_machine (machine);
+}
+
+static void
+on_changed (GFileMonitor *monitor, GFile *file, GFile *other, GFileMonitorEvent event,
+            HvsockMachines *self)
+{
+  if (event != G_FILE_MONITOR_EVENT_CHANGED && event != G_FILE_MONITOR_EVENT_ATTRIBUTE_CHANGED &&
+      event != G_FILE_MONITOR_EVENT_CHANGES_DONE_HINT)
+    look_later (self, SETTLE_MS);
+}
+
+static void
+follow (HvsockMachines *self, const char *path)
+{
+  g_autoptr (GFile) file = g_file_new_for_path (path);
+  g_autoptr (GError) error = NULL;
+  GFileMonitor *monitor;
+
+  g_hash_table_add (self->seen, g_strdup (path));
+  if (g_hash_table_contains (self->monitors, path))
+    return;
+  monitor = g_file_monitor_directory (file, G_FILE_MONITOR_WATCH_MOVES, NULL, &error);
+  if (monitor == NULL) {
+    g_message ("%s cannot be watched, so machines that come are seen late: %s", path,
+               error->message);
+    self->wanting = TRUE;
+    return;
+  }
+  g_signal_connect (monitor, "changed", G_CALLBACK (on_changed), self);
+  g_hash_table_insert (self->monitors, g_strdup (path), monitor);
+}
+
+static gboolean
+is_pattern (const char *part)
+{
+  return strchr (part, '*') != NULL;
+}
+
+/* Only '*' means anything. */
+static char *
+to_fnmatch (const char *part)
+{
+  GString *pattern = g_string_new (NULL);
+
+  for (const char *c = part; *c != '\0'; c++) {
+    if (strchr ("?[]\\", *c) != NULL)
+      g_string_append_c (pattern, '\\');
+    g_string_append_c (pattern, *c);
+  }
+  return g_string_free (pattern, FALSE);
+}
+
+/* Names with a port behind them are those of listeners, ours among them. */
+static gboolean
+is_port_socket (const char *name)
+{
+  const char *underscore = strrchr (name, '_');
+
+  return underscore != NULL && underscore[1] != '\0' &&
+         strspn (underscore + 1, "0123456789") == strlen (underscore + 1);
+}
+
+static gboolean
+is_of_kind (const char *path, mode_t kind)
+{
+  struct stat file;
+
+  return stat (path, &file) == 0 && (file.st_mode & S_IFMT) == kind;
+}
+
+static void walk (HvsockMachines *self, const char *directory, char **parts);
+
+/* PATH fits all before PARTS[0] and that. */
+static void
+step (HvsockMachines *self, const char *path, char **parts)
+{
+  if (parts[1] != NULL)
+    walk (self, path, parts + 1);
+  else
+    found (self, path);
+}
+
+static void
+step_into_all (HvsockMachines *self, const char *directory, char **parts)
+{
+  g_autofree char *pattern = to_fnmatch (parts[0]);
+  g_autoptr (GDir) dir = g_dir_open (directory, 0, NULL);
+  gboolean last = parts[1] == NULL;
+  const char *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
+    g_autofree char *path = g_build_filename (directory, name, NULL);
+
+    if (fnmatch (pattern, name, FNM_PERIOD) == 0 && !(last && is_port_socket (name)) &&
+        is_of_kind (path, last ? S_IFSOCK : S_IFDIR))
+      step (self, path, parts);
+  }
+}
+
+/* A directory is followed where what matters may come or go in it; one that leads to another is
+ * not, as long as that is there: it tells of its own end. */
+static void
+walk (HvsockMachines *self, const char *directory, char **parts)
+{
+  g_autofree char *path = g_build_filename (directory, parts[0], NULL);
+  gboolean leads_on = !is_pattern (parts[0]) && parts[1] != NULL && is_of_kind (path, S_IFDIR);
+
+  if (!leads_on)
+    follow (self, directory);
+  if (is_pattern (parts[0]))
+    step_into_all (self, directory, parts);
+  else if (leads_on || parts[1] == NULL)
+    step (self, path, parts);
+}
+
+static gboolean
+is_unseen (gpointer path, gpointer value, gpointer self)
+{
+  return !g_hash_table_contains (((HvsockMachines *) self)->seen, path);
+}
+
+static gboolean
+is_heard (HvsockMachines *self)
+{
+  guint accepted = g_signal_lookup ("accepted", HYPHA_TYPE_LISTENER);
+
+  return g_signal_has_handler_pending (self, accepted, 0, FALSE);
+}
+
+static gboolean
+look_around (gpointer data)
+{
+  g_autoptr (HvsockMachines) self = g_object_ref (data);
+
+  g_clear_pointer (&self->look, g_source_unref);
+  if (!is_heard (self)) {
+    look_later (self, REST_MS);
+    return G_SOURCE_REMOVE;
+  }
+  self->wanting = FALSE;
+  g_main_context_push_thread_default (self->context);
+  walk (self, "/", self->parts);
+  g_main_context_pop_thread_default (self->context);
+  g_hash_table_foreach_remove (self->monitors, is_unseen, self);
+  g_hash_table_foreach_remove (self->machines, is_unseen, self);
+  g_hash_table_remove_all (self->seen);
+  if (self->wanting)
+    look_later (self, RETRY_MS);
+  return G_SOURCE_REMOVE;
+}
+
+/* What is sooner goes first. */
+static void
+look_later (HvsockMachines *self, guint ms)
+{
+  gint64 due = g_get_monotonic_time () + ms * G_TIME_SPAN_MILLISECOND;
+
+  if (hypha_listener_is_closed (HYPHA_LISTENER (self)))
+    return;
+  if (self->look != NULL) {
+    g_source_set_ready_time (self->look, MIN (due, g_source_get_ready_time (self->look)));
+    return;
+  }
+  self->look = g_timeout_source_new (ms);
+  g_source_set_callback (self->look, look_around, self, NULL);
+  g_source_attach (self->look, self->context);
+}
+
+/* ---- life ---- */
+
+static void
+hvsock_machines_close (HyphaListener *listener)
+{
+  HvsockMachines *self = HVSOCK_MACHINES (listener);
+
+  if (self->look != NULL)
+    g_source_destroy (self->look);
+  g_clear_pointer (&self->look, g_source_unref);
+  g_hash_table_remove_all (self->monitors);
+  g_hash_table_remove_all (self->machines);
+}
+
+static void
+hvsock_machines_finalize (GObject *object)
+{
+  HvsockMachines *self = HVSOCK_MACHINES (object);
+
+  g_strfreev (self->parts);
+  g_hash_table_unref (self->monitors);
+  g_hash_table_unref (self->machines);
+  g_hash_table_unref (self->seen);
+  g_main_context_unref (self->context);
+  G_OBJECT_CLASS (hvsock_machines_parent_class)->finalize (object);
+}
+
+static void
+hvsock_machines_class_init (HvsockMachinesClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = hvsock_machines_finalize;
+  HYPHA_LISTENER_CLASS (klass)->close = hvsock_machines_close;
+}
+
+static void
+monitor_free (gpointer data)
+{
+  GFileMonitor *monitor = data;
+
+  g_signal_handlers_disconnect_matched (monitor, G_SIGNAL_MATCH_FUNC, 0, 0, NULL,
+                                        (gpointer) on_changed, NULL);
+  g_file_monitor_cancel (monitor);
+  g_object_unref (monitor);
+}
+
+static void
+hvsock_machines_init (HvsockMachines *self)
+{
+  self->monitors = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, monitor_free);
+  self->machines = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, machine_free);
+  self->seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  self->context = g_main_context_ref_thread_default ();
+}
+
+HyphaListener *
+hvsock_machines_new (const HvsockAddress *pattern, HyphaEndpoint *endpoint)
+{
+  HvsockMachines *self = g_object_new (HVSOCK_TYPE_MACHINES, "bound", endpoint, NULL);
+
+  self->parts = g_strsplit (pattern->path + 1, "/", -1);
+  self->port = pattern->port;
+  look_later (self, 0);
+  return HYPHA_LISTENER (self);
+}

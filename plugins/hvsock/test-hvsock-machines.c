@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Listening for all machines that a pattern names. */
+
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "hvsock.h"
+
+#define PATIENCE_MS 20000
+
+typedef struct {
+  HyphaTransport *transport;
+  char *directory; /* in which machines have theirs */
+  HyphaListener *listener;
+  GPtrArray *accepted; /* of what their channels call the other end */
+} Fixture;
+
+static char *
+in_directory (Fixture *f, const char *name)
+{
+  return g_build_filename (f->directory, name, NULL);
+}
+
+static void
+set_up (Fixture *f, gconstpointer data)
+{
+  f->directory = g_dir_make_tmp ("hypha-hvsock-XXXXXX", NULL);
+  g_assert_nonnull (f->directory);
+  f->transport = hypha_plugin_hvsock.create (NULL);
+  f->accepted = g_ptr_array_new_with_free_func (g_free);
+}
+
+static void
+tear_down (Fixture *f, gconstpointer data)
+{
+  hypha_transport_stop (f->transport);
+  g_clear_object (&f->listener);
+  g_assert_finalize_object (f->transport);
+  g_ptr_array_unref (f->accepted);
+  g_assert_cmpint (g_rmdir (f->directory), ==, 0);
+  g_free (f->directory);
+}
+
+static void
+keep_result (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  *(GAsyncResult **) user_data = g_object_ref (result);
+}
+
+static void
+wait_result (GAsyncResult **result)
+{
+  while (*result == NULL)
+    g_main_context_iteration (NULL, TRUE);
+}
+
+static gboolean
+on_too_late (gpointer what)
+{
+  g_error ("waited %d ms for %s", PATIENCE_MS, (const char *) what);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_accepted (HyphaListener *listener, HyphaChannel *channel, gpointer user_data)
+{
+  g_ptr_array_add (user_data,
+                   g_strdup (hypha_endpoint_to_string (hypha_channel_get_remote (channel))));
+}
+
+static HyphaEndpoint *
+parse (Fixture *f, const char *pattern)
+{
+  g_autofree char *uri = g_strdup_printf ("hvsock://%s/%s:4974", f->directory, pattern);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaEndpoint) given = hypha_endpoint_parse (uri, &error);
+  HyphaEndpoint *endpoint = hypha_transport_parse (f->transport, given, &error);
+
+  g_assert_no_error (error);
+  return endpoint;
+}
+
+/* PATTERN: of paths in the directory. */
+static void
+listen_for (Fixture *f, const char *pattern)
+{
+  g_autoptr (HyphaEndpoint) endpoint = parse (f, pattern);
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+
+  hypha_transport_listen_async (f->transport, endpoint, NULL, keep_result, &result);
+  wait_result (&result);
+  f->listener = hypha_transport_listen_finish (f->transport, result, &error);
+  g_assert_no_error (error);
+  g_assert_true (hypha_endpoint_equal (hypha_listener_get_bound (f->listener), endpoint));
+  g_signal_connect (f->listener, "accepted", G_CALLBACK (on_accepted), f->accepted);
+}
+
+static void
+make_directory (Fixture *f, const char *name)
+{
+  g_autofree char *path = in_directory (f, name);
+
+  g_assert_cmpint (g_mkdir (path, 0700), ==, 0);
+}
+
+static void
+remove_directory (Fixture *f, const char *name)
+{
+  g_autofree char *path = in_directory (f, name);
+
+  g_assert_cmpint (g_rmdir (path), ==, 0);
+}
+
+static gboolean
+exists (Fixture *f, const char *name)
+{
+  g_autofree char *path = in_directory (f, name);
+
+  return g_file_test (path, G_FILE_TEST_EXISTS);
+}
+
+static void
+wait_until (Fixture *f, const char *name, gboolean wanted)
+{
+  guint timer = g_timeout_add (PATIENCE_MS, on_too_late, (gpointer) name);
+
+  while (exists (f, name) != wanted)
+    g_main_context_iteration (NULL, FALSE);
+  g_source_remove (timer);
+}
+
+static int
+unix_socket (Fixture *f, const char *name, struct sockaddr_un *address)
+{
+  g_autofree char *path = in_directory (f, name);
+
+  memset (address, 0, sizeof *address);
+  address->sun_family = AF_UNIX;
+  g_assert_cmpuint (g_strlcpy (address->sun_path, path, sizeof address->sun_path), <,
+                    sizeof address->sun_path);
+  return socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
+static int
+listen_as_another (Fixture *f, const char *name)
+{
+  struct sockaddr_un address;
+  int fd = unix_socket (f, name, &address);
+
+  g_assert_cmpint (bind (fd, (const struct sockaddr *) &address, sizeof address), ==, 0);
+  g_assert_cmpint (listen (fd, 1), ==, 0);
+  return fd;
+}
+
+/* As the VMM does when the guest calls. */
+static gboolean
+try_call (Fixture *f, const char *name)
+{
+  struct sockaddr_un address;
+  int fd = unix_socket (f, name, &address);
+  int result = connect (fd, (const struct sockaddr *) &address, sizeof address);
+
+  close (fd);
+  return result == 0;
+}
+
+static void
+assert_last_is (Fixture *f, const char *machine)
+{
+  g_autofree char *expected = g_strdup_printf ("hvsock://%s/%s:4974", f->directory, machine);
+
+  g_assert_cmpstr (f->accepted->pdata[f->accepted->len - 1], ==, expected);
+}
+
+static void
+call_from (Fixture *f, const char *machine)
+{
+  g_autofree char *socket = g_strconcat (machine, "_4974", NULL);
+  guint timer = g_timeout_add (PATIENCE_MS, on_too_late, (gpointer) machine);
+  guint n = f->accepted->len;
+
+  while (!try_call (f, socket))
+    g_main_context_iteration (NULL, FALSE);
+  while (f->accepted->len == n)
+    g_main_context_iteration (NULL, TRUE);
+  g_source_remove (timer);
+  assert_last_is (f, machine);
+}
+
+static void
+end (Fixture *f)
+{
+  hypha_listener_close (f->listener);
+}
+
+/* ---- tests ---- */
+
+static void
+test_there_already (Fixture *f, gconstpointer data)
+{
+  make_directory (f, "web1");
+  make_directory (f, "web2");
+  make_directory (f, ".hidden");
+  make_directory (f, "a:b");
+  listen_for (f, "*/v.sock");
+  call_from (f, "web1/v.sock");
+  call_from (f, "web2/v.sock");
+  g_assert_false (exists (f, ".hidden/v.sock_4974"));
+  g_assert_false (exists (f, "a:b/v.sock_4974"));
+  end (f);
+  remove_directory (f, "web1");
+  remove_directory (f, "web2");
+  remove_directory (f, ".hidden");
+  remove_directory (f, "a:b");
+}
+
+static void
+test_come_and_go (Fixture *f, gconstpointer data)
+{
+  g_autofree char *port_socket = in_directory (f, "web1/v.sock_4974");
+
+  listen_for (f, "w*/v.sock");
+  for (guint i = 0; i < 3; i++) {
+    make_directory (f, "web1");
+    make_directory (f, "db1");
+    call_from (f, "web1/v.sock");
+    /* As whoever clears a machine away does, and begins it anew before anybody has looked. */
+    g_assert_cmpint (g_unlink (port_socket), ==, 0);
+    remove_directory (f, "web1");
+    remove_directory (f, "db1");
+  }
+  end (f);
+}
+
+static void
+test_parents_come_late (Fixture *f, gconstpointer data)
+{
+  listen_for (f, "run/vm/*/sock/v.sock");
+  make_directory (f, "run");
+  make_directory (f, "run/vm");
+  make_directory (f, "run/vm/web1");
+  make_directory (f, "run/vm/web1/sock");
+  call_from (f, "run/vm/web1/sock/v.sock");
+  end (f);
+  remove_directory (f, "run/vm/web1/sock");
+  remove_directory (f, "run/vm/web1");
+  remove_directory (f, "run/vm");
+  remove_directory (f, "run");
+}
+
+/* There a machine is there when its VMM's socket is. */
+static void
+test_sockets_side_by_side (Fixture *f, gconstpointer data)
+{
+  g_autofree char *file = in_directory (f, "no-socket");
+  g_autofree char *own = in_directory (f, "web1");
+  int vmm = listen_as_another (f, "web1");
+
+  g_assert_true (g_file_set_contents (file, "", 0, NULL));
+  listen_for (f, "*");
+  call_from (f, "web1");
+  g_assert_false (exists (f, "no-socket_4974"));
+  g_assert_false (exists (f, "web1_4974_4974"));
+  close (vmm);
+  g_assert_cmpint (g_unlink (own), ==, 0);
+  wait_until (f, "web1_4974", FALSE);
+  end (f);
+  g_assert_cmpint (g_unlink (file), ==, 0);
+}
+
+/* It is asked for again, and said once. */
+static void
+test_taken_is_tried_again (Fixture *f, gconstpointer data)
+{
+  g_autofree char *port_socket = NULL;
+  int other;
+
+  make_directory (f, "web1");
+  port_socket = in_directory (f, "web1/v.sock_4974");
+  other = listen_as_another (f, "web1/v.sock_4974");
+  g_test_expect_message ("hypha", G_LOG_LEVEL_MESSAGE, "*v.sock:4974*listens there already*");
+  listen_for (f, "*/v.sock");
+  make_directory (f, "web2");
+  call_from (f, "web2/v.sock");
+  g_test_assert_expected_messages ();
+  close (other);
+  call_from (f, "web1/v.sock");
+  end (f);
+  remove_directory (f, "web1");
+  remove_directory (f, "web2");
+}
+
+static void
+test_end_takes_all_away (Fixture *f, gconstpointer data)
+{
+  make_directory (f, "web1");
+  make_directory (f, "web2");
+  listen_for (f, "*/v.sock");
+  wait_until (f, "web1/v.sock_4974", TRUE);
+  wait_until (f, "web2/v.sock_4974", TRUE);
+  hypha_transport_stop (f->transport);
+  g_assert_true (hypha_listener_is_closed (f->listener));
+  wait_until (f, "web1/v.sock_4974", FALSE);
+  wait_until (f, "web2/v.sock_4974", FALSE);
+  remove_directory (f, "web1");
+  remove_directory (f, "web2");
+}
+
+static void
+test_cannot_be_dialled (Fixture *f, gconstpointer data)
+{
+  g_autoptr (HyphaEndpoint) endpoint = parse (f, "*/v.sock");
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+
+  hypha_transport_connect_async (f->transport, endpoint, 1000, NULL, keep_result, &result);
+  wait_result (&result);
+  g_assert_null (hypha_transport_connect_finish (f->transport, result, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT);
+  g_assert_nonnull (strstr (error->message, "for listening only"));
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+#define ADD(NAME, FUNC) \
+  g_test_add ("/hvsock/machines/" NAME, Fixture, NULL, set_up, FUNC, tear_down)
+  ADD ("that-are-there-are-listened-for", test_there_already);
+  ADD ("are-followed-as-they-come-and-go", test_come_and_go);
+  ADD ("come-in-directories-that-come-late", test_parents_come_late);
+  ADD ("are-known-by-their-sockets", test_sockets_side_by_side);
+  ADD ("whose-port-is-taken-are-tried-again", test_taken_is_tried_again);
+  ADD ("lose-their-sockets-at-the-end", test_end_takes_all_away);
+  ADD ("cannot-be-dialled-by-a-pattern", test_cannot_be_dialled);
+#undef ADD
+  return g_test_run ();
+}

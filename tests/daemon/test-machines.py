@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Virtual machines whose VMM gives their vsock as a Unix socket, found by a pattern.
+
+The VMM is a program of tests, whose guest leads every port straight back to the host's: so a node that dials the
+machine's socket comes to the host as the machine does.
+"""
+
+import os
+import subprocess
+
+from harness import Case, Node, main, wait_for
+
+
+class Machine:
+    """A directory for a machine, and its VMM."""
+
+    def __init__(self, case, place, name):
+        self.directory = place.path / "vm" / name
+        self.directory.mkdir(parents=True)
+        self.process = None
+        self.start(case, place)
+
+    def start(self, case, place):
+        self.process = subprocess.Popen([os.environ["VMM"], self.directory / "v.sock"], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        place.processes.append(self.process)
+        case.assertEqual(self.process.stdout.readline(), "ready\n")
+
+    def reset(self):
+        """As at a snapshot."""
+        self.process.stdin.write("reset\n")
+        self.process.stdin.flush()
+        self.process.stdout.readline()
+
+    def end(self):
+        self.process.communicate(timeout=20)
+
+    @property
+    def endpoint(self):
+        return f"hvsock://{self.directory}/v.sock:4974"
+
+
+class Machines(Case):
+    def setUp(self):
+        place = self.place()
+        self.host = Node(place, config=f"listen=['hvsock://{place.path}/vm/*/v.sock:4974']\n"
+                         f"trust-rules={{'hvsock://{place.path}/vm/web1/v.sock:4974': 'web1'}}\n")
+
+    def guest(self, machine):
+        """A node that dials out of the machine."""
+        guest = self.node("--peer", machine.endpoint)
+        guest.do("trust", self.host.id(), "host")
+        return guest
+
+    def test_machine_that_comes_is_known_by_its_socket(self):
+        machine = Machine(self, self.host.place, "web1")
+        guest = self.guest(machine)
+        self.host.wait_peer("web1", state="online", id=guest.id())
+        [link] = self.host.ask("links")
+        self.assertEqual((link["transport"], link["encrypted"]), ("hvsock", True))
+        # A rule for one machine is none for another.
+        stranger = self.guest(Machine(self, self.host.place, "web2"))
+        self.host.wait_peer(stranger.id()[:8], state="pending")
+
+    def test_stream_goes_on_when_the_vmm_resets_everything(self):
+        machine = Machine(self, self.host.place, "web1")
+        self.guest(machine)
+        self.host.wait_peer("web1", state="online")
+        stream = self.host.place.start_ctl("open", "web1", "echo", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for text in (b"before\n", b"between\n", b"after\n"):
+            stream.stdin.write(text)
+            stream.stdin.flush()
+            self.assertEqual(stream.stdout.readline(), text)
+            machine.reset()
+        stream.stdin.close()
+        self.assertEqual(stream.stdout.read(), b"")
+        self.assertEqual(stream.wait(20), 0)
+
+    def test_machine_that_goes_and_comes_is_the_same(self):
+        machine = Machine(self, self.host.place, "web1")
+        guest = self.guest(machine)
+        self.host.wait_peer("web1", state="online")
+        machine.end()
+        self.host.wait_peer("web1", state="offline")
+        port_socket = machine.directory / "v.sock_4974"
+        port_socket.unlink()
+        machine.directory.rmdir()
+        Machine(self, self.host.place, "web1")
+        self.host.wait_peer("web1", state="online", id=guest.id())
+
+    def test_machine_that_is_off_is_said_to_be(self):
+        machine = Machine(self, self.host.place, "web3")
+        machine.end()
+        self.assert_fails(self.host.ctl("connect", machine.endpoint), 1, machine.endpoint, "there is no such socket")
+        self.assert_fails(self.host.ctl("connect", f"hvsock://{self.host.place.path}/vm/*/v.sock:4974"), 1,
+                          "for listening only")
+        wait_for((machine.directory / "v.sock_4974").exists, "the host's end of the machine")
+
+
+if __name__ == "__main__":
+    main()

@@ -29,7 +29,8 @@ struct _HyphaSocketListener {
   gpointer user_data;
   GDestroyNotify closed;
   GMainContext *context;
-  GSource *source; /* readable, or time to go on */
+  GSource *source;    /* readable, or time to go on; NULL also while a handler runs the loop */
+  gboolean accepting; /* on the stack */
 };
 
 G_DEFINE_FINAL_TYPE (HyphaSocketListener, hypha_socket_listener, HYPHA_TYPE_LISTENER)
@@ -138,11 +139,9 @@ is_awaited (int fd)
   return poll (&poll_fd, 1, 0) > 0;
 }
 
-static gboolean
-on_readable (int fd, GIOCondition condition, gpointer data)
+static void
+accept_some (HyphaSocketListener *self, int fd)
 {
-  g_autoptr (HyphaSocketListener) self = g_object_ref (data);
-
   /* Whoever gets a channel may close the listener, or listen no more. */
   for (guint i = 0; i < BATCH && !hypha_listener_is_closed (HYPHA_LISTENER (self)) &&
                     (i == 0 || is_awaited (fd));
@@ -170,6 +169,24 @@ on_readable (int fd, GIOCondition condition, gpointer data)
     if (verdict != VERDICT_GO_ON)
       break;
   }
+}
+
+/* A handler that runs the loop gets no other connection meanwhile: as many as somebody cares to
+ * make would lie on one stack. */
+static gboolean
+on_readable (int fd, GIOCondition condition, gpointer data)
+{
+  g_autoptr (HyphaSocketListener) self = g_object_ref (data);
+
+  if (self->accepting) {
+    set_source (self, NULL); /* or that loop would turn and turn */
+    return G_SOURCE_REMOVE;
+  }
+  self->accepting = TRUE;
+  accept_some (self, fd);
+  self->accepting = FALSE;
+  if (self->source == NULL && !hypha_listener_is_closed (HYPHA_LISTENER (self)))
+    watch (self);
   return G_SOURCE_CONTINUE;
 }
 

@@ -440,6 +440,55 @@ test_listener_may_be_closed_by_a_handler (Fixture *f, gconstpointer data)
   close (second);
 }
 
+typedef struct {
+  Fixture *fixture;
+  guint depth, deepest, idle;
+} Nesting;
+
+static gboolean
+on_idle (gpointer data)
+{
+  ((Nesting *) data)->idle++;
+  return G_SOURCE_REMOVE;
+}
+
+/* Runs the loop until that has nothing to do any more. */
+static void
+on_accepted_run_loop (HyphaListener *listener, HyphaChannel *channel, gpointer user_data)
+{
+  Nesting *nesting = user_data;
+  guint before = nesting->idle;
+
+  g_ptr_array_add (nesting->fixture->accepted, g_object_ref (channel));
+  nesting->depth++;
+  nesting->deepest = MAX (nesting->deepest, nesting->depth);
+  g_idle_add (on_idle, nesting);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  g_assert_cmpuint (nesting->idle, ==, before + 1); /* it did not spin upon those who wait */
+  nesting->depth--;
+}
+
+static void
+test_listener_waits_for_a_handler_that_runs_the_loop (Fixture *f, gconstpointer data)
+{
+  Nesting nesting = { .fixture = f };
+  int fds[20];
+
+  start_unheard (f);
+  g_signal_connect (f->listener, "accepted", G_CALLBACK (on_accepted_run_loop), &nesting);
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
+    fds[i] = connect_raw (f);
+  iterate_until_accepted (f, G_N_ELEMENTS (fds));
+  g_assert_cmpuint (nesting.deepest, ==, 1);
+  /* And it goes on afterwards. */
+  close (fds[0]);
+  fds[0] = connect_raw (f);
+  iterate_until_accepted (f, G_N_ELEMENTS (fds) + 1);
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
+    close (fds[i]);
+}
+
 static void
 test_listener_rests_without_descriptors (Fixture *f, gconstpointer data)
 {
@@ -525,6 +574,8 @@ main (int argc, char **argv)
   ADD ("/socket/listener/closes-with-the-last-reference",
        test_listener_closes_with_the_last_reference);
   ADD ("/socket/listener/may-be-closed-by-a-handler", test_listener_may_be_closed_by_a_handler);
+  ADD ("/socket/listener/waits-for-a-handler-that-runs-the-loop",
+       test_listener_waits_for_a_handler_that_runs_the_loop);
   ADD ("/socket/listener/rests-without-descriptors", test_listener_rests_without_descriptors);
   ADD ("/socket/listener/tells-that-it-failed", test_listener_tells_that_it_failed);
   ADD ("/socket/listener/checks-channels", test_listener_checks_channels);

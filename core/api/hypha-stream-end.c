@@ -63,9 +63,9 @@ socket_of (HyphaStreamEnd *end, GError **error)
     return NULL;
   }
   if (self->fd >= 0) {
-    self->socket = g_socket_new_from_fd (self->fd, error);
-    if (self->socket != NULL)
-      self->fd = -1;
+    /* Whatever its documentation says, GSocket closes what it fails upon. */
+    self->socket = g_socket_new_from_fd (g_steal_fd (&self->fd), error);
+    self->closed = self->socket == NULL;
   }
   return self->socket;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
 #include <fcntl.h>
 #include <hypha.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* A stream, and the other end of its socketpair, where the engine would be. */
@@ -66,6 +68,19 @@ fill (Fixture *f)
   }
 }
 
+/* GSocket asks this of every descriptor that it is made of. */
+static gboolean fail_getsockname;
+
+G_MODULE_EXPORT int
+getsockname (int fd, struct sockaddr *address, socklen_t *length)
+{
+  if (fail_getsockname) {
+    errno = ENOBUFS;
+    return -1;
+  }
+  return (int) syscall (SYS_getsockname, fd, address, length);
+}
+
 /* Traits */
 
 static void
@@ -91,6 +106,33 @@ test_refuses_what_is_no_socket (void)
   g_assert_null (hypha_stream_new (fds[0], 1, "echo"));
   g_assert_cmpint (fcntl (fds[0], F_GETFD), ==, -1);
   close (fds[1]);
+}
+
+/* Its number may be somebody else's the moment after. */
+static void
+test_leaves_a_descriptor_that_is_gone_alone (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  int others[2];
+  char buffer[4];
+
+  fail_getsockname = TRUE;
+  g_assert_cmpint (g_input_stream_read (f->input, buffer, sizeof buffer, NULL, &error), ==, -1);
+  fail_getsockname = FALSE;
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_FAILED);
+  g_clear_error (&error);
+
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, others), ==, 0);
+  g_assert_cmpint (write (others[0], "x", 1), ==, 1);
+  g_assert_cmpint (write (others[1], "x", 1), ==, 1);
+  g_assert_cmpint (g_input_stream_read (f->input, buffer, sizeof buffer, NULL, &error), ==, -1);
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+  g_assert_cmpint (hypha_stream_steal_fd (f->stream), ==, -1);
+  g_io_stream_close (G_IO_STREAM (f->stream), NULL, NULL);
+  for (guint i = 0; i < 2; i++) {
+    g_assert_cmpint (read (others[i], buffer, sizeof buffer), ==, 1);
+    close (others[i]);
+  }
 }
 
 static void
@@ -542,6 +584,8 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   ADD ("/stream/tells-what-it-is", test_tells_what_it_is);
+  ADD ("/stream/leaves-a-descriptor-that-is-gone-alone",
+       test_leaves_a_descriptor_that_is_gone_alone);
   ADD ("/stream/lets-its-descriptor-go/unused", test_lets_its_descriptor_go);
   g_test_add ("/stream/lets-its-descriptor-go/used", Fixture, "used", set_up,
               test_lets_its_descriptor_go, tear_down);

@@ -149,7 +149,8 @@ socket_shutdown (HyphaStreamEnd *end, gboolean reading, gboolean writing, GError
   return socket != NULL && g_socket_shutdown (socket, reading, writing, error);
 }
 
-/* Whoever waits on another thread is woken. */
+/* Whoever waits on another thread is woken: closing a descriptor does not do that, and the input is
+ * not shut down while it is being read. */
 static gboolean
 socket_close (HyphaStreamEnd *end, GError **error)
 {
@@ -159,7 +160,10 @@ socket_close (HyphaStreamEnd *end, GError **error)
   self->closed = TRUE;
   if (self->fd >= 0)
     close (g_steal_fd (&self->fd));
-  return self->socket == NULL || g_socket_close (self->socket, error);
+  if (self->socket == NULL)
+    return TRUE;
+  g_socket_shutdown (self->socket, TRUE, TRUE, NULL);
+  return g_socket_close (self->socket, error);
 }
 
 static int

@@ -337,6 +337,9 @@ hypha_stream_get_fd (HyphaStream *self)
  * this process no longer holds the program's end open. The stream cannot be read or written any
  * more, but still tells how it ends.
  *
+ * Who goes on with it here sees to SIGPIPE: write(2) raises that once the other end has gone, and
+ * nothing in Hypha ignores it for the program. send(2) knows `MSG_NOSIGNAL`.
+ *
  * Returns: the descriptor, non-blocking, which the caller owns; -1 as
  * [method@Hypha.Stream.get_fd] says
  */

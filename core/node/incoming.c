@@ -51,6 +51,9 @@ hypha_incoming_make_stream (HyphaIncoming *self, GError **error)
   }
   if (self->info->direct) {
     stream = hypha_stream_new (g_steal_fd (&self->fd), self->info->key, self->info->service);
+    if (stream == NULL)
+      g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_CONNECT,
+                           _ ("the channel has no connected socket any more"));
   } else {
     self->pipe = hypha_pipe_new ();
     stream = hypha_peer_stream_make (self->pipe, self->info);

@@ -243,18 +243,22 @@ static void
 on_direct_opened (HyphaDirect *direct, int fd, const GError *error, gpointer user_data)
 {
   PeerStream *ps = user_data;
+  HyphaStream *stream = fd >= 0 ? hypha_stream_new (fd, ps->info->key, ps->info->service) : NULL;
 
-  if (fd >= 0) {
-    /* First, for whoever waits may do what he likes. That the stream of the session ends, here and
-     * there, and is told of on both buses, takes as long as what he waits for, and must not stand
-     * in its way. */
-    ps->unfinished = g_timeout_source_new (FINISH_MS);
-    attach_source (ps->unfinished, finish_direct_now, ps);
-    finish_opening (ps, hypha_stream_new (fd, ps->info->key, ps->info->service));
-  } else {
-    give_up (ps, g_error_new (error->domain, error->code, _ ("%s, service '%s': %s"),
-                              ps->peer->name, ps->info->service, error->message));
+  if (stream == NULL) {
+    give_up (ps, g_error_new (error != NULL ? error->domain : HYPHA_ERROR,
+                              error != NULL ? error->code : HYPHA_ERROR_CONNECT,
+                              _ ("%s, service '%s': %s"), ps->peer->name, ps->info->service,
+                              error != NULL ? error->message
+                                            : _ ("the channel has no connected socket any more")));
+    return;
   }
+  /* First, for whoever waits may do what he likes. That the stream of the session ends, here and
+   * there, and is told of on both buses, takes as long as what he waits for, and must not stand
+   * in its way. */
+  ps->unfinished = g_timeout_source_new (FINISH_MS);
+  attach_source (ps->unfinished, finish_direct_now, ps);
+  finish_opening (ps, stream);
 }
 
 /* If the channel can be there at once, its token is shown first: then the peer need not say that it

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -113,6 +114,8 @@ real (Call *call)
 CALL (int, access, (const char *path, int mode), (path, mode), -1, EACCES)
 CALL (int, accept4, (int fd, struct sockaddr *address, socklen_t *length, int flags),
       (fd, address, length, flags), -1, EMFILE, ECONNABORTED, EINTR)
+CALL (int, bind, (int fd, const struct sockaddr *address, socklen_t length), (fd, address, length),
+      -1, ENOSPC)
 CALL (int, connect, (int fd, const struct sockaddr *address, socklen_t length),
       (fd, address, length), -1, ECONNREFUSED, EINTR)
 CALL (int, epoll_create1, (int flags), (flags), -1, EMFILE)
@@ -128,6 +131,9 @@ CALL (int, timerfd_settime,
       (int fd, int flags, const struct itimerspec *when, struct itimerspec *before),
       (fd, flags, when, before), -1, EINVAL)
 CALL (int, fchmod, (int fd, mode_t mode), (fd, mode), -1, EPERM)
+CALL (int, fchmodat, (int folder, const char *path, mode_t mode, int flags),
+      (folder, path, mode, flags), -1, EIO)
+CALL (int, flock, (int fd, int what), (fd, what), -1, ENOLCK)
 CALL (int, fstat64, (int fd, struct stat64 *info), (fd, info), -1, EIO)
 CALL (int, fstatat64, (int fd, const char *path, struct stat64 *info, int flags),
       (fd, path, info, flags), -1, EIO)
@@ -143,6 +149,8 @@ CALL (int, inotify_add_watch, (int fd, const char *path, uint32_t mask), (fd, pa
       ENOSPC)
 CALL (int, inotify_init1, (int flags), (flags), -1, EMFILE)
 CALL (int, inotify_rm_watch, (int fd, int watch), (fd, watch), -1, EINVAL)
+CALL (int, listen, (int fd, int backlog), (fd, backlog), -1, EADDRINUSE)
+CALL (int, lstat64, (const char *path, struct stat64 *info), (path, info), -1, EIO)
 CALL (int, memfd_create, (const char *name, unsigned int flags), (name, flags), -1, EMFILE)
 CALL (int, poll, (struct pollfd * fds, nfds_t n, int timeout), (fds, n, timeout), -1, EINTR, ENOMEM)
 CALL (int, renameat, (int from, const char *old, int to, const char *new), (from, old, to, new), -1,
@@ -153,6 +161,7 @@ CALL (int, shutdown, (int fd, int how), (fd, how), -1, ENOTCONN)
 CALL (int, socket, (int domain, int type, int protocol), (domain, type, protocol), -1, EMFILE)
 CALL (int, socketpair, (int domain, int type, int protocol, int pair[2]),
       (domain, type, protocol, pair), -1, EMFILE)
+CALL (int, unlink, (const char *path), (path), -1, EIO)
 CALL (int, unlinkat, (int fd, const char *path, int flags), (fd, path, flags), -1, EIO)
 CALL (ssize_t, getrandom, (void *buffer, size_t length, unsigned int flags),
       (buffer, length, flags), -1, EINTR)
@@ -251,34 +260,68 @@ SMALL_CALL (g_realloc_n, (gpointer memory, gsize n, gsize size), (memory, n, siz
 SMALL_CALL (g_memdup2, (gconstpointer bytes, gsize size), (bytes, size), 1, size)
 
 static Call *const calls[] = {
-  &call_accept4,         &call_access,
-  &call_close,           &call_closedir,
-  &call_connect,         &call_epoll_create1,
-  &call_epoll_ctl,       &call_epoll_wait,
-  &call_eventfd,         &call_eventfd_read,
-  &call_timerfd_create,  &call_timerfd_settime,
-  &call_eventfd_write,   &call_fchmod,
-  &call_fcntl64,         &call_fdopendir,
-  &call_fstat64,         &call_fstatat64,
-  &call_fstatfs64,       &call_fsync,
-  &call_ftruncate64,     &call_g_try_malloc,
-  &call_g_try_malloc0,   &call_g_try_malloc0_n,
-  &call_g_try_malloc_n,  &call_g_try_realloc,
-  &call_g_try_realloc_n, &call_getentropy,
-  &call_getgrgid_r,      &call_getpwuid_r,
-  &call_getrandom,       &call_getsockname,
-  &call_getsockopt,      &call_inotify_add_watch,
-  &call_inotify_init1,   &call_inotify_rm_watch,
-  &call_memfd_create,    &call_open64,
-  &call_openat64,        &call_poll,
-  &call_pread64,         &call_pthread_create,
-  &call_pwrite64,        &call_read,
-  &call_readdir64,       &call_readlinkat,
-  &call_readv,           &call_recv,
-  &call_renameat,        &call_send,
-  &call_sendmsg,         &call_setsockopt,
-  &call_shutdown,        &call_socket,
-  &call_socketpair,      &call_unlinkat,
+  &call_accept4,
+  &call_access,
+  &call_bind,
+  &call_close,
+  &call_closedir,
+  &call_connect,
+  &call_epoll_create1,
+  &call_epoll_ctl,
+  &call_epoll_wait,
+  &call_eventfd,
+  &call_eventfd_read,
+  &call_eventfd_write,
+  &call_fchmod,
+  &call_fchmodat,
+  &call_fcntl64,
+  &call_fdopendir,
+  &call_flock,
+  &call_fstat64,
+  &call_fstatat64,
+  &call_fstatfs64,
+  &call_fsync,
+  &call_ftruncate64,
+  &call_g_try_malloc,
+  &call_g_try_malloc0,
+  &call_g_try_malloc0_n,
+  &call_g_try_malloc_n,
+  &call_g_try_realloc,
+  &call_g_try_realloc_n,
+  &call_getentropy,
+  &call_getgrgid_r,
+  &call_getpwuid_r,
+  &call_getrandom,
+  &call_getsockname,
+  &call_getsockopt,
+  &call_inotify_add_watch,
+  &call_inotify_init1,
+  &call_inotify_rm_watch,
+  &call_listen,
+  &call_lstat64,
+  &call_memfd_create,
+  &call_open64,
+  &call_openat64,
+  &call_poll,
+  &call_pread64,
+  &call_pthread_create,
+  &call_pwrite64,
+  &call_read,
+  &call_readdir64,
+  &call_readlinkat,
+  &call_readv,
+  &call_recv,
+  &call_renameat,
+  &call_send,
+  &call_sendmsg,
+  &call_setsockopt,
+  &call_shutdown,
+  &call_socket,
+  &call_socketpair,
+  &call_timerfd_create,
+  &call_timerfd_settime,
+  &call_unlink,
+  &call_unlinkat,
   &call_write,
 };
 

@@ -377,10 +377,10 @@ start_to_listen (HyphaLink *self)
 {
   enter (self);
   hypha_link_begin (self);
-  if (hypha_link_begins_with_preamble (self)) {
+  if (hypha_link_begins_with_preamble (self))
     hypha_link_look_at_first_byte (self);
+  if (self->stage == HYPHA_STAGE_PREAMBLE)
     hypha_link_read_preamble (self);
-  }
   if (self->worker != NULL) {
     attach (self, self->worker);
     if (self->broken == NULL)

@@ -5,6 +5,7 @@
 #include "node/engine-private.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -63,11 +64,28 @@ pull (EngineStream *self)
     hypha_session_stream_reset (session, self->stream, HYPHA_CODE_APPLICATION);
 }
 
+/* A fresh socket has room for it. One that takes it in part, or not at all, is to take nothing else
+ * either. */
+void
+hypha_engine_stream_greet (EngineStream *self)
+{
+  const char *greeting = self->info->greeting;
+
+  if (self->greeted || greeting == NULL || self->fd < 0)
+    return;
+  self->greeted = TRUE;
+  if (send (self->fd, greeting, strlen (greeting), MSG_NOSIGNAL | MSG_DONTWAIT) !=
+      (gssize) strlen (greeting))
+    shutdown (self->fd, SHUT_RDWR);
+}
+
 static gsize
 deliver (EngineStream *self, const guint8 *data, gsize length)
 {
   gssize put;
 
+  hypha_engine_stream_greet (
+      self); /* the news that the peer has accepted may come after its bytes */
   if (self->blocked || !self->writing)
     return 0;
   do

@@ -72,6 +72,7 @@ struct _EngineStream {
   gboolean target;
   gboolean blocked; /* the descriptor takes no more for now */
   gboolean is_unix; /* what its program wrote arrives, however it ended */
+  gboolean greeted; /* or there is nothing to say */
   gboolean cut;     /* elsewhere: a reset was told to a write, and an end-of-file follows */
   HyphaWatch watch;
   HyphaTimer again; /* while it is blocked */
@@ -119,6 +120,8 @@ void hypha_engine_stream_catch_up (EngineStream *self);
 void hypha_engine_stream_ended (EngineStream *self, GError *error); /* takes ERROR; frees */
 
 /* engine-fd.c, engine-pipe.c: the program's end is there. FD is taken. */
+/* Says to the program of one by a descriptor what it reads first. */
+void hypha_engine_stream_greet (EngineStream *self);
 void hypha_engine_stream_attach_fd (EngineStream *self, int fd, gboolean target);
 void hypha_engine_stream_attach_pipe (EngineStream *self, HyphaPipe *pipe);
 

@@ -34,6 +34,7 @@ hypha_stream_info_unref (HyphaStreamInfo *self)
   if (atomic_fetch_sub (&self->ref_count, 1) != 1)
     return;
   g_free (self->service);
+  g_free (self->greeting);
   g_free (self);
 }
 
@@ -293,6 +294,7 @@ on_stream_event (HyphaEngine *self, EngineSession *es, const HyphaSessionEvent *
   case HYPHA_SESSION_ACCEPTED:
     news.stream = hypha_stream_info_ref (st->info);
     hypha_engine_tell (self, &news);
+    hypha_engine_stream_greet (st);
     hypha_engine_stream_update (st);
     break;
   case HYPHA_SESSION_READABLE:

@@ -22,6 +22,8 @@ typedef struct {
   char *service;
   gboolean direct; /* what goes over it is how a direct stream comes about: see direct.h */
   guint8 ticket[HYPHA_TICKET_BYTES];
+  char *greeting; /* nullable: what the program behind a descriptor reads first, once the peer has
+                     accepted; short */
   _Atomic guint64 received, sent; /* bytes that the program at this end read and wrote */
 } HyphaStreamInfo;
 

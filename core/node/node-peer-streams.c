@@ -197,11 +197,10 @@ may_open (HyphaNodePeer *self, const char *service, GError **error)
   return TRUE;
 }
 
-/* TASK, FD, PIPE and DIRECT (both nullable) are taken: the engine moves what goes over FD or PIPE.
- * The OPEN of a direct one is yet to be said. */
+/* TASK and DIRECT (nullable) are taken. The OPEN is yet to be said. */
 static PeerStream *
-begin_stream (HyphaNodePeer *self, const char *service, guint timeout_ms, GTask *task, int fd,
-              HyphaPipe *pipe, HyphaDirect *direct)
+begin_stream (HyphaNodePeer *self, const char *service, guint timeout_ms, GTask *task,
+              HyphaDirect *direct)
 {
   g_autoptr (HyphaStreamInfo) info = NULL;
   PeerStream *ps;
@@ -212,12 +211,8 @@ begin_stream (HyphaNodePeer *self, const char *service, guint timeout_ms, GTask 
   ps = hypha_peer_stream_new (self, info);
   ps->direct = direct;
   ps->opening = task;
-  ps->joins = pipe == NULL && direct == NULL;
-  ps->pipe = pipe;
   if (timeout_ms > 0)
     ps->deadline = attach_source (g_timeout_source_new (timeout_ms), open_timed_out, ps);
-  if (direct == NULL)
-    hypha_engine_open (self->engine, info, fd, ps->joins, pipe);
   return ps;
 }
 
@@ -280,7 +275,6 @@ open_async (HyphaNodePeer *self, const char *service, gboolean direct, guint tim
   g_autoptr (GTask) task = owned;
   g_autoptr (GError) error = NULL;
   HyphaDirect *on_its_way = NULL;
-  HyphaPipe *pipe = NULL;
   PeerStream *ps;
 
   if (g_task_return_error_if_cancelled (task))
@@ -291,11 +285,13 @@ open_async (HyphaNodePeer *self, const char *service, gboolean direct, guint tim
     g_task_return_error (task, g_steal_pointer (&error));
     return;
   }
-  if (!direct)
-    pipe = hypha_pipe_new ();
-  ps = begin_stream (self, service, timeout_ms, g_steal_pointer (&task), -1, pipe, on_its_way);
-  if (on_its_way != NULL)
+  ps = begin_stream (self, service, timeout_ms, g_steal_pointer (&task), on_its_way);
+  if (direct) {
     begin_direct (ps);
+  } else {
+    ps->pipe = hypha_pipe_new ();
+    hypha_engine_open (self->engine, ps->info, -1, FALSE, ps->pipe);
+  }
   if (cancellable != NULL)
     ps->cancelled =
         attach_source (g_cancellable_source_new (cancellable), G_SOURCE_FUNC (open_cancelled), ps);
@@ -331,7 +327,8 @@ hypha_node_peer_open_stream_finish (HyphaPeer *peer, GAsyncResult *result, GErro
 
 void
 hypha_node_peer_join_async (HyphaNodePeer *self, const char *service, int fd, GObject *keep,
-                            guint timeout_ms, GAsyncReadyCallback callback, gpointer user_data)
+                            const char *greeting, guint timeout_ms, GAsyncReadyCallback callback,
+                            gpointer user_data)
 {
   g_autoptr (GTask) task = g_task_new (self, NULL, callback, user_data);
   g_autoptr (GError) error = NULL;
@@ -343,7 +340,11 @@ hypha_node_peer_join_async (HyphaNodePeer *self, const char *service, int fd, GO
     g_task_return_error (task, g_steal_pointer (&error));
     return;
   }
-  ps = begin_stream (self, service, timeout_ms, g_steal_pointer (&task), fd, NULL, NULL);
+  ps = begin_stream (self, service, timeout_ms, g_steal_pointer (&task), NULL);
+  ps->joins = TRUE;
+  ps->info->greeting = g_strdup (greeting);
+  hypha_engine_open (self->engine, ps->info, fd, TRUE,
+                     NULL); /* the engine moves what goes over FD */
   g_set_object (&ps->keep, keep);
 }
 

@@ -28,10 +28,11 @@ gboolean hypha_node_peer_close_stream (HyphaNodePeer *self, guint64 id, GError *
 /* Opens a stream to SERVICE for a program that knows nothing of Hypha, at the other end of FD
  * (taken, non-blocking): if the stream is refused, not answered within TIMEOUT_MS (0: no end) or
  * reset, FD is reset. KEEP (nullable) is unreferenced when it has ended. Completes at the end of
- * both directions: TRUE if both were finished. RECEIVED and SENT (nullable) are set either way. */
+ * both directions: TRUE if both were finished. RECEIVED and SENT (nullable) are set either way.
+ * GREETING (nullable, short) is the first that the program reads, once the stream is accepted. */
 void hypha_node_peer_join_async (HyphaNodePeer *self, const char *service, int fd, GObject *keep,
-                                 guint timeout_ms, GAsyncReadyCallback callback,
-                                 gpointer user_data);
+                                 const char *greeting, guint timeout_ms,
+                                 GAsyncReadyCallback callback, gpointer user_data);
 gboolean hypha_node_peer_join_finish (HyphaNodePeer *self, GAsyncResult *result, guint64 *received,
                                       guint64 *sent, GError **error);
 

@@ -59,6 +59,12 @@ on_ended (HyphaJoint *joint, guint64 received, guint64 sent, const GError *error
   set_reason (self, error != NULL ? error->message : NULL);
 }
 
+static gboolean
+is_mux (HyphaForward *self)
+{
+  return g_str_equal (self->target, HYPHA_FORWARD_MUX);
+}
+
 static void
 on_knocked (HyphaDoor *door, HyphaChannel *channel, gpointer user_data)
 {
@@ -73,7 +79,8 @@ on_knocked (HyphaDoor *door, HyphaChannel *channel, gpointer user_data)
     set_reason (self, reason);
     return;
   }
-  joint = hypha_joint_new (self->node, self->peer, self->target, channel, on_ended, self);
+  joint = hypha_joint_new (self->node, self->peer, is_mux (self) ? NULL : self->target, channel,
+                           on_ended, self);
   g_hash_table_add (self->joints, joint);
   hypha_joint_start (joint);
 }

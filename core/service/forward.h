@@ -10,6 +10,8 @@ G_BEGIN_DECLS
 #define HYPHA_TYPE_FORWARD (hypha_forward_get_type ())
 G_DECLARE_FINAL_TYPE (HyphaForward, hypha_forward, HYPHA, FORWARD, GObject)
 
+/* A target that each connection names, as whoever connects to the vsock of a machine does. */
+#define HYPHA_FORWARD_MUX "*"
 /* More are reset. */
 #define HYPHA_FORWARD_MAX_CONNECTIONS 1024
 

@@ -1,21 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "service/joint.h"
 
+#include <glib-unix.h>
 #include <glib/gi18n-lib.h>
+#include <hypha-source.h>
+#include <inttypes.h>
 
 #include "io/hard-close.h"
+#include "service/request.h"
 
 /* From the connection to the peer's answer. */
 #define OPEN_TIMEOUT_MS 10000
 
+/* The answer to a request. The number means nothing, with VMMs neither; it is as large as theirs.
+ */
+#define OK "OK 1073741824\n"
+
 struct _HyphaJoint {
   HyphaNode *node;
-  char *name, *service; /* of the peer, as it was given */
+  char *name, *service; /* of the peer, as it was given; SERVICE NULL: the connection says it */
+  HyphaRequest request;
+  GSource *more; /* of the request */
   HyphaChannel *channel;
   HyphaNodePeer *peer; /* while it is waited for */
   gulong state_handler;
   guint timer;
   gint64 deadline; /* monotonic */
+  gboolean joined; /* the descriptor is with the stream */
   HyphaJointEnded ended;
   gpointer user_data;
 };
@@ -27,6 +38,7 @@ stop_waiting (HyphaJoint *self)
     g_clear_signal_handler (&self->state_handler, self->peer);
   g_clear_object (&self->peer);
   g_clear_handle_id (&self->timer, g_source_remove);
+  hypha_clear_source (&self->more);
 }
 
 static void
@@ -69,9 +81,11 @@ join (HyphaJoint *self)
   gint64 left = (self->deadline - g_get_monotonic_time ()) / G_TIME_SPAN_MILLISECOND;
 
   stop_waiting (self);
+  self->joined = TRUE;
   /* A pumped channel has to live as long as its descriptor is used. */
   hypha_node_peer_join_async (peer, self->service, hypha_channel_steal_fd (self->channel),
-                              G_OBJECT (self->channel), (guint) MAX (left, 1), on_joined, self);
+                              G_OBJECT (self->channel), self->request.length > 0 ? OK : NULL,
+                              (guint) MAX (left, 1), on_joined, self);
 }
 
 /* A peer without a link may get one in time; to one that is not trusted the answer is known. */
@@ -97,19 +111,72 @@ timed_out (gpointer data)
   g_autoptr (GError) error = NULL;
 
   self->timer = 0;
-  error =
-      g_error_new (HYPHA_ERROR, HYPHA_ERROR_OFFLINE,
-                   _ ("there was no link to %s within %d s: hyphactl connect ENDPOINT makes one"),
-                   self->name, OPEN_TIMEOUT_MS / 1000);
+  if (self->peer != NULL)
+    error =
+        g_error_new (HYPHA_ERROR, HYPHA_ERROR_OFFLINE,
+                     _ ("there was no link to %s within %d s: hyphactl connect ENDPOINT makes one"),
+                     self->name, OPEN_TIMEOUT_MS / 1000);
+  else
+    error = g_error_new (HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
+                         _ ("a connection did not say within %d s what it wants"),
+                         OPEN_TIMEOUT_MS / 1000);
   fail (self, error);
   return G_SOURCE_REMOVE;
+}
+
+/* ---- what it wants ---- */
+
+static void
+find_peer (HyphaJoint *self)
+{
+  g_autoptr (GError) error = NULL;
+  HyphaNodePeer *peer = hypha_node_lookup (self->node, self->name, &error);
+
+  if (peer == NULL) {
+    fail (self, error);
+    return;
+  }
+  self->peer = g_object_ref (peer);
+  if (!may_come (peer)) {
+    join (self);
+    return;
+  }
+  self->state_handler =
+      g_signal_connect_swapped (peer, "notify::state", G_CALLBACK (on_state), self);
+}
+
+static gboolean
+on_more (int fd, GIOCondition condition, gpointer data)
+{
+  HyphaJoint *self = data;
+  g_autoptr (GError) error = NULL;
+  HyphaRequestState state = hypha_request_read (&self->request, fd, &error);
+
+  if (state == HYPHA_REQUEST_MORE)
+    return G_SOURCE_CONTINUE;
+  if (state == HYPHA_REQUEST_DONE)
+    self->service = hypha_request_dup_service (&self->request, &error);
+  hypha_clear_source (&self->more);
+  if (self->service != NULL)
+    find_peer (self);
+  else
+    fail (self, error);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+ask (HyphaJoint *self)
+{
+  self->more = g_unix_fd_source_new (hypha_channel_get_fd (self->channel), G_IO_IN);
+  g_source_set_callback (self->more, G_SOURCE_FUNC (on_more), self, NULL);
+  g_source_attach (self->more, g_main_context_get_thread_default ());
 }
 
 /**
  * hypha_joint_new: (skip)
  * @node: a node
  * @peer: a name, an id, or a unique beginning of an id
- * @service: of the peer
+ * @service: (nullable): of the peer; %NULL: the connection says which, as to the vsock of a machine
  * @channel: who connected; its descriptor is taken
  * @ended: told at the end
  * @user_data: for @ended
@@ -136,40 +203,31 @@ hypha_joint_new (HyphaNode *node, const char *peer, const char *service, HyphaCh
  * hypha_joint_start: (skip)
  * @self: a joint
  *
- * Looks the peer up, and opens the stream as soon as there is a link to it.
+ * Hears what the connection wants, if that is not known, looks the peer up, and opens the stream as
+ * soon as there is a link to it.
  */
 void
 hypha_joint_start (HyphaJoint *self)
 {
-  g_autoptr (GError) error = NULL;
-  HyphaNodePeer *peer = hypha_node_lookup (self->node, self->name, &error);
-
-  if (peer == NULL) {
-    fail (self, error);
-    return;
-  }
-  self->peer = g_object_ref (peer);
-  if (!may_come (peer)) {
-    join (self);
-    return;
-  }
-  self->state_handler =
-      g_signal_connect_swapped (peer, "notify::state", G_CALLBACK (on_state), self);
   self->timer = g_timeout_add (OPEN_TIMEOUT_MS, timed_out, self);
+  if (self->service == NULL)
+    ask (self);
+  else
+    find_peer (self);
 }
 
 /**
  * hypha_joint_abandon: (skip)
  * @self: a joint that has not ended
  *
- * Nobody is told of its end any more. If it still waits for the peer, it is reset; a stream that is
- * open goes on.
+ * Nobody is told of its end any more. If it still waits, it is reset; a stream that is open goes
+ * on.
  */
 void
 hypha_joint_abandon (HyphaJoint *self)
 {
   self->ended = NULL;
-  if (self->peer == NULL)
+  if (self->joined)
     return;
   hypha_hard_close (hypha_channel_steal_fd (self->channel));
   joint_free (self);

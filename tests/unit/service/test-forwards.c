@@ -100,6 +100,129 @@ test_connection_is_joined_when_the_peer_comes (Fixture *f, gconstpointer data)
   g_assert_cmpstr (hypha_forward_get_reason (forward), ==, "");
 }
 
+/* ---- a mux ---- */
+
+static void
+say (GSocketConnection *connection, const char *text)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_output_stream_write_all (g_io_stream_get_output_stream (G_IO_STREAM (connection)), text,
+                             strlen (text), NULL, NULL, &error);
+  g_assert_no_error (error);
+}
+
+static gboolean
+can_be_read (GSocketConnection *connection)
+{
+  return g_pollable_input_stream_is_readable (
+      G_POLLABLE_INPUT_STREAM (g_io_stream_get_input_stream (G_IO_STREAM (connection))));
+}
+
+static void
+assert_hears (GSocketConnection *connection, const char *text)
+{
+  g_autofree char *buffer = g_malloc0 (strlen (text) + 1);
+  GInputStream *input = g_io_stream_get_input_stream (G_IO_STREAM (connection));
+
+  for (gsize done = 0; done < strlen (text);) {
+    gssize n;
+
+    wait_until (can_be_read (connection));
+    n = g_input_stream_read (input, buffer + done, strlen (text) - done, NULL, NULL);
+    g_assert_cmpint (n, >, 0);
+    done += (gsize) n;
+  }
+  g_assert_cmpstr (buffer, ==, text);
+}
+
+static void
+assert_is_closed (GSocketConnection *connection)
+{
+  char byte;
+
+  wait_until (can_be_read (connection));
+  g_assert_cmpint (g_input_stream_read (g_io_stream_get_input_stream (G_IO_STREAM (connection)),
+                                        &byte, 1, NULL, NULL),
+                   <=, 0);
+}
+
+static HyphaForward *
+add_mux (Fixture *f)
+{
+  g_autoptr (GError) error = NULL;
+  HyphaForward *forward = add (f, "tcp://127.0.0.1:0", "beta", HYPHA_FORWARD_MUX, &error);
+
+  g_assert_no_error (error);
+  return forward;
+}
+
+static void
+test_mux_leads_each_connection_where_it_says (Fixture *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->pair.b, "tcp://127.0.0.1:0");
+  g_autoptr (HyphaForward) forward = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+  g_autoptr (GSocketConnection) first = NULL;
+  g_autoptr (GSocketConnection) second = NULL;
+
+  trust (&f->pair.a, &f->pair.b, "beta");
+  peer = join (&f->pair, bound);
+  forward = add_mux (f);
+  first = connect_to (forward);
+  second = connect_to (forward);
+  say (first, "CONN");
+  say (second, "CONNECT discard\n");
+  assert_hears (second, "OK 1073741824\n");
+  /* What comes before the answer is not lost. */
+  say (first, "ECT echo\nearly, ");
+  say (first, "and late");
+  assert_hears (first, "OK 1073741824\nearly, and late");
+  g_assert_true (g_io_stream_close (G_IO_STREAM (first), NULL, NULL));
+  g_assert_true (g_io_stream_close (G_IO_STREAM (second), NULL, NULL));
+  wait_until (n_streams (peer) == 0);
+}
+
+static void
+test_mux_closes_what_it_cannot_lead (Fixture *f, gconstpointer data)
+{
+  static const char *const lines[] = { "CONNECT nothing-there\n", "CONNECT 7\n", "HELO\n" };
+  static const char *const reasons[] = { "'nothing-there'", "'port:7'",
+                                         "has to begin with CONNECT" };
+  g_autofree char *bound = listen_on (&f->pair.b, "tcp://127.0.0.1:0");
+  g_autoptr (HyphaForward) forward = NULL;
+  g_autoptr (HyphaNodePeer) peer = NULL;
+
+  trust (&f->pair.a, &f->pair.b, "beta");
+  peer = join (&f->pair, bound);
+  forward = add_mux (f);
+  for (guint i = 0; i < G_N_ELEMENTS (lines); i++) {
+    g_autoptr (GSocketConnection) connection = connect_to (forward);
+
+    say (connection, lines[i]);
+    assert_is_closed (connection);
+    wait_until (strstr (hypha_forward_get_reason (forward), reasons[i]) != NULL);
+  }
+}
+
+static void
+test_mux_that_goes_takes_those_along_who_have_not_said (Fixture *f, gconstpointer data)
+{
+  g_autoptr (HyphaForward) forward = NULL;
+  g_autoptr (GSocketConnection) silent = NULL;
+  g_autoptr (GSocketConnection) other = NULL;
+
+  trust (&f->pair.a, &f->pair.b, "beta");
+  forward = add_mux (f);
+  silent = connect_to (forward);
+  /* It comes after the silent one. */
+  other = connect_to (forward);
+  say (other, "?\n");
+  assert_is_closed (other);
+  hypha_forwards_remove (f->forwards, forward);
+  assert_is_closed (silent);
+}
+
 static void
 test_connection_that_waits_is_reset_when_its_forward_goes (Fixture *f, gconstpointer data)
 {
@@ -193,6 +316,11 @@ main (int argc, char **argv)
        test_connection_is_joined_when_the_peer_comes);
   ADD ("/forwards/connection-that-waits-is-reset-when-its-forward-goes",
        test_connection_that_waits_is_reset_when_its_forward_goes);
+  ADD ("/forwards/mux/leads-each-connection-where-it-says",
+       test_mux_leads_each_connection_where_it_says);
+  ADD ("/forwards/mux/closes-what-it-cannot-lead", test_mux_closes_what_it_cannot_lead);
+  ADD ("/forwards/mux/takes-those-along-who-have-not-said",
+       test_mux_that_goes_takes_those_along_who_have_not_said);
   ADD ("/forwards/settings-are-told-as-they-were-given", test_settings_are_told_as_they_were_given);
   ADD ("/forwards/there-is-an-end-to-forwards", test_there_is_an_end_to_forwards);
   ADD ("/forwards/nothing-is-forwarded-once-stopped", test_nothing_is_forwarded_once_stopped);

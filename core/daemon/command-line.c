@@ -4,6 +4,8 @@
 #include <glib/gi18n-lib.h>
 
 #define SYSTEM_IDENTITY "/var/lib/hypha/identity.pem"
+/* In a folder of its own: that of the sockets is open to all. */
+#define SYSTEM_BOOT_IDENTITY "/run/hypha/identity/identity.pem"
 
 /* For people who know them from Mycelium, where transports are fixed. */
 #define TCP_LISTEN "tcp://[::]:"
@@ -15,6 +17,7 @@
 typedef struct {
   char **listen, **peer, **peers, **rest;
   int tcp_port, vsock_port;
+  gboolean identity_per_boot;
 } Raw;
 
 static void
@@ -136,6 +139,47 @@ take (HyphaCommandLine *self, const Raw *raw, GError **error)
   return TRUE;
 }
 
+static char *
+default_identity (const HyphaCommandLine *self)
+{
+  return hypha_bus_is_system (&self->bus)
+             ? g_strdup (SYSTEM_IDENTITY)
+             : g_build_filename (g_get_user_state_dir (), "hypha", "identity.pem", NULL);
+}
+
+/* What is gone when the machine boots, or the user's last session has ended. */
+static char *
+boot_identity (const HyphaCommandLine *self, GError **error)
+{
+  const char *folder = g_getenv ("XDG_RUNTIME_DIR");
+
+  if (hypha_bus_is_system (&self->bus))
+    return g_strdup (SYSTEM_BOOT_IDENTITY);
+  if (folder != NULL && *folder == '/')
+    return g_build_filename (folder, "hypha", "identity.pem", NULL);
+  g_set_error_literal (
+      error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
+      _ ("--identity-per-boot needs a folder that does not outlive the session, and "
+         "XDG_RUNTIME_DIR names none"));
+  return NULL;
+}
+
+static gboolean
+choose_identity (HyphaCommandLine *self, gboolean per_boot, GError **error)
+{
+  if (per_boot && self->identity != NULL) {
+    g_set_error_literal (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
+                         _ ("--identity and --identity-per-boot are two ways to say where the key "
+                            "is; choose one"));
+    return FALSE;
+  }
+  if (per_boot)
+    self->identity = boot_identity (self, error);
+  else if (self->identity == NULL)
+    self->identity = default_identity (self);
+  return self->identity != NULL;
+}
+
 /**
  * hypha_command_line_parse:
  * @self: filled in; to be cleared in any case
@@ -160,6 +204,8 @@ hypha_command_line_parse (HyphaCommandLine *self, int *argc, char ***argv, GErro
       N_ ("Dial ENDPOINT, too; may be repeated"), "ENDPOINT" },
     { "identity", 'i', 0, G_OPTION_ARG_FILENAME, &self->identity,
       N_ ("The private key; made if it is not there"), "FILE" },
+    { "identity-per-boot", 0, 0, G_OPTION_ARG_NONE, &raw.identity_per_boot,
+      N_ ("Make a new key at each boot: for images of which there are many copies"), NULL },
     { "print-config", 0, 0, G_OPTION_ARG_NONE, &self->print_config,
       N_ ("Check the settings, print them as a key file, and end"), NULL },
     { "tcp-listen-port", 0, 0, G_OPTION_ARG_INT, &raw.tcp_port,
@@ -184,14 +230,8 @@ hypha_command_line_parse (HyphaCommandLine *self, int *argc, char ***argv, GErro
     g_propagate_error (error, g_steal_pointer (&local_error));
     return FALSE;
   }
-  if (!take (self, &raw, error) || !hypha_bus_check (&self->bus, error))
-    return FALSE;
-  if (self->identity == NULL)
-    self->identity =
-        hypha_bus_is_system (&self->bus)
-            ? g_strdup (SYSTEM_IDENTITY)
-            : g_build_filename (g_get_user_state_dir (), "hypha", "identity.pem", NULL);
-  return TRUE;
+  return take (self, &raw, error) && hypha_bus_check (&self->bus, error) &&
+         choose_identity (self, raw.identity_per_boot, error);
 }
 
 /**

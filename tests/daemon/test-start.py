@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import signal
+import shutil
 import stat
 import subprocess
 import sys
@@ -48,6 +49,27 @@ class Start(Case):
         self.assertEqual(stat.S_IMODE(key.stat().st_mode), 0o600)
         self.assertEqual(stat.S_IMODE(key.parent.stat().st_mode), 0o700)
         self.assertEqual(Node(place).id(), before)
+
+    def test_identity_per_boot_lasts_until_then(self):
+        place = self.place()
+        first = Node(place, "--identity-per-boot")
+        before = first.id()
+        first.stop()
+        key = place.private / "hypha" / "identity.pem"
+        self.assertEqual(stat.S_IMODE(key.stat().st_mode), 0o600)
+        again = Node(place, "--identity-per-boot")
+        self.assertEqual(again.id(), before)
+        again.stop()
+        # What a boot does to such a folder.
+        shutil.rmtree(place.private / "hypha")
+        self.assertNotEqual(Node(place, "--identity-per-boot").id(), before)
+        self.assertFalse((place.private / "state").exists())
+
+    def test_identity_per_boot_needs_a_folder_that_goes(self):
+        place = self.place()
+        self.assert_fails(place.hyphad("--identity-per-boot", "--identity", "x"), 2, "--identity-per-boot", "--identity")
+        del place.environment["XDG_RUNTIME_DIR"]
+        self.assert_fails(place.hyphad("--address", place.address, "--identity-per-boot"), 2, "XDG_RUNTIME_DIR")
 
     def test_loose_identity_is_refused_with_the_mending_command(self):
         place = self.place()

@@ -46,11 +46,16 @@ class Machines(Case):
         self.host = Node(place, config=f"listen=['hvsock://{place.path}/vm/*/v.sock:4974']\n"
                          f"trust-rules={{'hvsock://{place.path}/vm/web1/v.sock:4974': 'web1'}}\n")
 
-    def guest(self, machine):
-        """A node that dials out of the machine."""
-        guest = self.node("--peer", machine.endpoint)
+    def guest(self, *machines):
+        """A node that dials out of the machine; of one that moves, out of each that it will be."""
+        guest = self.node(*[word for machine in machines for word in ("--peer", machine.endpoint)])
         guest.do("trust", self.host.id(), "host")
         return guest
+
+    def exchange(self, stream, text):
+        stream.stdin.write(text)
+        stream.stdin.flush()
+        self.assertEqual(stream.stdout.readline(), text)
 
     def test_machine_that_comes_is_known_by_its_socket(self):
         machine = Machine(self, self.host.place, "web1")
@@ -68,9 +73,7 @@ class Machines(Case):
         self.host.wait_peer("web1", state="online")
         stream = self.host.place.start_ctl("open", "web1", "echo", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         for text in (b"before\n", b"between\n", b"after\n"):
-            stream.stdin.write(text)
-            stream.stdin.flush()
-            self.assertEqual(stream.stdout.readline(), text)
+            self.exchange(stream, text)
             machine.reset()
         stream.stdin.close()
         self.assertEqual(stream.stdout.read(), b"")
@@ -87,6 +90,22 @@ class Machines(Case):
         machine.directory.rmdir()
         Machine(self, self.host.place, "web1")
         self.host.wait_peer("web1", state="online", id=guest.id())
+
+    def test_stream_goes_on_where_the_machine_is_restored(self):
+        before, after = (Machine(self, self.host.place, name) for name in ("one", "two"))
+        after.end()
+        guest = self.guest(before, after)
+        self.host.do("trust", guest.id(), "mover")
+        self.host.wait_peer("mover", state="online")
+        stream = self.host.place.start_ctl("open", "mover", "echo", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.exchange(stream, b"here\n")
+        before.end()
+        after.start(self, self.host.place)
+        self.exchange(stream, b"there\n")
+        [link] = self.host.ask("links")
+        self.assertIn("/two/", link["remote"])
+        self.assertEqual(stream.communicate(timeout=20)[0], b"")
+        self.assertEqual(stream.returncode, 0)
 
     def test_machine_that_is_off_is_said_to_be(self):
         machine = Machine(self, self.host.place, "web3")

@@ -12,6 +12,7 @@
 #include "daemon/bus-name.h"
 #include "daemon/command-line.h"
 #include "daemon/gate.h"
+#include "daemon/generation.h"
 #include "daemon/manager.h"
 #include "daemon/objects.h"
 #include "daemon/private-bus.h"
@@ -33,6 +34,7 @@ typedef struct {
   HyphaIdentity *identity;
   HyphaLoader *loader;
   HyphaNode *node;
+  HyphaGeneration *generation; /* nullable */
   HyphaServices *services;
   HyphaForwards *forwards;
   HyphaObjects *objects;
@@ -187,6 +189,29 @@ open_to_others (Daemon *daemon, GError **error)
   return hypha_bus_name_take (daemon->connection, error);
 }
 
+/* A clone is another life of this node from now on: it must not go on with what the other one goes
+ * on with as well. */
+static void
+on_generation (gpointer user_data)
+{
+  Daemon *daemon = user_data;
+  g_autoptr (GError) error = NULL;
+
+  g_message ("this machine was cloned, or restored from a snapshot");
+  if (!hypha_node_renew (daemon->node, &error))
+    g_warning ("%s", error->message);
+}
+
+static void
+watch_generation (Daemon *daemon)
+{
+  g_autoptr (GError) error = NULL;
+
+  daemon->generation = hypha_generation_new (on_generation, daemon, &error);
+  if (daemon->generation == NULL)
+    g_message ("%s", error->message);
+}
+
 /* Everything that can be refused comes before anything is opened to others. */
 static gboolean
 daemon_start (Daemon *daemon, const HyphaCommandLine *line, GError **error)
@@ -206,6 +231,7 @@ daemon_start (Daemon *daemon, const HyphaCommandLine *line, GError **error)
   daemon->node = hypha_node_new (daemon->identity, daemon->loader, 0, error);
   if (daemon->node == NULL)
     return FALSE;
+  watch_generation (daemon);
   hypha_activation_hand_over (daemon->activation, daemon->node);
   daemon->services = hypha_services_new (daemon->node);
   daemon->forwards = hypha_forwards_new (daemon->node);
@@ -230,6 +256,7 @@ daemon_stop (Daemon *daemon)
     leave_bus (daemon);
   if (daemon->private_bus)
     hypha_private_bus_close (daemon->private_bus);
+  g_clear_pointer (&daemon->generation, hypha_generation_free);
   g_clear_object (&daemon->objects);
   g_clear_object (&daemon->settings);
   if (daemon->forwards)

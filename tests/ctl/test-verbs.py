@@ -127,8 +127,8 @@ class OneNode(Case):
         node = self.node("--listen", "tcp://127.0.0.1:0")
         for verb in ("status", "id"):
             self.assertEqual(node.ask(verb)["id"], node.id())
-        self.assertEqual([t["name"] for t in node.ask("transports")], ["tcp", "unix"])
-        self.assertEqual([p["state"] for p in node.ask("plugins")], ["ready", "ready"])
+        self.assertEqual([t["name"] for t in node.ask("transports")], ["hvsock", "tcp", "unix"])
+        self.assertEqual([p["state"] for p in node.ask("plugins")], ["ready"] * 3)
         for verb in ("peers", "pending", "links", "streams"):
             self.assertEqual(node.ask(verb), [])
         before = json.loads(node.ctl("--json", "status").stdout)

@@ -4,6 +4,7 @@
 
 #include <glib/gi18n-lib.h>
 
+#include "api/hypha-text.h"
 #include "link/frame.h"
 #include "link/name.h"
 
@@ -22,6 +23,28 @@ hypha_service_is_handler (HyphaService *self)
   return g_str_equal (self->target, "handler");
 }
 
+char *
+hypha_service_dup_pattern (const char *name)
+{
+  const char *colon = strrchr (name, ':');
+  g_autofree char *why = NULL;
+  guint32 port;
+
+  if (colon == NULL || !hypha_text_parse_u32 (colon + 1, G_MAXUINT32, &port, &why) || port == 0)
+    return NULL;
+  return g_strdup_printf ("%.*s:*", (int) (colon - name), name);
+}
+
+char *
+hypha_service_dup_target (HyphaService *self, const char *name)
+{
+  const char *star = strchr (self->target, '*');
+
+  return star == NULL ? g_strdup (self->target)
+                      : g_strdup_printf ("%.*s%s", (int) (star - self->target), self->target,
+                                         strrchr (name, ':') + 1);
+}
+
 gboolean
 hypha_service_check_name (const char *name, HyphaError code, GError **error)
 {
@@ -32,16 +55,36 @@ hypha_service_check_name (const char *name, HyphaError code, GError **error)
   return FALSE;
 }
 
+/* Whether TEXT ends in ":*", after something, and has no other '*'. */
 static gboolean
-check_target (HyphaLoader *loader, const char *target, GError **error)
+is_pattern (const char *text)
 {
+  const char *star = strchr (text, '*');
+
+  return star != NULL && star[1] == '\0' && star > text + 1 && star[-1] == ':';
+}
+
+static gboolean
+check_target (HyphaLoader *loader, HyphaService *self, GError **error)
+{
+  const char *target = self->target;
   g_autoptr (GError) reason = NULL;
   g_autoptr (HyphaEndpoint) endpoint = NULL;
+  g_autofree char *with_port = NULL;
 
+  if (is_pattern (self->name) ? !is_pattern (target)
+                              : strchr (self->name, '*') != NULL || strchr (target, '*') != NULL) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                 _ ("'*' stands for a port: it is at the end of both the name and 'target', after "
+                    "a colon, or in neither; 'target' is '%s'"),
+                 target);
+    return FALSE;
+  }
   if (g_str_equal (target, "echo") || g_str_equal (target, "discard") ||
       g_str_equal (target, "off") || g_str_equal (target, "handler"))
     return TRUE;
-  endpoint = hypha_loader_check_endpoint (loader, target, &reason);
+  with_port = hypha_service_dup_target (self, ":1");
+  endpoint = hypha_loader_check_endpoint (loader, with_port, &reason);
   if (endpoint != NULL)
     return TRUE;
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
@@ -89,7 +132,7 @@ hypha_service_new (HyphaLoader *loader, const char *name, GVariant *items, GErro
   /* Then it only says who may use what a program registers. */
   if (self->target == NULL)
     self->target = g_strdup ("handler");
-  if (!check_target (loader, self->target, error))
+  if (!check_target (loader, self, error))
     return NULL;
   return g_steal_pointer (&self);
 }

@@ -6,7 +6,8 @@
 
 G_BEGIN_DECLS
 
-/* One service: its name, its target, and who may use it. */
+/* One service: its name, its target, and who may use it. Where both end in ":*", it is one for each
+ * port, which stands for '*'. */
 typedef struct {
   char *name;
   char *target; /* an endpoint, "echo", "discard", "off" or "handler" */
@@ -19,6 +20,10 @@ HyphaService *hypha_service_new (HyphaLoader *loader, const char *name, GVariant
 void hypha_service_free (HyphaService *self);
 /* Its streams go to a program that registers for them. */
 gboolean hypha_service_is_handler (HyphaService *self);
+/* "kind:*" for "kind:7"; NULL: what follows the last colon is no port, 1 to 4294967295. */
+char *hypha_service_dup_pattern (const char *name);
+/* For a stream to NAME, which the service has or covers. */
+char *hypha_service_dup_target (HyphaService *self, const char *name);
 /* CODE: of the error. */
 gboolean hypha_service_check_name (const char *name, HyphaError code, GError **error);
 gboolean hypha_service_admits (HyphaService *self, HyphaNodePeer *peer);

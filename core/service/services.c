@@ -36,12 +36,33 @@ registered_free (gpointer data)
   g_free (registered);
 }
 
+/* What the settings say of NAME: by its own entry, or by the one for all ports of its kind. */
+static HyphaService *
+find (HyphaServices *self, const char *name)
+{
+  HyphaService *service =
+      strchr (name, '*') == NULL ? g_hash_table_lookup (self->by_name, name) : NULL;
+  g_autofree char *pattern = hypha_service_dup_pattern (name);
+
+  return service == NULL && pattern != NULL ? g_hash_table_lookup (self->by_name, pattern)
+                                            : service;
+}
+
+/* The same where it leaves nothing to programs. */
+static HyphaService *
+find_taken (HyphaServices *self, const char *name)
+{
+  HyphaService *service = find (self, name);
+
+  return service != NULL && !hypha_service_is_handler (service) ? service : NULL;
+}
+
 static void
 answer (HyphaNode *node, HyphaIncoming *incoming, gpointer user_data)
 {
   HyphaServices *self = user_data;
   const char *name = hypha_incoming_get_service (incoming);
-  HyphaService *service = g_hash_table_lookup (self->by_name, name);
+  HyphaService *service = find (self, name);
   Registered *registered = service == NULL || hypha_service_is_handler (service)
                                ? g_hash_table_lookup (self->registered, name)
                                : NULL;
@@ -57,8 +78,11 @@ answer (HyphaNode *node, HyphaIncoming *incoming, gpointer user_data)
     hypha_builtins_echo (self->builtins, incoming);
   else if (g_str_equal (service->target, "discard"))
     hypha_builtins_discard (self->builtins, incoming);
-  else
-    hypha_service_connect (incoming, hypha_node_get_loader (node), self->builtins, service->target);
+  else {
+    g_autofree char *target = hypha_service_dup_target (service, name);
+
+    hypha_service_connect (incoming, hypha_node_get_loader (node), self->builtins, target);
+  }
 }
 
 static GHashTable *
@@ -98,9 +122,9 @@ tell_shadowed (HyphaServices *self)
 
   g_hash_table_iter_init (&iter, self->registered);
   while (g_hash_table_iter_next (&iter, &name, &registered)) {
-    HyphaService *service = g_hash_table_lookup (self->by_name, name);
+    HyphaService *service = find_taken (self, name);
 
-    if (service != NULL && !hypha_service_is_handler (service))
+    if (service != NULL)
       g_message (
           "service '%s': the settings give it the target '%s'; %s, who registered it, is not "
           "asked",
@@ -148,12 +172,18 @@ hypha_services_configure (HyphaServices *self, GVariant *services, GError **erro
 static gboolean
 may_register (HyphaServices *self, const char *name, GError **error)
 {
-  HyphaService *service = g_hash_table_lookup (self->by_name, name);
+  HyphaService *service = find_taken (self, name);
   Registered *registered = g_hash_table_lookup (self->registered, name);
 
   if (!hypha_service_check_name (name, HYPHA_ERROR_INVALID_ARGUMENT, error))
     return FALSE;
-  if (service != NULL && !hypha_service_is_handler (service)) {
+  if (strchr (name, '*') != NULL) {
+    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+                         _ ("a service's name with '*' stands for many, and is only for the "
+                            "setting services"));
+    return FALSE;
+  }
+  if (service != NULL) {
     g_set_error (
         error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
         _ ("the service '%s' has the target '%s': take another name, or give it the target "
@@ -233,7 +263,8 @@ hypha_services_dup (HyphaServices *self)
     g_hash_table_add (all, name);
   g_hash_table_iter_init (&iter, self->registered);
   while (g_hash_table_iter_next (&iter, &name, NULL))
-    g_hash_table_add (all, name);
+    if (find_taken (self, name) == NULL)
+      g_hash_table_add (all, name);
   names = g_list_sort (g_hash_table_get_keys (all), (GCompareFunc) strcmp);
   g_variant_builder_init (&builder, G_VARIANT_TYPE ("a{sa{sv}}"));
   for (GList *n = names; n != NULL; n = n->next) {

@@ -141,12 +141,18 @@ test_stream_that_ended_before_the_answer_needs_no_answer (NodePair *f, gconstpoi
 }
 
 static void
-expect_refusal (NodePair *f, HyphaNodePeer *peer, HyphaError code)
+expect_refusal_of (HyphaNodePeer *peer, const char *service, HyphaError code)
 {
   g_autoptr (GError) error = NULL;
 
-  g_assert_null (open_stream (peer, "app", &error));
+  g_assert_null (open_stream (peer, service, &error));
   g_assert_error (error, HYPHA_ERROR, (gint) code);
+}
+
+static void
+expect_refusal (NodePair *f, HyphaNodePeer *peer, HyphaError code)
+{
+  expect_refusal_of (peer, "app", code);
 }
 
 static void
@@ -184,6 +190,118 @@ test_target_of_the_settings_goes_before_what_is_registered (NodePair *f, gconstp
   g_assert_cmpuint (asked.n, ==, 0);
   g_assert_false (hypha_services_register (f->b.services, "app", ":1.8", on_asked, NULL, &error));
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY);
+}
+
+/* ---- names that stand for all ports of a kind ---- */
+
+static void
+test_port_of_the_name_is_that_of_the_target (NodePair *f, gconstpointer data)
+{
+  g_autoptr (HyphaNodePeer) peer = connected (f);
+  g_autoptr (GSocketListener) program = g_socket_listener_new ();
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GSocketConnection) accepted = NULL;
+  g_autoptr (HyphaStream) stream = NULL;
+  g_autoptr (GError) error = NULL;
+  guint16 port = g_socket_listener_add_any_inet_port (program, NULL, &error);
+  g_autofree char *name = g_strdup_printf ("a:tcp:%u", port);
+  g_autofree char *exact =
+      g_strdup_printf ("{'a:tcp:*': {'target': <'tcp://127.0.0.1:*'>, 'peers': <['alpha']>}, "
+                       "'%s': {'target': <'off'>}}",
+                       name);
+
+  g_assert_no_error (error);
+  configure (f, "{'a:tcp:*': {'target': <'tcp://127.0.0.1:*'>, 'peers': <['alpha']>}}");
+  g_socket_listener_accept_async (program, NULL, keep_result, &result);
+  stream = must_open (peer, name);
+  accepted = program_accepted (program, &result);
+  configure (f, "{'a:tcp:*': {'target': <'tcp://127.0.0.1:*'>, 'peers': <['gamma']>}}");
+  expect_refusal_of (peer, name, HYPHA_ERROR_PERMISSION_DENIED);
+  configure (f, exact);
+  expect_refusal_of (peer, name, HYPHA_ERROR_NO_SUCH_SERVICE);
+}
+
+static void
+test_only_a_port_is_put_into_a_target (NodePair *f, gconstpointer data)
+{
+  static const char *const covered[] = { "port:1", "port:4294967295", "tcp:65536" };
+  static const char *const others[] = {
+    "port",
+    "port:",
+    "port:0",
+    "port:007",
+    "port:+1",
+    "port:-1",
+    "port:1/../2",
+    "port:ssh",
+    "port:0x7",
+    "port:*",
+    "port:1:*",
+    "port:4294967296",
+    "port:18446744073709551617",
+    "port:1:2",
+    "xport:1",
+    "tcp:*",
+  };
+  g_autoptr (HyphaNodePeer) peer = connected (f);
+  g_autofree char *text =
+      g_strdup_printf ("{'port:*': {'target': <'unix://%s/app:*'>}, 'tcp:*': {'target': "
+                       "<'tcp://127.0.0.1:*'>}}",
+                       f->dir);
+
+  configure (f, text);
+  for (gsize i = 0; i < G_N_ELEMENTS (covered); i++) {
+    g_autofree char *logged = g_strdup_printf ("service '%s': *", covered[i]);
+
+    g_test_expect_message (G_LOG_DOMAIN, G_LOG_LEVEL_MESSAGE, logged);
+    expect_refusal_of (peer, covered[i], HYPHA_ERROR_REFUSED);
+    g_test_assert_expected_messages ();
+  }
+  for (gsize i = 0; i < G_N_ELEMENTS (others); i++)
+    expect_refusal_of (peer, others[i], HYPHA_ERROR_NO_SUCH_SERVICE);
+}
+
+static gboolean
+registers (NodePair *f, const char *name, HyphaError *code)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean registered =
+      hypha_services_register (f->b.services, name, ":1.8", on_asked, NULL, &error);
+
+  *code = registered ? 0 : (HyphaError) error->code;
+  return registered;
+}
+
+static void
+test_names_that_are_covered_belong_to_the_settings (NodePair *f, gconstpointer data)
+{
+  g_autoptr (HyphaNodePeer) peer = connected (f);
+  g_autoptr (GVariant) there = NULL;
+  g_autofree char *printed = NULL;
+  Asked asked = { NULL, 0 };
+  HyphaError code;
+
+  must_register (f, "port:7", &asked);
+  must_register (f, "port:ssh", &asked);
+  g_test_expect_message (G_LOG_DOMAIN, G_LOG_LEVEL_MESSAGE,
+                         "service 'port:7': *'unix:///nosuch:*'; :1.7*");
+  configure (f, "{'port:*': {'target': <'unix:///nosuch:*'>}, 'port:9': {}}");
+  g_test_expect_message (G_LOG_DOMAIN, G_LOG_LEVEL_MESSAGE, "service 'port:7': *");
+  expect_refusal_of (peer, "port:7", HYPHA_ERROR_REFUSED);
+  g_test_assert_expected_messages ();
+  g_assert_cmpuint (asked.n, ==, 0);
+  g_assert_false (registers (f, "port:8", &code));
+  g_assert_cmpint (code, ==, HYPHA_ERROR_BUSY);
+  g_assert_false (registers (f, "port:*", &code));
+  g_assert_cmpint (code, ==, HYPHA_ERROR_INVALID_ARGUMENT);
+  g_assert_true (registers (f, "port:9", &code));
+  there = hypha_services_dup (f->b.services);
+  printed = g_variant_print (there, FALSE);
+  g_assert_cmpstr (printed, ==,
+                   "{'discard': {'target': <'discard'>}, 'echo': {'target': <'echo'>}, "
+                   "'port:*': {'target': <'unix:///nosuch:*'>}, "
+                   "'port:9': {'target': <'handler'>, 'owner': <':1.8'>}, "
+                   "'port:ssh': {'target': <'handler'>, 'owner': <':1.7'>}}");
 }
 
 /* As long as this process has no descriptor for the thread that serves it. */
@@ -254,6 +372,21 @@ test_settings_that_are_wrong_change_nothing (NodePair *f, gconstpointer data)
     "{'app': {'target': <1>}}",
     "{'app': {'peers': <'alpha'>}}",
     "{'app': {'frob': <'x'>}}",
+    "{'port:*': {}}",
+    "{'port:*': {'target': <'handler'>}}",
+    "{'port:*': {'target': <'off'>}}",
+    "{'port:*': {'target': <'tcp://127.0.0.1:80'>}}",
+    "{'port:*': {'target': <'tcp://*:*'>}}",
+    "{'port:*': {'target': <'tcp://127.0.0.1:*?cost=3'>}}",
+    "{'port:*': {'target': <'unix:///run/*'>}}",
+    "{'port:*': {'target': <'tcp://:*'>}}",
+    "{'port:80': {'target': <'tcp://127.0.0.1:*'>}}",
+    "{'*': {'target': <'tcp://127.0.0.1:*'>}}",
+    "{':*': {'target': <'tcp://127.0.0.1:*'>}}",
+    "{'port*': {'target': <'tcp://127.0.0.1:*'>}}",
+    "{'port*': {'target': <'tcp://127.0.0.1:80'>}}",
+    "{'*:80': {'target': <'tcp://127.0.0.1:*'>}}",
+    "{'*:*': {'target': <'tcp://127.0.0.1:*'>}}",
   };
   g_autoptr (GVariant) before = NULL, after = NULL;
 
@@ -287,6 +420,11 @@ main (int argc, char **argv)
        test_settings_say_who_may_use_what_is_registered);
   ADD ("/services/target-of-the-settings-goes-before-what-is-registered",
        test_target_of_the_settings_goes_before_what_is_registered);
+  ADD ("/services/port-of-the-name-is-that-of-the-target",
+       test_port_of_the_name_is_that_of_the_target);
+  ADD ("/services/only-a-port-is-put-into-a-target", test_only_a_port_is_put_into_a_target);
+  ADD ("/services/names-that-are-covered-belong-to-the-settings",
+       test_names_that_are_covered_belong_to_the_settings);
   ADD ("/services/builtin-that-cannot-be-served-sends-the-opener-to-the-log",
        test_builtin_that_cannot_be_served_sends_the_opener_to_the_log);
   ADD ("/services/list-is-kept-current", test_list_is_kept_current);

@@ -82,8 +82,11 @@ offer_services (Complete *self)
     return;
   g_variant_iter_init (&iter, services);
   while (g_variant_iter_loop (&iter, "{&s@a{sv}}", &name, &about)) {
+    /* A '*' is for whoever opens the stream to put a port in its place. */
+    g_autofree char *begin = g_strndup (name, strcspn (name, "*"));
+
     if (!g_str_equal (name, "echo") && !g_str_equal (name, "discard"))
-      offer (self, name, _ ("a service of this node, too"));
+      offer (self, begin, _ ("a service of this node, too"));
   }
 }
 

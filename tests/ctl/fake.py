@@ -80,7 +80,8 @@ class Fake:
         """One of everything that a verb shows."""
         self.add_node(Listening="['unix:///run/hypha/node', 'tcp://[::]:4974']", Features="['renew']",
                       Troubles="{'tcp://[::]:22': 'cannot listen: Address already in use, by sshd (812): choose another port'}",
-                      Services="{'echo': {'target': <'echo'>}, 'ssh': {'target': <'tcp://127.0.0.1:22'>}}")
+                      Services="{'echo': {'target': <'echo'>}, 'ssh': {'target': <'tcp://127.0.0.1:22'>}, "
+                               "'vsock:*': {'target': <'vsock://local:*'>, 'peers': <['web1']>}}")
         self.add_peer(WEB, "web1", "online", Trusted="true", LinkCost="5", BestLink=f"'{ROOT}/link/2'", RxBytes="1048576",
                       TxBytes="123", Links=f"['{ROOT}/link/2', '{ROOT}/link/10']")
         self.add_peer(LAPTOP, "Läptöp-電腦", "offline", Trusted="true")

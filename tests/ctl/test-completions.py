@@ -98,7 +98,7 @@ mv '{folder}/run.part' '{folder}/run'
         self.assertEqual(sorted(offers("hyphactl explain ")), sorted(["web1", "Läptöp-電腦", STRANGER]))
         self.assertEqual(sorted(offers("hyphactl trust 5")), [STRANGER])
         self.assertEqual(sorted(offers("hyphactl trust ")), sorted([WEB, LAPTOP, STRANGER]))
-        self.assertEqual(sorted(offers("hyphactl open web1 ")), ["discard", "echo", "ssh"])
+        self.assertEqual(sorted(offers("hyphactl open web1 ")), ["discard", "echo", "ssh", "vsock:"])
         self.assertEqual(offers("hyphactl open web1 echo "), [])
         self.assertEqual(sorted(offers("hyphactl connect ")), ["tcp:", "vsock:"])
         self.assertEqual(sorted(offers("hyphactl wait web1 --state ")),

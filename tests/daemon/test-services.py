@@ -7,12 +7,13 @@ import os
 import pathlib
 import queue
 import re
+import socket
 import subprocess
 import sys
 import threading
 import unittest
 
-from harness import DEADLINE, UNSEEN, Case, Node, main, trust_each_other, wait_for
+from harness import DEADLINE, ROOT, UNSEEN, Case, Node, main, trust_each_other, wait_for
 
 try:
     from gi.repository import Gio, GLib
@@ -368,6 +369,57 @@ class Settings(Programs):
         configure("{}")
         wait_for(lambda: self.service("shout")["target"] == "handler", "the registered service")
         self.assertEqual(self.beta.ctl("open", "alpha", "shout", input="x").stdout, "X")
+
+
+class Ports(Programs):
+    config = ("services={'tcp:*': {'target': <'tcp://127.0.0.1:*'>, 'peers': <['beta']>}, 'tcp:9': {'target': <'off'>}, "
+              "'port:*': {'target': <'tcp://127.0.0.1:*'>}, "
+              "'other:*': {'target': <'tcp://127.0.0.1:*'>, 'peers': <['gamma']>}}\n")
+
+    def test_each_port_is_a_service(self):
+        servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+        for server in servers:
+            self.addCleanup(server.close)
+            server.settimeout(DEADLINE)
+        ports = [server.getsockname()[1] for server in servers]
+        for server, port in zip(servers, ports):
+            stream = self.open(f"tcp:{port}")
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(f"this is {port}".encode())
+            self.assertEqual(stream.communicate(timeout=DEADLINE), (f"this is {port}".encode(), b""))
+        self.refused(f"other:{ports[0]}", "does not give this service to this node")
+        self.assertEqual(self.service("tcp:*"), {"name": "tcp:*", "target": "tcp://127.0.0.1:*", "peers": ["beta"], "owner": None})
+
+    def test_mux_leads_to_the_ports_of_the_far_side(self):
+        path = f"{self.beta.place.private}/mux"
+        done = self.beta.call(ROOT, "org.hypha.Node1.AddForward", f"unix://{path}", "alpha", "*", "{}")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as program:
+            for end in (server, program):
+                end.settimeout(DEADLINE)
+            program.connect(path)
+            program.sendall(f"CONNECT {server.getsockname()[1]}\n".encode())
+            connection, _ = server.accept()
+            with connection, program.makefile() as answer:
+                connection.sendall(b"hello\n")
+                self.assertRegex(answer.readline(), "^OK [0-9]+\n$")
+                self.assertEqual(answer.readline(), "hello\n")
+
+    def test_what_is_no_port_is_refused(self):
+        for name in ("tcp:9", "tcp:*", "tcp:", "tcp:0", "tcp:080", "tcp:80?id=x", "tcp:4294967296"):
+            self.refused(name, "no such service")
+        self.refused("tcp:65536", "its log says why")
+        self.alpha.wait_log("service 'tcp:65536': .*65536")
+
+    def test_ports_are_not_for_programs(self):
+        program = self.program()
+        error, message = program.fails("register", "tcp:7", "shout")
+        self.assertEqual(error, "Busy")
+        self.assertIn("'tcp:7' has the target 'tcp://127.0.0.1:*'", message)
+        self.assertEqual(program.fails("register", "udp:*", "shout")[0], "InvalidArgument")
+        program.do("register", "tcp:ssh", "shout")
+        self.assertEqual(self.beta.ctl("open", "alpha", "tcp:ssh", input="x").stdout, "X")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ G_DECLARE_FINAL_TYPE (HyphaServices, hypha_services, HYPHA, SERVICES, GObject)
 
 HyphaServices *hypha_services_new (HyphaNode *node);
 /* a{sa{sv}}: name to target s ("tcp://...", "unix:...", "echo", "discard", "off", "handler" or
- * absent: whoever registers), peers as (names or ids; absent: every trusted peer). Checked whole:
+ * absent: whoever registers), peers as (names or ids; absent: every trusted peer). "tcp:*" to
+ * "tcp://host:*": one for each port that has no entry of its own. Checked whole:
  * INVALID_SETTING names the service, the entry and the reason, and nothing changes. Streams that
  * are open stay. */
 gboolean hypha_services_configure (HyphaServices *self, GVariant *services, GError **error);
@@ -27,8 +28,8 @@ gboolean hypha_services_configure (HyphaServices *self, GVariant *services, GErr
 typedef void (*HyphaServicesFunc) (HyphaIncoming *incoming, gpointer user_data);
 
 /* OWNER: whom to name as the one who serves. A name that the settings give a target, or that is
- * registered already, is BUSY. Should the settings take the name later, they win for as long as
- * they do. */
+ * registered already, is BUSY; one with '*' is none. Should the settings take the name later, they
+ * win for as long as they do. */
 gboolean hypha_services_register (HyphaServices *self, const char *name, const char *owner,
                                   HyphaServicesFunc func, gpointer user_data, GError **error);
 void hypha_services_unregister (HyphaServices *self, const char *name);

@@ -43,7 +43,8 @@ refresh (HyphaForward1 *self)
 {
   g_autofree char *reason = g_utf8_make_valid (hypha_forward_get_reason (self->forward), -1);
 
-  g_object_set (self, "local", hypha_forward_get_local (self->forward), "state",
+  g_object_set (self, "local", hypha_forward_get_local (self->forward), "persistent",
+                hypha_forward_is_permanent (self->forward), "state",
                 hypha_forward_get_state (self->forward), "reason", reason, NULL);
 }
 
@@ -72,8 +73,9 @@ hypha_forward1_dup_path (HyphaForward *forward)
 HyphaForward1 *
 hypha_forward1_new (HyphaForward *forward, HyphaForwards *forwards, HyphaSettings *settings)
 {
-  HyphaForward1 *self = g_object_new (HYPHA_TYPE_FORWARD1, "peer", hypha_forward_get_peer (forward),
-                                      "target", hypha_forward_get_target (forward), NULL);
+  HyphaForward1 *self = g_object_new (
+      HYPHA_TYPE_FORWARD1, "given", hypha_forward_get_given (forward), "peer",
+      hypha_forward_get_peer (forward), "target", hypha_forward_get_target (forward), NULL);
 
   self->forward = g_object_ref (forward);
   self->forwards = g_object_ref (forwards);

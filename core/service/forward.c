@@ -166,7 +166,10 @@ hypha_forward_is_permanent (HyphaForward *self)
 void
 hypha_forward_set_permanent (HyphaForward *self, gboolean permanent)
 {
+  if (hypha_door_is_permanent (self->door) == permanent)
+    return;
   hypha_door_set_permanent (self->door, permanent);
+  tell (self);
 }
 
 guint64

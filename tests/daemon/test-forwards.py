@@ -108,6 +108,7 @@ class Forwards(Sides):
             self.assertEqual([self.get(path, name) for name in ("Peer", "Target", "State", "Reason")],
                              ["alpha", "echo", "listening", ""])
             self.assertNotEqual(self.get(path, "Local"), "tcp://127.0.0.1:0")
+            self.assertEqual(self.get(path, "Given"), local)
             data = os.urandom(3_000_000)
             self.echo(path, data)
             wait_for(lambda: self.get(path, "RxBytes") != "0", "the end")
@@ -285,7 +286,9 @@ class Forwards(Sides):
     def test_what_is_there_already_is_given_again(self):
         local = f"unix://{self.beta.place.private}/local"
         path = self.add(local)
+        self.assertEqual(self.get(path, "Persistent"), "false")
         self.assertEqual(self.add(local, persist=True), path)
+        self.assertEqual(self.get(path, "Persistent"), "true")
         self.refused("AddressInUse", local, "alpha", "web", "{}")
         self.assertEqual(self.paths(), [path])
         self.beta.stop()

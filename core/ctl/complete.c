@@ -143,25 +143,14 @@ static const struct {
   const char *kind;
   void (*offer) (Complete *self);
 } kinds[] = {
-  { "PEER", offer_peers },         { "ID", offer_ids },   { "SERVICE", offer_services },
-  { "ENDPOINT", offer_endpoints }, { "KEY", offer_keys }, { "STATE", offer_states },
+  { "PEER", offer_peers },         { "ID", offer_ids },          { "SERVICE", offer_services },
+  { "ENDPOINT", offer_endpoints }, { "KEY", offer_keys },        { "STATE", offer_states },
   { "WHEN", offer_when },
 };
-
-/* One of several words that usage spells out: "list|get". */
-static void
-offer_alternatives (Complete *self, const char *kind)
-{
-  g_auto (GStrv) words = g_strsplit (kind, "|", -1);
-
-  for (guint i = 0; g_strv_length (words) > 1 && words[i]; i++)
-    offer (self, words[i], "");
-}
 
 static void
 offer_kind (Complete *self, const char *kind)
 {
-  offer_alternatives (self, kind);
   for (gsize i = 0; i < G_N_ELEMENTS (kinds); i++) {
     if (g_str_equal (kinds[i].kind, kind))
       kinds[i].offer (self);
@@ -240,16 +229,19 @@ take_bus (HyphaCtl *ctl, const GOptionEntry *option, const char *word, const cha
   }
 }
 
+/* FIRST: of the words behind the verb; NULL: it is the one to be completed. */
 static void
-offer_argument (Complete *self, const HyphaVerb *verb, guint number)
+offer_argument (Complete *self, const HyphaVerb *verb, const char *first, guint number)
 {
-  g_auto (GStrv) wanted = g_strsplit (verb->arguments, " ", -1);
-  g_autofree char *kind = NULL;
+  g_auto (GStrv) names = hypha_verb_dup_forms (verb);
+  g_auto (GStrv) form = first || *names == NULL ? hypha_verb_dup_form (verb, first, NULL) : NULL;
+  const char *wanted = form ? hypha_verb_get_word (form, number) : NULL;
+  g_autofree char *kind = wanted ? g_strdelimit (g_strdup (wanted), "[]", ' ') : NULL;
 
-  if (number >= g_strv_length (wanted))
-    return;
-  kind = g_strdelimit (g_strdup (wanted[number]), "[].", ' ');
-  offer_kind (self, g_strstrip (kind));
+  for (guint i = 0; first == NULL && names[i]; i++)
+    offer (self, names[i], "");
+  if (kind)
+    offer_kind (self, g_strstrip (kind));
 }
 
 /* Whatever blocks: a bus, a node that is starting or stuck. */
@@ -266,6 +258,7 @@ hypha_verb_complete (const HyphaVerb *self_verb, HyphaCtl *ctl, char **argv, GEr
   Complete self = { .ctl = ctl, .typed = n > 0 ? argv[n - 1] : "" };
   const HyphaVerb *verb = NULL;
   const GOptionEntry *pending = NULL;
+  const char *first = NULL;
   guint n_arguments = 0;
   g_autoptr (GArray) options = list_options (NULL);
 
@@ -285,6 +278,7 @@ hypha_verb_complete (const HyphaVerb *self_verb, HyphaCtl *ctl, char **argv, GEr
     if (pending || *word == '-')
       continue;
     if (verb) {
+      first = first ? first : word;
       n_arguments++;
       continue;
     }
@@ -299,7 +293,7 @@ hypha_verb_complete (const HyphaVerb *self_verb, HyphaCtl *ctl, char **argv, GEr
   else if (*self.typed == '-')
     offer_options (&self, options);
   else if (verb)
-    offer_argument (&self, verb, n_arguments);
+    offer_argument (&self, verb, first, n_arguments);
   else
     offer_verbs (&self);
   return TRUE;

@@ -152,56 +152,28 @@ reset (HyphaCtl *ctl, HyphaDBusConfig1 *config, char **words, GError **error)
 
 /* ---- which of them ---- */
 
-typedef struct {
+static const struct {
   const char *name;
-  guint n_words; /* with the name */
   gboolean (*run) (HyphaCtl *ctl, HyphaDBusConfig1 *config, char **words, GError **error);
-} Command;
-
-static const Command commands[] = {
-  { "list", 1, list },
-  { "get", 2, get },
-  { "set", 3, set },
-  { "reset", 2, reset },
+} forms[] = {
+  { "list", list },
+  { "get", get },
+  { "set", set },
+  { "reset", reset },
 };
-
-static const Command *
-find_command (char **words, GError **error)
-{
-  guint n = g_strv_length (words);
-
-  for (gsize i = 0; i < G_N_ELEMENTS (commands); i++) {
-    const Command *command = &commands[i];
-
-    if (!g_str_equal (command->name, words[0]))
-      continue;
-    if (n == command->n_words)
-      return command;
-    if (n < command->n_words)
-      g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("%s: %s is missing"),
-                   command->name, n == 1 ? _ ("KEY") : _ ("VALUE"));
-    else
-      g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
-                   _ ("%s: there is no place for '%s'; a value with spaces is put in quotes"),
-                   command->name, words[command->n_words]);
-    return NULL;
-  }
-  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
-               _ ("'%s' is none of list, get, set, reset"), words[0]);
-  return NULL;
-}
 
 gboolean
 hypha_verb_config (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **error)
 {
   g_auto (GStrv) words = hypha_verb_parse (verb, ctl, NULL, argv, error);
-  const Command *command = words ? find_command (words, error) : NULL;
-  g_autoptr (HyphaDBusConfig1) config = command ? hypha_ctl_get_config (ctl, error) : NULL;
+  g_autoptr (HyphaDBusConfig1) config = words ? hypha_ctl_get_config (ctl, error) : NULL;
 
-  if (config == NULL)
-    return FALSE;
-  if (command->run (ctl, config, words, error))
-    return TRUE;
-  hypha_client_clean_error (error);
+  for (gsize i = 0; config && i < G_N_ELEMENTS (forms); i++) {
+    if (!g_str_equal (forms[i].name, words[0]))
+      continue;
+    if (forms[i].run (ctl, config, words, error))
+      return TRUE;
+    hypha_client_clean_error (error);
+  }
   return FALSE;
 }

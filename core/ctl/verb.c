@@ -16,7 +16,7 @@
 const HyphaVerb hypha_verbs[] = {
   { "status", "", N_ ("Show the node and how it is"), hypha_verb_status },
   { "id", "", N_ ("Show the node's id, for others to trust"), hypha_verb_id },
-  { "config", "list|get|set|reset [KEY] [VALUE]", N_ ("Show and change the settings"),
+  { "config", "list | get KEY | set KEY VALUE | reset KEY", N_ ("Show and change the settings"),
     hypha_verb_config },
   { "transports", "", N_ ("List what links can be made of"), hypha_verb_transports },
   { "plugins", "", N_ ("List the plug-ins found, and why one is not used"), hypha_verb_plugins },
@@ -121,19 +121,21 @@ hypha_verb_is_hidden (const HyphaVerb *verb)
   return verb->summary == NULL;
 }
 
-/* What a word of usage is called in the user's language: `[KEY]`. One of several that are typed as
- * they are, as in `list|get`, stays. */
+/* What a word of usage is called in the user's language: `[KEY]`, `LOCAL...`. One that is typed as
+ * it is, as `list`, stays. */
 static char *
 dup_word (const char *word)
 {
-  static const char *const kinds[] = { N_ ("ENDPOINT"), N_ ("ID"),      N_ ("KEY"),  N_ ("NAME"),
-                                       N_ ("PEER"),     N_ ("SERVICE"), N_ ("VALUE") };
-  gboolean optional = *word == '[';
-  g_autofree char *kind = g_strndup (word + optional, strcspn (word + optional, "]"));
+  static const char *const kinds[] = { N_ ("ENDPOINT"), N_ ("ID"),     N_ ("KEY"),
+                                       N_ ("LOCAL"),    N_ ("NAME"),   N_ ("PEER"),
+                                       N_ ("SERVICE"),  N_ ("TARGET"), N_ ("VALUE") };
+  const char *bracket = *word == '[' ? "[" : "";
+  const char *begin = word + strlen (bracket);
+  g_autofree char *kind = g_strndup (begin, strcspn (begin, ".]"));
 
   for (gsize i = 0; i < G_N_ELEMENTS (kinds); i++) {
     if (g_str_equal (kind, kinds[i]))
-      return g_strdup_printf (optional ? "[%s]" : "%s", _ (kinds[i]));
+      return g_strconcat (bracket, _ (kinds[i]), begin + strlen (kind), NULL);
   }
   return g_strdup (word);
 }
@@ -158,34 +160,116 @@ hypha_verb_dup_usage (const HyphaVerb *verb)
   return g_strjoinv (" ", words);
 }
 
-static gboolean
-check_words (const HyphaVerb *verb, char **words, GError **error)
+/**
+ * hypha_verb_dup_forms:
+ * @verb: a verb
+ *
+ * Returns: (transfer full): the words that tell the forms of the verb apart, as they are typed;
+ * none where there is one form only
+ */
+char **
+hypha_verb_dup_forms (const HyphaVerb *verb)
 {
-  g_auto (GStrv) wanted = g_strsplit (verb->arguments, " ", -1);
-  g_autofree char *name = NULL;
-  guint n = g_strv_length (words);
-  guint n_wanted = g_strv_length (wanted);
+  g_auto (GStrv) forms = g_strsplit (verb->arguments, " | ", -1);
+  g_autoptr (GStrvBuilder) names = g_strv_builder_new ();
 
-  for (guint i = n; i < n_wanted; i++) {
-    if (*wanted[i] == '[')
+  for (guint i = 0; g_strv_length (forms) > 1 && forms[i]; i++) {
+    const char *begin = forms[i] + (*forms[i] == '[');
+    g_autofree char *name = g_strndup (begin, strcspn (begin, "] "));
+
+    g_strv_builder_add (names, name);
+  }
+  return g_strv_builder_end (names);
+}
+
+/**
+ * hypha_verb_dup_form:
+ * @verb: a verb
+ * @first: (nullable): the first word that was typed
+ * @error: return location for an error: %G_OPTION_ERROR
+ *
+ * Returns: (transfer full) (nullable): the words of usage that go for what was typed; where there
+ * are several forms, the first of them is @first
+ */
+char **
+hypha_verb_dup_form (const HyphaVerb *verb, const char *first, GError **error)
+{
+  g_auto (GStrv) forms = g_strsplit (verb->arguments, " | ", -1);
+  g_auto (GStrv) names = hypha_verb_dup_forms (verb);
+  g_autofree char *list = g_strjoinv (first ? ", " : "|", names);
+
+  if (*names == NULL)
+    return g_strsplit (verb->arguments, " ", -1);
+  for (guint i = 0; names[i]; i++) {
+    if (first ? g_str_equal (first, names[i]) : *forms[i] == '[')
+      return g_strsplit (forms[i], " ", -1);
+  }
+  if (first)
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("'%s' is none of %s"), first,
+                 list);
+  else
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("%s is missing"), list);
+  return NULL;
+}
+
+/**
+ * hypha_verb_get_word:
+ * @form: of hypha_verb_dup_form()
+ * @number: of a word that was typed
+ *
+ * Returns: (nullable): the word of usage that goes for it; the last one for all behind it, if it
+ * may be repeated
+ */
+const char *
+hypha_verb_get_word (char **form, guint number)
+{
+  guint n = g_strv_length (form);
+
+  if (number < n)
+    return form[number];
+  return n > 0 && strstr (form[n - 1], "...") ? form[n - 1] : NULL;
+}
+
+static gboolean
+check_form (char **form, char **words, GError **error)
+{
+  guint n = g_strv_length (words);
+
+  for (guint i = n; i < g_strv_length (form); i++) {
+    g_autofree char *name = dup_word (form[i]);
+
+    if (*form[i] == '[')
       continue;
-    name = dup_word (wanted[i]);
     g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("%s is missing"), name);
     return FALSE;
   }
-  if (n > n_wanted) {
-    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("there is no place for '%s'"),
-                 words[n_wanted]);
+  for (guint i = 0; i < n; i++) {
+    const char *wanted = hypha_verb_get_word (form, i);
+    g_autofree char *name = wanted ? dup_word (wanted) : NULL;
+
+    if (wanted && (*words[i] != '\0' || g_str_equal (wanted, "VALUE")))
+      continue;
+    if (wanted)
+      g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("%s is empty"), name);
+    else
+      g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("there is no place for '%s'"),
+                   words[i]);
     return FALSE;
   }
-  for (guint i = 0; i < n; i++) {
-    if (*words[i] == '\0' && !g_str_has_prefix (wanted[i], "[VALUE")) {
-      name = dup_word (wanted[i]);
-      g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("%s is empty"), name);
-      return FALSE;
-    }
-  }
   return TRUE;
+}
+
+static gboolean
+check_words (const HyphaVerb *verb, char **words, GError **error)
+{
+  g_auto (GStrv) form = hypha_verb_dup_form (verb, words[0], error);
+  g_auto (GStrv) names = hypha_verb_dup_forms (verb);
+
+  if (form == NULL || check_form (form, words, error))
+    return form != NULL;
+  if (*names)
+    g_prefix_error (error, "%s: ", words[0]);
+  return FALSE;
 }
 
 static gboolean

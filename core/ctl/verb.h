@@ -10,8 +10,11 @@ typedef struct _HyphaVerb HyphaVerb;
 /* One thing that hyphactl does; each is in a file of its name. */
 struct _HyphaVerb {
   const char *name;
-  const char *arguments; /* as usage shows them, those in brackets may be left out: "PEER [NAME]" */
-  const char *summary;   /* NULL: it is not shown to people */
+  /* As usage shows them: "PEER [NAME]", "list | get KEY". Those in brackets may be left out; a last
+   * one with dots may be repeated; forms apart by a bar begin with a word that is typed as it is.
+   */
+  const char *arguments;
+  const char *summary; /* NULL: it is not shown to people */
   /* ARGV is what follows the verb. FALSE with an error; one of G_OPTION_ERROR is the user's. */
   gboolean (*run) (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **error);
 };
@@ -21,6 +24,11 @@ extern const HyphaVerb hypha_verbs[]; /* ends with a NULL name */
 const HyphaVerb *hypha_verb_find (const char *name);
 gboolean hypha_verb_is_hidden (const HyphaVerb *verb);
 char *hypha_verb_dup_usage (const HyphaVerb *verb);
+/* The words that tell the forms apart; none where there is one only. */
+char **hypha_verb_dup_forms (const HyphaVerb *verb);
+/* The words of usage for what begins with FIRST (nullable). NULL: an error that names FIRST. */
+char **hypha_verb_dup_form (const HyphaVerb *verb, const char *first, GError **error);
+const char *hypha_verb_get_word (char **form, guint number); /* NULL: no place for so many */
 /* Which verbs may have been meant; NULL: none that is near. */
 char *hypha_verb_suggest (const char *typed);
 /* What comes before the verb; the words from the verb on. */

@@ -107,6 +107,7 @@ mv '{folder}/run.part' '{folder}/run'
         self.assertEqual(offers("hyphactl pair --y"), ["--yes-if"])
         self.assertEqual(sorted(offers("hyphactl config ")), ["get", "list", "reset", "set"])
         self.assertEqual(sorted(offers("hyphactl config get ")), ["listen", "name"])
+        self.assertEqual(offers("hyphactl config get name "), [])
         # The value of an option is no argument.
         self.assertEqual(offers("hyphactl open --timeout 5 web1 ec"), ["echo"])
         self.assertEqual(offers("hyphactl open -t 5 web1 ec"), ["echo"])

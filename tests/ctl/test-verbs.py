@@ -14,11 +14,15 @@ from harness import DEADLINE, HYPHACTL, Case, Node, main, trust_each_other, wait
 
 # Verb to the words it takes, and to an option with a value that is out of range.
 VERBS = {
-    "status": [], "id": [], "config": ["list|get|set|reset", "[KEY]", "[VALUE]"], "transports": [], "plugins": [], "peers": [], "links": ["[PEER]"], "connect": ["ENDPOINT"],
+    "status": [], "id": [], "config": [], "transports": [], "plugins": [], "peers": [], "links": ["[PEER]"], "connect": ["ENDPOINT"],
     "disconnect": ["PEER"], "trust": ["ID", "NAME"], "forget": ["PEER"], "explain": ["PEER"], "monitor": ["[PEER]"],
     "pending": [], "pair": [], "wait": ["[PEER]"], "guest-config": [],
     "ping": ["PEER"], "streams": ["[PEER]"], "services": [], "open": ["PEER", "SERVICE"],
     "dial": ["ENDPOINT"], "accept": ["ENDPOINT"], "bench": ["PEER"],
+}
+# Of verbs with several forms: the first word of each to the others.
+FORMS = {
+    "config": {"list": [], "get": ["KEY"], "set": ["KEY", "VALUE"], "reset": ["KEY"]},
 }
 # They ask no node.
 BY_THEMSELVES = {"dial", "accept"}
@@ -28,7 +32,7 @@ RANGES = [("ping", ["x"], "--count", "0"), ("ping", ["x"], "--interval", "-1"), 
           ("bench", ["x"], "--seconds", "0"), ("bench", ["x"], "--streams", "65"),
           ("pair", [], "--seconds", "121"), ("guest-config", ["--name", "x"], "--cid", "1")]
 # Options without which a verb is not understood.
-NEEDED = {"wait": ["--node"], "guest-config": ["--name", "x"]}
+NEEDED = {"config": ["list"], "wait": ["--node"], "guest-config": ["--name", "x"]}
 
 
 def run(*arguments, **more):
@@ -80,6 +84,20 @@ class Usage(Case):
             if words:
                 self.assert_fails(run(verb, *[""] * len(words)), 2, "is empty")
 
+    def test_words_of_every_form(self):
+        for verb, forms in FORMS.items():
+            usage = " ".join(run(verb, "--help").stdout.split())
+            self.assert_fails(run(verb, "frob"), 2, f"'frob' is none of {', '.join(forms)}")
+            self.assert_fails(run(verb, ""), 2, f"'' is none of {', '.join(forms)}")
+            for form, words in forms.items():
+                self.assertIn(" ".join(["", form, *words]), usage.replace("[list]", " list"))
+                for n, word in enumerate(words):
+                    self.assert_fails(run(verb, form, *["x"] * n), 2, f"{form}: {word} is missing", f"Usage: hyphactl {verb}")
+                    if word != "VALUE":
+                        self.assert_fails(run(verb, form, *["x"] * n, "", *words[n + 1:]), 2, f"{form}: {word} is empty")
+                if not words or "..." not in words[-1]:
+                    self.assert_fails(run(verb, form, *words, "surplus"), 2, f"{form}: there is no place for 'surplus'")
+
     def test_values_out_of_range(self):
         for verb, words, option, value in RANGES:
             self.assert_fails(run(verb, *words, option, value), 2, option, value)
@@ -114,7 +132,7 @@ class NoNode(Case):
         for verb, words in VERBS.items():
             if verb in BY_THEMSELVES:
                 continue
-            done = place.ctl(verb, *["list" if "|" in w else "x" for w in words if w[0] != "["], *NEEDED.get(verb, []),
+            done = place.ctl(verb, *["x" for w in words if w[0] != "["], *NEEDED.get(verb, []),
                              *(["--timeout", "1"] if verb == "wait" else []))
             self.assert_fails(done, 1, place.address, "hyphad --address")
 

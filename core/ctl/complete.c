@@ -106,6 +106,23 @@ offer_endpoints (Complete *self)
 }
 
 static void
+offer_forwards (Complete *self)
+{
+  g_autoptr (GPtrArray) objects = hypha_ctl_list (self->ctl, HYPHA_DBUS_FORWARD, NULL);
+
+  for (guint i = 0; objects && i < objects->len; i++) {
+    HyphaDBusForward1 *forward = hypha_dbus_object_peek_forward1 (objects->pdata[i]);
+    g_autofree char *meaning = forward
+                                   ? g_strconcat (hypha_dbus_forward1_get_peer (forward), " ",
+                                                  hypha_dbus_forward1_get_target (forward), NULL)
+                                   : NULL;
+
+    if (forward)
+      offer (self, hypha_dbus_forward1_get_local (forward), meaning);
+  }
+}
+
+static void
 offer_keys (Complete *self)
 {
   g_autoptr (HyphaDBusConfig1) config = hypha_ctl_get_config (self->ctl, NULL);
@@ -138,14 +155,16 @@ offer_when (Complete *self)
   offer (self, "never", "");
 }
 
-/* The words that usage names. What is not here, a shell cannot help with, but for FILE. */
+/* The words that usage names; several that are local are those that are there. What is not here, a
+ * shell cannot help with, but for FILE. */
 static const struct {
   const char *kind;
   void (*offer) (Complete *self);
 } kinds[] = {
   { "PEER", offer_peers },         { "ID", offer_ids },          { "SERVICE", offer_services },
   { "ENDPOINT", offer_endpoints }, { "KEY", offer_keys },        { "STATE", offer_states },
-  { "WHEN", offer_when },
+  { "LOCAL", offer_endpoints },    { "TARGET", offer_services }, { "WHEN", offer_when },
+  { "LOCAL...", offer_forwards },
 };
 
 static void

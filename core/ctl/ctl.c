@@ -96,7 +96,14 @@ hypha_ctl_find_peer (HyphaCtl *self, const char *text, GError **error)
   return client ? hypha_client_find_peer (client, text, error) : NULL;
 }
 
-/* Links are numbered as they come: by length first, then by character. */
+static gboolean
+is_numbered (const char *path)
+{
+  return g_str_has_prefix (path, HYPHA_DBUS_ROOT "/" HYPHA_DBUS_LINK "/") ||
+         g_str_has_prefix (path, HYPHA_DBUS_ROOT "/" HYPHA_DBUS_FORWARD "/");
+}
+
+/* What is numbered as it comes goes by length first, then by character. */
 static int
 compare_paths (gconstpointer a, gconstpointer b)
 {
@@ -104,7 +111,7 @@ compare_paths (gconstpointer a, gconstpointer b)
   const char *y = g_dbus_object_get_object_path (*(GDBusObject *const *) b);
   gsize m = strlen (x), n = strlen (y);
 
-  if (g_str_has_prefix (x, HYPHA_DBUS_ROOT "/" HYPHA_DBUS_LINK "/") && m != n)
+  if (is_numbered (x) && m != n)
     return m < n ? -1 : 1;
   return strcmp (x, y);
 }
@@ -112,7 +119,7 @@ compare_paths (gconstpointer a, gconstpointer b)
 /**
  * hypha_ctl_list:
  * @self: what the run was given
- * @folder: `peer`, `link`, `transport` or `plugin`
+ * @folder: `peer`, `link`, `transport`, `plugin` or `forward`
  * @error: return location for an error
  *
  * Returns: (transfer full) (nullable): the #HyphaDBusObject of that kind, sorted

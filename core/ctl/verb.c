@@ -39,6 +39,8 @@ const HyphaVerb hypha_verbs[] = {
   { "streams", "[PEER]", N_ ("List open streams"), hypha_verb_streams },
   { "services", "", N_ ("List what peers may open streams to"), hypha_verb_services },
   { "open", "PEER SERVICE", N_ ("Join standard input and output to a service"), hypha_verb_open },
+  { "forward", "[list] | add LOCAL PEER TARGET | remove LOCAL...",
+    N_ ("Make local endpoints lead to services of peers"), hypha_verb_forward },
   { "dial", "ENDPOINT", N_ ("Join standard input and output to what listens there, Hypha or not"),
     hypha_verb_dial },
   { "accept", "ENDPOINT", N_ ("Listen, and join standard input and output to who comes first"),

@@ -65,6 +65,7 @@ HYPHA_VERB (ping);
 HYPHA_VERB (streams);
 HYPHA_VERB (services);
 HYPHA_VERB (open);
+HYPHA_VERB (forward);
 HYPHA_VERB (dial);
 HYPHA_VERB (accept);
 HYPHA_VERB (bench);

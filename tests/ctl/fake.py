@@ -108,6 +108,14 @@ class Fake:
         self.order("add", f"{ROOT}/plugin/b", {plugin: {
             "Name": "'exec'", "State": "'refused'", "Path": f"'{folder}/exec.so'",
             "Reason": f"'others may write to it: chmod go-w {folder}/exec.so'"}})
+        forward = "org.hypha.Forward1"
+        self.order("add", f"{ROOT}/forward/2", {forward: {
+            "Local": "'tcp://127.0.0.1:8080'", "Given": "'tcp://127.0.0.1:8080'", "Peer": "'web1'", "Target": "'http'",
+            "State": "'listening'", "RxBytes": "3145728", "TxBytes": "512", "Persistent": "true"}})
+        self.order("add", f"{ROOT}/forward/10", {forward: {
+            "Local": "'tcp://127.0.0.1:22'", "Given": "'tcp://127.0.0.1:22'", "Peer": f"'{WEB[:6]}'", "Target": "'ssh'",
+            "State": "'failed'", "Reason": "'tcp://127.0.0.1:22: Address already in use, by sshd (812): choose another port'"}})
+        self.order("answer", f"{NODE}.AddForward", f"('{ROOT}/forward/2',)")
         self.order("answer", f"{PEER}.Streams", "([{'id': <uint64 7>, 'service': <'ssh'>, 'mine': <true>, 'received': "
                                                 "<uint64 4096>, 'sent': <uint64 12>}],)")
         self.order("answer", f"{NODE}.Explain", f"""([

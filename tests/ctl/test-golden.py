@@ -19,7 +19,9 @@ WRITE = "--write" in sys.argv
 VERBS = {
     "status": ["status"], "id": ["id"], "transports": ["transports"], "plugins": ["plugins"], "peers": ["peers"],
     "pending": ["pending"], "links": ["links"], "links-of-peer": ["links", "Läptöp-電腦"], "streams": ["streams"],
-    "services": ["services"], "config-of-list": ["config", "list"],
+    "services": ["services"], "forward": ["forward"],
+    "forward-of-add": ["forward", "add", "tcp://127.0.0.1:8080", "web1", "http"],
+    "forward-of-remove": ["forward", "remove", "tcp://127.0.0.1:22"], "config-of-list": ["config", "list"],
     "explain": ["explain", "web1"], "connect": ["connect", "tcp://web1.example.org:4974"], "disconnect": ["disconnect", "web1"],
     "trust": ["trust", LAPTOP, "laptop"], "forget": ["forget", "web1"], "wait": ["wait", "web1"],
     "error-peer": ["explain", "nobody"], "error-verb": ["stauts"], "error-words": ["trust", "x"],
@@ -104,13 +106,13 @@ class Golden(FakeCase):
                 self.assertLessEqual(max(len(line) for line in seen.splitlines()), columns, seen)
 
     def test_colours(self):
-        for name in ("peers", "links", "explain", "plugins", "status"):
+        for name in ("peers", "links", "explain", "plugins", "status", "forward"):
             _, seen = Terminal(self.fake().place, *VERBS[name], columns=120).finish()
             self.hold(f"{name}.colours", seen.encode())
 
     def test_no_file_is_left_over(self):
         names = {f"{name}.{suffix}" for name in VERBS for suffix in ("txt", "json", "40", "80", "120")}
-        names |= {f"{name}.colours" for name in ("peers", "links", "explain", "plugins", "status")}
+        names |= {f"{name}.colours" for name in ("peers", "links", "explain", "plugins", "status", "forward")}
         self.assertEqual(sorted(os.listdir(HERE / "golden")), sorted(names))
 
 

@@ -17,12 +17,13 @@ VERBS = {
     "status": [], "id": [], "config": [], "transports": [], "plugins": [], "peers": [], "links": ["[PEER]"], "connect": ["ENDPOINT"],
     "disconnect": ["PEER"], "trust": ["ID", "NAME"], "forget": ["PEER"], "explain": ["PEER"], "monitor": ["[PEER]"],
     "pending": [], "pair": [], "wait": ["[PEER]"], "guest-config": [],
-    "ping": ["PEER"], "streams": ["[PEER]"], "services": [], "open": ["PEER", "SERVICE"],
+    "ping": ["PEER"], "streams": ["[PEER]"], "services": [], "open": ["PEER", "SERVICE"], "forward": [],
     "dial": ["ENDPOINT"], "accept": ["ENDPOINT"], "bench": ["PEER"],
 }
 # Of verbs with several forms: the first word of each to the others.
 FORMS = {
     "config": {"list": [], "get": ["KEY"], "set": ["KEY", "VALUE"], "reset": ["KEY"]},
+    "forward": {"list": [], "add": ["LOCAL", "PEER", "TARGET"], "remove": ["LOCAL..."]},
 }
 # They ask no node.
 BY_THEMSELVES = {"dial", "accept"}
@@ -147,7 +148,7 @@ class OneNode(Case):
             self.assertEqual(node.ask(verb)["id"], node.id())
         self.assertEqual([t["name"] for t in node.ask("transports")], ["hvsock", "tcp", "unix"])
         self.assertEqual([p["state"] for p in node.ask("plugins")], ["ready"] * 3)
-        for verb in ("peers", "pending", "links", "streams"):
+        for verb in ("peers", "pending", "links", "streams", "forward"):
             self.assertEqual(node.ask(verb), [])
         before = json.loads(node.ctl("--json", "status").stdout)
         self.assertEqual(before, node.ask("status"))
@@ -218,7 +219,8 @@ class OneNode(Case):
     def test_peer_that_is_not_there(self):
         node = self.node()
         for verb, *words in (("disconnect", "eve"), ("forget", "eve"), ("explain", "eve"), ("ping", "eve"), ("links", "eve"), ("monitor", "eve"),
-                             ("streams", "eve"), ("open", "eve", "echo")):
+                             ("streams", "eve"), ("open", "eve", "echo"),
+                             ("forward", "add", "tcp://127.0.0.1:0", "eve", "echo")):
             self.assert_fails(node.ctl(verb, *words), 1, "'eve'", "hyphactl peers")
         node.stop()
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "ctl/output.h"
+#include "ctl/forward.h"
 
 #include <glib/gi18n-lib.h>
 #include <stdio.h>
 
+#include "ctl/output.h"
 #include "ctl/table.h"
 #include "ctl/text.h"
 #include "ctl/verb.h"
@@ -70,9 +71,9 @@ list (Forward *self, GError **error)
 
 /* Where it listens; read now, for one that was there already may have changed a moment ago. */
 static gboolean
-print_added (Forward *self, const char *path, GError **error)
+print_added (HyphaCtl *ctl, const char *path, GError **error)
 {
-  GDBusProxy *node = G_DBUS_PROXY (hypha_client_get_node (self->ctl->client));
+  GDBusProxy *node = G_DBUS_PROXY (hypha_client_get_node (ctl->client));
   g_autoptr (HyphaDBusForward1) forward = hypha_dbus_forward1_proxy_new_sync (
       g_dbus_proxy_get_connection (node), G_DBUS_PROXY_FLAGS_DO_NOT_CONNECT_SIGNALS,
       g_dbus_proxy_get_name (node), path, NULL, error);
@@ -84,7 +85,7 @@ print_added (Forward *self, const char *path, GError **error)
   if (local == NULL)
     g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_GONE,
                          _ ("the forward has been removed meanwhile"));
-  else if (self->ctl->json)
+  else if (ctl->json)
     hypha_ctl_print_json (describe (forward));
   else
     puts (safe);
@@ -92,22 +93,29 @@ print_added (Forward *self, const char *path, GError **error)
 }
 
 /* The node looks the peer up when somebody connects; a slip is better told now. */
-static gboolean
-add (Forward *self, GError **error)
+gboolean
+hypha_ctl_add_forward (HyphaCtl *ctl, const char *local, const char *peer, const char *target,
+                       gboolean persist, GError **error)
 {
-  g_autoptr (HyphaClientPeer) peer = hypha_ctl_find_peer (self->ctl, self->words[2], error);
+  g_autoptr (HyphaClientPeer) found = hypha_ctl_find_peer (ctl, peer, error);
   g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
   g_autofree char *path = NULL;
 
-  if (peer == NULL)
+  if (found == NULL)
     return FALSE;
-  if (self->persist)
+  if (persist)
     g_variant_dict_insert (&dict, "persist", "b", TRUE);
-  return hypha_dbus_node1_call_add_forward_sync (hypha_client_get_node (self->ctl->client),
-                                                 self->words[1], self->words[2], self->words[3],
-                                                 g_variant_dict_end (&dict), G_DBUS_CALL_FLAGS_NONE,
-                                                 G_MAXINT, &path, NULL, error) &&
-         print_added (self, path, error);
+  return hypha_dbus_node1_call_add_forward_sync (
+             hypha_client_get_node (ctl->client), local, peer, target, g_variant_dict_end (&dict),
+             G_DBUS_CALL_FLAGS_NONE, G_MAXINT, &path, NULL, error) &&
+         print_added (ctl, path, error);
+}
+
+static gboolean
+add (Forward *self, GError **error)
+{
+  return hypha_ctl_add_forward (self->ctl, self->words[1], self->words[2], self->words[3],
+                                self->persist, error);
 }
 
 /* ---- remove ---- */

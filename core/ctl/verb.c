@@ -41,6 +41,8 @@ const HyphaVerb hypha_verbs[] = {
   { "open", "PEER SERVICE", N_ ("Join standard input and output to a service"), hypha_verb_open },
   { "forward", "[list] | add LOCAL PEER TARGET | remove LOCAL...",
     N_ ("Make local endpoints lead to services of peers"), hypha_verb_forward },
+  { "mux", "PEER PATH",
+    N_ ("Make a socket by which any program reaches a peer, as if it were a VM"), hypha_verb_mux },
   { "dial", "ENDPOINT", N_ ("Join standard input and output to what listens there, Hypha or not"),
     hypha_verb_dial },
   { "accept", "ENDPOINT", N_ ("Listen, and join standard input and output to who comes first"),

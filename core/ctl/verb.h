@@ -66,6 +66,7 @@ HYPHA_VERB (streams);
 HYPHA_VERB (services);
 HYPHA_VERB (open);
 HYPHA_VERB (forward);
+HYPHA_VERB (mux);
 HYPHA_VERB (dial);
 HYPHA_VERB (accept);
 HYPHA_VERB (bench);

@@ -205,17 +205,27 @@ on_forwarding (GObject *source, GAsyncResult *result, gpointer user_data)
   hypha_dbus_node1_complete_add_forward (HYPHA_DBUS_NODE1 (call->self), call->invocation, path);
 }
 
+/* A path, as people write it for a socket, is an endpoint too. */
+static char *
+endpoint_of (const char *local)
+{
+  g_autofree char *escaped = *local == '/' ? g_uri_escape_string (local, "/", TRUE) : NULL;
+
+  return escaped != NULL ? g_strconcat ("unix://", escaped, NULL) : g_strdup (local);
+}
+
 static gboolean
 handle_add_forward (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, const char *local,
                     const char *peer, const char *target, GVariant *options)
 {
   static const HyphaCallOption known[] = { { "persist", "b" }, { NULL, NULL } };
   HyphaNode1 *self = HYPHA_NODE1 (object);
+  g_autofree char *endpoint = endpoint_of (local);
   g_autoptr (GError) error = NULL;
 
   if (hypha_call_options_check (options, known, &error))
-    hypha_forwards_add_async (self->forwards, local, peer, target, on_forwarding,
-                              call_new (self, invocation, local, options));
+    hypha_forwards_add_async (self->forwards, endpoint, peer, target, on_forwarding,
+                              call_new (self, invocation, endpoint, options));
   else
     hypha_dbus_return_error (invocation, error);
   return G_DBUS_METHOD_INVOCATION_HANDLED;

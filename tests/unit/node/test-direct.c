@@ -520,6 +520,14 @@ listen_abstract (NodePair *f)
   return listen_on (&f->b, endpoint);
 }
 
+/* An OPEN of alpha's has not come before its link is up there. */
+static HyphaNodePeer *
+alpha_of (NodePair *f)
+{
+  wait_until (hypha_node_peer_get_best_link (peer_of (&f->b, "alpha")) != NULL);
+  return peer_of (&f->b, "alpha");
+}
+
 static void
 test_a_token_is_good_once_and_for_every_byte_behind_it (NodePair *f, gconstpointer data)
 {
@@ -529,7 +537,7 @@ test_a_token_is_good_once_and_for_every_byte_behind_it (NodePair *f, gconstpoint
   char buffer[8] = "";
   int fd, again;
 
-  expect (&e, f->b.node, peer_of (&f->b, "alpha"));
+  expect (&e, f->b.node, alpha_of (f));
   fd = show (door, e.ticket + 1, HYPHA_PREAMBLE_BYTES, "bytes");
   wait_until (e.done);
   g_assert_no_error (e.error);
@@ -556,7 +564,7 @@ test_a_token_that_comes_too_early_is_held (NodePair *f, gconstpointer data)
   memset (token, 0x5a, sizeof token);
   fd = show (door, token, HYPHA_PREAMBLE_BYTES, "bytes");
   wait_until (hypha_directs_n_early (f->b.node->directs) == 1);
-  expect (&e, f->b.node, peer_of (&f->b, "alpha"));
+  expect (&e, f->b.node, alpha_of (f));
   g_assert_true (e.done);
   g_assert_no_error (e.error);
   g_assert_cmpint (recv (e.fd, buffer, sizeof buffer, 0), ==, 5);
@@ -634,7 +642,7 @@ test_a_wrong_token_is_a_failed_handshake (NodePair *f, gconstpointer data)
   g_auto (Expecting) e = { 0 };
   guint8 wrong[HYPHA_TOKEN_BYTES];
 
-  expect (&e, f->b.node, peer_of (&f->b, "alpha"));
+  expect (&e, f->b.node, alpha_of (f));
   for (guint i = 0; i < HYPHA_TOKEN_BYTES; i += HYPHA_TOKEN_BYTES - 1) {
     int fd;
 
@@ -684,7 +692,7 @@ test_a_token_of_another_user_is_void (NodePair *f, gconstpointer data)
   }
   door = listen_abstract (f);
   beta = join (f, door);
-  expect (&e, f->b.node, peer_of (&f->b, "alpha"));
+  expect (&e, f->b.node, alpha_of (f));
   child = fork ();
   if (child == 0) {
     char byte;
@@ -711,7 +719,7 @@ test_a_token_has_a_deadline (NodePair *f, gconstpointer data)
   int fd;
 
   hypha_directs_set_timeout (f->b.node->directs, 50);
-  expect (&e, f->b.node, peer_of (&f->b, "alpha"));
+  expect (&e, f->b.node, alpha_of (f));
   wait_until (e.done);
   g_assert_error (e.error, HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT);
   fd = show (door, e.ticket + 1, HYPHA_PREAMBLE_BYTES, "");
@@ -749,7 +757,7 @@ test_a_flood_of_halves_keeps_nobody_out (NodePair *f, gconstpointer data)
   hypha_node_limits_init (&limits);
   limits.handshake_timeout = 300;
   hypha_node_set_limits (f->b.node, &limits);
-  expect (&e, f->b.node, peer_of (&f->b, "alpha"));
+  expect (&e, f->b.node, alpha_of (f));
   for (guint i = 0; i < G_N_ELEMENTS (fds); i++) {
     fds[i] = show (door, e.ticket + 1, 1 + i % (HYPHA_PREAMBLE_BYTES - 1), "");
     g_assert_cmpint (fds[i], >=, 0);

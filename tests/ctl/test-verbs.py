@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Every verb: its usage, its exit status, its JSON."""
 
+import itertools
 import json
 import os
 import pty
@@ -17,7 +18,7 @@ VERBS = {
     "status": [], "id": [], "config": [], "transports": [], "plugins": [], "peers": [], "links": ["[PEER]"], "connect": ["ENDPOINT"],
     "disconnect": ["PEER"], "trust": ["ID", "NAME"], "forget": ["PEER"], "explain": ["PEER"], "monitor": ["[PEER]"],
     "pending": [], "pair": [], "wait": ["[PEER]"], "guest-config": [],
-    "ping": ["PEER"], "streams": ["[PEER]"], "services": [], "open": ["PEER", "SERVICE"], "forward": [],
+    "ping": ["PEER"], "streams": ["[PEER]"], "services": [], "open": ["PEER", "SERVICE"], "forward": [], "mux": ["PEER", "PATH"],
     "dial": ["ENDPOINT"], "accept": ["ENDPOINT"], "bench": ["PEER"],
 }
 # Of verbs with several forms: the first word of each to the others.
@@ -274,11 +275,13 @@ class TwoNodes(Case):
         monitor = node.place.start_ctl("monitor", stdout=subprocess.PIPE, text=True)
         seen = []
         threading.Thread(target=lambda: seen.extend(monitor.stdout), daemon=True).start()
-        wait_for(lambda: node.ctl("trust", "3awbtvxg2dm5jnvl36zisabueuohjgwwj4iko34r7r45q3p5hvyq", f"eve{len(seen)}") and seen, "a line")
+        # Each time another name, or there is nothing to see for a monitor that came late.
+        times = itertools.count()
+        wait_for(lambda: node.ctl("trust", "3awbtvxg2dm5jnvl36zisabueuohjgwwj4iko34r7r45q3p5hvyq", f"eve{next(times)}") and seen, "a line")
         node.stop()
         again = Node(node.place)
         # What happens before the monitor has found the next daemon is no event.
-        wait_for(lambda: again.ctl("trust", "cg7bv53knww7isjgconzdc2frvjvj632q6ha256wqkpb7igr542q", f"after{len(seen)}") and
+        wait_for(lambda: again.ctl("trust", "cg7bv53knww7isjgconzdc2frvjvj632q6ha256wqkpb7igr542q", f"after{next(times)}") and
                  [line for line in seen if "after" in line or "cg7bv53knww7" in line], "an event of the next daemon")
         text = "".join(seen)
         self.assertIn("the node is gone", text)

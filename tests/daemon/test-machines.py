@@ -7,6 +7,7 @@ machine's socket comes to the host as the machine does.
 
 import os
 import subprocess
+import sys
 
 from harness import Case, Node, main, wait_for
 
@@ -117,4 +118,4 @@ class Machines(Case):
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,6 +6,7 @@
 #include <glib-unix.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* "OK 4294967295\n" has 14; whoever says more than this is no VMM. */
@@ -123,13 +124,14 @@ hung_up (GTask *task)
     wait_for (task, g_timeout_source_new (PAUSE_MS), on_pause_over);
 }
 
+/* LENGTH: without the NUL behind it; there may be others. */
 static gboolean
-is_ok_and_number (const char *reply)
+is_ok_and_number (const char *reply, gsize length)
 {
-  const char *number = reply + strlen ("OK ");
+  gsize prefix = strlen ("OK ");
 
-  return g_str_has_prefix (reply, "OK ") && *number != '\0' &&
-         strspn (number, "0123456789") == strlen (number);
+  return g_str_has_prefix (reply, "OK ") && length > prefix &&
+         prefix + strspn (reply + prefix, "0123456789") == length;
 }
 
 static void
@@ -139,7 +141,7 @@ answered (GTask *task)
   g_autofree char *escaped = NULL;
 
   clear_source (attempt);
-  if (attempt->filled < REPLY_MAX && is_ok_and_number (attempt->reply)) {
+  if (attempt->filled < REPLY_MAX && is_ok_and_number (attempt->reply, attempt->filled)) {
     g_task_return_int (task, g_steal_fd (&attempt->fd));
     return;
   }
@@ -206,7 +208,7 @@ on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
   attempt->filled = 0;
   memset (attempt->reply, 0, sizeof attempt->reply);
   /* In one piece, for which a fresh socket has room. One that has been closed says so when read. */
-  if (write (attempt->fd, request, strlen (request)) < 0)
+  if (send (attempt->fd, request, strlen (request), MSG_NOSIGNAL) < 0)
     g_debug ("%s: %s", attempt->display, g_strerror (errno));
   readable = g_unix_fd_source_new (attempt->fd, G_IO_IN);
   g_source_set_ready_time (readable, attempt->deadline);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <glib-unix.h>
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -369,8 +370,36 @@ test_no_vmm (Fixture *f, gconstpointer data)
 {
   vmm_set_fault (f->vmm, VMM_MUMBLES, G_MAXUINT);
   assert_fails (f, CONNECT_MS, HYPHA_ERROR_CONNECT, "'HTTP/1.1 400 Bad Request'");
+  vmm_set_fault (f->vmm, VMM_PADS, G_MAXUINT);
+  assert_fails (f, CONNECT_MS, HYPHA_ERROR_CONNECT, "in place of OK");
   vmm_set_fault (f->vmm, VMM_RAMBLES, G_MAXUINT);
   assert_fails (f, CONNECT_MS, HYPHA_ERROR_CONNECT, "in place of OK");
+}
+
+/* In a program that dies of SIGPIPE, as most do. */
+static void
+test_survives_who_goes_at_once (Fixture *f, gconstpointer data)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), accepted;
+
+  signal (SIGPIPE, SIG_DFL);
+  g_clear_pointer (&f->vmm, vmm_free);
+  g_strlcpy (address.sun_path, f->path, sizeof address.sun_path);
+  g_assert_cmpint (bind (fd, (const struct sockaddr *) &address, sizeof address), ==, 0);
+  g_assert_cmpint (listen (fd, 1), ==, 0);
+  hypha_transport_connect_async (f->transport, f->endpoint, 200, NULL, keep_result, &result);
+  /* It is connected, and has not yet heard of it. */
+  accepted = accept (fd, NULL, NULL);
+  g_assert_cmpint (accepted, >=, 0);
+  close (accepted);
+  close (fd);
+  wait_result (&result);
+  g_assert_null (hypha_transport_connect_finish (f->transport, result, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_CONNECT);
+  g_assert_cmpint (g_unlink (f->path), ==, 0);
 }
 
 static void
@@ -511,6 +540,7 @@ main (int argc, char **argv)
   ADD ("connect", "says-that-nobody-listens", test_nobody_listens);
   ADD ("connect", "silence-has-a-deadline", test_silence);
   ADD ("connect", "says-that-it-is-no-vmm", test_no_vmm);
+  ADD ("connect", "survives-a-vmm-that-goes-at-once", test_survives_who_goes_at_once);
   ADD ("connect", "says-that-the-machine-is-off", test_machine_is_off);
   ADD ("connect", "is-cancelled-wherever-it-is", test_cancel_while_it_waits);
   ADD ("listen", "stale-file-is-replaced", test_stale_file_is_replaced);

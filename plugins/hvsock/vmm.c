@@ -174,6 +174,9 @@ answer (Vmm *self, int fd, guint port, VmmFault fault)
   case VMM_MUMBLES:
     say (fd, "HTTP/1.1 400 Bad Request\n");
     return FALSE;
+  case VMM_PADS:
+    g_assert_cmpint (send (fd, "OK 1\0no\n", 8, MSG_NOSIGNAL), ==, 8);
+    return FALSE;
   case VMM_RAMBLES:
     say (fd, "OK 11111111111111111111111111111111111111111111111111111111111111");
     wait_gone (fd);

@@ -22,6 +22,7 @@ typedef enum {
   VMM_SPLITS,    /* the answer comes byte by byte */
   VMM_HURRIES,   /* what the guest says first comes along with the answer */
   VMM_MUMBLES,   /* an answer that is none */
+  VMM_PADS,      /* one with a NUL in it */
   VMM_RAMBLES,   /* an answer without an end */
   VMM_BREAKS_OFF /* half an answer, then a close */
 } VmmFault;

@@ -2,8 +2,10 @@
 #include "hvsock-machine.h"
 
 #include <gio/gunixsocketaddress.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 
-/* The VMM may run as any user; the directory decides who reaches the socket. */
+/* The VMM may run as any user, and who that is nobody knows before its own socket is there. */
 #define MODE 0666
 
 /* The credentials of the socket are the VMM's, so it has none. */
@@ -19,12 +21,30 @@ hvsock_channel_new (int fd, HyphaEndpoint *local, HyphaEndpoint *remote)
   return channel;
 }
 
-/* Whoever comes by the socket of a machine and a port comes out of that machine. By which port
- * there the VMM does not say, so it is named by the one that both know. */
+/* Whoever may look into the directory may connect; the VMM is the user whose socket the machine's
+ * is. */
+static gboolean
+is_vmm (int fd, HyphaEndpoint *machine)
+{
+  HvsockAddress address;
+  struct ucred peer;
+  socklen_t length = sizeof peer;
+  struct stat file;
+
+  return hvsock_address_parse (machine, &address, NULL) &&
+         getsockopt (fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
+         lstat (address.path, &file) == 0 && S_ISSOCK (file.st_mode) &&
+         (peer.uid == file.st_uid || peer.uid == 0);
+}
+
+/* The VMM comes by the socket of a machine and a port when that machine calls. By which port
+ * there it does not say, so the machine is named by the one that both know. */
 static HyphaChannel *
 adopt (int fd, const struct sockaddr *remote, socklen_t length, gpointer user_data, GError **error)
 {
-  return hvsock_channel_new (fd, user_data, user_data);
+  return is_vmm (fd, user_data)
+             ? hvsock_channel_new (fd, user_data, user_data)
+             : hypha_channel_new (fd, user_data, user_data, HYPHA_CHANNEL_KERNEL);
 }
 
 void

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -483,6 +484,63 @@ test_port_is_taken_once (Fixture *f, gconstpointer data)
   g_assert_nonnull (strstr (error->message, hypha_endpoint_to_string (f->endpoint)));
 }
 
+static HyphaChannel *
+take_in (Fixture *f, int fd)
+{
+  guint n = f->accepted->len;
+  g_autofree char *port_path = g_strconcat (f->path, "_4974", NULL);
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+  g_strlcpy (address.sun_path, port_path, sizeof address.sun_path);
+  g_assert_cmpint (connect (fd, (const struct sockaddr *) &address, sizeof address), ==, 0);
+  wait_accepted (f, n + 1);
+  return f->accepted->pdata[n];
+}
+
+static void
+assert_stranger (HyphaChannel *channel)
+{
+  g_assert_cmpuint (hypha_channel_get_flags (channel), ==, HYPHA_CHANNEL_KERNEL);
+  g_assert_null (hypha_channel_get_host (channel));
+}
+
+/* The socket is open to everybody who gets so far. */
+static void
+test_vouches_for_the_vmm_only (Fixture *f, gconstpointer data)
+{
+  int vmm = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int nobody = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  HyphaChannel *channel;
+
+  listen_here (f);
+  channel = take_in (f, vmm);
+  g_assert_cmpuint (hypha_channel_get_flags (channel), ==,
+                    HYPHA_CHANNEL_KERNEL | HYPHA_CHANNEL_VOUCHED_ADDRESS);
+  g_assert_cmpstr (hypha_channel_get_host (channel), ==, f->path);
+  g_clear_pointer (&f->vmm, vmm_free);
+  assert_stranger (take_in (f, nobody));
+  close (vmm);
+  close (nobody);
+}
+
+static void
+test_vouches_for_no_other_user (Fixture *f, gconstpointer data)
+{
+  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  if (geteuid () != 0) {
+    g_test_skip ("needs another user: run it as root");
+    return;
+  }
+  g_assert_cmpint (g_chmod (f->directory, 0755), ==, 0);
+  listen_here (f);
+  /* Of this thread alone; the kernel keeps who connects. */
+  g_assert_cmpint (syscall (SYS_setresuid, -1, 65534, -1), ==, 0);
+  assert_stranger (take_in (f, fd));
+  g_assert_cmpint (syscall (SYS_setresuid, -1, 0, -1), ==, 0);
+  close (fd);
+}
+
 /* As the guest calls by many connections at once. */
 static void
 test_queue_is_long (Fixture *f, gconstpointer data)
@@ -545,6 +603,8 @@ main (int argc, char **argv)
   ADD ("connect", "is-cancelled-wherever-it-is", test_cancel_while_it_waits);
   ADD ("listen", "stale-file-is-replaced", test_stale_file_is_replaced);
   ADD ("listen", "port-is-taken-once", test_port_is_taken_once);
+  ADD ("listen", "vouches-for-the-vmm-only", test_vouches_for_the_vmm_only);
+  ADD ("listen", "vouches-for-no-other-user", test_vouches_for_no_other_user);
   ADD ("listen", "queue-is-long", test_queue_is_long);
 #undef ADD
 #undef ADD_TO

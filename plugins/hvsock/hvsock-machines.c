@@ -100,9 +100,9 @@ on_failed (HyphaListener *listener, const GError *error, Machine *machine)
   tell_trouble (machine, error);
 }
 
-/* What it takes to know, when the answer comes, whose it is. */
+/* What it takes to know, when the answer comes, whose it is, if that is there any more. */
 typedef struct {
-  HvsockMachines *machines;
+  GWeakRef machines;
   GCancellable *cancellable;
   char *path;
 } Opening;
@@ -111,13 +111,14 @@ static void
 on_listening (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autofree Opening *opening = user_data;
-  g_autoptr (HvsockMachines) self = opening->machines;
+  g_autoptr (HvsockMachines) self = g_weak_ref_get (&opening->machines);
   g_autoptr (GCancellable) cancellable = opening->cancellable;
   g_autofree char *path = opening->path;
   g_autoptr (GError) error = NULL;
   HyphaListener *listener = hvsock_listen_finish (result, &error);
-  Machine *machine = g_hash_table_lookup (self->machines, path);
+  Machine *machine = self != NULL ? g_hash_table_lookup (self->machines, path) : NULL;
 
+  g_weak_ref_clear (&opening->machines);
   if (machine == NULL || machine->opening != cancellable) {
     if (listener != NULL)
       hypha_listener_close (listener);
@@ -140,10 +141,10 @@ on_listening (GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 open_machine (Machine *machine)
 {
-  Opening *opening = g_new (Opening, 1);
+  Opening *opening = g_new0 (Opening, 1);
 
   machine->opening = g_cancellable_new ();
-  opening->machines = g_object_ref (machine->machines);
+  g_weak_ref_init (&opening->machines, machine->machines);
   opening->cancellable = g_object_ref (machine->opening);
   opening->path = g_strdup (machine->address.path);
   hvsock_listen_async (&machine->address, machine->endpoint, machine->opening, on_listening,
@@ -160,35 +161,33 @@ has_its_file (const Machine *machine)
          now.st_ino == machine->file.st_ino;
 }
 
+/* NULL: no endpoint can name it, or only one that names others as well. */
 static Machine *
 machine_new (HvsockMachines *self, const char *path)
 {
-  Machine *machine = g_new0 (Machine, 1);
+  g_autofree char *rest = g_strdup_printf ("//%s:%u", path, self->port);
+  g_autoptr (HyphaEndpoint) endpoint = hypha_endpoint_new ("hvsock", rest, NULL);
+  HvsockAddress address;
+  Machine *machine;
 
+  if (!g_utf8_validate (path, -1, NULL) || !hvsock_address_parse (endpoint, &address, NULL) ||
+      hvsock_address_is_pattern (&address))
+    return NULL;
+  machine = g_new0 (Machine, 1);
   machine->machines = self;
-  g_strlcpy (machine->address.path, path, sizeof machine->address.path);
-  machine->address.port = self->port;
-  machine->endpoint = hvsock_address_to_endpoint (&machine->address, NULL);
+  machine->address = address;
+  machine->endpoint = g_steal_pointer (&endpoint);
   g_hash_table_insert (self->machines, g_strdup (path), machine);
   return machine;
 }
 
 /* ---- looking around ---- */
 
-static gboolean
-is_fit (const char *path)
-{
-  return strlen (path) <= HVSOCK_PATH_MAX - HVSOCK_SUFFIX_MAX && g_utf8_validate (path, -1, NULL) &&
-         strchr (path, ':') == NULL;
-}
-
 static void
 found (HvsockMachines *self, const char *path)
 {
   Machine *machine = g_hash_table_lookup (self->machines, path);
 
-  if (!is_fit (path))
-    return;
   if (machine == NULL && g_hash_table_size (self->machines) >= MAX_MACHINES) {
     if (!self->full)
       g_message ("%s names more than %d machines: the others are left out",
@@ -199,6 +198,8 @@ found (HvsockMachines *self, const char *path)
   }
   if (machine == NULL)
     machine = machine_new (self, path);
+  if (machine == NULL)
+    return;
   g_hash_table_add (self->seen, g_strdup (path));
   if (machine->listener != NULL && !has_its_file (machine))
     drop_listener (machine);
@@ -256,6 +257,25 @@ to_fnmatch (const char *part)
   return g_string_free (pattern, FALSE);
 }
 
+static guint
+count_colons (const char *text)
+{
+  guint n = 0;
+
+  for (; *text != '\0'; text++)
+    n += *text == ':';
+  return n;
+}
+
+/* As in a trust rule, no '*' stands for a colon: then the pattern has them all. */
+static gboolean
+fits (const char *part, const char *name)
+{
+  g_autofree char *pattern = to_fnmatch (part);
+
+  return count_colons (part) == count_colons (name) && fnmatch (pattern, name, FNM_PERIOD) == 0;
+}
+
 /* Names with a port behind them are those of listeners, ours among them. */
 static gboolean
 is_port_socket (const char *name)
@@ -289,7 +309,6 @@ step (HvsockMachines *self, const char *path, char **parts)
 static void
 step_into_all (HvsockMachines *self, const char *directory, char **parts)
 {
-  g_autofree char *pattern = to_fnmatch (parts[0]);
   g_autoptr (GDir) dir = g_dir_open (directory, 0, NULL);
   gboolean last = parts[1] == NULL;
   const char *name;
@@ -297,7 +316,7 @@ step_into_all (HvsockMachines *self, const char *directory, char **parts)
   while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
     g_autofree char *path = g_build_filename (directory, name, NULL);
 
-    if (fnmatch (pattern, name, FNM_PERIOD) == 0 && !(last && is_port_socket (name)) &&
+    if (fits (parts[0], name) && !(last && is_port_socket (name)) &&
         is_of_kind (path, last ? S_IFSOCK : S_IFDIR))
       step (self, path, parts);
   }

@@ -2,8 +2,10 @@
 
 /* Listening for all machines that a pattern names. */
 
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -219,6 +221,28 @@ test_there_already (Fixture *f, gconstpointer data)
   remove_directory (f, "a:b");
 }
 
+/* Their owners choose them. What no endpoint can name is nobody that a rule could let in. */
+static void
+test_strange_names (Fixture *f, gconstpointer data)
+{
+  static const char *const names[] = { "vm:*", "vm:a\nb", "vm:a\xff", "vm:a:b", "vm:\xe2\x80\xae" };
+
+  make_directory (f, "vm:web1");
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    make_directory (f, names[i]);
+  listen_for (f, "vm:*/v.sock");
+  call_from (f, "vm:web1/v.sock");
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autofree char *port_socket = g_strconcat (names[i], "/v.sock_4974", NULL);
+
+    g_assert_false (exists (f, port_socket));
+  }
+  end (f);
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    remove_directory (f, names[i]);
+  remove_directory (f, "vm:web1");
+}
+
 static void
 test_come_and_go (Fixture *f, gconstpointer data)
 {
@@ -311,6 +335,26 @@ test_end_takes_all_away (Fixture *f, gconstpointer data)
   remove_directory (f, "web2");
 }
 
+/* Also while one of them is still waiting for its directory. */
+static void
+test_last_reference (Fixture *f, gconstpointer data)
+{
+  g_autofree char *locked = in_directory (f, "web1");
+  int fd;
+
+  make_directory (f, "web1");
+  make_directory (f, "web2");
+  fd = open (locked, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  g_assert_cmpint (flock (fd, LOCK_EX | LOCK_NB), ==, 0);
+  listen_for (f, "*/v.sock");
+  call_from (f, "web2/v.sock");
+  g_assert_finalize_object (g_steal_pointer (&f->listener));
+  g_assert_false (exists (f, "web2/v.sock_4974"));
+  close (fd);
+  remove_directory (f, "web1");
+  remove_directory (f, "web2");
+}
+
 static void
 test_cannot_be_dialled (Fixture *f, gconstpointer data)
 {
@@ -332,11 +376,13 @@ main (int argc, char **argv)
 #define ADD(NAME, FUNC) \
   g_test_add ("/hvsock/machines/" NAME, Fixture, NULL, set_up, FUNC, tear_down)
   ADD ("that-are-there-are-listened-for", test_there_already);
+  ADD ("have-names-that-endpoints-can-have", test_strange_names);
   ADD ("are-followed-as-they-come-and-go", test_come_and_go);
   ADD ("come-in-directories-that-come-late", test_parents_come_late);
   ADD ("are-known-by-their-sockets", test_sockets_side_by_side);
   ADD ("whose-port-is-taken-are-tried-again", test_taken_is_tried_again);
   ADD ("lose-their-sockets-at-the-end", test_end_takes_all_away);
+  ADD ("end-with-the-last-reference", test_last_reference);
   ADD ("cannot-be-dialled-by-a-pattern", test_cannot_be_dialled);
 #undef ADD
   return g_test_run ();

@@ -2,20 +2,28 @@
 #include "hvsock-machines.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "hvsock-machine.h"
+#include "hvsock-name.h"
 
 /* So many at most: whoever may make directories there is not to take all descriptors. */
 #define MAX_MACHINES 1024
+#define MAX_MONITORS (2 * MAX_MACHINES)
+/* So many names are looked at in one go: it is the main thread that does. */
+#define MAX_NAMES 16384
 /* What comes and goes in one go is looked at once. */
 #define SETTLE_MS 20
 /* Nobody hears the listener yet, as with a single one. */
 #define REST_MS 100
 /* A machine whose socket could not be had may get it later. */
 #define RETRY_MS 2000
+/* Not everything is told of: that a directory far above was moved, that inotify has no room. */
+#define SELDOM_MS 5000
+/* After a look it rests for so many times what that took, or so long, whatever happens there. */
+#define PACE 10
+#define PACE_MAX_MS 2000
 
 struct _HvsockMachines {
   HyphaListener parent_instance;
@@ -23,13 +31,21 @@ struct _HvsockMachines {
   char **parts; /* of the path, each a name or a pattern of names */
   guint32 port;
   GMainContext *context;
-  GHashTable *monitors; /* path of a directory to GFileMonitor */
-  GHashTable *machines; /* path of a VMM's socket to Machine */
-  GHashTable *seen;     /* while it looks around: paths of both kinds */
-  GSource *look;        /* time to look around; NULL: nothing has changed */
-  gboolean wanting;     /* a machine has no listener */
-  gboolean full;        /* was told of MAX_MACHINES */
+  GHashTable *monitors;    /* path of a directory to Monitor */
+  GHashTable *machines;    /* path of a VMM's socket to Machine */
+  GHashTable *seen;        /* while it looks around: paths of both kinds */
+  GHashTable *blind;       /* paths of directories of which it was told that they cannot be read */
+  GSource *look;           /* time to look around; NULL: it does, or nobody hears it */
+  gint64 rested;           /* not before this, in monotonic us */
+  guint names;             /* how many have been looked at */
+  gboolean full, was_full; /* some are left out, this time and the last */
 };
+
+/* Of a directory. */
+typedef struct {
+  GFileMonitor *file_monitor;
+  struct stat file;
+} Monitor;
 
 G_DEFINE_FINAL_TYPE (HvsockMachines, hvsock_machines, HYPHA_TYPE_LISTENER)
 
@@ -45,7 +61,19 @@ typedef struct {
 
 static void look_later (HvsockMachines *self, guint ms);
 
+static const char *
+get_name (HvsockMachines *self)
+{
+  return hypha_endpoint_to_string (hypha_listener_get_bound (HYPHA_LISTENER (self)));
+}
+
 /* ---- one machine ---- */
+
+static gboolean
+is_same_file (const struct stat *a, const struct stat *b)
+{
+  return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
 
 static gboolean
 read_file (const Machine *machine, struct stat *file)
@@ -157,8 +185,7 @@ has_its_file (const Machine *machine)
 {
   struct stat now;
 
-  return read_file (machine, &now) && now.st_dev == machine->file.st_dev &&
-         now.st_ino == machine->file.st_ino;
+  return read_file (machine, &now) && is_same_file (&now, &machine->file);
 }
 
 /* NULL: no endpoint can name it, or only one that names others as well. */
@@ -189,10 +216,6 @@ found (HvsockMachines *self, const char *path)
   Machine *machine = g_hash_table_lookup (self->machines, path);
 
   if (machine == NULL && g_hash_table_size (self->machines) >= MAX_MACHINES) {
-    if (!self->full)
-      g_message ("%s names more than %d machines: the others are left out",
-                 hypha_endpoint_to_string (hypha_listener_get_bound (HYPHA_LISTENER (self))),
-                 MAX_MACHINES);
     self->full = TRUE;
     return;
   }
@@ -217,73 +240,44 @@ on_changed (GFileMonitor *monitor, GFile *file, GFile *other, GFileMonitorEvent 
 }
 
 static void
+monitor_free (gpointer data)
+{
+  Monitor *monitor = data;
+
+  g_signal_handlers_disconnect_matched (monitor->file_monitor, G_SIGNAL_MATCH_FUNC, 0, 0, NULL,
+                                        (gpointer) on_changed, NULL);
+  g_file_monitor_cancel (monitor->file_monitor);
+  g_object_unref (monitor->file_monitor);
+  g_free (monitor);
+}
+
+/* One that cannot be followed is looked at seldom. */
+static void
 follow (HvsockMachines *self, const char *path)
 {
-  g_autoptr (GFile) file = g_file_new_for_path (path);
-  g_autoptr (GError) error = NULL;
-  GFileMonitor *monitor;
+  Monitor *monitor = g_hash_table_lookup (self->monitors, path);
+  g_autoptr (GFile) directory = g_file_new_for_path (path);
+  GFileMonitor *file_monitor;
+  struct stat file;
 
+  if (stat (path, &file) < 0)
+    return;
+  /* Another may have come in its place. */
+  if (monitor != NULL && !is_same_file (&file, &monitor->file)) {
+    g_hash_table_remove (self->monitors, path);
+    monitor = NULL;
+  }
   g_hash_table_add (self->seen, g_strdup (path));
-  if (g_hash_table_contains (self->monitors, path))
+  if (monitor != NULL || g_hash_table_size (self->monitors) >= MAX_MONITORS)
     return;
-  monitor = g_file_monitor_directory (file, G_FILE_MONITOR_WATCH_MOVES, NULL, &error);
-  if (monitor == NULL) {
-    g_message ("%s cannot be watched, so machines that come are seen late: %s", path,
-               error->message);
-    self->wanting = TRUE;
+  file_monitor = g_file_monitor_directory (directory, G_FILE_MONITOR_WATCH_MOVES, NULL, NULL);
+  if (file_monitor == NULL)
     return;
-  }
-  g_signal_connect (monitor, "changed", G_CALLBACK (on_changed), self);
+  g_signal_connect (file_monitor, "changed", G_CALLBACK (on_changed), self);
+  monitor = g_new0 (Monitor, 1);
+  monitor->file_monitor = file_monitor;
+  monitor->file = file;
   g_hash_table_insert (self->monitors, g_strdup (path), monitor);
-}
-
-static gboolean
-is_pattern (const char *part)
-{
-  return strchr (part, '*') != NULL;
-}
-
-/* Only '*' means anything. */
-static char *
-to_fnmatch (const char *part)
-{
-  GString *pattern = g_string_new (NULL);
-
-  for (const char *c = part; *c != '\0'; c++) {
-    if (strchr ("?[]\\", *c) != NULL)
-      g_string_append_c (pattern, '\\');
-    g_string_append_c (pattern, *c);
-  }
-  return g_string_free (pattern, FALSE);
-}
-
-static guint
-count_colons (const char *text)
-{
-  guint n = 0;
-
-  for (; *text != '\0'; text++)
-    n += *text == ':';
-  return n;
-}
-
-/* As in a trust rule, no '*' stands for a colon: then the pattern has them all. */
-static gboolean
-fits (const char *part, const char *name)
-{
-  g_autofree char *pattern = to_fnmatch (part);
-
-  return count_colons (part) == count_colons (name) && fnmatch (pattern, name, FNM_PERIOD) == 0;
-}
-
-/* Names with a port behind them are those of listeners, ours among them. */
-static gboolean
-is_port_socket (const char *name)
-{
-  const char *underscore = strrchr (name, '_');
-
-  return underscore != NULL && underscore[1] != '\0' &&
-         strspn (underscore + 1, "0123456789") == strlen (underscore + 1);
 }
 
 static gboolean
@@ -306,17 +300,38 @@ step (HvsockMachines *self, const char *path, char **parts)
     found (self, path);
 }
 
+/* NULL: it cannot be read, which is told of once. */
+static GDir *
+open_directory (HvsockMachines *self, const char *path)
+{
+  g_autoptr (GError) error = NULL;
+  GDir *dir = g_dir_open (path, 0, &error);
+
+  if (dir != NULL)
+    g_hash_table_remove (self->blind, path);
+  else if (!g_error_matches (error, G_FILE_ERROR, G_FILE_ERROR_NOENT) &&
+           g_hash_table_size (self->blind) < MAX_MACHINES &&
+           g_hash_table_add (self->blind, g_strdup (path)))
+    g_message ("%s: machines may be missed: %s", get_name (self), error->message);
+  return dir;
+}
+
 static void
 step_into_all (HvsockMachines *self, const char *directory, char **parts)
 {
-  g_autoptr (GDir) dir = g_dir_open (directory, 0, NULL);
+  g_autoptr (GDir) dir = open_directory (self, directory);
   gboolean last = parts[1] == NULL;
   const char *name;
 
   while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
     g_autofree char *path = g_build_filename (directory, name, NULL);
 
-    if (fits (parts[0], name) && !(last && is_port_socket (name)) &&
+    if (++self->names > MAX_NAMES) {
+      self->full = TRUE;
+      return;
+    }
+
+    if (hvsock_name_fits (parts[0], name) && !(last && hvsock_name_is_port_socket (name)) &&
         is_of_kind (path, last ? S_IFSOCK : S_IFDIR))
       step (self, path, parts);
   }
@@ -328,11 +343,12 @@ static void
 walk (HvsockMachines *self, const char *directory, char **parts)
 {
   g_autofree char *path = g_build_filename (directory, parts[0], NULL);
-  gboolean leads_on = !is_pattern (parts[0]) && parts[1] != NULL && is_of_kind (path, S_IFDIR);
+  gboolean leads_on =
+      !hvsock_name_is_pattern (parts[0]) && parts[1] != NULL && is_of_kind (path, S_IFDIR);
 
   if (!leads_on)
     follow (self, directory);
-  if (is_pattern (parts[0]))
+  if (hvsock_name_is_pattern (parts[0]))
     step_into_all (self, directory, parts);
   else if (leads_on || parts[1] == NULL)
     step (self, path, parts);
@@ -344,6 +360,15 @@ is_unseen (gpointer path, gpointer value, gpointer self)
   return !g_hash_table_contains (((HvsockMachines *) self)->seen, path);
 }
 
+/* Where there are too many names, one that is there may not have been seen. */
+static gboolean
+is_gone (gpointer path, gpointer machine, gpointer data)
+{
+  HvsockMachines *self = data;
+
+  return is_unseen (path, machine, self) && (self->names <= MAX_NAMES || !has_its_file (machine));
+}
+
 static gboolean
 is_heard (HvsockMachines *self)
 {
@@ -352,25 +377,39 @@ is_heard (HvsockMachines *self)
   return g_signal_has_handler_pending (self, accepted, 0, FALSE);
 }
 
+static void
+look_everywhere (HvsockMachines *self)
+{
+  gint64 begun = g_get_monotonic_time (), ended;
+  guint gone;
+
+  self->names = 0;
+  self->was_full = self->full;
+  self->full = FALSE;
+  g_main_context_push_thread_default (self->context);
+  walk (self, "/", self->parts);
+  g_main_context_pop_thread_default (self->context);
+  g_hash_table_foreach_remove (self->monitors, is_unseen, self);
+  gone = g_hash_table_foreach_remove (self->machines, is_gone, self);
+  g_hash_table_remove_all (self->seen);
+  if (self->full && !self->was_full)
+    g_message ("%s: of more than %d machines, or %d names, the others are left out",
+               get_name (self), MAX_MACHINES, MAX_NAMES);
+  ended = g_get_monotonic_time ();
+  self->rested = ended + MIN (PACE * (ended - begun), PACE_MAX_MS * G_TIME_SPAN_MILLISECOND);
+  look_later (self, self->full && gone > 0 ? SETTLE_MS : SELDOM_MS);
+}
+
 static gboolean
 look_around (gpointer data)
 {
   g_autoptr (HvsockMachines) self = g_object_ref (data);
 
   g_clear_pointer (&self->look, g_source_unref);
-  if (!is_heard (self)) {
+  if (is_heard (self))
+    look_everywhere (self);
+  else
     look_later (self, REST_MS);
-    return G_SOURCE_REMOVE;
-  }
-  self->wanting = FALSE;
-  g_main_context_push_thread_default (self->context);
-  walk (self, "/", self->parts);
-  g_main_context_pop_thread_default (self->context);
-  g_hash_table_foreach_remove (self->monitors, is_unseen, self);
-  g_hash_table_foreach_remove (self->machines, is_unseen, self);
-  g_hash_table_remove_all (self->seen);
-  if (self->wanting)
-    look_later (self, RETRY_MS);
   return G_SOURCE_REMOVE;
 }
 
@@ -378,7 +417,8 @@ look_around (gpointer data)
 static void
 look_later (HvsockMachines *self, guint ms)
 {
-  gint64 due = g_get_monotonic_time () + ms * G_TIME_SPAN_MILLISECOND;
+  gint64 now = g_get_monotonic_time ();
+  gint64 due = MAX (now + ms * G_TIME_SPAN_MILLISECOND, self->rested);
 
   if (hypha_listener_is_closed (HYPHA_LISTENER (self)))
     return;
@@ -386,7 +426,8 @@ look_later (HvsockMachines *self, guint ms)
     g_source_set_ready_time (self->look, MIN (due, g_source_get_ready_time (self->look)));
     return;
   }
-  self->look = g_timeout_source_new (ms);
+  self->look = g_timeout_source_new (0);
+  g_source_set_ready_time (self->look, due);
   g_source_set_callback (self->look, look_around, self, NULL);
   g_source_attach (self->look, self->context);
 }
@@ -414,6 +455,7 @@ hvsock_machines_finalize (GObject *object)
   g_hash_table_unref (self->monitors);
   g_hash_table_unref (self->machines);
   g_hash_table_unref (self->seen);
+  g_hash_table_unref (self->blind);
   g_main_context_unref (self->context);
   G_OBJECT_CLASS (hvsock_machines_parent_class)->finalize (object);
 }
@@ -426,22 +468,12 @@ hvsock_machines_class_init (HvsockMachinesClass *klass)
 }
 
 static void
-monitor_free (gpointer data)
-{
-  GFileMonitor *monitor = data;
-
-  g_signal_handlers_disconnect_matched (monitor, G_SIGNAL_MATCH_FUNC, 0, 0, NULL,
-                                        (gpointer) on_changed, NULL);
-  g_file_monitor_cancel (monitor);
-  g_object_unref (monitor);
-}
-
-static void
 hvsock_machines_init (HvsockMachines *self)
 {
   self->monitors = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, monitor_free);
   self->machines = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, machine_free);
   self->seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  self->blind = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   self->context = g_main_context_ref_thread_default ();
 }
 

@@ -6,6 +6,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -277,6 +278,144 @@ test_parents_come_late (Fixture *f, gconstpointer data)
   remove_directory (f, "run");
 }
 
+/* The file of a listener that is told nothing of it. */
+static void
+remove_stale (Fixture *f, const char *name)
+{
+  g_autofree char *path = in_directory (f, name);
+
+  g_assert_cmpint (g_unlink (path), ==, 0);
+}
+
+static void
+move_directory (Fixture *f, const char *from, const char *to)
+{
+  g_autofree char *old = in_directory (f, from);
+  g_autofree char *new = in_directory (f, to);
+
+  g_assert_cmpint (g_rename (old, new), ==, 0);
+}
+
+/* Inotify goes by the directory, not by its path: whoever watches the former one, or one in it,
+ * sees nothing of this one. */
+static void
+test_parents_are_replaced (Fixture *f, gconstpointer data)
+{
+  static const char *const moved[] = { "run/vm", "run" };
+
+  listen_for (f, "run/vm/*/v.sock");
+  make_directory (f, "run");
+  make_directory (f, "run/vm");
+  make_directory (f, "run/vm/web1");
+  call_from (f, "run/vm/web1/v.sock");
+  for (guint i = 0; i < G_N_ELEMENTS (moved); i++) {
+    gboolean all = g_str_equal (moved[i], "run");
+
+    move_directory (f, moved[i], "old");
+    make_directory (f, moved[i]);
+    if (all)
+      make_directory (f, "run/vm");
+    make_directory (f, "run/vm/web1");
+    call_from (f, "run/vm/web1/v.sock");
+    /* By its new path the listener did not know its file any more. */
+    remove_stale (f, all ? "old/vm/web1/v.sock_4974" : "old/web1/v.sock_4974");
+    remove_directory (f, all ? "old/vm/web1" : "old/web1");
+    if (all)
+      remove_directory (f, "old/vm");
+    remove_directory (f, "old");
+  }
+  end (f);
+  remove_directory (f, "run/vm/web1");
+  remove_directory (f, "run/vm");
+  remove_directory (f, "run");
+}
+
+static void
+allow_descriptors (void)
+{
+  struct rlimit limit;
+
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &limit), ==, 0);
+  limit.rlim_cur = limit.rlim_max;
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &limit), ==, 0);
+}
+
+static guint
+count_listened_for (Fixture *f, guint n)
+{
+  guint count = 0;
+
+  g_main_context_iteration (NULL, TRUE);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  for (guint i = 0; i < n; i++) {
+    g_autofree char *name = g_strdup_printf ("vm%u/v.sock_4974", i);
+
+    count += exists (f, name);
+  }
+  return count;
+}
+
+/* As many as there may be and two; the first of the others gets the place of one that goes. */
+static void
+test_too_many (Fixture *f, gconstpointer data)
+{
+  enum { MAX = 1024, N = MAX + 2 };
+  guint timer = g_timeout_add (PATIENCE_MS, on_too_late, (gpointer) "1024 machines");
+  g_autofree char *gone = NULL;
+
+  allow_descriptors ();
+  for (guint i = 0; i < N; i++) {
+    g_autofree char *name = g_strdup_printf ("vm%u", i);
+
+    make_directory (f, name);
+  }
+  g_test_expect_message ("hypha", G_LOG_LEVEL_MESSAGE, "*of more than 1024 machines*left out*");
+  listen_for (f, "*/v.sock");
+  while (count_listened_for (f, N) < MAX)
+    ;
+  g_test_assert_expected_messages ();
+  for (guint i = 0; gone == NULL; i++) {
+    g_autofree char *name = g_strdup_printf ("vm%u", i);
+    g_autofree char *socket = g_strdup_printf ("vm%u/v.sock_4974", i);
+
+    if (exists (f, socket)) {
+      remove_stale (f, socket);
+      remove_directory (f, name);
+      gone = g_steal_pointer (&name);
+    }
+  }
+  while (count_listened_for (f, N) < MAX)
+    ;
+  g_source_remove (timer);
+  end (f);
+  for (guint i = 0; i < N; i++) {
+    g_autofree char *name = g_strdup_printf ("vm%u", i);
+
+    if (!g_str_equal (name, gone))
+      remove_directory (f, name);
+  }
+}
+
+static void
+test_unreadable (Fixture *f, gconstpointer data)
+{
+  if (geteuid () == 0) {
+    g_test_skip ("root can read everything");
+    return;
+  }
+  make_directory (f, "vm");
+  g_assert_cmpint (g_chmod (f->directory, 0300), ==, 0);
+  g_test_expect_message ("hypha", G_LOG_LEVEL_MESSAGE, "*machines may be missed*denied*");
+  listen_for (f, "*/v.sock");
+  g_main_context_iteration (NULL, TRUE);
+  g_test_assert_expected_messages ();
+  g_assert_cmpint (g_chmod (f->directory, 0700), ==, 0);
+  call_from (f, "vm/v.sock");
+  end (f);
+  remove_directory (f, "vm");
+}
+
 /* There a machine is there when its VMM's socket is. */
 static void
 test_sockets_side_by_side (Fixture *f, gconstpointer data)
@@ -379,6 +518,9 @@ main (int argc, char **argv)
   ADD ("have-names-that-endpoints-can-have", test_strange_names);
   ADD ("are-followed-as-they-come-and-go", test_come_and_go);
   ADD ("come-in-directories-that-come-late", test_parents_come_late);
+  ADD ("come-in-directories-that-are-replaced", test_parents_are_replaced);
+  ADD ("are-not-too-many", test_too_many);
+  ADD ("are-missed-only-with-a-word", test_unreadable);
   ADD ("are-known-by-their-sockets", test_sockets_side_by_side);
   ADD ("whose-port-is-taken-are-tried-again", test_taken_is_tried_again);
   ADD ("lose-their-sockets-at-the-end", test_end_takes_all_away);

@@ -8,12 +8,12 @@
 /* The VMM may run as any user, and who that is nobody knows before its own socket is there. */
 #define MODE 0666
 
-/* The credentials of the socket are the VMM's, so it has none. */
+/* The credentials of the socket are the VMM's, so it has none. Nor is it one that a program could
+ * have as it is: whoever ends his direction would never hear the rest of the other. */
 HyphaChannel *
 hvsock_channel_new (int fd, HyphaEndpoint *local, HyphaEndpoint *remote)
 {
-  HyphaChannel *channel =
-      hypha_channel_new (fd, local, remote, HYPHA_CHANNEL_KERNEL | HYPHA_CHANNEL_VOUCHED_ADDRESS);
+  HyphaChannel *channel = hypha_channel_new (fd, local, remote, HYPHA_CHANNEL_VOUCHED_ADDRESS);
   HvsockAddress address;
 
   if (hvsock_address_parse (remote, &address, NULL))
@@ -42,9 +42,8 @@ is_vmm (int fd, HyphaEndpoint *machine)
 static HyphaChannel *
 adopt (int fd, const struct sockaddr *remote, socklen_t length, gpointer user_data, GError **error)
 {
-  return is_vmm (fd, user_data)
-             ? hvsock_channel_new (fd, user_data, user_data)
-             : hypha_channel_new (fd, user_data, user_data, HYPHA_CHANNEL_KERNEL);
+  return is_vmm (fd, user_data) ? hvsock_channel_new (fd, user_data, user_data)
+                                : hypha_channel_new (fd, user_data, user_data, HYPHA_CHANNEL_NONE);
 }
 
 void

@@ -292,8 +292,7 @@ test_traits (Fixture *f, gconstpointer data)
   both[1] = f->accepted->pdata[0];
   for (guint i = 0; i < 2; i++) {
     /* The uid would be the VMM's. */
-    g_assert_cmpuint (hypha_channel_get_flags (both[i]), ==,
-                      HYPHA_CHANNEL_KERNEL | HYPHA_CHANNEL_VOUCHED_ADDRESS);
+    g_assert_cmpuint (hypha_channel_get_flags (both[i]), ==, HYPHA_CHANNEL_VOUCHED_ADDRESS);
     g_assert_false (hypha_channel_get_uid (both[i], NULL));
     g_assert_false (hypha_channel_get_cid (both[i], NULL));
     g_assert_cmpstr (hypha_channel_get_host (both[i]), ==, f->path);
@@ -500,7 +499,7 @@ take_in (Fixture *f, int fd)
 static void
 assert_stranger (HyphaChannel *channel)
 {
-  g_assert_cmpuint (hypha_channel_get_flags (channel), ==, HYPHA_CHANNEL_KERNEL);
+  g_assert_cmpuint (hypha_channel_get_flags (channel), ==, HYPHA_CHANNEL_NONE);
   g_assert_null (hypha_channel_get_host (channel));
 }
 
@@ -514,8 +513,7 @@ test_vouches_for_the_vmm_only (Fixture *f, gconstpointer data)
 
   listen_here (f);
   channel = take_in (f, vmm);
-  g_assert_cmpuint (hypha_channel_get_flags (channel), ==,
-                    HYPHA_CHANNEL_KERNEL | HYPHA_CHANNEL_VOUCHED_ADDRESS);
+  g_assert_cmpuint (hypha_channel_get_flags (channel), ==, HYPHA_CHANNEL_VOUCHED_ADDRESS);
   g_assert_cmpstr (hypha_channel_get_host (channel), ==, f->path);
   g_clear_pointer (&f->vmm, vmm_free);
   assert_stranger (take_in (f, nobody));

@@ -83,8 +83,7 @@ static const ContractSpelling spellings[] = {
 #define MACHINE(NAME, BEGIN)                                                                      \
   {                                                                                               \
     .name = NAME, .create = create, .begin = BEGIN, .end = end, .fresh = fresh, .silent = silent, \
-    .spellings = spellings, .flags = HYPHA_CHANNEL_KERNEL | HYPHA_CHANNEL_VOUCHED_ADDRESS,        \
-    .host = "./v.sock",                                                                           \
+    .spellings = spellings, .flags = HYPHA_CHANNEL_VOUCHED_ADDRESS, .host = "./v.sock",           \
   }
 
 /* None of the three carries the end of one direction. */

@@ -80,6 +80,24 @@ class Machines(Case):
         self.assertEqual(stream.stdout.read(), b"")
         self.assertEqual(stream.wait(20), 0)
 
+    def test_stream_is_not_cut_short_by_half_a_close(self):
+        """A direct one would be: its channel is the VMM's connection, which ends both ways at once."""
+        machine = Machine(self, self.host.place, "web1")
+        guest = self.node(config="")
+        never = "trusted-peers={'%s': {'name': <'%s'>, 'tls': <'never'>}}\n"
+        with self.host.config.open("a") as config:
+            config.write(never % (guest.id(), "web1"))
+        with guest.config.open("a") as config:
+            config.write(never % (self.host.id(), "host") + f"peers=['{machine.endpoint}?tls=never']\n")
+        self.host.wait_peer("web1", state="online")
+        guest.wait_peer("host", state="online")
+        [link] = self.host.ask("links")
+        self.assertFalse(link["encrypted"])
+        for node, peer in ((self.host, "web1"), (guest, "host")):
+            self.assert_fails(node.ctl("open", peer, "echo", "--direct", input="x"), 1, "is not one socket of the kernel's")
+            text = "x" * (1 << 20)
+            self.assertEqual(node.ctl("open", peer, "echo", input=text).stdout, text)
+
     def test_machine_that_goes_and_comes_is_the_same(self):
         machine = Machine(self, self.host.place, "web1")
         guest = self.guest(machine)

@@ -330,14 +330,15 @@ test_parents_are_replaced (Fixture *f, gconstpointer data)
   remove_directory (f, "run");
 }
 
-static void
-allow_descriptors (void)
+static gboolean
+allow_descriptors (rlim_t n)
 {
   struct rlimit limit;
 
   g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &limit), ==, 0);
   limit.rlim_cur = limit.rlim_max;
   g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &limit), ==, 0);
+  return limit.rlim_max >= n;
 }
 
 static guint
@@ -356,15 +357,27 @@ count_listened_for (Fixture *f, guint n)
   return count;
 }
 
+static void
+wait_listened_for (Fixture *f, guint wanted, guint n)
+{
+  guint timer = g_timeout_add (PATIENCE_MS, on_too_late, (gpointer) "so many machines");
+
+  while (count_listened_for (f, n) < wanted)
+    ;
+  g_source_remove (timer);
+}
+
 /* As many as there may be and two; the first of the others gets the place of one that goes. */
 static void
 test_too_many (Fixture *f, gconstpointer data)
 {
   enum { MAX = 1024, N = MAX + 2 };
-  guint timer = g_timeout_add (PATIENCE_MS, on_too_late, (gpointer) "1024 machines");
   g_autofree char *gone = NULL;
 
-  allow_descriptors ();
+  if (!allow_descriptors (2 * N + 100)) {
+    g_test_skip ("needs more descriptors than are allowed (ulimit -Hn)");
+    return;
+  }
   for (guint i = 0; i < N; i++) {
     g_autofree char *name = g_strdup_printf ("vm%u", i);
 
@@ -372,8 +385,7 @@ test_too_many (Fixture *f, gconstpointer data)
   }
   g_test_expect_message ("hypha", G_LOG_LEVEL_MESSAGE, "*of more than 1024 machines*left out*");
   listen_for (f, "*/v.sock");
-  while (count_listened_for (f, N) < MAX)
-    ;
+  wait_listened_for (f, MAX, N);
   g_test_assert_expected_messages ();
   for (guint i = 0; gone == NULL; i++) {
     g_autofree char *name = g_strdup_printf ("vm%u", i);
@@ -385,9 +397,7 @@ test_too_many (Fixture *f, gconstpointer data)
       gone = g_steal_pointer (&name);
     }
   }
-  while (count_listened_for (f, N) < MAX)
-    ;
-  g_source_remove (timer);
+  wait_listened_for (f, MAX, N);
   end (f);
   for (guint i = 0; i < N; i++) {
     g_autofree char *name = g_strdup_printf ("vm%u", i);

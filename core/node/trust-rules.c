@@ -70,23 +70,28 @@ check_vouching (HyphaPlace *place, HyphaTransport *transport, GError **error)
   return TRUE;
 }
 
-/* ENDPOINT as TRANSPORT spells it, also with '*' for a port. A pattern of hosts stays as it is. */
+/* ENDPOINT as TRANSPORT spells it, also with '*' for a port. A pattern of hosts that the transport
+ * does not know for one stays as it is. */
 static HyphaEndpoint *
 spell (HyphaEndpoint *endpoint, HyphaTransport *transport, GError **error)
 {
   const char *rest = hypha_endpoint_get_rest (endpoint), *star = strchr (rest, '*');
+  gboolean any_port = g_str_has_suffix (rest, ":*");
+  gboolean pattern = star != NULL && !(any_port && star[1] == '\0');
+  int length = (int) strlen (rest) - 1;
   g_autoptr (HyphaEndpoint) example = NULL, spelled = NULL;
   g_autofree char *with_port = NULL, *with_star = NULL;
 
-  if (star == NULL)
-    return hypha_transport_parse (transport, endpoint, error);
-  if (star[1] != '\0' || star == rest || star[-1] != ':')
-    return hypha_endpoint_ref (endpoint);
-  with_port = g_strdup_printf ("%.*s1", (int) (star - rest), rest);
-  example = hypha_endpoint_new (hypha_endpoint_get_scheme (endpoint), with_port, NULL);
-  spelled = hypha_transport_parse (transport, example, error);
+  if (any_port) {
+    with_port = g_strdup_printf ("%.*s1", length, rest);
+    example = hypha_endpoint_new (hypha_endpoint_get_scheme (endpoint), with_port, NULL);
+  }
+  spelled =
+      hypha_transport_parse (transport, any_port ? example : endpoint, pattern ? NULL : error);
   if (spelled == NULL)
-    return NULL;
+    return pattern ? hypha_endpoint_ref (endpoint) : NULL;
+  if (!any_port)
+    return g_steal_pointer (&spelled);
   rest = hypha_endpoint_get_rest (spelled);
   if (!g_str_has_suffix (rest, ":1"))
     return hypha_endpoint_ref (endpoint);

@@ -68,6 +68,14 @@ class Machines(Case):
         stranger = self.guest(Machine(self, self.host.place, "web2"))
         self.host.wait_peer(stranger.id()[:8], state="pending")
 
+    def test_rule_for_many_may_be_spelled_in_any_way(self):
+        place = self.place()
+        pattern = f"{place.path}/vm/*/v.sock"
+        host = Node(place, config=f"listen=['hvsock:{pattern}:4974']\ntrust-rules={{'vsock-mux{pattern}:*': 'web1'}}\n")
+        guest = self.node("--peer", Machine(self, place, "web1").endpoint)
+        guest.do("trust", host.id(), "host")
+        host.wait_peer("web1", state="online", id=guest.id())
+
     def test_stream_goes_on_when_the_vmm_resets_everything(self):
         machine = Machine(self, self.host.place, "web1")
         self.guest(machine)

@@ -6,6 +6,7 @@
 #include <glib-unix.h>
 #include <glib/gi18n-lib.h>
 #include <glib/gstdio.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -45,19 +46,16 @@ hypha_stream_end_call_closure (gpointer closure)
 /* Many a stream is only handed on: those who read, write, wait or close get a GSocket made. */
 typedef struct {
   HyphaStreamEnd end;
-  GMutex mutex;    /* of all below */
-  int fd;          /* what nobody has used yet; else -1 */
-  GSocket *socket; /* NULL: not made yet, or never */
-  gboolean closed; /* or stolen */
+  pthread_mutex_t mutex; /* of all below */
+  int fd;                /* what nobody has used yet; else -1 */
+  GSocket *socket;       /* NULL: not made yet, or never */
+  gboolean closed;       /* or stolen */
 } SocketEnd;
 
 /* NULL with G_IO_ERROR_CLOSED: it is closed. */
 static GSocket *
-socket_of (HyphaStreamEnd *end, GError **error)
+get_socket (SocketEnd *self, GError **error)
 {
-  SocketEnd *self = (SocketEnd *) end;
-  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
-
   if (self->closed) {
     g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CLOSED, _ ("the stream is closed"));
     return NULL;
@@ -68,6 +66,18 @@ socket_of (HyphaStreamEnd *end, GError **error)
     self->closed = self->socket == NULL;
   }
   return self->socket;
+}
+
+static GSocket *
+socket_of (HyphaStreamEnd *end, GError **error)
+{
+  SocketEnd *self = (SocketEnd *) end;
+  GSocket *socket;
+
+  pthread_mutex_lock (&self->mutex);
+  socket = get_socket (self, error);
+  pthread_mutex_unlock (&self->mutex);
+  return socket;
 }
 
 static gssize
@@ -155,15 +165,18 @@ static gboolean
 socket_close (HyphaStreamEnd *end, GError **error)
 {
   SocketEnd *self = (SocketEnd *) end;
-  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
+  GSocket *socket;
 
+  pthread_mutex_lock (&self->mutex);
   self->closed = TRUE;
   if (self->fd >= 0)
     close (g_steal_fd (&self->fd));
-  if (self->socket == NULL)
+  socket = self->socket;
+  pthread_mutex_unlock (&self->mutex);
+  if (socket == NULL)
     return TRUE;
-  g_socket_shutdown (self->socket, TRUE, TRUE, NULL);
-  return g_socket_close (self->socket, error);
+  g_socket_shutdown (socket, TRUE, TRUE, NULL);
+  return g_socket_close (socket, error);
 }
 
 static int
@@ -181,9 +194,9 @@ static int
 socket_steal_fd (HyphaStreamEnd *end)
 {
   SocketEnd *self = (SocketEnd *) end;
-  G_GNUC_UNUSED g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->mutex);
   int fd = -1;
 
+  pthread_mutex_lock (&self->mutex);
   errno = EBADF;
   if (self->fd >= 0) {
     g_unix_set_fd_nonblocking (self->fd, TRUE, NULL);
@@ -194,6 +207,7 @@ socket_steal_fd (HyphaStreamEnd *end)
       g_socket_close (self->socket, NULL);
   }
   self->closed = self->closed || fd >= 0;
+  pthread_mutex_unlock (&self->mutex);
   return fd;
 }
 
@@ -205,7 +219,7 @@ socket_free (HyphaStreamEnd *end)
   if (self->fd >= 0)
     close (self->fd);
   g_clear_object (&self->socket);
-  g_mutex_clear (&self->mutex);
+  pthread_mutex_destroy (&self->mutex);
   g_free (self);
 }
 
@@ -235,7 +249,7 @@ hypha_stream_end_new_for_socket (int fd)
   self = g_new0 (SocketEnd, 1);
   hypha_stream_end_init (&self->end, &socket_funcs);
   fcntl (fd, F_SETFD, FD_CLOEXEC);
-  g_mutex_init (&self->mutex);
+  pthread_mutex_init (&self->mutex, NULL);
   self->fd = fd;
   return &self->end;
 }

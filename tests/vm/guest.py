@@ -57,6 +57,10 @@ class Guest:
     def boot(self):
         self.wait("@ready@\n")
 
+    def load(self, which):
+        """The modules of a list in the image, and those that they need."""
+        self.run(f"for module in $(cat /etc/modules-{which}); do grep -q \"^$(basename $module .ko) \" /proc/modules || insmod $module; done")
+
     def close(self):
         self.process.kill()
         self.process.wait()

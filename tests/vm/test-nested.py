@@ -3,11 +3,12 @@
 """A host and its guest, which has vsock and no network, no message bus and no dconf. Runs in a machine of run.py's."""
 
 import pathlib
+import socket
 import subprocess
 import sys
 
 from crossing import active, cross
-from harness import main
+from harness import DEADLINE, main
 from nested import SIZE, Nested
 
 
@@ -39,6 +40,28 @@ class WithoutNetwork(Nested):
         self.guest.stop_node()
         self.host.stop()
 
+    def test_any_program_reaches_a_port_of_the_guest_by_a_mux(self):
+        """As it reaches a guest of Firecracker's by the socket of that."""
+        self.start_host("--vsock-listen-port", "4974")
+        self.start_guest("vsock://2:4974")
+        self.guest.load("loopback")
+        self.guest.run("hyphactl config set services \"{'port:*': {'target': <'vsock://local:*'>, 'peers': <['host']>}}\"")
+        self.guest.run("socat VSOCK-LISTEN:1024,fork EXEC:cat & mux_server=$!")
+        path = self.place_of_host.private / "guest.sock"
+        self.host.do("mux", "guest", str(path))
+        with socket.socket(socket.AF_UNIX) as program:
+            program.settimeout(2 * DEADLINE)
+            program.connect(str(path))
+            program.sendall(b"CONNECT 1024\n")
+            lines = program.makefile("rb")
+            self.assertRegex(lines.readline(), rb"^OK [0-9]+\n$")
+            program.sendall(b"hello, guest\n")
+            self.assertEqual(lines.readline(), b"hello, guest\n")
+            lines.close()
+        self.guest.run("kill $mux_server")
+        self.guest.stop_node()
+        self.host.stop()
+
 
 class WithNetwork(Nested):
     network = ("-netdev", "tap,id=net,ifname=tap0,script=no,downscript=no", "-device", "virtio-net-device,netdev=net")
@@ -49,7 +72,7 @@ class WithNetwork(Nested):
         super().setUpClass()
         for command in ("ip addr add 10.42.0.1/24 dev tap0", "ip link set tap0 up"):
             subprocess.run(command.split(), check=True)
-        cls.guest.run("for module in $(cat /etc/modules-net); do grep -q \"^$(basename $module .ko) \" /proc/modules || insmod $module; done")
+        cls.guest.load("net")
         cls.guest.run("ip addr add 10.42.0.2/24 dev eth0 && ip link set eth0 up")
 
     def wait_active(self, transport):

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl/ctl.h"
 
+#include <errno.h>
 #include <glib-unix.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Enough of an id to tell peers apart by eye, and to be typed. */
@@ -202,6 +204,16 @@ on_signal (gpointer user_data)
   return G_SOURCE_CONTINUE;
 }
 
+/* Whoever had this run has gone, or is ssh, which does it to each of its proxies when it ends:
+ * there is nobody to read of it. */
+static gboolean
+on_hangup (gpointer user_data)
+{
+  if (freopen ("/dev/null", "w", stderr) == NULL)
+    g_debug ("/dev/null: %s", g_strerror (errno));
+  return on_signal (user_data);
+}
+
 /**
  * hypha_ctl_catch_signals:
  * @interrupted: (out): set to %TRUE when somebody wants the process to end; as long-lived as it
@@ -211,10 +223,9 @@ on_signal (gpointer user_data)
 void
 hypha_ctl_catch_signals (gboolean *interrupted)
 {
-  const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-
-  for (gsize i = 0; i < G_N_ELEMENTS (signals); i++)
-    g_unix_signal_add (signals[i], on_signal, interrupted);
+  g_unix_signal_add (SIGINT, on_signal, interrupted);
+  g_unix_signal_add (SIGTERM, on_signal, interrupted);
+  g_unix_signal_add (SIGHUP, on_hangup, interrupted);
 }
 
 /**

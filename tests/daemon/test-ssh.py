@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""ssh by hyphactl open, and by a mux, to a real sshd."""
+
+import contextlib
+import getpass
+import os
+import pathlib
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import unittest
+
+from harness import DEADLINE, HYPHACTL, Case, Node, main, trust_each_other
+from relay import Relay
+
+SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+SEPARATION = pathlib.Path("/run/sshd")
+CONFIG = """HostKey {folder}/host
+AuthorizedKeysFile {folder}/user.pub
+AuthenticationMethods publickey
+PermitRootLogin prohibit-password
+StrictModes no
+UsePAM no
+PidFile none
+AllowUsers {user}
+"""
+# What systemd-ssh-proxy does for vsock-mux/PATH: asks the socket for port 22, and joins it with ssh.
+PROXY = """
+import os, socket, sys, threading
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(b"CONNECT 22\\n")
+while s.recv(1) != b"\\n":
+    pass
+def copy(read, write, end):
+    while data := read():
+        write(data)
+    end()
+threading.Thread(target=copy, args=(lambda: os.read(0, 65536), s.sendall, lambda: s.shutdown(socket.SHUT_WR)), daemon=True).start()
+copy(lambda: s.recv(65536), lambda data: os.write(1, data), lambda: None)
+"""
+
+
+class Chooser:
+    """Of the relay's connections, the one behind an endpoint."""
+
+    def __init__(self, endpoint):
+        self.endpoint = endpoint
+
+    def choice(self, options):
+        return next((o for o in options if hasattr(o, "ends") and "{}:{}".format(*o.ends[0].getsockname()) in self.endpoint), options[0])
+
+
+class Sshd:
+    """One for each connection to a Unix socket, as a service manager starts it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for key in ("host", "user"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", folder / key], check=True)
+        (folder / "sshd_config").write_text(CONFIG.format(folder=folder, user=getpass.getuser()))
+        self.path = folder / "ssh.sock"
+        self.listening = socket.socket(socket.AF_UNIX)
+        self.listening.bind(str(self.path))
+        self.listening.listen()
+        self.processes = []
+        self.thread = threading.Thread(target=self.accept)
+        self.thread.start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listening.accept()
+                with connection, open(self.folder / "sshd.log", "a") as log:
+                    self.processes.append(subprocess.Popen([SSHD, "-i", "-e", "-f", self.folder / "sshd_config"], stdin=connection,
+                                                           stdout=connection, stderr=log))
+
+    def close(self):
+        self.listening.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.listening.close()
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+@unittest.skipUnless(SSHD and shutil.which("ssh") and shutil.which("ssh-keygen"), "ssh, ssh-keygen and sshd are not all installed")
+class Ssh(Case):
+    def setUp(self):
+        if os.geteuid() == 0 and not SEPARATION.exists():
+            try:
+                SEPARATION.mkdir(mode=0o755)
+            except OSError as error:
+                self.skipTest(f"sshd needs {SEPARATION}, which cannot be made: {error.strerror}")
+        place = self.place()
+        self.sshd = Sshd(place.private)
+        self.addCleanup(self.sshd.close)
+        target = f"unix://{self.sshd.path}"
+        self.far = Node(place, "--listen", "tcp://127.0.0.1:0",
+                        config=f"services={{'ssh': {{'target': <'{target}'>, 'peers': <['near']>}}, 'port:22': {{'target': <'{target}'>}}}}\n")
+        self.near = self.node()
+        trust_each_other(self.far, self.near, "far", "near")
+        self.relay = Relay(("127.0.0.1", "127.0.0.2"), int(self.far.listening("tcp").rsplit(":", 1)[1]))
+        self.addCleanup(self.relay.close)
+        for endpoint in self.relay.endpoints():
+            self.near.do("connect", endpoint)
+        self.open = shlex.join([HYPHACTL, "--address", self.near.place.address, "open"]) + " %h ssh"
+
+    def ssh(self, proxy, *command):
+        """ssh, with nothing of the user's."""
+        options = [f"ProxyCommand={proxy}", "IdentitiesOnly=yes", "IdentityAgent=none", "BatchMode=yes",
+                   "StrictHostKeyChecking=accept-new", "ControlPath=none", f"UserKnownHostsFile={self.near.place.private}/known"]
+        return ["ssh", "-F", "none", "-T", "-i", self.sshd.folder / "user", *(w for o in options for w in ("-o", o)),
+                f"{getpass.getuser()}@far", *command]
+
+    def run_ssh(self, proxy, *command, **more):
+        return subprocess.run(self.ssh(proxy, *command), capture_output=True, timeout=DEADLINE, env=self.near.place.environment, **more)
+
+    def test_command_with_its_streams_and_status(self):
+        data = os.urandom(1 << 20)
+        done = self.run_ssh(self.open, "cat; echo said >&2; exit 7", input=data)
+        self.assertEqual((done.returncode, done.stdout == data), (7, True), done.stderr)
+        self.assertIn(b"said\n", done.stderr)
+        self.assertNotIn(b"hyphactl", done.stderr)
+
+    def exchange(self, session, text):
+        session.stdin.write(text)
+        session.stdin.flush()
+        self.assertEqual(session.stdout.readline(), text)
+
+    def test_session_outlives_its_link(self):
+        with subprocess.Popen(self.ssh(self.open, "cat"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              env=self.near.place.environment) as session:
+            self.exchange(session, b"before\n")
+            [used] = [link for link in self.near.ask("links") if link["active"]]
+            self.assertTrue(self.relay.silence(Chooser(used["remote"])))
+            self.exchange(session, b"after\n")
+            session.stdin.close()
+            self.assertEqual(session.wait(DEADLINE), 0)
+
+    def test_mux_is_to_ssh_what_the_socket_of_a_machine_is(self):
+        path = self.near.place.private / "far.sock"
+        self.near.do("mux", "far", str(path))
+        done = self.run_ssh(shlex.join([sys.executable, "-c", PROXY, str(path)]).replace("%", "%%"), "echo in")
+        self.assertEqual((done.returncode, done.stdout), (0, b"in\n"), done.stderr)
+
+    def test_peer_that_may_not_is_told_so_by_ssh(self):
+        self.far.do("trust", self.near.id(), "somebody-else")
+        done = self.run_ssh(self.open, "true")
+        self.assertEqual(done.returncode, 255)
+        self.assertIn(b"does not give this service to this node", done.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,4 +6,5 @@
 #include "hypha-api.h"
 #include "hypha-client.h"
 #include "hypha-dial.h"
+#include "hypha-json-channel.h"
 #include "hypha-node.h"

@@ -31,7 +31,7 @@ G_BEGIN_DECLS
  * @HYPHA_ERROR_NOT_TRUSTED: one node does not trust the other, as is the default
  * @HYPHA_ERROR_WRONG_ID: somebody else answered than was expected
  * @HYPHA_ERROR_IDENTITY: the key file: absent, loose, not a key, held by another daemon
- * @HYPHA_ERROR_PROTOCOL: the peer broke the session protocol
+ * @HYPHA_ERROR_PROTOCOL: the peer broke the session protocol, or that of messages
  * @HYPHA_ERROR_NO_SUCH_PEER: no peer has this id or name
  * @HYPHA_ERROR_AMBIGUOUS_PEER: a prefix or a name that fits several
  * @HYPHA_ERROR_NO_SUCH_SERVICE: the peer has no service of this name

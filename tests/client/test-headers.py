@@ -8,7 +8,7 @@ import sys
 import tempfile
 
 compiler, headers = sys.argv[1:sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1:]
-flags = subprocess.run(["pkg-config", "--cflags", "gio-2.0"], check=True, capture_output=True, text=True).stdout.split()
+flags = subprocess.run(["pkg-config", "--cflags", "gio-2.0", "json-glib-1.0"], check=True, capture_output=True, text=True).stdout.split()
 with tempfile.TemporaryDirectory() as folder:
     # As they are installed: all in one folder.
     for header in headers:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fuzz.h"
 
-#include <hypha.h>
+#include <hypha-api.h>
 
 /* Printing and parsing again is the identity, whatever was parsed. */
 static void

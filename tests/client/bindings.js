@@ -2,7 +2,7 @@
 // The library as programs in JavaScript see it: run by test-gjs.py, with the name of a scenario and its arguments.
 
 imports.gi.versions.Hypha = '1';
-const {Gio, GLib, Hypha} = imports.gi;
+const {Gio, GLib, Hypha, Json} = imports.gi;
 const ByteArray = imports.byteArray;
 const System = imports.system;
 
@@ -123,6 +123,19 @@ const scenarios = {
         await call(peer, 'disconnect_async');
         ({error} = await end(other));
         check(error.matches(Hypha.error_quark(), Hypha.Error.DISCONNECTED), error);
+    },
+
+    async json(address) {
+        const client = Hypha.Client.new(address, null);
+        const stream = await call(client.lookup_peer('alpha'), 'open_stream_async', 'echo', 20000);
+        const channel = new Hypha.JsonChannel({stream, framing: Hypha.JsonFraming.LINES, max_size: 100});
+        const reply = await call(channel, 'call_async', Json.from_string(JSON.stringify({question: [1, 'é']})));
+        checkEqual(Json.to_string(reply, false), '{"question":[1,"é"]}');
+        checkEqual(Json.to_string(channel.call(Json.from_string('[2]'), null), false), '[2]');
+        const error = await failure(call(channel, 'send_async', Json.from_string(`"${'x'.repeat(100)}"`)));
+        check(error.matches(Hypha.error_quark(), Hypha.Error.INVALID_ARGUMENT), error);
+        stream.close_write();
+        checkEqual(await call(channel, 'receive_async'), null);
     },
 
     async bare() {

@@ -8,7 +8,7 @@ import sys
 
 from harness import DEADLINE, Case, main, trust_each_other
 
-CLIENT, NODE = os.environ["EXAMPLE_CLIENT"], os.environ["EXAMPLE_NODE"]
+CLIENT, JSON, NODE = (os.environ[name] for name in ("EXAMPLE_CLIENT", "EXAMPLE_JSON", "EXAMPLE_NODE"))
 
 
 class Examples(Case):
@@ -22,6 +22,14 @@ class Examples(Case):
         beta.wait_peer("alpha", state="online")
         done = subprocess.run([CLIENT, beta.place.address], capture_output=True, text=True, timeout=DEADLINE)
         self.assertEqual((done.returncode, done.stdout), (0, "alpha online\n"), done.stderr)
+
+    def test_client_is_answered_in_json(self):
+        web, near = self.hyphad("web1"), self.hyphad("near")
+        trust_each_other(web, near, "web1", "near")
+        near.do("connect", web.listening("tcp"))
+        near.wait_peer("web1", state="online")
+        done = subprocess.run([JSON, near.place.address], capture_output=True, text=True, timeout=DEADLINE)
+        self.assertEqual((done.returncode, done.stdout), (0, "world\n"), done.stderr)
 
     def test_node_is_reached_without_a_daemon(self):
         alpha = self.hyphad("alpha")

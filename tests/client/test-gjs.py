@@ -34,6 +34,12 @@ class JavaScript(Case):
         beta.do("connect", alpha.listening("tcp"))
         self.run_scenario("streams", beta.place.address)
 
+    def test_calls_in_json(self):
+        alpha, beta = self.hyphad("alpha"), self.hyphad("beta")
+        trust_each_other(alpha, beta)
+        beta.do("connect", alpha.listening("tcp"))
+        self.run_scenario("json", beta.place.address)
+
     def test_dials_and_listens_bare(self):
         self.run_scenario("bare")
 

@@ -15,7 +15,7 @@ except ImportError:
     print("1..0 # SKIP python3-gi is not installed")
     sys.exit(0)
 gi.require_version("Hypha", "1")
-from gi.repository import Gio, GLib, Hypha  # noqa: E402
+from gi.repository import Gio, GLib, Hypha, Json  # noqa: E402
 
 from bindings import BindingCase, dial, ended, items, listen, open_stream, read, read_all, until, wait, write  # noqa: E402
 from harness import DEADLINE, NAME, ROOT, Node, main, trust_each_other  # noqa: E402
@@ -268,6 +268,62 @@ class BareChannels(BindingCase):
         with self.assertRaises(GLib.Error) as caught:
             self.dial_by(node, endpoint, speed=GLib.Variant("u", 1))
         self.assertEqual(Gio.DBusError.get_remote_error(caught.exception), "org.hypha.Error.InvalidArgument")
+
+
+class JsonChannels(BindingCase):
+    def value(self, text):
+        return Json.from_string(text)
+
+    def text(self, node):
+        return Json.to_string(node, False)
+
+    def channel(self, framing):
+        """Upon a stream to echo: what it sends comes back."""
+        alpha, beta = self.pair()
+        stream = open_stream(self.client(beta).lookup_peer("alpha"), "echo")
+        return Hypha.JsonChannel(stream=stream, framing=framing, timeout=20000), stream
+
+    def test_call_and_receive(self):
+        for framing in (Hypha.JsonFraming.LENGTH, Hypha.JsonFraming.LINES):
+            channel, stream = self.channel(framing)
+            self.assertEqual((channel.props.stream, channel.props.framing), (stream, framing))
+            self.assertEqual(self.text(channel.call(self.value('{"a": [1, "\u00e9"]}'), None)), '{"a":[1,"\u00e9"]}')
+            done = []
+            for number in range(10):
+                channel.call_async(self.value(f"[{number}]"), None, lambda channel, result: done.append(channel.call_finish(result)))
+            until(lambda: len(done) == 10, "ten replies")
+            self.assertEqual([self.text(node) for node in done], [f"[{number}]" for number in range(10)])
+            channel.send_finish(wait(channel.send_async, self.value("null")))
+            received = channel.receive_finish(wait(channel.receive_async))
+            self.assertEqual(received.get_node_type(), Json.NodeType.NULL)
+            stream.close_write()
+            self.assertIsNone(channel.receive_finish(wait(channel.receive_async)))
+            self.assertIsNone(channel.receive(None))
+
+    def test_name_their_limits(self):
+        channel, stream = self.channel(Hypha.JsonFraming.LENGTH)
+        channel.set_max_size(10)
+        error = self.assert_hypha_error(Hypha.Error.INVALID_ARGUMENT, channel.send, self.value('"1234567890"'), None)
+        self.assertIn("12 bytes", error.message)
+        write(stream, b"\0\0\0\x02{}" + b"\0\1\0\0")
+        self.assertEqual(self.text(channel.receive(None)), "{}")
+        error = self.assert_hypha_error(Hypha.Error.PROTOCOL, channel.receive, None)
+        self.assertIn("65536 bytes, and at most 10", error.message)
+        self.assert_error(Gio.IOErrorEnum.CLOSED, Gio.io_error_quark(), channel.receive, None)
+
+    def test_go_over_a_node_of_the_own_process(self):
+        alpha = self.hyphad("alpha")
+        node = Hypha.Node.new_ephemeral()
+        self.addCleanup(node.stop)
+        alpha.do("trust", node.dup_id(), "embedded")
+        node.trust(alpha.id(), "alpha")
+        peer = node.connect_finish(wait(node.connect_async, alpha.listening("tcp"), None))
+        channel = Hypha.JsonChannel.new(open_stream(peer, "echo"), Hypha.JsonFraming.LENGTH)
+        long = '"' + "x" * 1000000 + '"'
+        self.assertEqual(self.text(channel.call_finish(wait(channel.call_async, self.value(long)))), long)
+        channel.set_timeout(30)
+        self.assert_hypha_error(Hypha.Error.TIMED_OUT, channel.receive, None)
+        self.assertEqual(self.text(channel.call(self.value("[1]"), None)), "[1]")
 
 
 class EmbeddedNodes(BindingCase):

@@ -164,6 +164,14 @@ class Readmes(Case):
         printed = self.echo_client("web1", self.python(), "-c", EXAMPLES["client-python-end"])
         self.assertEqual(printed, "b'hello'\n(True, received=5, sent=5)\n")
 
+    def test_client_in_python_is_answered_in_json(self):
+        self.assertEqual(self.echo_client("web1", self.python(), "-c", EXAMPLES["client-json-python"]), "world\n")
+
+    def test_client_in_c_is_answered_in_json(self):
+        program = self.place().private / "call"
+        compile_example("client-json-c", program)
+        self.assertEqual(self.echo_client("web1", program), "world\n")
+
     def test_client_in_javascript_reads_what_it_wrote(self):
         if shutil.which("gjs") is None:
             self.skipTest("gjs is not installed")

@@ -246,6 +246,34 @@ write("key", {
     "lock-lies": b"\x3018446744073709551616 \xff\x1b[2J\n",
 })
 
+# --- JSON
+
+JSON_TEXTS = {
+    "object": b'{"a": [1, -2.5e3, true, false, null, "\xc3\xa9"]}',
+    "escapes": br'"\"\\\/\b\f\n\r\t\u0001\u20ac\ud83d\ude00"',
+    "half-pair": br'"\ud800\u0041"',
+    "nul": br'"\u0000"',
+    "twice": b'{"a": 1, "\\u0061": 2}',
+    "deep": b"[" * 70,
+    "deepest": b"[" * 64 + b"]" * 64,
+    "wide": b"[0" + b",{}" * 300 + b"]",
+    "numbers": b"[9223372036854775807,-9223372036854775808,1e300,5e-324,-0,0.1]",
+    "too-large": b"[9223372036854775808]",
+    "infinite": b"1e999",
+    "latin": b'"\xe9"',
+    "nothing": b"",
+    "lenient": b"/* */ var x = [0x10, 'a',];",
+}
+
+write("json", {
+    **{f"length-{name}": bytes([0, 8, 255]) + u32(len(text)) + text for name, text in JSON_TEXTS.items()},
+    **{f"line-{name}": bytes([1, 8, 2]) + text + b"\n" for name, text in JSON_TEXTS.items()},
+    "length-many": bytes([0, 8, 0]) + b"".join(u32(len(text)) + text for text in JSON_TEXTS.values()),
+    "line-many": bytes([1, 8, 0]) + b"\n".join(JSON_TEXTS.values()),
+    "length-all-ones": bytes([0, 255, 9]) + b"\xff" * 9,
+    "line-endless": bytes([1, 0, 9]) + b" " * 99,
+})
+
 # --- places: what transports and trust rules read
 
 write("place", {name: bytes([traits]) + text.encode() for name, traits, text in [
@@ -380,3 +408,4 @@ dictionary("dbus", [*sorted({text.split()[0] for block in CALLS.values() for tex
                     "timeout", "expect-id", "persist", "direct", "\n"])
 dictionary("place", [*ENDPOINTS, "VSOCK-CONNECT:", "VSOCK-LISTEN:", "hypervisor", "local", "\n"])
 dictionary("key", ["-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "BEGIN EC PRIVATE KEY", "MC4CAQAwBQYDK2VwBCIEI"])
+dictionary("json", ["true", "false", "null", "\\u", "\\ud83d\\ude00", "\\u0000", "[[[[[[[[", "]]]]]]]]", '{"a":', '"":', "9223372036854775807", "e-", "1e308"])

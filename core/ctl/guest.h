@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "ctl/ctl.h"
+
+G_BEGIN_DECLS
+
+/* A virtual machine of this host that is to have a node: its name and key, which are trusted here,
+ * and what its node has to be told. */
+typedef struct {
+  HyphaCtl *ctl;
+  HyphaDBusNode1 *node;
+  char *name;
+  char *identity; /* path of its key */
+  gint64 cid;     /* 0: not told */
+  int port;       /* where this node listens */
+  char *scheme;   /* of what leads to guests */
+  char *id;
+} HyphaGuest;
+
+#define HYPHA_GUEST_INIT(CTL)  \
+  {                            \
+    .ctl = (CTL), .port = 4974 \
+  }
+/* For a table of GOptionEntry. */
+#define HYPHA_GUEST_OPTIONS(guest)                                                                 \
+  {                                                                                                \
+    "name", 'n', 0, G_OPTION_ARG_STRING, &(guest)->name, N_ ("How to call the guest"), N_ ("NAME") \
+  },                                                                                               \
+      { "cid",                                                                                     \
+        0,                                                                                         \
+        0,                                                                                         \
+        G_OPTION_ARG_INT64,                                                                        \
+        &(guest)->cid,                                                                             \
+        N_ ("Take the guest in only from the virtual machine with this CID"),                      \
+        N_ ("CID") },                                                                              \
+      { "listen-port",                                                                             \
+        0,                                                                                         \
+        0,                                                                                         \
+        G_OPTION_ARG_INT,                                                                          \
+        &(guest)->port,                                                                            \
+        N_ ("Where this node listens, for the guest to dial (4974)"),                              \
+        N_ ("PORT") },                                                                             \
+  {                                                                                                \
+    "identity", 'i', 0, G_OPTION_ARG_FILENAME, &(guest)->identity,                                 \
+        N_ ("Where to put the guest's key; one that is there is taken"), N_ ("FILE")               \
+  }
+
+gboolean hypha_guest_check (HyphaGuest *self, GError **error); /* the options */
+/* Makes its key, and trusts it. */
+gboolean hypha_guest_make (HyphaGuest *self, GError **error);
+char *hypha_guest_make_config (HyphaGuest *self);
+/* To people, not into the output: if this node does not listen where the guest dials. */
+void hypha_guest_tell_where_to_listen (HyphaGuest *self);
+void hypha_guest_clear (HyphaGuest *self);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (HyphaGuest, hypha_guest_clear)
+
+G_END_DECLS

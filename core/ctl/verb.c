@@ -27,6 +27,8 @@ const HyphaVerb hypha_verbs[] = {
   { "forget", "PEER", N_ ("Take the trust back, and end its links"), hypha_verb_forget },
   { "guest-config", "", N_ ("Make what a guest needs to be a node that is trusted here"),
     hypha_verb_guest_config },
+  { "guest-initrd", "", N_ ("Make an archive for a guest's initrd: a node that is trusted here"),
+    hypha_verb_guest_initrd },
   { "links", "[PEER]", N_ ("List links"), hypha_verb_links },
   { "connect", "ENDPOINT", N_ ("Dial, and wait until the link is up"), hypha_verb_connect },
   { "disconnect", "PEER", N_ ("End the session with a peer"), hypha_verb_disconnect },

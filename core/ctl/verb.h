@@ -56,6 +56,7 @@ HYPHA_VERB (pending);
 HYPHA_VERB (pair);
 HYPHA_VERB (wait);
 HYPHA_VERB (guest_config);
+HYPHA_VERB (guest_initrd);
 HYPHA_VERB (complete);
 HYPHA_VERB (trust);
 HYPHA_VERB (forget);

@@ -17,7 +17,7 @@ from harness import DEADLINE, HYPHACTL, Case, Node, main, trust_each_other, wait
 VERBS = {
     "status": [], "id": [], "config": [], "transports": [], "plugins": [], "peers": [], "links": ["[PEER]"], "connect": ["ENDPOINT"],
     "disconnect": ["PEER"], "trust": ["ID", "NAME"], "forget": ["PEER"], "explain": ["PEER"], "monitor": ["[PEER]"],
-    "pending": [], "pair": [], "wait": ["[PEER]"], "guest-config": [],
+    "pending": [], "pair": [], "wait": ["[PEER]"], "guest-config": [], "guest-initrd": [],
     "ping": ["PEER"], "streams": ["[PEER]"], "services": [], "open": ["PEER", "SERVICE"], "forward": [], "mux": ["PEER", "PATH"],
     "dial": ["ENDPOINT"], "accept": ["ENDPOINT"], "bench": ["PEER"],
 }
@@ -32,9 +32,10 @@ RANGES = [("ping", ["x"], "--count", "0"), ("ping", ["x"], "--interval", "-1"), 
           ("connect", ["x"], "--timeout", "-1"), ("open", ["x", "y"], "--timeout", "0"), ("wait", ["x"], "--timeout", "0"),
           ("dial", ["x"], "--timeout", "0"), ("accept", ["x"], "--timeout", "-1"),
           ("bench", ["x"], "--seconds", "0"), ("bench", ["x"], "--streams", "65"),
-          ("pair", [], "--seconds", "121"), ("guest-config", ["--name", "x"], "--cid", "1")]
+          ("pair", [], "--seconds", "121"), ("guest-config", ["--name", "x"], "--cid", "1"),
+          ("guest-initrd", ["--name", "x"], "--cid", "1")]
 # Options without which a verb is not understood.
-NEEDED = {"config": ["list"], "wait": ["--node"], "guest-config": ["--name", "x"]}
+NEEDED = {"config": ["list"], "wait": ["--node"], "guest-config": ["--name", "x"], "guest-initrd": ["--name", "x"]}
 
 
 def run(*arguments, **more):

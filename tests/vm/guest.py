@@ -27,10 +27,10 @@ def acceleration():
 class Guest:
     """With NETWORK, arguments of QEMU's, it has a network card, too."""
 
-    def __init__(self, network=()):
+    def __init__(self, network=(), initrd="/guest/initramfs"):
         command = ["qemu-system-x86_64", "-M", "microvm,rtc=on", "-cpu", "max", "-m", "256", "-nodefaults", "-display", "none",
                    "-no-reboot", *acceleration(), "-L", "/usr/share/qemu", "-L", "/usr/share/seabios", "-kernel", "/guest/kernel",
-                   "-initrd", "/guest/initramfs", "-append", "console=ttyS0 panic=-1 quiet cryptomgr.notests", "-device",
+                   "-initrd", initrd, "-append", "console=ttyS0 panic=-1 quiet cryptomgr.notests", "-device",
                    f"vhost-vsock-device,guest-cid={CID}", *network, "-serial", "stdio"]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0)
         self.said = ""

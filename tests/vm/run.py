@@ -60,6 +60,9 @@ def build_image(kernel, work, command, with_guest):
     programs(image)
     image.program(tool("dbus-daemon", "dbus-daemon"), "dbus-daemon")
     image.program(tool("gdbus", "libglib2.0-bin"), "gdbus")
+    # What guest-initrd needs.
+    image.program(tool("glib-compile-schemas", "libglib2.0-bin"), "glib-compile-schemas")
+    image.file(os.environ["GSETTINGS_SCHEMA_DIR"] + "/org.hypha.node.gschema.xml")
     if command[0] == "python3":
         image.python()
         for folder in os.environ["PYTHONPATH"].split(":"):

@@ -6,6 +6,7 @@
 #include "io/hard-close.h"
 #include "link/name.h"
 #include "node/door.h"
+#include "node/telling.h"
 #include "service/joint.h"
 #include "service/service.h"
 
@@ -20,6 +21,7 @@ struct _HyphaForward {
   HyphaDoor *door;
   GHashTable *joints; /* set of HyphaJoint */
   char *reason;       /* of the last connection; nullable */
+  HyphaTelling telling;
   guint64 rx_bytes, tx_bytes;
 };
 
@@ -34,14 +36,30 @@ tell (HyphaForward *self)
   g_signal_emit (self, signals[CHANGED], 0);
 }
 
-/* Whoever connects again and again must not fill the log: a reason is logged once. */
+/* Whoever connects again and again must not fill the log: not with one reason, nor with others each
+ * time, as who may choose what he asks for can. */
+static void
+tell_reason (HyphaForward *self, const char *reason)
+{
+  const char *local = hypha_forward_get_local (self);
+  guint untold;
+  HyphaTellingAnswer answer = hypha_telling_ask (&self->telling, g_get_monotonic_time (), &untold);
+
+  if (untold > 0)
+    g_message ("forward %s: %u more reasons were not told", local, untold);
+  if (answer != HYPHA_TELLING_NO)
+    g_message ("forward %s: %s%s", local, reason,
+               answer == HYPHA_TELLING_LAST ? " (more of them will be counted only, for a minute)"
+                                            : "");
+}
+
 static void
 set_reason (HyphaForward *self, const char *reason)
 {
   if (g_strcmp0 (self->reason, reason) == 0)
     return;
   if (reason != NULL)
-    g_message ("forward %s: %s", hypha_forward_get_local (self), reason);
+    tell_reason (self, reason);
   g_free (self->reason);
   self->reason = g_strdup (reason);
   tell (self);

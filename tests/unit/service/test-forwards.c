@@ -205,6 +205,45 @@ test_mux_closes_what_it_cannot_lead (Fixture *f, gconstpointer data)
   }
 }
 
+static GLogWriterOutput
+count_reasons (GLogLevelFlags level, const GLogField *fields, gsize n_fields, gpointer counter)
+{
+  for (gsize i = 0; i < n_fields; i++)
+    if (g_str_equal (fields[i].key, "MESSAGE") && strstr (fields[i].value, "no such service"))
+      ++*(guint *) counter;
+  return g_log_writer_default (level, fields, n_fields, NULL);
+}
+
+static void
+test_mux_fills_no_log (Fixture *f, gconstpointer data)
+{
+  if (g_test_subprocess ()) {
+    g_autofree char *bound = listen_on (&f->pair.b, "tcp://127.0.0.1:0");
+    g_autoptr (HyphaForward) forward = NULL;
+    g_autoptr (HyphaNodePeer) peer = NULL;
+    guint lines = 0;
+
+    trust (&f->pair.a, &f->pair.b, "beta");
+    peer = join (&f->pair, bound);
+    forward = add_mux (f);
+    g_log_set_writer_func (count_reasons, &lines, NULL);
+    for (guint i = 0; i < 20; i++) {
+      g_autoptr (GSocketConnection) connection = connect_to (forward);
+      g_autofree char *line = g_strdup_printf ("CONNECT %u\n", i);
+      g_autofree char *reason = g_strdup_printf ("'port:%u'", i);
+
+      say (connection, line);
+      assert_is_closed (connection);
+      wait_until (strstr (hypha_forward_get_reason (forward), reason) != NULL);
+    }
+    g_assert_cmpuint (lines, ==, 5);
+    return;
+  }
+  /* The log has one writer for the whole life of a process. */
+  g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_DEFAULT);
+  g_test_trap_assert_passed ();
+}
+
 static void
 test_mux_that_goes_takes_those_along_who_have_not_said (Fixture *f, gconstpointer data)
 {
@@ -319,6 +358,7 @@ main (int argc, char **argv)
   ADD ("/forwards/mux/leads-each-connection-where-it-says",
        test_mux_leads_each_connection_where_it_says);
   ADD ("/forwards/mux/closes-what-it-cannot-lead", test_mux_closes_what_it_cannot_lead);
+  ADD ("/forwards/mux/fills-no-log", test_mux_fills_no_log);
   ADD ("/forwards/mux/takes-those-along-who-have-not-said",
        test_mux_that_goes_takes_those_along_who_have_not_said);
   ADD ("/forwards/settings-are-told-as-they-were-given", test_settings_are_told_as_they_were_given);

@@ -72,6 +72,13 @@ class Mux(Case):
         self.host.do("forward", "remove", self.local)
         self.assertFalse(pathlib.Path(self.path).exists())
 
+    def test_folder_whose_name_is_no_text_is_refused(self):
+        folder = os.fsencode(self.host.place.private) + b"/\xff"
+        os.mkdir(folder)
+        done = self.host.place.ctl("mux", "guest", "x.sock", cwd=folder)
+        self.assert_fails(done, 1, "/\ufffd/x.sock", "UTF-8")
+        self.assertNotIn("CRITICAL", done.stderr)
+
     def test_slips_are_told(self):
         self.assert_fails(self.host.ctl("mux", "nobody", str(self.path)), 1, "nobody", "hyphactl peers")
         self.assert_fails(self.host.ctl("mux", "guest", "/nowhere/at/all"), 1, "/nowhere/at/all", "the directory is not there")

@@ -3,6 +3,7 @@
 
 #include <glib/gi18n-lib.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "ctl/output.h"
 #include "ctl/table.h"
@@ -135,6 +136,32 @@ find_all (GPtrArray *objects, const char *local, const char *(*get) (HyphaDBusFo
   return found;
 }
 
+/* Whether URI is the endpoint of a socket at PATH. */
+static gboolean
+is_at (const char *uri, const char *path)
+{
+  g_autoptr (HyphaEndpoint) endpoint = uri ? hypha_endpoint_parse (uri, NULL) : NULL;
+  const char *rest = endpoint ? hypha_endpoint_get_rest (endpoint) : "";
+
+  return g_str_has_prefix (rest, "//") && g_str_equal (rest + strlen ("//"), path);
+}
+
+/* A socket may have been given by its path, of which the node has made an endpoint. */
+static GPtrArray *
+find_path (GPtrArray *objects, const char *word)
+{
+  g_autofree char *path = g_canonicalize_filename (word, NULL);
+  GPtrArray *found = g_ptr_array_new ();
+
+  for (guint i = 0; i < objects->len; i++) {
+    HyphaDBusForward1 *forward = hypha_dbus_object_peek_forward1 (objects->pdata[i]);
+
+    if (forward && is_at (hypha_dbus_forward1_get_given (forward), path))
+      g_ptr_array_add (found, forward);
+  }
+  return found;
+}
+
 static void
 set_several (GPtrArray *found, const char *local, gboolean listed, GError **error)
 {
@@ -158,7 +185,8 @@ find (GPtrArray *objects, const char *local, GError **error)
 {
   g_autoptr (GPtrArray) listed = find_all (objects, local, hypha_dbus_forward1_get_local);
   g_autoptr (GPtrArray) given = find_all (objects, local, hypha_dbus_forward1_get_given);
-  GPtrArray *found = listed->len > 0 ? listed : given;
+  g_autoptr (GPtrArray) at_path = find_path (objects, local);
+  GPtrArray *found = listed->len > 0 ? listed : given->len > 0 ? given : at_path;
 
   if (found->len == 1)
     return found->pdata[0];

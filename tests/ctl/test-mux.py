@@ -72,6 +72,15 @@ class Mux(Case):
         self.host.do("forward", "remove", self.local)
         self.assertFalse(pathlib.Path(self.path).exists())
 
+    def test_path_takes_it_away_again(self):
+        odd = self.host.place.private / "a b%?#"
+        self.host.do("mux", "guest", str(odd))
+        self.assert_fails(self.host.ctl("forward", "remove", str(odd) + "#"), 1, "there is no forward of")
+        for path in (str(odd), os.path.relpath(self.path, "/tmp")):
+            done = self.host.place.ctl("forward", "remove", path, cwd="/tmp")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(self.host.ask("forward"), [])
+
     def test_folder_whose_name_is_no_text_is_refused(self):
         folder = os.fsencode(self.host.place.private) + b"/\xff"
         os.mkdir(folder)

@@ -5,6 +5,7 @@
 #include <glib-unix.h>
 #include <glib/gi18n-lib.h>
 #include <hypha-api.h>
+#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,6 +22,7 @@ struct _HyphaGeneration {
   GSource *source;
   HyphaGenerationFunc changed;
   gpointer user_data;
+  gboolean lost; /* some of it; told of */
 };
 
 /**
@@ -46,7 +48,17 @@ hypha_generation_is_told (const char *message, gsize length)
   return FALSE;
 }
 
-/* Whoever is root may say anything here, but not in the kernel's name. */
+/* Once: it may go on like that. */
+static void
+tell_of_loss (HyphaGeneration *self)
+{
+  if (!self->lost)
+    g_warning ("the kernel tells more than this node can hear, and it may not hear that its "
+               "machine was cloned or restored: org.hypha.Node1.Renew does by hand what it would");
+  self->lost = TRUE;
+}
+
+/* In the kernel's name speaks, beside it, only who may do anything in this network namespace. */
 static gboolean
 read_one (HyphaGeneration *self, gboolean *told)
 {
@@ -56,6 +68,10 @@ read_one (HyphaGeneration *self, gboolean *told)
   gssize n = recvfrom (self->fd, message, sizeof message, MSG_DONTWAIT, (struct sockaddr *) &from,
                        &length);
 
+  if (n < 0 && errno == ENOBUFS) {
+    tell_of_loss (self);
+    return TRUE;
+  }
   if (n < 0)
     return errno == EINTR;
   *told = from.nl_family == AF_NETLINK && from.nl_pid == 0 &&
@@ -76,6 +92,24 @@ on_readable (int fd, GIOCondition condition, gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
+/* Devices come by the hundred when a machine boots, and what does not fit into the socket is lost:
+ * nothing is to lie there but what has changed, as the generation has. */
+static gboolean
+hear_changes_alone (int fd)
+{
+  struct sock_filter code[] = {
+    BPF_STMT (BPF_LD | BPF_W | BPF_ABS, 0),
+    BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, 0x6368616e /* "chan" */, 0, 3),
+    BPF_STMT (BPF_LD | BPF_W | BPF_ABS, 4),
+    BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, 0x6765402f /* "ge@/" */, 0, 1),
+    BPF_STMT (BPF_RET | BPF_K, G_MAXUINT32),
+    BPF_STMT (BPF_RET | BPF_K, 0),
+  };
+  const struct sock_fprog program = { .len = G_N_ELEMENTS (code), .filter = code };
+
+  return setsockopt (fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+}
+
 /**
  * hypha_generation_new:
  * @changed: called when the machine is another one
@@ -94,7 +128,8 @@ hypha_generation_new (HyphaGenerationFunc changed, gpointer user_data, GError **
   int fd = socket (AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
   HyphaGeneration *self;
 
-  if (fd < 0 || bind (fd, (const struct sockaddr *) &address, sizeof address) < 0) {
+  if (fd < 0 || !hear_changes_alone (fd) ||
+      bind (fd, (const struct sockaddr *) &address, sizeof address) < 0) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
                  _ ("cannot hear whether this machine is restored or cloned: %s"),
                  g_strerror (errno));

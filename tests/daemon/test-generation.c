@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <linux/netlink.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -72,11 +73,62 @@ test_believes_the_kernel_alone (void)
   g_assert_cmpuint (told, ==, 0);
 }
 
+/* Whoever owns the network namespace may have the kernel say something. */
+static void
+let_kernel_say (int fd, const char *message, gsize length)
+{
+  struct {
+    struct nlmsghdr header;
+    char text[256];
+  } packet = { .header = { .nlmsg_type = NLMSG_MIN_TYPE, .nlmsg_flags = NLM_F_REQUEST } };
+  const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+
+  g_assert_cmpuint (length, <=, sizeof packet.text);
+  memcpy (packet.text, message, length);
+  packet.header.nlmsg_len = (guint32) NLMSG_LENGTH (length);
+  g_assert_cmpint (sendto (fd, &packet, packet.header.nlmsg_len, 0,
+                           (const struct sockaddr *) &kernel, sizeof kernel),
+                   ==, packet.header.nlmsg_len);
+}
+
+static void
+test_hears_the_kernel_whatever_else_it_tells (void)
+{
+  static const char added[] = "add@/devices/x\0ACTION=add\0";
+  static const char cloned[] = "change@/devices/platform/VMGENID0\0NEW_VMGENID=1\0";
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaGeneration) generation = NULL;
+  guint told = 0;
+  int fd;
+
+  /* For good: it is the last test. */
+  if (unshare (CLONE_NEWUSER | CLONE_NEWNET) < 0) {
+    g_test_skip (g_strerror (errno));
+    return;
+  }
+  generation = hypha_generation_new (count, &told, &error);
+  g_assert_no_error (error);
+  fd = socket (AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
+  let_kernel_say (fd, cloned, sizeof cloned - 1);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  g_assert_cmpuint (told, ==, 1);
+  for (guint i = 0; i < 5000; i++)
+    let_kernel_say (fd, added, sizeof added - 1);
+  let_kernel_say (fd, cloned, sizeof cloned - 1);
+  close (fd);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  g_assert_cmpuint (told, ==, 2);
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/generation/is-told-by-one-word", test_is_told_by_one_word);
   g_test_add_func ("/generation/believes-the-kernel-alone", test_believes_the_kernel_alone);
+  g_test_add_func ("/generation/hears-the-kernel-whatever-else-it-tells",
+                   test_hears_the_kernel_whatever_else_it_tells);
   return g_test_run ();
 }

@@ -33,7 +33,8 @@ G_DEFINE_ABSTRACT_TYPE_WITH_CODE (HyphaBaseTransport, hypha_base_transport, G_TY
 /* One that is under way. It lives as long as its task. */
 typedef struct {
   HyphaBaseTransport *transport; /* owned: a task lets go of its source before its data */
-  HyphaEndpoint *endpoint;
+  HyphaEndpoint *endpoint;       /* without options: */
+  HyphaEndpoint *asked;          /* as it was given */
   GCancellable *cancellable;
   GSource *follow; /* the caller's cancellable; nullable */
 } Operation;
@@ -56,6 +57,7 @@ operation_free (gpointer data)
   g_ptr_array_remove_fast (get_private (self->transport)->running, self);
   hypha_clear_source (&self->follow);
   hypha_endpoint_unref (self->endpoint);
+  hypha_endpoint_unref (self->asked);
   g_object_unref (self->cancellable);
   g_object_unref (self->transport);
   g_free (self);
@@ -96,6 +98,7 @@ begin (HyphaBaseTransport *self, GTask *task, HyphaEndpoint *endpoint, const cha
   operation = g_new0 (Operation, 1);
   operation->transport = g_object_ref (self);
   operation->endpoint = hypha_endpoint_without_options (endpoint);
+  operation->asked = hypha_endpoint_ref (endpoint);
   operation->cancellable = g_cancellable_new ();
   if (cancellable != NULL) {
     /* A source, not g_cancellable_connect(): that would end things within somebody else's call. */
@@ -106,6 +109,25 @@ begin (HyphaBaseTransport *self, GTask *task, HyphaEndpoint *endpoint, const cha
   g_ptr_array_add (priv->running, operation);
   g_object_set_qdata_full (G_OBJECT (task), operation_quark (), operation, operation_free);
   return operation;
+}
+
+/**
+ * hypha_base_transport_get_option:
+ * @task: of connecting or listening, as the transport was given it
+ * @name: the name of an option
+ *
+ * Gives an option of the endpoint: a transport is not given them with it, for most are not its
+ * business. See [method@Hypha.Endpoint.get_option].
+ *
+ * Returns: (nullable) (transfer none): the value, good as long as @task, or %NULL
+ */
+const char *
+hypha_base_transport_get_option (GTask *task, const char *name)
+{
+  Operation *operation = g_object_get_qdata (G_OBJECT (task), operation_quark ());
+
+  g_return_val_if_fail (operation != NULL, NULL);
+  return hypha_endpoint_get_option (operation->asked, name);
 }
 
 static void

@@ -42,4 +42,8 @@ struct _HyphaBaseTransportClass {
   gpointer padding[8];
 };
 
+/* Of what TASK is about, if it was given. */
+HYPHA_EXTERN
+const char *hypha_base_transport_get_option (GTask *task, const char *name);
+
 G_END_DECLS

@@ -17,6 +17,7 @@ typedef char *(*CheckValue) (const char *value);
 
 static char *check_cost (const char *value);
 static char *check_id (const char *value);
+static char *check_mode (const char *value);
 static char *check_tls (const char *value);
 
 /* In the order in which they print. */
@@ -26,6 +27,7 @@ static const struct {
 } known_options[] = {
   { "cost", check_cost },
   { "id", check_id },
+  { "mode", check_mode },
   { "tls", check_tls },
 };
 
@@ -67,6 +69,17 @@ check_id (const char *value)
 }
 
 static char *
+check_mode (const char *value)
+{
+  g_autofree char *quoted = NULL;
+
+  if (strlen (value) == 3 && strspn (value, "01234567") == 3)
+    return NULL;
+  quoted = hypha_text_quote (value);
+  return g_strdup_printf (_ ("%s is not three octal digits, such as 660"), quoted);
+}
+
+static char *
 check_tls (const char *value)
 {
   g_autofree char *quoted = NULL;
@@ -88,7 +101,8 @@ find_option (const char *name, char **why)
       return (gint) i;
 
   quoted = hypha_text_quote (name);
-  *why = g_strdup_printf (_ ("there is no option %s; the options are cost, id and tls"), quoted);
+  *why =
+      g_strdup_printf (_ ("there is no option %s; the options are cost, id, mode and tls"), quoted);
   return -1;
 }
 
@@ -360,7 +374,8 @@ set_error (GError **error, const char *uri, const char *why)
  * [method@Hypha.Transport.parse] judges it and gives the canonical form.
  *
  * In the rest, `%`, `#`, space and control characters must be written `%XX`. The options are `id`
- * (a node id), `cost` (an unsigned 32-bit number) and `tls` (`always` or `never`).
+ * (a node id), `cost` (an unsigned 32-bit number), `mode` (of the socket file that a transport
+ * makes to listen on, in three octal digits) and `tls` (`always` or `never`).
  *
  * Parsing the printed form gives an equal endpoint. The error is `HYPHA_ERROR_INVALID_ENDPOINT`,
  * and names the part that is wrong.

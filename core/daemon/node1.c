@@ -205,13 +205,14 @@ on_forwarding (GObject *source, GAsyncResult *result, gpointer user_data)
   hypha_dbus_node1_complete_add_forward (HYPHA_DBUS_NODE1 (call->self), call->invocation, path);
 }
 
-/* A path, as people write it for a socket, is an endpoint too. */
+/* A path, as people write it for a socket, is an endpoint too. There is no handshake that would
+ * stop whoever reaches it from being this node towards the peer: so it is for nobody else. */
 static char *
 endpoint_of (const char *local)
 {
   g_autofree char *escaped = *local == '/' ? g_uri_escape_string (local, "/", TRUE) : NULL;
 
-  return escaped != NULL ? g_strconcat ("unix://", escaped, NULL) : g_strdup (local);
+  return escaped != NULL ? g_strconcat ("unix://", escaped, "?mode=600", NULL) : g_strdup (local);
 }
 
 static gboolean

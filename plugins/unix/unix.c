@@ -11,7 +11,8 @@
 
 #define COST 3
 
-/* As for a D-Bus socket: the directory decides who reaches it, the handshake who may talk. */
+/* As for a D-Bus socket: the directory decides who reaches it, the handshake who may talk. Where
+ * there is no handshake, the endpoint has a mode of its own. */
 #define DEFAULT_MODE 0666
 
 struct _UnixTransport {
@@ -89,6 +90,19 @@ unix_transport_connect (HyphaBaseTransport *transport, GTask *task, HyphaEndpoin
 
 /* ---- listening ---- */
 
+/* "600", "0660": octal, as chmod(1) takes it. */
+static gboolean
+parse_mode (const char *text, mode_t *mode)
+{
+  gsize length = strlen (text);
+
+  if (length < 3 || length > 4 || strspn (text, "01234567") != length ||
+      (length == 4 && text[0] != '0'))
+    return FALSE;
+  *mode = (mode_t) g_ascii_strtoull (text, NULL, 8);
+  return TRUE;
+}
+
 static void
 on_listening (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -106,10 +120,14 @@ static void
 unix_transport_listen (HyphaBaseTransport *transport, GTask *task, HyphaEndpoint *endpoint,
                        GCancellable *cancellable)
 {
+  const char *own_mode = hypha_base_transport_get_option (task, "mode");
+  mode_t mode = UNIX_TRANSPORT (transport)->mode;
   g_autoptr (GSocketAddress) native = NULL;
   GError *error = NULL;
   UnixAddress address;
 
+  if (own_mode != NULL)
+    parse_mode (own_mode, &mode); /* it has been checked */
   if (!unix_address_parse (endpoint, &address, &error)) {
     g_task_return_error (task, error);
     g_object_unref (task);
@@ -118,9 +136,9 @@ unix_transport_listen (HyphaBaseTransport *transport, GTask *task, HyphaEndpoint
   native = g_unix_socket_address_new_with_type (address.name, -1,
                                                 address.abstract ? G_UNIX_SOCKET_ADDRESS_ABSTRACT
                                                                  : G_UNIX_SOCKET_ADDRESS_PATH);
-  hypha_unix_listen_async (G_UNIX_SOCKET_ADDRESS (native), endpoint,
-                           UNIX_TRANSPORT (transport)->mode, adopt, hypha_endpoint_ref (endpoint),
-                           (GDestroyNotify) hypha_endpoint_unref, cancellable, on_listening, task);
+  hypha_unix_listen_async (G_UNIX_SOCKET_ADDRESS (native), endpoint, mode, adopt,
+                           hypha_endpoint_ref (endpoint), (GDestroyNotify) hypha_endpoint_unref,
+                           cancellable, on_listening, task);
 }
 
 /* NULL: not a Unix socket, or not one that an endpoint can name. */
@@ -176,19 +194,6 @@ unix_transport_parse (HyphaTransport *transport, HyphaEndpoint *endpoint, GError
   return unix_address_parse (endpoint, &address, error)
              ? unix_address_to_endpoint (&address, endpoint)
              : NULL;
-}
-
-/* "600", "0660": octal, as chmod(1) takes it. */
-static gboolean
-parse_mode (const char *text, mode_t *mode)
-{
-  gsize length = strlen (text);
-
-  if (length < 3 || length > 4 || strspn (text, "01234567") != length ||
-      (length == 4 && text[0] != '0'))
-    return FALSE;
-  *mode = (mode_t) g_ascii_strtoull (text, NULL, 8);
-  return TRUE;
 }
 
 static gboolean

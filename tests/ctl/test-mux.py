@@ -5,6 +5,7 @@
 import os
 import pathlib
 import socket
+import stat
 import sys
 
 from harness import DEADLINE, Case, Node, main, trust_each_other, wait_for
@@ -66,6 +67,13 @@ class Mux(Case):
         done = self.host.place.ctl("mux", "guest", os.path.relpath(odd, "/tmp"), cwd="/tmp")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(self.ask(b"CONNECT echo\n", path=odd)[1].readline(), rb"^OK ")
+
+    def test_socket_is_for_nobody_else_unless_it_is_said(self):
+        """Whoever reaches it is this node towards the peer."""
+        shared = self.host.place.private / "shared"
+        self.host.do("forward", "add", f"unix://{shared}?mode=660", "guest", "*")
+        for path, mode in ((self.path, 0o600), (shared, 0o660)):
+            self.assertEqual(stat.S_IMODE(path.stat().st_mode), mode)
 
     def test_socket_goes_with_the_forward(self):
         self.assertEqual([(f["local"], f["target"]) for f in self.host.ask("forward")], [(self.local, "*")])

@@ -118,6 +118,10 @@ test_refuses_bad_options (void)
   assert_refused ("tcp:x?cost=", "option 'cost': is empty");
   assert_refused ("tcp:x?cost=-1", "option 'cost': '-1' is not a decimal number");
   assert_refused ("tcp:x?cost=%31", "option 'cost'");
+  assert_refused ("unix:/x?mode=", "option 'mode': '' is not three octal digits");
+  assert_refused ("unix:/x?mode=60", "option 'mode'");
+  assert_refused ("unix:/x?mode=0600", "option 'mode'");
+  assert_refused ("unix:/x?mode=608", "option 'mode'");
   assert_refused ("tcp:x?cost=4294967296", "option 'cost': '4294967296' is above 4294967295");
   assert_refused ("tcp:x?cost=99999999999999999999999", "is above 4294967295");
   assert_refused ("tcp:x?cost=03", "option 'cost': '03' begins with a zero");

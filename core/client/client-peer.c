@@ -133,9 +133,22 @@ take_descriptor (GUnixFDList *list, gint32 handle)
   return taken;
 }
 
-static HyphaStream *
-take_stream (HyphaClientPeer *self, GUnixFDList *fds, GVariant *handle, guint64 id,
-             const char *service, GError **error)
+/**
+ * hypha_client_peer_take_stream:
+ * @self: a peer
+ * @fds: (nullable): what came with a message; all of them are taken
+ * @handle: which of them is the stream
+ * @id: the stream's
+ * @service: what it leads to
+ * @error: return location for an error: %HYPHA_ERROR_PROTOCOL
+ *
+ * Makes a stream of what the node handed over. Its end is told.
+ *
+ * Returns: (transfer full) (nullable): the stream
+ */
+HyphaStream *
+hypha_client_peer_take_stream (HyphaClientPeer *self, GUnixFDList *fds, GVariant *handle,
+                               guint64 id, const char *service, GError **error)
 {
   HyphaStream *stream;
   Opened *opened;
@@ -179,7 +192,8 @@ on_opened (GObject *source, GAsyncResult *result, gpointer user_data)
 
   if (hypha_dbus_peer1_call_open_stream_finish (HYPHA_DBUS_PEER1 (source), &handle, &id, &fds,
                                                 result, &error))
-    stream = take_stream (self, fds, handle, id, g_task_get_task_data (task), &error);
+    stream =
+        hypha_client_peer_take_stream (self, fds, handle, id, g_task_get_task_data (task), &error);
   if (--self->opening == 0)
     g_queue_clear_full (&self->early, g_free);
   if (stream) {

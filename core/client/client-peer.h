@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <gio/gunixfdlist.h>
 #include <hypha-api.h>
 #include "dbus/interfaces.h"
 
@@ -14,5 +15,9 @@ G_DECLARE_FINAL_TYPE (HyphaClientPeer, hypha_client_peer, HYPHA, CLIENT_PEER, GO
 /* OBJECTS is where PROXY comes from. */
 HyphaClientPeer *hypha_client_peer_new (GDBusObjectManager *objects, HyphaDBusPeer1 *proxy);
 HyphaDBusPeer1 *hypha_client_peer_get_proxy (HyphaClientPeer *self);
+/* The stream that HANDLE means among FDS, which are all taken. */
+HyphaStream *hypha_client_peer_take_stream (HyphaClientPeer *self, GUnixFDList *fds,
+                                            GVariant *handle, guint64 id, const char *service,
+                                            GError **error);
 
 G_END_DECLS

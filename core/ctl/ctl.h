@@ -11,6 +11,8 @@ typedef struct {
   gboolean json;
   gboolean quiet;      /* nobody sits there to be asked for a password */
   HyphaClient *client; /* made for the first who needs it */
+  int status;          /* what to exit with if a verb succeeds: 0, unless it sets this */
+  int failure;         /* and if not; 0: what is usual for the error */
   GArray *options;     /* NULL, or a verb tells its options (GOptionEntry) here and does nothing */
 } HyphaCtl;
 

@@ -57,13 +57,13 @@ on_version (const char *option, const char *value, gpointer data, GError **error
 }
 
 static int
-fail (const HyphaVerb *verb, const GError *error)
+fail (const HyphaCtl *ctl, const HyphaVerb *verb, const GError *error)
 {
   g_autofree char *safe = hypha_ctl_escape (error->message);
 
   if (error->domain != G_OPTION_ERROR) {
     fprintf (stderr, "hyphactl: %s\n", safe);
-    return EXIT_FAILURE;
+    return ctl->failure ? ctl->failure : EXIT_FAILURE;
   }
   fprintf (stderr, "hyphactl%s%s: %s\n", verb ? " " : "", verb ? verb->name : "", safe);
   if (verb) {
@@ -73,7 +73,7 @@ fail (const HyphaVerb *verb, const GError *error)
   } else {
     fputs (_ ("hyphactl --help lists the verbs and the options\n"), stderr);
   }
-  return EXIT_USAGE;
+  return ctl->failure ? ctl->failure : EXIT_USAGE;
 }
 
 static void
@@ -91,10 +91,10 @@ set_unknown (const char *typed, GError **error)
 /* A full disk is a failure, too. A reader that has seen enough is none: SIGPIPE ends this process
  * as it ends others, without a word. */
 static int
-finish_output (void)
+finish_output (int status)
 {
   if (fflush (stdout) == 0 && !ferror (stdout))
-    return EXIT_SUCCESS;
+    return status;
   hypha_ctl_end_by_broken_pipe ();
   fprintf (stderr, _ ("hyphactl: cannot write to standard output: %s\n"), g_strerror (errno));
   return EXIT_FAILURE;
@@ -136,19 +136,19 @@ run (HyphaCtl *ctl, char **argv)
   words =
       check_text (argv + 1, &error) ? hypha_verb_parse_common (ctl, options, argv, &error) : NULL;
   if (words == NULL)
-    return fail (NULL, error);
+    return fail (ctl, NULL, error);
   if (words[0] == NULL) {
     g_set_error (&error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("a verb is missing"));
-    return fail (NULL, error);
+    return fail (ctl, NULL, error);
   }
   verb = hypha_verb_find (words[0]);
   if (verb == NULL) {
     set_unknown (words[0], &error);
-    return fail (NULL, error);
+    return fail (ctl, NULL, error);
   }
   if (!verb->run (verb, ctl, words + 1, &error))
-    return fail (verb, error);
-  return finish_output ();
+    return fail (ctl, verb, error);
+  return finish_output (ctl->status);
 }
 
 /* What the library tells of plug-ins while dial and accept look for one: an error says what

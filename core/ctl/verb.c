@@ -45,6 +45,7 @@ const HyphaVerb hypha_verbs[] = {
     N_ ("Make local endpoints lead to services of peers"), hypha_verb_forward },
   { "mux", "PEER PATH",
     N_ ("Make a socket by which any program reaches a peer, as if it were a VM"), hypha_verb_mux },
+  { "exec", "PEER COMMAND [ARG...]", N_ ("Run a command at a peer, as ssh does"), hypha_verb_exec },
   { "dial", "ENDPOINT", N_ ("Join standard input and output to what listens there, Hypha or not"),
     hypha_verb_dial },
   { "accept", "ENDPOINT", N_ ("Listen, and join standard input and output to who comes first"),
@@ -132,9 +133,9 @@ hypha_verb_is_hidden (const HyphaVerb *verb)
 static char *
 dup_word (const char *word)
 {
-  static const char *const kinds[] = { N_ ("ENDPOINT"), N_ ("ID"),     N_ ("KEY"),
-                                       N_ ("LOCAL"),    N_ ("NAME"),   N_ ("PEER"),
-                                       N_ ("SERVICE"),  N_ ("TARGET"), N_ ("VALUE") };
+  static const char *const kinds[] = { N_ ("ARG"),     N_ ("COMMAND"), N_ ("ENDPOINT"), N_ ("ID"),
+                                       N_ ("KEY"),     N_ ("LOCAL"),   N_ ("NAME"),     N_ ("PEER"),
+                                       N_ ("SERVICE"), N_ ("TARGET"),  N_ ("VALUE") };
   const char *bracket = *word == '[' ? "[" : "";
   const char *begin = word + strlen (bracket);
   g_autofree char *kind = g_strndup (begin, strcspn (begin, ".]"));
@@ -164,6 +165,13 @@ hypha_verb_dup_usage (const HyphaVerb *verb)
     words[i] = word;
   }
   return g_strjoinv (" ", words);
+}
+
+/* The words from the second on are another program's, its options as well. */
+static gboolean
+takes_rest (const HyphaVerb *verb)
+{
+  return g_str_has_suffix (verb->arguments, "[ARG...]");
 }
 
 /**
@@ -253,7 +261,8 @@ check_form (char **form, char **words, GError **error)
     const char *wanted = hypha_verb_get_word (form, i);
     g_autofree char *name = wanted ? dup_word (wanted) : NULL;
 
-    if (wanted && (*words[i] != '\0' || g_str_equal (wanted, "VALUE")))
+    if (wanted &&
+        (*words[i] != '\0' || g_str_equal (wanted, "VALUE") || g_str_equal (wanted, "[ARG...]")))
       continue;
     if (wanted)
       g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("%s is empty"), name);
@@ -409,6 +418,7 @@ hypha_verb_parse (const HyphaVerb *verb, HyphaCtl *ctl, const GOptionEntry *opti
   context = g_option_context_new (usage);
   g_option_context_set_summary (context, _ (verb->summary));
   g_option_context_set_help_enabled (context, FALSE);
+  g_option_context_set_strict_posix (context, takes_rest (verb));
   if (options)
     g_option_context_add_main_entries (context, options, GETTEXT_PACKAGE);
   g_option_context_add_main_entries (context, rest, GETTEXT_PACKAGE);

@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "agent/exec.h"
+
+#include <glib/gi18n-lib.h>
+#include <glib-unix.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/child.h"
+#include "agent/pty.h"
+#include "client/exec-words.h"
+
+#define INPUT_MAX (256 * 1024)            /* what waits for the command */
+#define CREDIT_LEAST (INPUT_MAX / 4)      /* is given at a time */
+#define OUTPUT_MAX (4 * HYPHA_PARCEL_MAX) /* what waits for the caller, about */
+#define REQUEST_TIMEOUT_MS 10000
+#define LINGER_MS 10000 /* for the caller to close, once it was told how the command did */
+
+enum { TO_COMMAND, FROM_OUTPUT, FROM_ERROR, N_PIPES };
+
+/* From when a source is to be there to when it is not. */
+typedef struct {
+  int fd; /* -1: closed */
+  guint source;
+} Watched;
+
+struct _HyphaAgentExec {
+  HyphaStream *stream;
+  char *peer, *peer_name;
+  Watched in, out; /* both directions of the stream, by its descriptor */
+  HyphaParcels *parcels;
+  GByteArray *to_caller;
+  GByteArray *input;
+  guint32 credit;             /* what the caller may send */
+  guint32 owed;               /* what the command has taken since the last CREDIT */
+  gboolean input_end;         /* no more comes after INPUT */
+  HyphaAgentRequest *request; /* NULL: has not come */
+  HyphaAgentAccount *account;
+  HyphaAgentChild *child;
+  Watched pipes[N_PIPES];
+  gboolean runs;
+  gboolean exited;
+  int status;
+  gboolean told; /* how it did: nothing of the caller's counts from now on */
+  guint timer;   /* for a request, then for the caller to close */
+};
+
+static GList *execs; /* HyphaAgentExec */
+
+static void update (HyphaAgentExec *self);
+
+/**
+ * hypha_agent_exec_count:
+ *
+ * Returns: how many streams there are
+ */
+guint
+hypha_agent_exec_count (void)
+{
+  return g_list_length (execs);
+}
+
+static void
+watched_close (Watched *watched)
+{
+  g_clear_handle_id (&watched->source, g_source_remove);
+  if (watched->fd >= 0)
+    close (watched->fd);
+  watched->fd = -1;
+}
+
+static void
+watched_set (Watched *watched, gboolean wanted, GIOCondition condition, GUnixFDSourceFunc func,
+             HyphaAgentExec *self)
+{
+  if (watched->fd >= 0 && wanted && watched->source == 0)
+    watched->source = g_unix_fd_add (watched->fd, condition, func, self);
+  else if (!wanted)
+    g_clear_handle_id (&watched->source, g_source_remove);
+}
+
+static void
+close_pipes (HyphaAgentExec *self)
+{
+  for (gsize i = 0; i < N_PIPES; i++)
+    watched_close (&self->pipes[i]);
+}
+
+static void
+exec_free (HyphaAgentExec *self)
+{
+  execs = g_list_remove (execs, self);
+  g_clear_handle_id (&self->timer, g_source_remove);
+  g_clear_handle_id (&self->in.source, g_source_remove);
+  g_clear_handle_id (&self->out.source, g_source_remove);
+  close_pipes (self);
+  if (self->child)
+    hypha_agent_child_end (self->child);
+  g_clear_pointer (&self->request, hypha_agent_request_free);
+  g_clear_pointer (&self->account, hypha_agent_account_free);
+  hypha_parcels_free (self->parcels);
+  g_byte_array_unref (self->to_caller);
+  g_byte_array_unref (self->input);
+  g_io_stream_close (G_IO_STREAM (self->stream), NULL, NULL);
+  g_object_unref (self->stream);
+  g_free (self->peer);
+  g_free (self->peer_name);
+  g_free (self);
+}
+
+/* ---- how it did ---- */
+
+static gboolean
+on_linger (gpointer user_data)
+{
+  HyphaAgentExec *self = user_data;
+
+  self->timer = 0;
+  exec_free (self);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+set_told (HyphaAgentExec *self)
+{
+  self->told = TRUE;
+  g_byte_array_set_size (self->input, 0);
+  close_pipes (self);
+  g_clear_handle_id (&self->timer, g_source_remove);
+  self->timer = g_timeout_add (LINGER_MS, on_linger, self);
+}
+
+/* TEXT is cut where it would not fit. */
+static void
+tell_failure (HyphaAgentExec *self, guint8 status, const char *text)
+{
+  gsize length = MIN (strlen (text), HYPHA_PARCEL_MAX - 1);
+  g_autofree guint8 *data = g_malloc (length + 1);
+
+  data[0] = status;
+  memcpy (data + 1, text, length);
+  hypha_parcel_append (self->to_caller, HYPHA_EXEC_FAILED, data, length + 1);
+  if (self->child)
+    hypha_agent_child_end (g_steal_pointer (&self->child));
+  set_told (self);
+}
+
+static void
+tell_error (HyphaAgentExec *self, const GError *error)
+{
+  g_autofree char *shown = g_strescape (error->message, NULL);
+
+  g_message ("exec of %s: %s", self->peer_name, shown);
+  tell_failure (self, HYPHA_EXEC_BROKEN, error->message);
+}
+
+/* Once it has exited and what it wrote has been read. */
+static void
+tell_exit (HyphaAgentExec *self)
+{
+  if (WIFEXITED (self->status)) {
+    hypha_parcel_append_u32 (self->to_caller, HYPHA_EXEC_EXITED,
+                             (guint32) WEXITSTATUS (self->status));
+  } else {
+    g_autofree char *name = hypha_exec_signal_dup_name (WTERMSIG (self->status));
+
+    hypha_parcel_append (self->to_caller, HYPHA_EXEC_KILLED, name, strlen (name));
+  }
+  hypha_agent_child_release (g_steal_pointer (&self->child));
+  set_told (self);
+}
+
+static void
+on_child_ran (const HyphaAgentReport *why_not, gpointer user_data)
+{
+  HyphaAgentExec *self = user_data;
+
+  if (why_not) {
+    guint8 status;
+    g_autofree char *text =
+        hypha_agent_report_describe (why_not, self->request, self->account, &status);
+
+    tell_failure (self, status, text);
+  } else {
+    self->runs = TRUE;
+    self->owed = INPUT_MAX;
+  }
+  update (self);
+}
+
+static void
+on_child_exited (int status, gpointer user_data)
+{
+  HyphaAgentExec *self = user_data;
+
+  self->exited = TRUE;
+  self->status = status;
+  update (self);
+}
+
+static const HyphaAgentChildEvents child_events = { on_child_ran, on_child_exited };
+
+/* ---- the command's side ---- */
+
+static gboolean
+on_input_room (int fd, GIOCondition condition, gpointer user_data)
+{
+  HyphaAgentExec *self = user_data;
+  gssize n = write (fd, self->input->data, self->input->len);
+
+  if (n > 0) {
+    g_byte_array_remove_range (self->input, 0, (guint) n);
+    self->owed += (guint32) n;
+  } else if (n < 0 && errno != EAGAIN && errno != EINTR) {
+    /* It reads no more. That is its affair, and what comes is dropped. */
+    g_byte_array_set_size (self->input, 0);
+    self->pipes[TO_COMMAND].source = 0;
+    watched_close (&self->pipes[TO_COMMAND]);
+    return G_SOURCE_REMOVE;
+  }
+  update (self);
+  return G_SOURCE_CONTINUE;
+}
+
+/* A terminal that nobody has open any more says so by an error. */
+static gboolean
+take_output (HyphaAgentExec *self, Watched *pipe, guint8 type)
+{
+  guint8 buffer[HYPHA_PARCEL_MAX];
+  gssize n = read (pipe->fd, buffer, sizeof buffer);
+
+  if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    return TRUE;
+  if (n <= 0) {
+    pipe->source = 0;
+    watched_close (pipe);
+    return FALSE;
+  }
+  hypha_parcel_append (self->to_caller, type, buffer, (gsize) n);
+  return TRUE;
+}
+
+static gboolean
+on_output (int fd, GIOCondition condition, gpointer user_data)
+{
+  HyphaAgentExec *self = user_data;
+  gboolean more = take_output (self, &self->pipes[FROM_OUTPUT], HYPHA_EXEC_OUTPUT);
+
+  update (self);
+  return more;
+}
+
+static gboolean
+on_error_output (int fd, GIOCondition condition, gpointer user_data)
+{
+  HyphaAgentExec *self = user_data;
+  gboolean more = take_output (self, &self->pipes[FROM_ERROR], HYPHA_EXEC_ERROR_OUTPUT);
+
+  update (self);
+  return more;
+}
+
+/* ---- what the caller says ---- */
+
+static gboolean
+refuse (GError **error, const char *what)
+{
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL,
+               _ ("what came for the service exec is wrong: %s"), what);
+  return FALSE;
+}
+
+static gboolean
+start (HyphaAgentExec *self, const HyphaParcel *parcel, GError **error)
+{
+  HyphaAgentLaunch launch;
+
+  g_clear_handle_id (&self->timer, g_source_remove);
+  self->request = hypha_agent_request_parse (parcel->data, parcel->length, error);
+  if (self->request == NULL)
+    return FALSE;
+  if (hypha_agent_child_count () >= HYPHA_AGENT_MAX_COMMANDS) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
+                 _ ("%d commands run on this node already, and no more may: try again when one has "
+                    "ended"),
+                 HYPHA_AGENT_MAX_COMMANDS);
+    return FALSE;
+  }
+  self->account = hypha_agent_account_find (self->request->user, error);
+  if (self->account == NULL ||
+      !hypha_agent_launch (self->request, self->account, self->peer, &launch, error))
+    return FALSE;
+  for (gsize i = 0; i < N_PIPES; i++)
+    self->pipes[i].fd = launch.fds[i];
+  self->child = hypha_agent_child_new (&launch, &child_events, self, error);
+  if (self->child == NULL)
+    return FALSE;
+  g_message ("exec of %s as %s: process %d", self->peer_name, self->account->name, launch.pid);
+  return TRUE;
+}
+
+static gboolean
+take_input (HyphaAgentExec *self, const HyphaParcel *parcel, GError **error)
+{
+  if (self->input_end)
+    return refuse (error, _ ("input after its end"));
+  if (parcel->length > self->credit)
+    return refuse (error, _ ("more input than was asked for"));
+  self->credit -= (guint32) parcel->length;
+  if (self->pipes[TO_COMMAND].fd >= 0)
+    g_byte_array_append (self->input, parcel->data, (guint) parcel->length);
+  return TRUE;
+}
+
+/* What people type for it, where there is a terminal: it cannot be closed one way. */
+static void
+take_input_end (HyphaAgentExec *self)
+{
+  char end = 0;
+
+  if (self->input_end)
+    return;
+  self->input_end = TRUE;
+  if (self->request->pty && self->pipes[TO_COMMAND].fd >= 0)
+    end = hypha_agent_pty_get_end (self->pipes[TO_COMMAND].fd);
+  if (end)
+    g_byte_array_append (self->input, (const guint8 *) &end, 1);
+}
+
+static gboolean
+take_resize (HyphaAgentExec *self, const HyphaParcel *parcel, GError **error)
+{
+  guint32 size;
+
+  if (!self->request->pty || !hypha_parcel_read_u32 (parcel, &size))
+    return refuse (error, _ ("a size, and no terminal to have it"));
+  if (self->pipes[FROM_OUTPUT].fd >= 0)
+    hypha_agent_pty_resize (self->pipes[FROM_OUTPUT].fd, (guint16) (size >> 16), (guint16) size);
+  return TRUE;
+}
+
+static gboolean
+take_signal (HyphaAgentExec *self, const HyphaParcel *parcel, GError **error)
+{
+  int number = hypha_exec_signal_from_name (parcel->data, parcel->length);
+
+  if (number == 0)
+    return refuse (error, _ ("a signal that this node does not know"));
+  if (self->child)
+    hypha_agent_child_signal (self->child, number);
+  return TRUE;
+}
+
+static gboolean
+take_parcel (HyphaAgentExec *self, const HyphaParcel *parcel, GError **error)
+{
+  if (self->request == NULL)
+    return parcel->type == HYPHA_EXEC_REQUEST
+               ? start (self, parcel, error)
+               : refuse (error, _ ("it does not begin with a request"));
+  switch (parcel->type) {
+  case HYPHA_EXEC_INPUT:
+    return take_input (self, parcel, error);
+  case HYPHA_EXEC_INPUT_END:
+    take_input_end (self);
+    return TRUE;
+  case HYPHA_EXEC_RESIZE:
+    return take_resize (self, parcel, error);
+  case HYPHA_EXEC_SIGNAL:
+    return take_signal (self, parcel, error);
+  case HYPHA_EXEC_REQUEST:
+    return refuse (error, _ ("a second request"));
+  default:
+    return refuse (error, _ ("a message of an unknown kind"));
+  }
+}
+
+/* What is read after it was told how the command did is dropped: closing a socket with something
+ * unread would look like a reset. */
+static void
+take_parcels (HyphaAgentExec *self)
+{
+  g_autoptr (GError) error = NULL;
+  HyphaParcel parcel;
+
+  while (!self->told && hypha_parcels_next (self->parcels, &parcel, &error)) {
+    if (!take_parcel (self, &parcel, &error))
+      break;
+  }
+  if (error)
+    tell_error (self, error);
+}
+
+static gssize
+read_caller (HyphaAgentExec *self)
+{
+  guint8 dropped[HYPHA_PARCEL_MAX];
+  gsize room = sizeof dropped;
+  guint8 *to = self->told ? dropped : hypha_parcels_get_room (self->parcels, &room);
+  gssize n = recv (self->in.fd, to, room, MSG_DONTWAIT);
+
+  if (n > 0 && !self->told)
+    hypha_parcels_added (self->parcels, (gsize) n);
+  return n;
+}
+
+/* An end before it was told how the command did gives that up: the caller has gone, or the session
+ * with its node has. */
+static gboolean
+on_caller_said (int fd, GIOCondition condition, gpointer user_data)
+{
+  HyphaAgentExec *self = user_data;
+  gssize n = read_caller (self);
+
+  if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    return G_SOURCE_CONTINUE;
+  if (n <= 0) {
+    if (!self->told && self->child)
+      g_message ("exec of %s: given up by the caller, or with its session", self->peer_name);
+    self->in.source = 0;
+    exec_free (self);
+    return G_SOURCE_REMOVE;
+  }
+  take_parcels (self);
+  update (self);
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+on_caller_room (int fd, GIOCondition condition, gpointer user_data)
+{
+  HyphaAgentExec *self = user_data;
+  gssize n = send (fd, self->to_caller->data, self->to_caller->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+  if (n > 0)
+    g_byte_array_remove_range (self->to_caller, 0, (guint) n);
+  if (n < 0 && errno != EAGAIN && errno != EINTR) {
+    self->out.source = 0;
+    exec_free (self);
+    return G_SOURCE_REMOVE;
+  }
+  update (self);
+  return G_SOURCE_CONTINUE;
+}
+
+/* ---- all of it ---- */
+
+/* After whatever has happened: who is to be listened to now. */
+static void
+update (HyphaAgentExec *self)
+{
+  gboolean takes = self->to_caller->len < OUTPUT_MAX;
+
+  if (self->input_end && self->input->len == 0 && self->request && !self->request->pty)
+    watched_close (&self->pipes[TO_COMMAND]);
+  if (self->owed >= CREDIT_LEAST && takes && !self->told && !self->input_end &&
+      self->pipes[TO_COMMAND].fd >= 0) {
+    hypha_parcel_append_u32 (self->to_caller, HYPHA_EXEC_CREDIT, self->owed);
+    self->credit += self->owed;
+    self->owed = 0;
+  }
+  if (self->exited && !self->told && self->pipes[FROM_OUTPUT].fd < 0 &&
+      self->pipes[FROM_ERROR].fd < 0)
+    tell_exit (self);
+  watched_set (&self->pipes[TO_COMMAND], self->input->len > 0, G_IO_OUT, on_input_room, self);
+  watched_set (&self->pipes[FROM_OUTPUT], self->runs && takes, G_IO_IN, on_output, self);
+  watched_set (&self->pipes[FROM_ERROR], self->runs && takes, G_IO_IN, on_error_output, self);
+  watched_set (&self->in, TRUE, G_IO_IN, on_caller_said, self);
+  watched_set (&self->out, self->to_caller->len > 0, G_IO_OUT, on_caller_room, self);
+  if (self->told && self->to_caller->len == 0)
+    hypha_stream_close_write (self->stream, NULL);
+}
+
+static gboolean
+on_no_request (gpointer user_data)
+{
+  HyphaAgentExec *self = user_data;
+  g_autoptr (GError) error =
+      g_error_new (HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
+                   _ ("no request came within %d seconds: this service is for hyphactl exec"),
+                   REQUEST_TIMEOUT_MS / 1000);
+
+  self->timer = 0;
+  tell_error (self, error);
+  update (self);
+  return G_SOURCE_REMOVE;
+}
+
+/**
+ * hypha_agent_exec_accept:
+ * @peer: who opened it
+ * @stream: to the service `exec`
+ * @user_data: not used
+ * @error: return location for an error: %HYPHA_ERROR_BUSY
+ *
+ * Serves a stream.
+ *
+ * Returns: %TRUE if it is served
+ */
+gboolean
+hypha_agent_exec_accept (HyphaPeer *peer, HyphaStream *stream, gpointer user_data, GError **error)
+{
+  HyphaAgentExec *self;
+  g_autofree char *name = hypha_peer_dup_name (peer);
+
+  if (hypha_agent_exec_count () >= HYPHA_AGENT_MAX_STREAMS) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
+                 _ ("%d streams are served already, and no more are"), HYPHA_AGENT_MAX_STREAMS);
+    return FALSE;
+  }
+  self = g_new0 (HyphaAgentExec, 1);
+  self->stream = g_object_ref (stream);
+  self->peer = hypha_peer_dup_id (peer);
+  self->peer_name = g_strescape (name, NULL);
+  self->in.fd = self->out.fd = hypha_stream_get_fd (stream);
+  self->parcels = hypha_parcels_new ();
+  self->to_caller = g_byte_array_new ();
+  self->input = g_byte_array_new ();
+  for (gsize i = 0; i < N_PIPES; i++)
+    self->pipes[i].fd = -1;
+  self->timer = g_timeout_add (REQUEST_TIMEOUT_MS, on_no_request, self);
+  execs = g_list_prepend (execs, self);
+  update (self);
+  return TRUE;
+}
+
+/**
+ * hypha_agent_exec_stop_all:
+ *
+ * Tells every caller that the agent ends, as far as that can be told at once, and ends its command.
+ */
+void
+hypha_agent_exec_stop_all (void)
+{
+  while (execs) {
+    HyphaAgentExec *self = execs->data;
+
+    if (!self->told)
+      tell_failure (self, HYPHA_EXEC_BROKEN, _ ("hypha-agent was asked to end"));
+    send (self->out.fd, self->to_caller->data, self->to_caller->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    exec_free (self);
+  }
+}

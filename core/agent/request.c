@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "agent/request.h"
+
+#include <glib/gi18n-lib.h>
+#include <json-glib/json-glib.h>
+#include <string.h>
+
+#include <hypha-api.h>
+
+#define MAX_DEPTH 3
+
+static gboolean
+refuse (GError **error, const char *what)
+{
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL,
+               _ ("the request to run a command is wrong: %s"), what);
+  return FALSE;
+}
+
+/* ---- text ---- */
+
+/* What json-glib, which is lenient and calls itself for each level, must not get to see: anything
+ * that JSON does not have outside of strings, depth, and a NUL, where a string would end in C. */
+static gboolean
+check_text (const guint8 *text, gsize length, GError **error)
+{
+  gboolean quoted = FALSE;
+  guint depth = 0;
+
+  if (!g_utf8_validate ((const char *) text, (gssize) length, NULL))
+    return refuse (error, _ ("it is not UTF-8"));
+  for (gsize i = 0; i < length; i++) {
+    if (quoted && text[i] == '\\') {
+      if (length - i >= 6 && memcmp (text + i, "\\u0000", 6) == 0)
+        return refuse (error, _ ("it holds a NUL character"));
+      i++;
+    } else if (text[i] == '"') {
+      quoted = !quoted;
+    } else if (!quoted && (text[i] == '[' || text[i] == '{')) {
+      if (++depth > MAX_DEPTH)
+        return refuse (error, _ ("it is nested too deep"));
+    } else if (!quoted && (text[i] == ']' || text[i] == '}')) {
+      if (depth-- == 0)
+        return refuse (error, _ ("it is not JSON"));
+    } else if (!quoted && !g_ascii_isalnum (text[i]) && strchr (":,+-. \t\r\n", text[i]) == NULL) {
+      return refuse (error, _ ("it is not JSON"));
+    }
+  }
+  return TRUE;
+}
+
+static JsonObject *
+parse_object (const guint8 *text, gsize length, GError **error)
+{
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  g_autoptr (GError) reason = NULL;
+  JsonNode *root;
+
+  if (!check_text (text, length, error))
+    return NULL;
+  if (!json_parser_load_from_data (parser, (const char *) text, (gssize) length, &reason)) {
+    refuse (error, _ ("it is not JSON"));
+    return NULL;
+  }
+  root = json_parser_get_root (parser);
+  if (root == NULL || !JSON_NODE_HOLDS_OBJECT (root)) {
+    refuse (error, _ ("it is not a JSON object"));
+    return NULL;
+  }
+  return json_object_ref (json_node_get_object (root));
+}
+
+/* ---- values ---- */
+
+static gboolean
+refuse_member (GError **error, const char *name, const char *wanted)
+{
+  g_autofree char *what = g_strdup_printf (_ ("'%s' is not %s"), name, wanted);
+
+  return refuse (error, what);
+}
+
+static gboolean
+holds (JsonNode *node, GType type)
+{
+  return JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == type;
+}
+
+static gboolean
+read_text (JsonNode *node, const char *name, char **text, GError **error)
+{
+  if (!holds (node, G_TYPE_STRING) || *json_node_get_string (node) == '\0')
+    return refuse_member (error, name, _ ("a text"));
+  g_free (*text);
+  *text = json_node_dup_string (node);
+  return TRUE;
+}
+
+static gboolean
+read_size (JsonNode *node, const char *name, guint16 *size, GError **error)
+{
+  if (!holds (node, G_TYPE_INT64) || json_node_get_int (node) < 0 ||
+      json_node_get_int (node) > G_MAXUINT16)
+    return refuse_member (error, name, _ ("a number from 0 to 65535"));
+  *size = (guint16) json_node_get_int (node);
+  return TRUE;
+}
+
+static gboolean
+read_argv (HyphaAgentRequest *self, JsonNode *node, GError **error)
+{
+  g_autoptr (GStrvBuilder) words = g_strv_builder_new ();
+  JsonArray *array = JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+
+  for (guint i = 0; array && i < json_array_get_length (array); i++) {
+    JsonNode *word = json_array_get_element (array, i);
+
+    if (!holds (word, G_TYPE_STRING))
+      return refuse_member (error, "argv", _ ("an array of texts"));
+    g_strv_builder_add (words, json_node_get_string (word));
+  }
+  g_strfreev (self->argv);
+  self->argv = g_strv_builder_end (words);
+  if (array == NULL || self->argv[0] == NULL || *self->argv[0] == '\0')
+    return refuse_member (error, "argv", _ ("an array that begins with the name of a command"));
+  return TRUE;
+}
+
+static gboolean
+read_env (HyphaAgentRequest *self, JsonNode *node, GError **error)
+{
+  g_autoptr (GStrvBuilder) words = g_strv_builder_new ();
+  JsonObjectIter iter;
+  const char *name;
+  JsonNode *value;
+
+  if (!JSON_NODE_HOLDS_OBJECT (node))
+    return refuse_member (error, "env", _ ("an object of texts"));
+  json_object_iter_init (&iter, json_node_get_object (node));
+  while (json_object_iter_next (&iter, &name, &value)) {
+    g_autofree char *word = NULL;
+
+    if (*name == '\0' || strchr (name, '=') || !holds (value, G_TYPE_STRING))
+      return refuse_member (error, "env", _ ("an object of texts, whose names have no '='"));
+    word = g_strconcat (name, "=", json_node_get_string (value), NULL);
+    g_strv_builder_add (words, word);
+  }
+  g_strfreev (self->env);
+  self->env = g_strv_builder_end (words);
+  return TRUE;
+}
+
+static gboolean
+read_pty (HyphaAgentRequest *self, JsonNode *node, GError **error)
+{
+  JsonObjectIter iter;
+  const char *name;
+  JsonNode *value;
+
+  if (!JSON_NODE_HOLDS_OBJECT (node))
+    return refuse_member (error, "pty", _ ("an object"));
+  self->pty = TRUE;
+  json_object_iter_init (&iter, json_node_get_object (node));
+  while (json_object_iter_next (&iter, &name, &value)) {
+    if (g_str_equal (name, "rows")   ? !read_size (value, "rows", &self->rows, error)
+        : g_str_equal (name, "cols") ? !read_size (value, "cols", &self->cols, error)
+        : g_str_equal (name, "term") ? !read_text (value, "term", &self->term, error)
+                                     : !refuse_member (error, name, _ ("known of a pty")))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+read_member (HyphaAgentRequest *self, const char *name, JsonNode *value, GError **error)
+{
+  if (g_str_equal (name, "argv"))
+    return read_argv (self, value, error);
+  if (g_str_equal (name, "env"))
+    return read_env (self, value, error);
+  if (g_str_equal (name, "pty"))
+    return read_pty (self, value, error);
+  if (g_str_equal (name, "cwd"))
+    return read_text (value, "cwd", &self->cwd, error);
+  if (g_str_equal (name, "user"))
+    return read_text (value, "user", &self->user, error);
+  if (!g_str_equal (name, "shell"))
+    return refuse_member (error, name, _ ("known"));
+  if (!holds (value, G_TYPE_BOOLEAN))
+    return refuse_member (error, "shell", _ ("true or false"));
+  self->shell = json_node_get_boolean (value);
+  return TRUE;
+}
+
+/**
+ * hypha_agent_request_parse:
+ * @text: (array length=length): JSON, as it came
+ * @length: of it
+ * @error: return location for an error: %HYPHA_ERROR_PROTOCOL, with what is wrong
+ *
+ * Returns: (transfer full) (nullable): what to run
+ */
+HyphaAgentRequest *
+hypha_agent_request_parse (const guint8 *text, gsize length, GError **error)
+{
+  g_autoptr (HyphaAgentRequest) self = g_new0 (HyphaAgentRequest, 1);
+  g_autoptr (JsonObject) object = parse_object (text, length, error);
+  JsonObjectIter iter;
+  const char *name;
+  JsonNode *value;
+
+  if (object == NULL)
+    return NULL;
+  json_object_iter_init (&iter, object);
+  while (json_object_iter_next (&iter, &name, &value)) {
+    if (!read_member (self, name, value, error))
+      return NULL;
+  }
+  if (self->argv == NULL) {
+    refuse (error, _ ("'argv' is missing"));
+    return NULL;
+  }
+  return g_steal_pointer (&self);
+}
+
+/**
+ * hypha_agent_request_free:
+ * @self: (transfer full): a request
+ *
+ * Frees it.
+ */
+void
+hypha_agent_request_free (HyphaAgentRequest *self)
+{
+  g_strfreev (self->argv);
+  g_strfreev (self->env);
+  g_free (self->cwd);
+  g_free (self->user);
+  g_free (self->term);
+  g_free (self);
+}

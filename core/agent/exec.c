@@ -44,8 +44,9 @@ struct _HyphaAgentExec {
   gboolean runs;
   gboolean exited;
   int status;
-  gboolean told; /* how it did: nothing of the caller's counts from now on */
-  guint timer;   /* for a request, then for the caller to close */
+  gboolean told;     /* how it did: nothing of the caller's counts from now on */
+  gboolean in_ended; /* and the caller has closed, too */
+  guint timer;       /* for a request, then for the caller to close */
 };
 
 static GList *execs; /* HyphaAgentExec */
@@ -417,16 +418,18 @@ on_caller_said (int fd, GIOCondition condition, gpointer user_data)
 
   if (n < 0 && (errno == EAGAIN || errno == EINTR))
     return G_SOURCE_CONTINUE;
-  if (n <= 0) {
-    if (!self->told && self->child)
-      g_message ("exec of %s: given up by the caller, or with its session", self->peer_name);
-    self->in.source = 0;
-    exec_free (self);
-    return G_SOURCE_REMOVE;
+  if (n > 0) {
+    take_parcels (self);
+    update (self);
+    return G_SOURCE_CONTINUE;
   }
-  take_parcels (self);
-  update (self);
-  return G_SOURCE_CONTINUE;
+  if (!self->told && self->child)
+    g_message ("exec of %s: given up by the caller, or with its session", self->peer_name);
+  self->in.source = 0;
+  self->in_ended = TRUE;
+  if (!self->told || self->to_caller->len == 0)
+    exec_free (self);
+  return G_SOURCE_REMOVE;
 }
 
 static gboolean
@@ -437,7 +440,8 @@ on_caller_room (int fd, GIOCondition condition, gpointer user_data)
 
   if (n > 0)
     g_byte_array_remove_range (self->to_caller, 0, (guint) n);
-  if (n < 0 && errno != EAGAIN && errno != EINTR) {
+  if ((n < 0 && errno != EAGAIN && errno != EINTR) ||
+      (self->in_ended && self->to_caller->len == 0)) {
     self->out.source = 0;
     exec_free (self);
     return G_SOURCE_REMOVE;
@@ -468,7 +472,7 @@ update (HyphaAgentExec *self)
   watched_set (&self->pipes[TO_COMMAND], self->input->len > 0, G_IO_OUT, on_input_room, self);
   watched_set (&self->pipes[FROM_OUTPUT], self->runs && takes, G_IO_IN, on_output, self);
   watched_set (&self->pipes[FROM_ERROR], self->runs && takes, G_IO_IN, on_error_output, self);
-  watched_set (&self->in, TRUE, G_IO_IN, on_caller_said, self);
+  watched_set (&self->in, !self->in_ended, G_IO_IN, on_caller_said, self);
   watched_set (&self->out, self->to_caller->len > 0, G_IO_OUT, on_caller_room, self);
   if (self->told && self->to_caller->len == 0)
     hypha_stream_close_write (self->stream, NULL);

@@ -271,9 +271,7 @@ on_reason (GObject *source, GAsyncResult *result, gpointer user_data)
   GError **reason = user_data;
 
   if (hypha_stream_wait_end_finish (stream, result, NULL, NULL, reason))
-    *reason =
-        g_error_new (HYPHA_ERROR, HYPHA_ERROR_RESET,
-                     _ ("the peer's hypha-agent has ended: how the command did is not known"));
+    *reason = g_error_new (HYPHA_ERROR, HYPHA_ERROR_RESET, _ ("the peer's hypha-agent has ended"));
 }
 
 static gboolean
@@ -349,19 +347,22 @@ on_late (gpointer user_data)
 static GError *
 find_reason (HyphaStream *stream)
 {
-  GError *reason = NULL;
+  static GError *reason; /* it may be told late */
+  GError *whole;
   gboolean late = FALSE;
   guint timer = g_timeout_add (REASON_TIMEOUT_MS, on_late, &late);
 
   hypha_stream_wait_end_async (stream, NULL, on_reason, &reason);
   while (reason == NULL && !late)
     g_main_context_iteration (NULL, TRUE);
-  if (!late)
-    g_source_remove (timer);
-  else if (reason == NULL)
-    reason = g_error_new (HYPHA_ERROR, HYPHA_ERROR_RESET,
-                          _ ("the stream to the peer is over: how the command did is not known"));
-  return reason;
+  if (late)
+    return g_error_new (HYPHA_ERROR, HYPHA_ERROR_RESET,
+                        _ ("how the command did is not known: the stream to it is over"));
+  g_source_remove (timer);
+  whole = g_error_new (HYPHA_ERROR, reason->code, _ ("how the command did is not known: %s"),
+                       reason->message);
+  g_error_free (reason);
+  return whole;
 }
 
 /**

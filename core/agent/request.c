@@ -27,6 +27,8 @@ check_text (const guint8 *text, gsize length, GError **error)
   gboolean quoted = FALSE;
   guint depth = 0;
 
+  if (length == 0)
+    return refuse (error, _ ("it is not JSON"));
   if (!g_utf8_validate ((const char *) text, (gssize) length, NULL))
     return refuse (error, _ ("it is not UTF-8"));
   for (gsize i = 0; i < length; i++) {

@@ -292,6 +292,8 @@ hypha_verb_complete (const HyphaVerb *self_verb, HyphaCtl *ctl, char **argv, GEr
       pending = NULL;
       continue;
     }
+    if (verb && hypha_verb_takes_rest (verb) && n_arguments > 0)
+      return TRUE;
     pending = find_option (options, word);
     take_bus (ctl, NULL, word, NULL);
     if (pending || *word == '-')
@@ -309,7 +311,7 @@ hypha_verb_complete (const HyphaVerb *self_verb, HyphaCtl *ctl, char **argv, GEr
   }
   if (pending)
     offer_kind (&self, pending->arg_description ? pending->arg_description : "");
-  else if (*self.typed == '-')
+  else if (*self.typed == '-' && !(verb && hypha_verb_takes_rest (verb) && n_arguments > 0))
     offer_options (&self, options);
   else if (verb)
     offer_argument (&self, verb, first, n_arguments);

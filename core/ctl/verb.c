@@ -167,9 +167,14 @@ hypha_verb_dup_usage (const HyphaVerb *verb)
   return g_strjoinv (" ", words);
 }
 
-/* The words from the second on are another program's, its options as well. */
-static gboolean
-takes_rest (const HyphaVerb *verb)
+/**
+ * hypha_verb_takes_rest:
+ * @verb: a verb
+ *
+ * Returns: %TRUE if the words from the second on are another program's, its options as well
+ */
+gboolean
+hypha_verb_takes_rest (const HyphaVerb *verb)
 {
   return g_str_has_suffix (verb->arguments, "[ARG...]");
 }
@@ -418,7 +423,7 @@ hypha_verb_parse (const HyphaVerb *verb, HyphaCtl *ctl, const GOptionEntry *opti
   context = g_option_context_new (usage);
   g_option_context_set_summary (context, _ (verb->summary));
   g_option_context_set_help_enabled (context, FALSE);
-  g_option_context_set_strict_posix (context, takes_rest (verb));
+  g_option_context_set_strict_posix (context, hypha_verb_takes_rest (verb));
   if (options)
     g_option_context_add_main_entries (context, options, GETTEXT_PACKAGE);
   g_option_context_add_main_entries (context, rest, GETTEXT_PACKAGE);

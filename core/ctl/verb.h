@@ -22,6 +22,8 @@ struct _HyphaVerb {
 extern const HyphaVerb hypha_verbs[]; /* ends with a NULL name */
 
 const HyphaVerb *hypha_verb_find (const char *name);
+gboolean hypha_verb_takes_rest (
+    const HyphaVerb *verb); /* what follows its first word is not ours */
 gboolean hypha_verb_is_hidden (const HyphaVerb *verb);
 char *hypha_verb_dup_usage (const HyphaVerb *verb);
 /* The words that tell the forms apart; none where there is one only. */

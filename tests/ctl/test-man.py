@@ -102,8 +102,9 @@ class Manual(Case):
             told = set(re.findall(r"Ql ([\w-]+)", "\n".join(verbs_told()[verb])))
             self.assertLessEqual(set(shown), told, verb)
 
-    def test_options_of_the_daemon(self):
+    def test_options_of_the_daemon_and_the_agent(self):
         self.assertEqual(options_told(source("hyphad.8")), options_taken(HYPHAD))
+        self.assertEqual(options_told(source("hypha-agent.8")), options_taken(os.environ["HYPHA_AGENT"]))
 
     def test_settings(self):
         schema = xml.etree.ElementTree.parse(TREE / "schemas" / "org.hypha.node.gschema.xml")

@@ -29,11 +29,11 @@ class Units(Case):
             self.skipTest("there is no systemd-analyze")
         self.folder = self.place().private
 
-    def unit(self, scope):
+    def unit(self, scope, name="hyphad", program=HYPHAD):
         """The unit with a program that is there."""
-        path = self.folder / "hyphad.service"
-        text = (UNITS / scope / "hyphad.service").read_text()
-        text, n = re.subn(r"(?m)^ExecStart=\S+", f"ExecStart={HYPHAD}", text)
+        path = self.folder / f"{name}.service"
+        text = (UNITS / scope / f"{name}.service").read_text()
+        text, n = re.subn(r"(?m)^ExecStart=\S+", f"ExecStart={program}", text)
         self.assertEqual(n, 1)
         path.write_text(text)
         return path
@@ -55,6 +55,11 @@ class Units(Case):
 
     def test_unit_of_a_user_is_understood(self):
         self.verify("--user", str(self.unit("user")))
+
+    def test_units_of_the_agent_are_understood(self):
+        agent = ("hypha-agent", os.environ["HYPHA_AGENT"])
+        self.verify(str(self.unit("system")), str(self.unit("system", *agent)))
+        self.verify("--user", str(self.unit("user")), str(self.unit("user", *agent)))
 
     def test_exposure_of_the_system_unit_is_2_at_most(self):
         told = self.analyze("security", "--offline=true", "--no-pager", str(self.unit("system"))).stdout

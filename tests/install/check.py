@@ -52,7 +52,7 @@ class Files(Case):
         self.assertEqual(sorted(found), sorted(wanted))
 
     def test_manual_is_found_and_shown(self):
-        for page in ("hyphactl", "hyphad", "hypha-node.conf"):
+        for page in ("hypha-agent", "hyphactl", "hyphad", "hypha-node.conf"):
             done = subprocess.run(["man", "-M", PREFIX / "share" / "man", page], capture_output=True, text=True,
                                   env=dict(os.environ, MANPAGER="cat", LC_ALL="C.UTF-8"))
             self.assertIn("NAME", done.stdout, done.stderr)

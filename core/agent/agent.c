@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "agent/agent.h"
 
+#include <glib/gi18n-lib.h>
+
 #include "agent/exec.h"
 #include "client/client-service.h"
 #include "client/exec-words.h"
@@ -24,6 +26,7 @@ typedef enum { OFF, REGISTERING, ON, FAILED } State;
 typedef struct {
   HyphaAgent *agent;
   const char *name;
+  HyphaClientAccept accept;
   HyphaClientService *service;
   gboolean wanted;
   State state;
@@ -117,6 +120,20 @@ apply (HyphaAgent *self, GVariant *entries, gboolean first)
   }
 }
 
+/* While the node does not know yet that it is off, the service has no entry there, and so every
+ * trusted peer would get in. */
+static gboolean
+on_stream (HyphaPeer *peer, HyphaStream *stream, gpointer user_data, GError **error)
+{
+  Offer *offer = user_data;
+
+  if (offer->wanted)
+    return offer->accept (peer, stream, NULL, error);
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_REFUSED, _ ("the service '%s' has been turned off"),
+               offer->name);
+  return FALSE;
+}
+
 /* ---- the node ---- */
 
 static void
@@ -150,6 +167,7 @@ on_running (HyphaClient *client, GParamSpec *property, HyphaAgent *self)
 {
   for (gsize i = 0; i < N_SERVICES; i++) {
     g_clear_handle_id (&self->offers[i].again, g_source_remove);
+    self->offers[i].wanted = FALSE;
     if (self->offers[i].state != REGISTERING)
       self->offers[i].state = OFF;
   }
@@ -187,8 +205,8 @@ hypha_agent_new (HyphaClient *client, GError **error)
 
     offer->agent = self;
     offer->name = services[i].name;
-    offer->service =
-        hypha_client_service_new (client, offer->name, services[i].accept, NULL, error);
+    offer->accept = services[i].accept;
+    offer->service = hypha_client_service_new (client, offer->name, on_stream, offer, error);
     if (offer->service == NULL)
       return NULL;
   }

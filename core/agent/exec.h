@@ -10,8 +10,7 @@ G_BEGIN_DECLS
 typedef struct _HyphaAgentExec HyphaAgentExec;
 
 #define HYPHA_AGENT_MAX_COMMANDS 64
-#define HYPHA_AGENT_MAX_STREAMS 128 /* those count that only wait for a request, or to be closed \
-                                     */
+#define HYPHA_AGENT_MAX_STREAMS 128 /* with those that wait for a request, or to be closed */
 
 /* FALSE: HYPHA_ERROR_BUSY. */
 gboolean hypha_agent_exec_accept (HyphaPeer *peer, HyphaStream *stream, gpointer user_data,

@@ -121,6 +121,21 @@ check (const Options *options, GError **error)
   return hypha_verb_check_range ("--timeout", options->timeout, 1, G_MAXINT, error);
 }
 
+/* The peer does not tell which of the three it is. */
+static void
+add_what_mends (GError **error)
+{
+  g_autoptr (GError) bare = NULL;
+
+  if (!g_error_matches (*error, HYPHA_ERROR, HYPHA_ERROR_NO_SUCH_SERVICE))
+    return;
+  bare = g_steal_pointer (error);
+  g_set_error (error, HYPHA_ERROR, bare->code,
+               _ ("%s: hypha-agent has to run there, and the settings of its node have to name the "
+                  "service exec and this node among its peers"),
+               bare->message);
+}
+
 gboolean
 hypha_verb_exec (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **error)
 {
@@ -168,8 +183,10 @@ hypha_verb_exec (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **err
   if (peer == NULL)
     return FALSE;
   stream = hypha_ctl_open_stream (peer, HYPHA_EXEC_SERVICE, FALSE, (guint) given.timeout, error);
-  if (stream == NULL)
+  if (stream == NULL) {
+    add_what_mends (error);
     return FALSE;
+  }
   done = hypha_remote_run (stream, request, given.tty, &status, error);
   ctl->failure = ctl->status = status;
   return done;

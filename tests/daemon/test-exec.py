@@ -378,7 +378,7 @@ class Settings(Exec):
 
     def test_off_until_the_settings_name_it_and_its_peers(self):
         self.agent.wait_log("'exec' is off, until")
-        self.assert_fails(self.run_there("alpha", "true"), 255, "exec")
+        self.assert_fails(self.run_there("alpha", "true"), 255, "exec", "hypha-agent has to run there")
         # An entry that names nobody would be open to every trusted peer.
         self.alpha.do("config", "set", "services", "{'exec': @a{sv} {}}")
         self.assert_fails(self.run_there("alpha", "true"), 255, "exec")
@@ -390,6 +390,20 @@ class Settings(Exec):
         self.alpha.do("config", "reset", "services")
         self.agent.wait_log("'exec' is off\n")
         self.assert_fails(self.run_there("alpha", "true"), 255, "exec")
+
+    def test_stream_that_comes_before_the_agent_could_say_that_it_is_off_is_refused(self):
+        self.alpha.do("config", "set", "services", "{'exec': {'peers': <['gamma']>}}")
+        self.agent.wait_log("'exec' is on")
+        self.agent.process.send_signal(signal.SIGSTOP)
+        self.alpha.do("config", "reset", "services")
+        mark = self.alpha.place.path / "mark"
+        command = self.start("alpha", "touch", str(mark))
+        wait_for(lambda: self.alpha.ask("streams"), "the stream")
+        self.agent.process.send_signal(signal.SIGCONT)
+        _, said = command.communicate(timeout=DEADLINE)
+        self.assertEqual((command.returncode, b"refused" in said), (255, True), said)
+        self.assertFalse(mark.exists())
+        self.agent.wait_log("'exec' is off\n")
 
     def test_name_that_another_program_has_is_told_and_waited_for(self):
         self.alpha.do("config", "set", "services", "{'exec': {'peers': <['beta']>}}")

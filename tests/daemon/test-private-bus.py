@@ -219,6 +219,21 @@ class Pair(LonelyCase):
         self.assertEqual(cat.wait(DEADLINE), 1)
         self.assertIn(b"ended", cat.stderr.read())
 
+    def test_agent_finds_its_node_serves_it_and_ends_with_it(self):
+        self.alpha.do("config", "set", "services", "{'exec': {'peers': <['beta']>}}")
+        log = self.alpha.place.path / "log-of-the-agent"
+        with open(log, "w") as output:
+            agent = subprocess.Popen([os.environ["HYPHA_AGENT"], "--user"], env=self.alpha.place.environment, stdout=output,
+                                     stderr=output)
+        self.alpha.place.processes.append(agent)
+        wait_for(lambda: "'exec' is on" in log.read_text(), "the service")
+        done = self.beta.ctl("exec", "alpha", "cat", input="there and back")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "there and back", ""))
+        # The next one has another socket: whoever watches over the agent starts it anew.
+        self.alpha.stop()
+        self.assertEqual(agent.wait(DEADLINE), 1)
+        self.assertIn("the connection to the node is gone", log.read_text())
+
     def test_client_library(self):
         environment = dict(self.beta.place.environment, HYPHA_TEST_ADDRESS=self.beta.place.address,
                            HYPHA_TEST_DAEMON=str(self.beta.process.pid))

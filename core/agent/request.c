@@ -2,12 +2,13 @@
 #include "agent/request.h"
 
 #include <glib/gi18n-lib.h>
-#include <json-glib/json-glib.h>
 #include <string.h>
 
 #include <hypha-api.h>
 
-#define MAX_DEPTH 3
+#include "client/json-text.h"
+
+#define MAX_MEMORY (4 * 1024 * 1024) /* of its values: words are much more than their text */
 
 static gboolean
 refuse (GError **error, const char *what)
@@ -17,59 +18,20 @@ refuse (GError **error, const char *what)
   return FALSE;
 }
 
-/* ---- text ---- */
-
-/* What json-glib, which is lenient and calls itself for each level, must not get to see: anything
- * that JSON does not have outside of strings, depth, and a NUL, where a string would end in C. */
-static gboolean
-check_text (const guint8 *text, gsize length, GError **error)
-{
-  gboolean quoted = FALSE;
-  guint depth = 0;
-
-  if (length == 0)
-    return refuse (error, _ ("it is not JSON"));
-  if (!g_utf8_validate ((const char *) text, (gssize) length, NULL))
-    return refuse (error, _ ("it is not UTF-8"));
-  for (gsize i = 0; i < length; i++) {
-    if (quoted && text[i] == '\\') {
-      if (length - i >= 6 && memcmp (text + i, "\\u0000", 6) == 0)
-        return refuse (error, _ ("it holds a NUL character"));
-      i++;
-    } else if (text[i] == '"') {
-      quoted = !quoted;
-    } else if (!quoted && (text[i] == '[' || text[i] == '{')) {
-      if (++depth > MAX_DEPTH)
-        return refuse (error, _ ("it is nested too deep"));
-    } else if (!quoted && (text[i] == ']' || text[i] == '}')) {
-      if (depth-- == 0)
-        return refuse (error, _ ("it is not JSON"));
-    } else if (!quoted && !g_ascii_isalnum (text[i]) && strchr (":,+-. \t\r\n", text[i]) == NULL) {
-      return refuse (error, _ ("it is not JSON"));
-    }
-  }
-  return TRUE;
-}
-
-static JsonObject *
+static JsonNode *
 parse_object (const guint8 *text, gsize length, GError **error)
 {
-  g_autoptr (JsonParser) parser = json_parser_new ();
   g_autoptr (GError) reason = NULL;
-  JsonNode *root;
+  g_autoptr (JsonNode) root =
+      hypha_json_text_parse ((const char *) text, length, MAX_MEMORY, &reason);
 
-  if (!check_text (text, length, error))
-    return NULL;
-  if (!json_parser_load_from_data (parser, (const char *) text, (gssize) length, &reason)) {
-    refuse (error, _ ("it is not JSON"));
-    return NULL;
-  }
-  root = json_parser_get_root (parser);
-  if (root == NULL || !JSON_NODE_HOLDS_OBJECT (root)) {
+  if (root == NULL)
+    refuse (error, reason->message);
+  else if (!JSON_NODE_HOLDS_OBJECT (root))
     refuse (error, _ ("it is not a JSON object"));
-    return NULL;
-  }
-  return json_object_ref (json_node_get_object (root));
+  else
+    return g_steal_pointer (&root);
+  return NULL;
 }
 
 /* ---- values ---- */
@@ -206,14 +168,14 @@ HyphaAgentRequest *
 hypha_agent_request_parse (const guint8 *text, gsize length, GError **error)
 {
   g_autoptr (HyphaAgentRequest) self = g_new0 (HyphaAgentRequest, 1);
-  g_autoptr (JsonObject) object = parse_object (text, length, error);
+  g_autoptr (JsonNode) root = parse_object (text, length, error);
   JsonObjectIter iter;
   const char *name;
   JsonNode *value;
 
-  if (object == NULL)
+  if (root == NULL)
     return NULL;
-  json_object_iter_init (&iter, object);
+  json_object_iter_init (&iter, json_node_get_object (root));
   while (json_object_iter_next (&iter, &name, &value)) {
     if (!read_member (self, name, value, error))
       return NULL;

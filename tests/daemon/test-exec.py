@@ -460,8 +460,8 @@ class Hostile(Exec):
                              (b'{"argv": ["true"], "user": {}}', "user"), (b'{"argv": ["true"], "pty": true}', "pty"),
                              (b'{"argv": ["true"], "pty": {"rows": 65536}}', "rows"), (b'{"argv": ["true"], "pty": {"cols": -1}}', "cols"),
                              (b'{"argv": ["true"], "pty": {"x": 1}}', "'x'"), (b'{"argv": ["true"], "x": 1}', "'x'"),
-                             (b'{"argv": ["true\\u0000"]}', "NUL"), (b'{"argv": ["\xff"]}', "UTF-8"), (b'{"argv": ["a\x00"]}', "UTF-8"),
-                             (b"[" * 60000, "deep"), (b'{"argv": [[[["true"]]]]}', "deep"), (b"]", "JSON"),
+                             (b'{"argv": ["true\\u0000"]}', "NUL"), (b'{"argv": ["\xff"]}', "UTF-8"), (b'{"argv": ["a\x00"]}', "NUL"),
+                             (b"[" * 60000, "deep"), (b'{"argv": [[[["true"]]]]}', "argv"), (b"]", "JSON"),
                              (b'{"argv": ["true"], "user": "\xe2\x80\xae"}', "no user")):
             self.assert_refused(why, (REQUEST, request))
         self.assertEqual(self.run_there("alpha", "true").returncode, 0)

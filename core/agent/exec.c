@@ -4,6 +4,7 @@
 #include <glib/gi18n-lib.h>
 #include <glib-unix.h>
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -17,6 +18,7 @@
 #define CREDIT_LEAST (INPUT_MAX / 4)      /* is given at a time */
 #define OUTPUT_MAX (4 * HYPHA_PARCEL_MAX) /* what waits for the caller, about */
 #define REQUEST_TIMEOUT_MS 10000
+#define QUIET_MS 200    /* of a terminal whose command has exited */
 #define LINGER_MS 10000 /* for the caller to close, once it was told how the command did */
 
 enum { TO_COMMAND, FROM_OUTPUT, FROM_ERROR, N_PIPES };
@@ -46,12 +48,14 @@ struct _HyphaAgentExec {
   int status;
   gboolean told;     /* how it did: nothing of the caller's counts from now on */
   gboolean in_ended; /* and the caller has closed, too */
+  guint quiet;       /* timer */
   guint timer;       /* for a request, then for the caller to close */
 };
 
 static GList *execs; /* HyphaAgentExec */
 
 static void update (HyphaAgentExec *self);
+static void listen_for_last_words (HyphaAgentExec *self);
 
 /**
  * hypha_agent_exec_count:
@@ -95,6 +99,7 @@ exec_free (HyphaAgentExec *self)
 {
   execs = g_list_remove (execs, self);
   g_clear_handle_id (&self->timer, g_source_remove);
+  g_clear_handle_id (&self->quiet, g_source_remove);
   g_clear_handle_id (&self->in.source, g_source_remove);
   g_clear_handle_id (&self->out.source, g_source_remove);
   close_pipes (self);
@@ -129,6 +134,7 @@ set_told (HyphaAgentExec *self)
 {
   self->told = TRUE;
   g_byte_array_set_size (self->input, 0);
+  g_clear_handle_id (&self->quiet, g_source_remove);
   close_pipes (self);
   g_clear_handle_id (&self->timer, g_source_remove);
   self->timer = g_timeout_add (LINGER_MS, on_linger, self);
@@ -199,6 +205,7 @@ on_child_exited (int status, gpointer user_data)
 
   self->exited = TRUE;
   self->status = status;
+  listen_for_last_words (self);
   update (self);
 }
 
@@ -245,11 +252,37 @@ take_output (HyphaAgentExec *self, Watched *pipe, guint8 type)
 }
 
 static gboolean
+on_quiet (gpointer user_data)
+{
+  HyphaAgentExec *self = user_data;
+  struct pollfd pfd = { .fd = self->pipes[FROM_OUTPUT].fd, .events = POLLIN };
+
+  /* A caller that is slow keeps it from being read. */
+  if (poll (&pfd, 1, 0) == 1 && (pfd.revents & POLLIN))
+    return G_SOURCE_CONTINUE;
+  self->quiet = 0;
+  watched_close (&self->pipes[FROM_OUTPUT]);
+  update (self);
+  return G_SOURCE_REMOVE;
+}
+
+/* What went into the background may have the terminal open for ever: it is closed all the same, but
+ * the last words of the command are on their way through the kernel for a while. */
+static void
+listen_for_last_words (HyphaAgentExec *self)
+{
+  g_clear_handle_id (&self->quiet, g_source_remove);
+  if (self->exited && self->request->pty && self->pipes[FROM_OUTPUT].fd >= 0)
+    self->quiet = g_timeout_add (QUIET_MS, on_quiet, self);
+}
+
+static gboolean
 on_output (int fd, GIOCondition condition, gpointer user_data)
 {
   HyphaAgentExec *self = user_data;
   gboolean more = take_output (self, &self->pipes[FROM_OUTPUT], HYPHA_EXEC_OUTPUT);
 
+  listen_for_last_words (self);
   update (self);
   return more;
 }

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """hypha-agent and hyphactl exec: commands on another node, over real links."""
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -358,6 +359,14 @@ class Terminals(Exec):
         self.read_until(ours, b"44 99")
         os.write(ours, b"\x1c")
         self.assertEqual(process.wait(DEADLINE), 128 + signal.SIGQUIT)
+
+    def test_job_in_the_background_does_not_hold_the_terminal(self):
+        process, ours, _ = self.on_terminal("-t", "alpha", "bash", "-ic", "sleep 1000 & echo $!; seq 30000; echo last words; exit 4")
+        shown = self.read_until(ours, b"last words")
+        self.assertEqual(process.wait(DEADLINE), 4)
+        self.assertIn(b"30000", shown)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(re.search(rb"(?m)^(\d+)\r$", shown)[1]), signal.SIGKILL)
 
     def test_terminal_is_as_it_was_when_the_agent_dies(self):
         process, ours, theirs = self.on_terminal("-t", "alpha", "sh", "-c", "echo ready; exec sleep 1000")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "agent/exec.h"
+#include "agent/exec-private.h"
 
 #include <glib/gi18n-lib.h>
 #include <glib-unix.h>
@@ -10,47 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/child.h"
-#include "agent/pty.h"
-#include "client/exec-words.h"
-
 #define INPUT_MAX (256 * 1024)            /* what waits for the command */
 #define CREDIT_LEAST (INPUT_MAX / 4)      /* is given at a time */
 #define OUTPUT_MAX (4 * HYPHA_PARCEL_MAX) /* what waits for the caller, about */
 #define REQUEST_TIMEOUT_MS 10000
 #define QUIET_MS 200    /* of a terminal whose command has exited */
 #define LINGER_MS 10000 /* for the caller to close, once it was told how the command did */
-
-enum { TO_COMMAND, FROM_OUTPUT, FROM_ERROR, N_PIPES };
-
-/* From when a source is to be there to when it is not. */
-typedef struct {
-  int fd; /* -1: closed */
-  guint source;
-} Watched;
-
-struct _HyphaAgentExec {
-  HyphaStream *stream;
-  char *peer, *peer_name;
-  Watched in, out; /* both directions of the stream, by its descriptor */
-  HyphaParcels *parcels;
-  GByteArray *to_caller;
-  GByteArray *input;
-  guint32 credit;             /* what the caller may send */
-  guint32 owed;               /* what the command has taken since the last CREDIT */
-  gboolean input_end;         /* no more comes after INPUT */
-  HyphaAgentRequest *request; /* NULL: has not come */
-  HyphaAgentAccount *account;
-  HyphaAgentChild *child;
-  Watched pipes[N_PIPES];
-  gboolean runs;
-  gboolean exited;
-  int status;
-  gboolean told;     /* how it did: nothing of the caller's counts from now on */
-  gboolean in_ended; /* and the caller has closed, too */
-  guint quiet;       /* timer */
-  guint timer;       /* for a request, then for the caller to close */
-};
 
 static GList *execs; /* HyphaAgentExec */
 
@@ -209,7 +174,7 @@ on_child_exited (int status, gpointer user_data)
   update (self);
 }
 
-static const HyphaAgentChildEvents child_events = { on_child_ran, on_child_exited };
+const HyphaAgentChildEvents hypha_agent_exec_child_events = { on_child_ran, on_child_exited };
 
 /* ---- the command's side ---- */
 
@@ -297,120 +262,7 @@ on_error_output (int fd, GIOCondition condition, gpointer user_data)
   return more;
 }
 
-/* ---- what the caller says ---- */
-
-static gboolean
-refuse (GError **error, const char *what)
-{
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL,
-               _ ("what came for the service exec is wrong: %s"), what);
-  return FALSE;
-}
-
-static gboolean
-start (HyphaAgentExec *self, const HyphaParcel *parcel, GError **error)
-{
-  HyphaAgentLaunch launch;
-
-  g_clear_handle_id (&self->timer, g_source_remove);
-  self->request = hypha_agent_request_parse (parcel->data, parcel->length, error);
-  if (self->request == NULL)
-    return FALSE;
-  if (hypha_agent_child_count () >= HYPHA_AGENT_MAX_COMMANDS) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
-                 _ ("%d commands run on this node already, and no more may: try again when one has "
-                    "ended"),
-                 HYPHA_AGENT_MAX_COMMANDS);
-    return FALSE;
-  }
-  self->account = hypha_agent_account_find (self->request->user, error);
-  if (self->account == NULL ||
-      !hypha_agent_launch (self->request, self->account, self->peer, &launch, error))
-    return FALSE;
-  for (gsize i = 0; i < N_PIPES; i++)
-    self->pipes[i].fd = launch.fds[i];
-  self->child = hypha_agent_child_new (&launch, &child_events, self, error);
-  if (self->child == NULL)
-    return FALSE;
-  g_message ("exec of %s as %s: process %d", self->peer_name, self->account->name, launch.pid);
-  return TRUE;
-}
-
-static gboolean
-take_input (HyphaAgentExec *self, const HyphaParcel *parcel, GError **error)
-{
-  if (self->input_end)
-    return refuse (error, _ ("input after its end"));
-  if (parcel->length > self->credit)
-    return refuse (error, _ ("more input than was asked for"));
-  self->credit -= (guint32) parcel->length;
-  if (self->pipes[TO_COMMAND].fd >= 0)
-    g_byte_array_append (self->input, parcel->data, (guint) parcel->length);
-  return TRUE;
-}
-
-/* What people type for it, where there is a terminal: it cannot be closed one way. */
-static void
-take_input_end (HyphaAgentExec *self)
-{
-  char end = 0;
-
-  if (self->input_end)
-    return;
-  self->input_end = TRUE;
-  if (self->request->pty && self->pipes[TO_COMMAND].fd >= 0)
-    end = hypha_agent_pty_get_end (self->pipes[TO_COMMAND].fd);
-  if (end)
-    g_byte_array_append (self->input, (const guint8 *) &end, 1);
-}
-
-static gboolean
-take_resize (HyphaAgentExec *self, const HyphaParcel *parcel, GError **error)
-{
-  guint32 size;
-
-  if (!self->request->pty || !hypha_parcel_read_u32 (parcel, &size))
-    return refuse (error, _ ("a size, and no terminal to have it"));
-  if (self->pipes[FROM_OUTPUT].fd >= 0)
-    hypha_agent_pty_resize (self->pipes[FROM_OUTPUT].fd, (guint16) (size >> 16), (guint16) size);
-  return TRUE;
-}
-
-static gboolean
-take_signal (HyphaAgentExec *self, const HyphaParcel *parcel, GError **error)
-{
-  int number = hypha_exec_signal_from_name (parcel->data, parcel->length);
-
-  if (number == 0)
-    return refuse (error, _ ("a signal that this node does not know"));
-  if (self->child)
-    hypha_agent_child_signal (self->child, number);
-  return TRUE;
-}
-
-static gboolean
-take_parcel (HyphaAgentExec *self, const HyphaParcel *parcel, GError **error)
-{
-  if (self->request == NULL)
-    return parcel->type == HYPHA_EXEC_REQUEST
-               ? start (self, parcel, error)
-               : refuse (error, _ ("it does not begin with a request"));
-  switch (parcel->type) {
-  case HYPHA_EXEC_INPUT:
-    return take_input (self, parcel, error);
-  case HYPHA_EXEC_INPUT_END:
-    take_input_end (self);
-    return TRUE;
-  case HYPHA_EXEC_RESIZE:
-    return take_resize (self, parcel, error);
-  case HYPHA_EXEC_SIGNAL:
-    return take_signal (self, parcel, error);
-  case HYPHA_EXEC_REQUEST:
-    return refuse (error, _ ("a second request"));
-  default:
-    return refuse (error, _ ("a message of an unknown kind"));
-  }
-}
+/* ---- the caller's side ---- */
 
 /* What is read after it was told how the command did is dropped: closing a socket with something
  * unread would look like a reset. */
@@ -421,7 +273,7 @@ take_parcels (HyphaAgentExec *self)
   HyphaParcel parcel;
 
   while (!self->told && hypha_parcels_next (self->parcels, &parcel, &error)) {
-    if (!take_parcel (self, &parcel, &error))
+    if (!hypha_agent_exec_take (self, &parcel, &error))
       break;
   }
   if (error)

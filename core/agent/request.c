@@ -10,9 +10,14 @@
 
 #define MAX_MEMORY (4 * 1024 * 1024) /* of its values: words are much more than their text */
 
-static gboolean
-refuse (GError **error, const char *what)
+static gboolean G_GNUC_PRINTF (2, 3) refuse (GError **error, const char *format, ...)
 {
+  g_autofree char *what = NULL;
+  va_list arguments;
+
+  va_start (arguments, format);
+  what = g_strdup_vprintf (format, arguments);
+  va_end (arguments);
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL,
                _ ("the request to run a command is wrong: %s"), what);
   return FALSE;
@@ -26,7 +31,7 @@ parse_object (const guint8 *text, gsize length, GError **error)
       hypha_json_text_parse ((const char *) text, length, MAX_MEMORY, &reason);
 
   if (root == NULL)
-    refuse (error, reason->message);
+    refuse (error, "%s", reason->message);
   else if (!JSON_NODE_HOLDS_OBJECT (root))
     refuse (error, _ ("it is not a JSON object"));
   else
@@ -35,14 +40,6 @@ parse_object (const guint8 *text, gsize length, GError **error)
 }
 
 /* ---- values ---- */
-
-static gboolean
-refuse_member (GError **error, const char *name, const char *wanted)
-{
-  g_autofree char *what = g_strdup_printf (_ ("'%s' is not %s"), name, wanted);
-
-  return refuse (error, what);
-}
 
 static gboolean
 holds (JsonNode *node, GType type)
@@ -54,7 +51,7 @@ static gboolean
 read_text (JsonNode *node, const char *name, char **text, GError **error)
 {
   if (!holds (node, G_TYPE_STRING) || *json_node_get_string (node) == '\0')
-    return refuse_member (error, name, _ ("a text"));
+    return refuse (error, _ ("'%s' is not a text, or empty"), name);
   g_free (*text);
   *text = json_node_dup_string (node);
   return TRUE;
@@ -65,7 +62,7 @@ read_size (JsonNode *node, const char *name, guint16 *size, GError **error)
 {
   if (!holds (node, G_TYPE_INT64) || json_node_get_int (node) < 0 ||
       json_node_get_int (node) > G_MAXUINT16)
-    return refuse_member (error, name, _ ("a number from 0 to 65535"));
+    return refuse (error, _ ("'%s' is not a number from 0 to 65535"), name);
   *size = (guint16) json_node_get_int (node);
   return TRUE;
 }
@@ -80,13 +77,13 @@ read_argv (HyphaAgentRequest *self, JsonNode *node, GError **error)
     JsonNode *word = json_array_get_element (array, i);
 
     if (!holds (word, G_TYPE_STRING))
-      return refuse_member (error, "argv", _ ("an array of texts"));
+      return refuse (error, _ ("'argv' is not an array of texts"));
     g_strv_builder_add (words, json_node_get_string (word));
   }
   g_strfreev (self->argv);
   self->argv = g_strv_builder_end (words);
   if (array == NULL || self->argv[0] == NULL || *self->argv[0] == '\0')
-    return refuse_member (error, "argv", _ ("an array that begins with the name of a command"));
+    return refuse (error, _ ("'argv' is not an array that begins with the name of a command"));
   return TRUE;
 }
 
@@ -99,13 +96,14 @@ read_env (HyphaAgentRequest *self, JsonNode *node, GError **error)
   JsonNode *value;
 
   if (!JSON_NODE_HOLDS_OBJECT (node))
-    return refuse_member (error, "env", _ ("an object of texts"));
+    return refuse (error, _ ("'env' is not an object"));
   json_object_iter_init (&iter, json_node_get_object (node));
   while (json_object_iter_next (&iter, &name, &value)) {
     g_autofree char *word = NULL;
 
     if (*name == '\0' || strchr (name, '=') || !holds (value, G_TYPE_STRING))
-      return refuse_member (error, "env", _ ("an object of texts, whose names have no '='"));
+      return refuse (
+          error, _ ("'env' is not an object of texts, whose names are not empty and have no '='"));
     word = g_strconcat (name, "=", json_node_get_string (value), NULL);
     g_strv_builder_add (words, word);
   }
@@ -122,14 +120,14 @@ read_pty (HyphaAgentRequest *self, JsonNode *node, GError **error)
   JsonNode *value;
 
   if (!JSON_NODE_HOLDS_OBJECT (node))
-    return refuse_member (error, "pty", _ ("an object"));
+    return refuse (error, _ ("'pty' is not an object"));
   self->pty = TRUE;
   json_object_iter_init (&iter, json_node_get_object (node));
   while (json_object_iter_next (&iter, &name, &value)) {
     if (g_str_equal (name, "rows")   ? !read_size (value, "rows", &self->rows, error)
         : g_str_equal (name, "cols") ? !read_size (value, "cols", &self->cols, error)
         : g_str_equal (name, "term") ? !read_text (value, "term", &self->term, error)
-                                     : !refuse_member (error, name, _ ("known of a pty")))
+                                     : !refuse (error, _ ("'%s' is not known of a pty"), name))
       return FALSE;
   }
   return TRUE;
@@ -149,9 +147,9 @@ read_member (HyphaAgentRequest *self, const char *name, JsonNode *value, GError 
   if (g_str_equal (name, "user"))
     return read_text (value, "user", &self->user, error);
   if (!g_str_equal (name, "shell"))
-    return refuse_member (error, name, _ ("known"));
+    return refuse (error, _ ("'%s' is not known"), name);
   if (!holds (value, G_TYPE_BOOLEAN))
-    return refuse_member (error, "shell", _ ("true or false"));
+    return refuse (error, _ ("'shell' is neither true nor false"));
   self->shell = json_node_get_boolean (value);
   return TRUE;
 }

@@ -67,7 +67,7 @@ def undefined_symbols(library):
     listed = subprocess.run(["nm", "-D", "--undefined-only", library], capture_output=True, text=True, check=True).stdout
     for name in re.findall(r"^\s+U (\S+)", listed, re.MULTILINE):
         name = name.split("@")[0]
-        if not re.match(r"_|g_(?!try_)|gnutls_", name):
+        if not re.match(r"_|g_(?!try_)|gnutls_|json_", name):
             yield name
 
 

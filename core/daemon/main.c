@@ -83,6 +83,7 @@ on_end (gpointer user_data)
   case 1:
     hypha_manager_stopping (daemon->manager);
     hypha_forwards_stop (daemon->forwards);
+    hypha_services_stop (daemon->services);
     hypha_node_drain (daemon->node, GRACE_MS, on_drained, daemon);
     break;
   case 2:

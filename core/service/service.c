@@ -67,6 +67,7 @@ is_pattern (const char *text)
 static gboolean
 check_target (HyphaLoader *loader, HyphaService *self, GError **error)
 {
+  static const char *const others[] = { "echo", "discard", "ports", "off", "handler", NULL };
   const char *target = self->target;
   g_autoptr (GError) reason = NULL;
   g_autoptr (HyphaEndpoint) endpoint = NULL;
@@ -80,16 +81,15 @@ check_target (HyphaLoader *loader, HyphaService *self, GError **error)
                  target);
     return FALSE;
   }
-  if (g_str_equal (target, "echo") || g_str_equal (target, "discard") ||
-      g_str_equal (target, "off") || g_str_equal (target, "handler"))
+  if (g_strv_contains (others, target))
     return TRUE;
   with_port = hypha_service_dup_target (self, ":1");
   endpoint = hypha_loader_check_endpoint (loader, with_port, &reason);
   if (endpoint != NULL)
     return TRUE;
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               _ ("'target' is '%s', which is neither echo, discard, off, handler nor an "
-                  "endpoint: %s"),
+               _ ("'target' is '%s', which is neither echo, discard, ports, off, handler nor "
+                  "an endpoint: %s"),
                target, reason->message);
   return FALSE;
 }

@@ -10,7 +10,7 @@ G_BEGIN_DECLS
  * port, which stands for '*'. */
 typedef struct {
   char *name;
-  char *target; /* an endpoint, "echo", "discard", "off" or "handler" */
+  char *target; /* an endpoint, "echo", "discard", "ports", "off" or "handler" */
   char **peers; /* names and ids; NULL: every trusted peer */
 } HyphaService;
 

@@ -5,12 +5,14 @@
 #include <glib/gi18n-lib.h>
 
 #include "service/builtin.h"
+#include "service/port-teller.h"
 #include "service/service.h"
 
 struct _HyphaServices {
   GObject parent_instance;
   HyphaNode *node;
   HyphaBuiltins *builtins;
+  HyphaPortTeller *port_teller;
   GHashTable *by_name;    /* of HyphaService: of the settings, and the built-in ones */
   GHashTable *registered; /* name to Registered */
 };
@@ -78,6 +80,8 @@ answer (HyphaNode *node, HyphaIncoming *incoming, gpointer user_data)
     hypha_builtins_echo (self->builtins, incoming);
   else if (g_str_equal (service->target, "discard"))
     hypha_builtins_discard (self->builtins, incoming);
+  else if (g_str_equal (service->target, "ports"))
+    hypha_port_teller_serve (self->port_teller, incoming);
   else {
     g_autofree char *target = hypha_service_dup_target (service, name);
 
@@ -109,8 +113,15 @@ hypha_services_new (HyphaNode *node)
 
   self->node = g_object_ref (node);
   self->builtins = hypha_builtins_new ();
+  self->port_teller = hypha_port_teller_new ();
   hypha_node_set_accept_func (node, answer, self);
   return self;
+}
+
+void
+hypha_services_stop (HyphaServices *self)
+{
+  hypha_port_teller_stop (self->port_teller);
 }
 
 /* Whoever registered one of these names is not asked any more while the settings have it. */
@@ -286,6 +297,7 @@ hypha_services_finalize (GObject *object)
   hypha_node_set_accept_func (self->node, NULL, NULL);
   g_object_unref (self->node);
   hypha_builtins_unref (self->builtins);
+  hypha_port_teller_free (self->port_teller);
   g_hash_table_unref (self->by_name);
   g_hash_table_unref (self->registered);
   G_OBJECT_CLASS (hypha_services_parent_class)->finalize (object);

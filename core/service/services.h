@@ -14,9 +14,11 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE (HyphaServices, hypha_services, HYPHA, SERVICES, GObject)
 
 HyphaServices *hypha_services_new (HyphaNode *node);
-/* a{sa{sv}}: name to target s ("tcp://...", "unix:...", "echo", "discard", "off", "handler" or
- * absent: whoever registers), peers as (names or ids; absent: every trusted peer). "tcp:*" to
- * "tcp://host:*": one for each port that has no entry of its own. Checked whole:
+/* Before the node is drained: what would never end by itself ends. */
+void hypha_services_stop (HyphaServices *self);
+/* a{sa{sv}}: name to target s ("tcp://...", "unix:...", "echo", "discard", "ports", "off",
+ * "handler" or absent: whoever registers), peers as (names or ids; absent: every trusted peer).
+ * "tcp:*" to "tcp://host:*": one for each port that has no entry of its own. Checked whole:
  * INVALID_SETTING names the service, the entry and the reason, and nothing changes. Streams that
  * are open stay. */
 gboolean hypha_services_configure (HyphaServices *self, GVariant *services, GError **error);

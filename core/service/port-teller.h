@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "node/node.h"
+
+G_BEGIN_DECLS
+
+/* More than so many listen at once: one more is refused. */
+#define HYPHA_PORT_TELLER_MAX 64
+
+/* Tells peers which ports of this machine are listened on: a line for each change, and the first
+ * one at once. Main thread. */
+typedef struct _HyphaPortTeller HyphaPortTeller;
+
+HyphaPortTeller *hypha_port_teller_new (void);
+/* Answers INCOMING, and tells it until it goes. */
+void hypha_port_teller_serve (HyphaPortTeller *self, HyphaIncoming *incoming);
+/* Ends every stream: no list follows. */
+void hypha_port_teller_stop (HyphaPortTeller *self);
+void hypha_port_teller_free (HyphaPortTeller *self);
+
+G_END_DECLS

@@ -42,9 +42,10 @@ static void
 refresh (HyphaForward1 *self)
 {
   g_autofree char *reason = g_utf8_make_valid (hypha_forward_get_reason (self->forward), -1);
+  g_autoptr (GVariant) ports = hypha_forward_dup_ports (self->forward);
 
-  g_object_set (self, "local", hypha_forward_get_local (self->forward), "persistent",
-                hypha_forward_is_permanent (self->forward), "state",
+  g_object_set (self, "ports", ports, "local", hypha_forward_get_local (self->forward),
+                "persistent", hypha_forward_is_permanent (self->forward), "state",
                 hypha_forward_get_state (self->forward), "reason", reason, NULL);
 }
 

@@ -8,6 +8,7 @@
 #include "node/door.h"
 #include "node/telling.h"
 #include "service/joint.h"
+#include "service/mirror.h"
 #include "service/service.h"
 
 /* What a peer is called by: a name has at most so many bytes, an id has less. */
@@ -17,10 +18,12 @@ struct _HyphaForward {
   GObject parent_instance;
   HyphaNode *node;
   guint64 serial;
-  char *peer, *target;
-  HyphaDoor *door;
-  GHashTable *joints; /* set of HyphaJoint */
-  char *reason;       /* of the last connection; nullable */
+  char *given, *peer, *target;
+  gboolean permanent;
+  HyphaDoor *door;     /* or */
+  HyphaMirror *mirror; /* for many ports */
+  GHashTable *joints;  /* set of HyphaJoint */
+  char *reason;        /* of the last connection; nullable */
   HyphaTelling telling;
   guint64 rx_bytes, tx_bytes;
 };
@@ -109,6 +112,12 @@ on_door_changed (HyphaDoor *door, gpointer user_data)
   tell (user_data);
 }
 
+static void
+on_mirror_changed (gpointer user_data)
+{
+  tell (user_data);
+}
+
 static const HyphaDoorEvents door_events = { on_knocked, on_door_changed };
 
 static gboolean
@@ -135,23 +144,37 @@ hypha_forward_new (HyphaNode *node, guint64 serial, const char *local, const cha
   self = g_object_new (HYPHA_TYPE_FORWARD, NULL);
   self->node = g_object_ref (node);
   self->serial = serial;
+  self->given = g_strdup (local);
   self->peer = g_strdup (peer);
   self->target = g_strdup (target);
-  self->door =
-      hypha_door_new (hypha_node_get_loader (node), local, permanent, &door_events, self, error);
-  return self->door != NULL ? g_steal_pointer (&self) : NULL;
+  self->permanent = permanent;
+  if (hypha_mirror_is_target (target))
+    self->mirror = hypha_mirror_new (node, local, peer, target, on_mirror_changed, self, error);
+  else
+    self->door =
+        hypha_door_new (hypha_node_get_loader (node), local, permanent, &door_events, self, error);
+  return self->door != NULL || self->mirror != NULL ? g_steal_pointer (&self) : NULL;
 }
 
 void
 hypha_forward_open (HyphaForward *self)
 {
-  hypha_door_open (self->door);
+  if (self->mirror != NULL)
+    hypha_mirror_open (self->mirror);
+  else
+    hypha_door_open (self->door);
 }
 
 void
 hypha_forward_await (HyphaForward *self, GTask *task)
 {
-  hypha_door_await (self->door, task);
+  if (self->mirror == NULL) {
+    hypha_door_await (self->door, task);
+    return;
+  }
+  /* Which ports there will be is the peer's to say, some time. */
+  hypha_mirror_open (self->mirror);
+  g_task_return_pointer (task, g_strdup (self->given), g_free);
 }
 
 void
@@ -162,6 +185,8 @@ hypha_forward_close (HyphaForward *self)
 
   if (self->door != NULL)
     hypha_door_close (self->door);
+  if (self->mirror != NULL)
+    hypha_mirror_close (self->mirror);
   g_hash_table_iter_init (&iter, self->joints);
   while (g_hash_table_iter_next (&iter, &joint, NULL))
     hypha_joint_abandon (joint);
@@ -171,22 +196,24 @@ hypha_forward_close (HyphaForward *self)
 gboolean
 hypha_forward_is (HyphaForward *self, const char *local, const char *peer, const char *target)
 {
-  return g_str_equal (hypha_door_get_uri (self->door), local) && g_str_equal (self->peer, peer) &&
+  return g_str_equal (self->given, local) && g_str_equal (self->peer, peer) &&
          g_str_equal (self->target, target);
 }
 
 gboolean
 hypha_forward_is_permanent (HyphaForward *self)
 {
-  return hypha_door_is_permanent (self->door);
+  return self->permanent;
 }
 
 void
 hypha_forward_set_permanent (HyphaForward *self, gboolean permanent)
 {
-  if (hypha_door_is_permanent (self->door) == permanent)
+  if (self->permanent == permanent)
     return;
-  hypha_door_set_permanent (self->door, permanent);
+  self->permanent = permanent;
+  if (self->door != NULL)
+    hypha_door_set_permanent (self->door, permanent);
   tell (self);
 }
 
@@ -199,15 +226,15 @@ hypha_forward_get_serial (HyphaForward *self)
 const char *
 hypha_forward_get_given (HyphaForward *self)
 {
-  return hypha_door_get_uri (self->door);
+  return self->given;
 }
 
 const char *
 hypha_forward_get_local (HyphaForward *self)
 {
-  const char *bound = hypha_door_get_bound (self->door);
+  const char *bound = self->door != NULL ? hypha_door_get_bound (self->door) : NULL;
 
-  return bound != NULL ? bound : hypha_door_get_uri (self->door);
+  return bound != NULL ? bound : self->given;
 }
 
 const char *
@@ -225,6 +252,8 @@ hypha_forward_get_target (HyphaForward *self)
 const char *
 hypha_forward_get_state (HyphaForward *self)
 {
+  if (self->mirror != NULL)
+    return hypha_mirror_get_state (self->mirror);
   if (hypha_door_get_bound (self->door) != NULL)
     return "listening";
   return hypha_door_get_trouble (self->door) != NULL ? "failed" : "opening";
@@ -233,8 +262,11 @@ hypha_forward_get_state (HyphaForward *self)
 const char *
 hypha_forward_get_reason (HyphaForward *self)
 {
-  const char *trouble = hypha_door_get_trouble (self->door);
+  const char *trouble;
 
+  if (self->mirror != NULL)
+    return hypha_mirror_get_reason (self->mirror);
+  trouble = hypha_door_get_trouble (self->door);
   if (trouble != NULL)
     return trouble;
   return self->reason != NULL ? self->reason : "";
@@ -245,6 +277,16 @@ hypha_forward_get_counters (HyphaForward *self, guint64 *rx_bytes, guint64 *tx_b
 {
   *rx_bytes = self->rx_bytes;
   *tx_bytes = self->tx_bytes;
+  if (self->mirror != NULL)
+    hypha_mirror_get_counters (self->mirror, rx_bytes, tx_bytes);
+}
+
+GVariant *
+hypha_forward_dup_ports (HyphaForward *self)
+{
+  if (self->mirror != NULL)
+    return hypha_mirror_dup_ports (self->mirror);
+  return g_variant_ref_sink (g_variant_new ("aq", NULL));
 }
 
 static void
@@ -254,6 +296,7 @@ hypha_forward_dispose (GObject *object)
 
   hypha_forward_close (self);
   g_clear_pointer (&self->door, hypha_door_unref);
+  g_clear_pointer (&self->mirror, hypha_mirror_free);
   g_clear_object (&self->node);
   G_OBJECT_CLASS (hypha_forward_parent_class)->dispose (object);
 }
@@ -264,6 +307,7 @@ hypha_forward_finalize (GObject *object)
   HyphaForward *self = HYPHA_FORWARD (object);
 
   g_hash_table_unref (self->joints);
+  g_free (self->given);
   g_free (self->peer);
   g_free (self->target);
   g_free (self->reason);

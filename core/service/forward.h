@@ -12,6 +12,9 @@ G_DECLARE_FINAL_TYPE (HyphaForward, hypha_forward, HYPHA, FORWARD, GObject)
 
 /* A target that each connection names, as whoever connects to the vsock of a machine does. */
 #define HYPHA_FORWARD_MUX "*"
+/* "kind:*" with "scheme://host:*" to listen on is a mirror: one such forward for each port that the
+ * peer listens on. See mirror.h. */
+
 /* More are reset. */
 #define HYPHA_FORWARD_MAX_CONNECTIONS 1024
 
@@ -39,5 +42,6 @@ const char *hypha_forward_get_state (HyphaForward *self); /* "opening", "listeni
 const char *hypha_forward_get_reason (HyphaForward *self);
 /* Over the connections that have ended. RX: from the peer. */
 void hypha_forward_get_counters (HyphaForward *self, guint64 *rx_bytes, guint64 *tx_bytes);
+GVariant *hypha_forward_dup_ports (HyphaForward *self); /* aq: of a mirror, those listened on */
 
 G_END_DECLS

@@ -3,6 +3,8 @@
 
 #include <glib/gi18n-lib.h>
 
+#include "service/mirror.h"
+
 struct _HyphaForwards {
   GObject parent_instance;
   HyphaNode *node;
@@ -235,8 +237,9 @@ hypha_forwards_add_async (HyphaForwards *self, const char *local, const char *pe
   }
   /* An endpoint whose transport is not here would never be listened on: say so now. */
   if (forward == NULL && check_room (count (self), HYPHA_ERROR_BUSY, &error)) {
+    g_autofree char *sample = hypha_mirror_dup_sample (local, target);
     g_autoptr (HyphaEndpoint) endpoint =
-        hypha_loader_parse_endpoint (hypha_node_get_loader (self->node), local, NULL, &error);
+        hypha_loader_parse_endpoint (hypha_node_get_loader (self->node), sample, NULL, &error);
 
     if (endpoint != NULL)
       forward =

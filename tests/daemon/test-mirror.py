@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Mirrors: the ports of a machine, on the loopback of another. Each machine is a network namespace, with nothing between
+them but a Unix socket."""
+
+import ctypes
+import fcntl
+import json
+import os
+import re
+import socket
+import struct
+import subprocess
+import sys
+
+from harness import DEADLINE, ROOT, Case, Node, main, trust_each_other, wait_for
+
+CLONE_NEWNET = 0x40000000
+SIOCSIFFLAGS = 0x8914
+IFF_UP = 1
+LIBC = ctypes.CDLL(None, use_errno=True)
+MAX_PORTS = 256
+
+
+def check(status, what):
+    if status != 0:
+        raise OSError(ctypes.get_errno(), what)
+
+
+class Namespace:
+    """A network of its own, with a loopback that is up; what is made within `with` is made there."""
+
+    def __init__(self):
+        self.home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        check(LIBC.unshare(CLONE_NEWNET), "unshare")
+        self.fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+                fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+        finally:
+            self.__exit__()
+
+    def __enter__(self):
+        check(LIBC.setns(self.fd, CLONE_NEWNET), "setns")
+        return self
+
+    def __exit__(self, *unused):
+        check(LIBC.setns(self.home, CLONE_NEWNET), "setns")
+
+    def close(self):
+        os.close(self.fd)
+        os.close(self.home)
+
+
+class Machines(Case):
+    """The servers are at alpha, in the namespace `far`; beta, in `near`, mirrors them."""
+
+    peers = "'peers': <['beta']>"
+    services = f"'tcp:*': {{'target': <'tcp://localhost:*'>, {peers}}}, 'ports': {{'target': <'ports'>, {peers}}}"
+
+    def setUp(self):
+        self.sockets = []
+        try:
+            self.far, self.near = Namespace(), Namespace()
+        except OSError as error:
+            self.skipTest(f"no network namespaces can be made here: {error}")
+        place = self.place()
+        self.link = f"unix://{place.private}/link"
+        with self.far:
+            self.alpha = Node(place, "--listen", self.link, "--listen", "tcp://127.0.0.1:0",
+                              config=f"services={{{self.services}}}\n")
+        with self.near:
+            self.beta = Node(self.place(), config="name='beta'\n")
+        trust_each_other(self.alpha, self.beta)
+        self.beta.do("connect", self.link)
+
+    def tearDown(self):
+        for each in self.sockets:
+            each.close()
+        for node in (self.alpha, self.beta):
+            if node.process.poll() is None:
+                node.stop()
+        self.far.close()
+        self.near.close()
+
+    # Servers and clients.
+
+    def serve(self, host="127.0.0.1", port=0, where=None):
+        with where or self.far:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            server = socket.create_server((host, port), family=family, dualstack_ipv6=host == "::")
+        server.settimeout(DEADLINE)
+        self.sockets.append(server)
+        return server, server.getsockname()[1]
+
+    def connect(self, host, port):
+        with self.near:
+            connection = socket.create_connection((host, port), timeout=DEADLINE)
+        self.sockets.append(connection)
+        return connection
+
+    def is_open(self, host, port):
+        try:
+            with self.near, socket.create_connection((host, port), timeout=DEADLINE):
+                return True
+        except ConnectionRefusedError:
+            return False
+
+    def assert_served(self, server, host, port):
+        client = self.connect(host, port)
+        client.sendall(b"asked")
+        served, _ = server.accept()
+        self.sockets.append(served)
+        served.settimeout(DEADLINE)
+        self.assertEqual(served.recv(5, socket.MSG_WAITALL), b"asked")
+        served.sendall(b"answered")
+        served.close()
+        self.assertEqual(client.recv(8, socket.MSG_WAITALL), b"answered")
+        self.assertEqual(client.recv(1), b"")
+        client.close()
+
+    # What is asked of beta, or of NODE.
+
+    def mirror(self, local="tcp://127.0.0.1:*", peer="alpha", node=None):
+        done = (node or self.beta).call(ROOT, "org.hypha.Node1.AddForward", local, peer, "tcp:*", "{}")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return re.search("objectpath '(.*)'", done.stdout)[1]
+
+    def get(self, path, name, node=None):
+        done = (node or self.beta).call(path, "org.freedesktop.DBus.Properties.Get", "org.hypha.Forward1", name)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return re.fullmatch(r"\(<(.*)>,\)\n", done.stdout)[1]
+
+    def ports(self, path, node=None):
+        text = self.get(path, "Ports", node)
+        return [int(port) for port in re.findall("[0-9]+", text.removeprefix("@aq").replace("uint16", ""))]
+
+    def wait_ports(self, path, ports, node=None):
+        wait_for(lambda: self.ports(path, node) == sorted(ports), f"the ports {ports}")
+
+
+class Mirror(Machines):
+    def test_server_is_reached_at_the_same_port_for_as_long_as_it_is_there(self):
+        four = self.mirror()
+        six = self.mirror("tcp://[::1]:*")
+        bytes_so_far = 0
+        for host in ("127.0.0.1", "::1", "0.0.0.0", "::"):
+            server, port = self.serve(host)
+            for path in (four, six):
+                self.wait_ports(path, [port])
+            self.assertEqual((self.get(four, "State"), self.get(four, "Reason")), ("'listening'", "''"))
+            bytes_so_far += len(b"answered")
+            for path, near in ((four, "127.0.0.1"), (six, "::1")):
+                self.assert_served(server, near, port)
+                # Those of ports that are gone count, too.
+                wait_for(lambda p=path, n=bytes_so_far: self.get(p, "RxBytes") == f"uint64 {n}", "the bytes")
+            server.close()
+            for path in (four, six):
+                self.wait_ports(path, [])
+            self.assertFalse(self.is_open("127.0.0.1", port))
+            self.assertFalse(self.is_open("::1", port))
+
+    def test_what_listens_elsewhere_or_for_the_node_itself_is_not_told(self):
+        _, port = self.serve()
+        self.serve("127.0.0.2")
+        # The node has the port on one address, somebody else on the other.
+        self.serve("::1", int(self.alpha.listening("tcp").rsplit(":", 1)[1]))
+        reader = self.beta.place.start_ctl("open", "alpha", "ports", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                           stderr=subprocess.DEVNULL)
+        self.assertEqual(json.loads(reader.stdout.readline()), [port])
+        other, second = self.serve("::1")
+        self.assertEqual(json.loads(reader.stdout.readline()), sorted([port, second]))
+        other.close()
+        self.assertEqual(json.loads(reader.stdout.readline()), [port])
+
+    def test_ports_below_1024_are_mirrored_only_where_they_are_named(self):
+        self.serve(port=80)
+        _, high = self.serve()
+        path = self.mirror()
+        self.wait_ports(path, [high])
+        named = self.mirror("tcp://127.0.0.2:*?ports=79-81,1023")
+        self.wait_ports(named, [80])
+        self.assertEqual(self.get(named, "Local"), "'tcp://127.0.0.2:*?ports=79-81,1023'")
+
+    def test_port_that_is_taken_is_told_and_left_alone_until_it_is_free(self):
+        server, port = self.serve()
+        own, _ = self.serve(port=port, where=self.near)
+        path = self.mirror()
+        wait_for(lambda: f"port {port} is listened on here already" in self.get(path, "Reason"), "the reason")
+        self.assertEqual(self.ports(path), [])
+        own.close()
+        self.wait_ports(path, [port])
+        self.assertEqual(self.get(path, "Reason"), "''")
+        self.assert_served(server, "127.0.0.1", port)
+
+    def test_two_mirrors_of_the_same_port(self):
+        server, port = self.serve()
+        first, second = self.mirror(), self.mirror("tcp://0.0.0.0:*")
+        self.wait_ports(first, [port])
+        wait_for(lambda: "this very process" in self.get(second, "Reason"), "the reason")
+        self.assertEqual(self.ports(second), [])
+        self.assert_served(server, "127.0.0.1", port)
+        self.beta.call(first, "org.hypha.Forward1.Remove")
+        self.wait_ports(second, [port])
+
+    def test_mirrors_of_each_other_show_no_ghosts(self):
+        self.configure(self.beta, self.services.replace("beta", "alpha"))
+        with self.far:
+            back = self.mirror(peer="beta", node=self.alpha)
+        path = self.mirror()
+        server, port = self.serve()
+        mine, other = self.serve(where=self.near)
+        self.wait_ports(path, [port])
+        self.wait_ports(back, [other], self.alpha)
+        server.close()
+        mine.close()
+        self.wait_ports(path, [])
+        self.wait_ports(back, [], self.alpha)
+        self.assertFalse(self.is_open("127.0.0.1", port))
+
+    def configure(self, node, services):
+        file = node.config.with_suffix(".new")
+        text = re.sub("(?m)^services=.*\n", "", node.config.read_text())
+        file.write_text(text.rstrip("\n") + f"\nservices={{{services}}}\n")
+        file.rename(node.config)
+        wait_for(lambda: any(s["name"] == "ports" for s in node.ask("services")), "the service")
+
+    def test_more_than_may_be_at_once_are_told(self):
+        ports = [self.serve()[1] for _ in range(MAX_PORTS + 3)]
+        path = self.mirror()
+        wait_for(lambda: len(self.ports(path)) == MAX_PORTS, "all that may be")
+        self.assertIn("the peer listens on 3 ports more", self.get(path, "Reason"))
+        self.assertLess(set(self.ports(path)), set(ports))
+        # Those that were there first stay, and another has a place when one goes.
+        gone = self.ports(path)[0]
+        next(s for s in self.sockets if s.fileno() >= 0 and s.getsockname()[1] == gone).close()
+        wait_for(lambda: gone not in self.ports(path) and len(self.ports(path)) == MAX_PORTS, "another in its place")
+
+    def test_peer_that_goes_takes_its_ports_along_and_brings_them_back(self):
+        server, port = self.serve()
+        path = self.mirror()
+        self.wait_ports(path, [port])
+        self.beta.do("disconnect", "alpha")
+        self.wait_ports(path, [])
+        wait_for(lambda: self.get(path, "State") == "'opening'" or self.ports(path), "what it waits for")
+        self.beta.do("connect", self.link)
+        self.wait_ports(path, [port])
+        self.assert_served(server, "127.0.0.1", port)
+        self.alpha.stop()
+        self.wait_ports(path, [])
+        self.assertFalse(self.is_open("127.0.0.1", port))
+
+    def test_link_that_goes_takes_nothing_along(self):
+        server, port = self.serve()
+        path = self.mirror()
+        self.wait_ports(path, [port])
+        [link] = self.beta.peer("alpha")["links"]
+        done = self.beta.call(link, "org.hypha.Link1.Close")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.beta.wait_peer("alpha", links=[])
+        self.assertEqual((self.ports(path), self.get(path, "State")), ([port], "'listening'"))
+        _, second = self.serve()
+        self.beta.do("connect", self.link)
+        self.assert_served(server, "127.0.0.1", port)
+        self.wait_ports(path, [port, second])
+
+    def test_peer_that_does_not_tell_is_named_and_asked_again(self):
+        self.alpha.config.write_text(self.alpha.config.read_text().replace("<'ports'>", "<'off'>"))
+        wait_for(lambda: all(s["name"] != "ports" for s in self.alpha.ask("services")), "its end")
+        _, port = self.serve()
+        path = self.mirror()
+        wait_for(lambda: "'ports'" in self.get(path, "Reason"), "the reason")
+        self.assertEqual(self.get(path, "State"), "'failed'")
+        self.alpha.config.write_text(self.alpha.config.read_text().replace("<'off'>", "<'ports'>"))
+        self.wait_ports(path, [port])
+
+    def test_mirror_that_is_removed_closes_its_ports_and_no_connection(self):
+        server, port = self.serve()
+        path = self.mirror()
+        self.wait_ports(path, [port])
+        client = self.connect("127.0.0.1", port)
+        served, _ = server.accept()
+        self.sockets.append(served)
+        done = self.beta.call(path, "org.hypha.Forward1.Remove")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertFalse(self.is_open("127.0.0.1", port))
+        client.sendall(b"x")
+        self.assertEqual(served.recv(1), b"x")
+
+    def test_what_cannot_be_a_mirror_is_refused(self):
+        for local, words in (("tcp://127.0.0.1:80", "'*' stands for a port"), ("tcp://127.0.0.1:*?ports=", "is empty"),
+                             ("tcp://127.0.0.1:*?ports=9-1", "end before they begin"), ("tcp://127.0.0.1:*?cost=1", "no option but ports"),
+                             ("tcp://127.0.0.1:*?ports=65536", "above 65535"), ("tcp://nowhere]:*", "tcp://nowhere]")):
+            done = self.beta.call(ROOT, "org.hypha.Node1.AddForward", local, "alpha", "tcp:*", "{}")
+            self.assert_fails(done, 1, words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

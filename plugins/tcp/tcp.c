@@ -329,14 +329,36 @@ family_works (int family)
   return TRUE;
 }
 
+/* Where this machine alone reaches itself; one of the two addresses may not be there. */
+static char **
+list_localhost (void)
+{
+  static const GSocketFamily families[] = { G_SOCKET_FAMILY_IPV4, G_SOCKET_FAMILY_IPV6 };
+  static const char *const hosts[] = { "tcp://127.0.0.1", "tcp://[::1]" };
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+
+  for (gsize i = 0; i < G_N_ELEMENTS (families); i++) {
+    g_autoptr (GInetAddress) loopback = g_inet_address_new_loopback (families[i]);
+    g_autoptr (GSocketAddress) address = g_inet_socket_address_new (loopback, 0);
+    g_autoptr (GSocket) socket =
+        g_socket_new (families[i], G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, NULL);
+
+    if (socket != NULL && g_socket_bind (socket, address, FALSE, NULL))
+      g_strv_builder_add (builder, hosts[i]);
+  }
+  return g_strv_builder_end (builder);
+}
+
 static gboolean
 tcp_transport_probe (HyphaTransport *transport, GVariantDict *details, GError **error)
 {
+  g_auto (GStrv) localhost = list_localhost ();
   gboolean ipv4 = family_works (AF_INET);
   gboolean ipv6 = family_works (AF_INET6);
 
   g_variant_dict_insert (details, "ipv4", "b", ipv4);
   g_variant_dict_insert (details, "ipv6", "b", ipv6);
+  g_variant_dict_insert (details, "localhost", "^as", localhost);
   if (ipv4 || ipv6)
     return TRUE;
   g_set_error_literal (

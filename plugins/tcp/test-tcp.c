@@ -736,11 +736,14 @@ static void
 test_probe_tells_families (Fixture *f, gconstpointer data)
 {
   g_auto (GVariantDict) details = G_VARIANT_DICT_INIT (NULL);
+  g_auto (GStrv) localhost = NULL;
   gboolean ipv4 = FALSE;
 
   g_assert_true (hypha_transport_probe (f->transport, &details, NULL));
   g_assert_true (g_variant_dict_lookup (&details, "ipv4", "b", &ipv4));
   g_assert_true (g_variant_dict_contains (&details, "ipv6"));
+  g_assert_true (g_variant_dict_lookup (&details, "localhost", "^as", &localhost));
+  g_assert_cmpint (g_strv_contains ((const char *const *) localhost, "tcp://127.0.0.1"), ==, ipv4);
 }
 
 /* ---- addresses that come from the kernel ---- */

@@ -46,6 +46,8 @@ const HyphaVerb hypha_verbs[] = {
   { "mux", "PEER PATH",
     N_ ("Make a socket by which any program reaches a peer, as if it were a VM"), hypha_verb_mux },
   { "exec", "PEER COMMAND [ARG...]", N_ ("Run a command at a peer, as ssh does"), hypha_verb_exec },
+  { "mirror", "PEER", N_ ("Make the ports that a peer listens on ports of this machine, too"),
+    hypha_verb_mirror },
   { "dial", "ENDPOINT", N_ ("Join standard input and output to what listens there, Hypha or not"),
     hypha_verb_dial },
   { "accept", "ENDPOINT", N_ ("Listen, and join standard input and output to who comes first"),

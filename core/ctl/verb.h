@@ -71,6 +71,7 @@ HYPHA_VERB (open);
 HYPHA_VERB (exec);
 HYPHA_VERB (forward);
 HYPHA_VERB (mux);
+HYPHA_VERB (mirror);
 HYPHA_VERB (dial);
 HYPHA_VERB (accept);
 HYPHA_VERB (bench);

@@ -96,7 +96,8 @@ class Fake:
                                                      "State": "'suspect'", "Encrypted": "true"}})
         transport = "org.hypha.Transport1"
         self.order("add", f"{ROOT}/transport/tcp", {transport: {"Name": "'tcp'", "Schemes": "['tcp']", "LinkCost": "15",
-                                                                "Available": "true"}})
+                                                                "Available": "true",
+                                                                "Details": "{'localhost': <['tcp://127.0.0.1', 'tcp://[::1]']>}"}})
         self.order("add", f"{ROOT}/transport/vsock", {transport: {
             "Name": "'vsock'", "Schemes": "['vsock', 'VSOCK-CONNECT', 'VSOCK-LISTEN']", "LinkCost": "5",
             "Reason": "'the kernel has nothing that carries it: modprobe vhost_vsock on a host, virtio_vsock in a guest'",

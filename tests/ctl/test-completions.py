@@ -108,6 +108,7 @@ mv '{folder}/run.part' '{folder}/run'
         self.assertEqual(sorted(offers("hyphactl config ")), ["get", "list", "reset", "set"])
         self.assertEqual(sorted(offers("hyphactl config get ")), ["listen", "name"])
         self.assertEqual(offers("hyphactl config get name "), [])
+        self.assertIn("web1", offers("hyphactl mirror "))
         self.assertEqual(sorted(offers("hyphactl forward ")), ["add", "list", "remove"])
         self.assertEqual(sorted(offers("hyphactl forward add ")), ["tcp:", "vsock:"])
         self.assertEqual(offers("hyphactl forward add tcp://127.0.0.1:0 we"), ["web1"])

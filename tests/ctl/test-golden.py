@@ -21,6 +21,7 @@ VERBS = {
     "pending": ["pending"], "links": ["links"], "links-of-peer": ["links", "Läptöp-電腦"], "streams": ["streams"],
     "services": ["services"], "forward": ["forward"],
     "forward-of-add": ["forward", "add", "tcp://127.0.0.1:8080", "web1", "http"],
+    "mirror": ["mirror", "web1"],
     "forward-of-remove": ["forward", "remove", "tcp://127.0.0.1:22"], "config-of-list": ["config", "list"],
     "explain": ["explain", "web1"], "connect": ["connect", "tcp://web1.example.org:4974"], "disconnect": ["disconnect", "web1"],
     "trust": ["trust", LAPTOP, "laptop"], "forget": ["forget", "web1"], "wait": ["wait", "web1"],

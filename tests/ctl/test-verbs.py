@@ -20,6 +20,7 @@ VERBS = {
     "pending": [], "pair": [], "wait": ["[PEER]"], "guest-config": [], "guest-initrd": [],
     "ping": ["PEER"], "streams": ["[PEER]"], "services": [], "open": ["PEER", "SERVICE"], "forward": [], "mux": ["PEER", "PATH"],
     "exec": ["PEER", "COMMAND", "[ARG...]"],
+    "mirror": ["PEER"],
     "dial": ["ENDPOINT"], "accept": ["ENDPOINT"], "bench": ["PEER"],
 }
 # Of verbs with several forms: the first word of each to the others.
@@ -225,7 +226,7 @@ class OneNode(Case):
     def test_peer_that_is_not_there(self):
         node = self.node()
         for verb, *words in (("disconnect", "eve"), ("forget", "eve"), ("explain", "eve"), ("ping", "eve"), ("links", "eve"), ("monitor", "eve"),
-                             ("streams", "eve"), ("open", "eve", "echo"),
+                             ("streams", "eve"), ("open", "eve", "echo"), ("mirror", "eve"),
                              ("forward", "add", "tcp://127.0.0.1:0", "eve", "echo")):
             self.assert_fails(node.ctl(verb, *words), 1, "'eve'", "hyphactl peers")
         node.stop()

@@ -287,6 +287,27 @@ class Mirror(Machines):
         client.sendall(b"x")
         self.assertEqual(served.recv(1), b"x")
 
+    def test_verb_mirrors_both_families_and_keeps_them(self):
+        _, port = self.serve()
+        self.serve(port=80)
+        wide = ["tcp://127.0.0.1:*", "tcp://[::1]:*"]
+        with self.near:
+            self.assertEqual(self.beta.do("mirror", "alpha", "--persist").split(), wide)
+        for path in self.paths():
+            self.wait_ports(path, [port])
+        self.assertEqual([f["persistent"] for f in self.beta.ask("forward")], [True, True])
+        self.beta.do("forward", "remove", *wide)
+        self.assertEqual(self.beta.ask("mirror", "alpha", "--ports", "80"),
+                         [{"local": f"{local}?ports=80", "peer": "alpha", "target": "tcp:*"} for local in wide])
+        for path in self.paths():
+            self.wait_ports(path, [80])
+        self.assert_fails(self.beta.ctl("mirror", "alpha", "--ports", "http"), 1, "'http' is not a decimal number")
+        self.assert_fails(self.beta.ctl("mirror", "alpha", "--reverse"), 1, "run hyphactl mirror on alpha")
+
+    def paths(self):
+        done = self.beta.call(ROOT, "org.freedesktop.DBus.ObjectManager.GetManagedObjects")
+        return sorted(set(re.findall(f"'({ROOT}/forward/[0-9]+)'", done.stdout)))
+
     def test_what_cannot_be_a_mirror_is_refused(self):
         for local, words in (("tcp://127.0.0.1:80", "'*' stands for a port"), ("tcp://127.0.0.1:*?ports=", "is empty"),
                              ("tcp://127.0.0.1:*?ports=9-1", "end before they begin"), ("tcp://127.0.0.1:*?cost=1", "no option but ports"),

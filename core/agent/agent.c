@@ -60,8 +60,12 @@ on_registered (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   Offer *offer = user_data;
   g_autoptr (GError) error = NULL;
+  gboolean done = hypha_client_service_register_finish (result, &error);
 
-  if (hypha_client_service_register_finish (result, &error)) {
+  /* The agent is gone then. */
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return;
+  if (done) {
     offer->state = ON;
     g_message ("service '%s' is on", offer->name);
   } else {
@@ -79,7 +83,8 @@ settle (Offer *offer)
 {
   if (offer->wanted && offer->state == OFF && hypha_client_get_running (offer->agent->client)) {
     offer->state = REGISTERING;
-    hypha_client_service_register_async (offer->service, on_registered, offer);
+    hypha_client_service_register_async (offer->service, offer->agent->stopped, on_registered,
+                                         offer);
   } else if (!offer->wanted && (offer->state == ON || offer->state == FAILED)) {
     if (offer->state == ON)
       hypha_client_service_unregister (offer->service);

@@ -127,22 +127,23 @@ on_registered (GObject *source, GAsyncResult *result, gpointer user_data)
 /**
  * hypha_client_service_register_async:
  * @self: a service
+ * @cancellable: (nullable): waits no longer; the node may have registered it
  * @callback: called when it is done; hypha_client_service_register_finish()
  * @user_data: for @callback
  *
  * Tells the node that streams to the service come here. To be told again once the node was away.
  */
 void
-hypha_client_service_register_async (HyphaClientService *self, GAsyncReadyCallback callback,
-                                     gpointer user_data)
+hypha_client_service_register_async (HyphaClientService *self, GCancellable *cancellable,
+                                     GAsyncReadyCallback callback, gpointer user_data)
 {
-  GTask *task = g_task_new (self->client, NULL, callback, user_data);
+  GTask *task = g_task_new (self->client, cancellable, callback, user_data);
 
   g_task_set_source_tag (task, hypha_client_service_register_async);
   hypha_dbus_node1_call_register_service (
       hypha_client_get_node (self->client), self->name,
       g_dbus_interface_skeleton_get_object_path (G_DBUS_INTERFACE_SKELETON (self->handler)),
-      G_DBUS_CALL_FLAGS_NONE, -1, NULL, on_registered, task);
+      G_DBUS_CALL_FLAGS_NONE, -1, cancellable, on_registered, task);
 }
 
 /**

@@ -17,8 +17,8 @@ HyphaClientService *hypha_client_service_new (HyphaClient *client, const char *n
                                               HyphaClientAccept accept, gpointer user_data,
                                               GError **error);
 void hypha_client_service_free (HyphaClientService *self); /* streams that are open go on */
-void hypha_client_service_register_async (HyphaClientService *self, GAsyncReadyCallback callback,
-                                          gpointer user_data);
+void hypha_client_service_register_async (HyphaClientService *self, GCancellable *cancellable,
+                                          GAsyncReadyCallback callback, gpointer user_data);
 gboolean hypha_client_service_register_finish (GAsyncResult *result, GError **error);
 void hypha_client_service_unregister (HyphaClientService *self);
 

@@ -15,7 +15,7 @@
 #define OUTPUT_MAX (4 * HYPHA_PARCEL_MAX) /* what waits for the caller, about */
 #define REQUEST_TIMEOUT_MS 10000
 #define QUIET_MS 200    /* of a terminal whose command has exited */
-#define LINGER_MS 10000 /* for the caller to close, once it was told how the command did */
+#define LINGER_MS 10000 /* for the caller to close, once all that was for it is on its way */
 
 static GList *execs; /* HyphaAgentExec */
 
@@ -102,7 +102,15 @@ set_told (HyphaAgentExec *self)
   g_clear_handle_id (&self->quiet, g_source_remove);
   close_pipes (self);
   g_clear_handle_id (&self->timer, g_source_remove);
-  self->timer = g_timeout_add (LINGER_MS, on_linger, self);
+}
+
+/* A caller may be as slow as it likes to read: only then does it have to close. */
+static void
+end_output (HyphaAgentExec *self)
+{
+  hypha_stream_close_write (self->stream, NULL);
+  if (self->timer == 0)
+    self->timer = g_timeout_add (LINGER_MS, on_linger, self);
 }
 
 /* TEXT is cut where it would not fit. */
@@ -360,7 +368,7 @@ update (HyphaAgentExec *self)
   watched_set (&self->in, !self->in_ended, G_IO_IN, on_caller_said, self);
   watched_set (&self->out, self->to_caller->len > 0, G_IO_OUT, on_caller_room, self);
   if (self->told && self->to_caller->len == 0)
-    hypha_stream_close_write (self->stream, NULL);
+    end_output (self);
 }
 
 static gboolean

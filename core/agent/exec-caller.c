@@ -52,10 +52,14 @@ take_input (HyphaAgentExec *self, const HyphaParcel *parcel, GError **error)
   self->credit -= (guint32) parcel->length;
   if (self->pipes[TO_COMMAND].fd >= 0)
     g_byte_array_append (self->input, parcel->data, (guint) parcel->length);
+  if (parcel->length > 0)
+    self->within_line =
+        parcel->data[parcel->length - 1] != '\n' && parcel->data[parcel->length - 1] != '\r';
   return TRUE;
 }
 
-/* What people type for it, where there is a terminal: it cannot be closed one way. */
+/* What people type for it, where there is a terminal: it cannot be closed one way. Within a line
+ * the first one only hands over what there is of it. */
 static void
 take_input_end (HyphaAgentExec *self)
 {
@@ -66,7 +70,7 @@ take_input_end (HyphaAgentExec *self)
   self->input_end = TRUE;
   if (self->request->pty && self->pipes[TO_COMMAND].fd >= 0)
     end = hypha_agent_pty_get_end (self->pipes[TO_COMMAND].fd);
-  if (end)
+  for (int times = 0; end && times <= self->within_line; times++)
     g_byte_array_append (self->input, (const guint8 *) &end, 1);
 }
 

@@ -25,6 +25,7 @@ struct _HyphaAgentExec {
   guint32 credit;             /* what the caller may send */
   guint32 owed;               /* what the command has taken since the last CREDIT */
   gboolean input_end;         /* no more comes after INPUT */
+  gboolean within_line;       /* the last INPUT did not end one */
   HyphaAgentRequest *request; /* NULL: has not come */
   HyphaAgentAccount *account;
   HyphaAgentChild *child;

@@ -398,6 +398,11 @@ class Terminals(Exec):
         # What is typed is shown, perhaps before the command says anything.
         self.assertEqual((done.returncode, sorted(done.stdout.split("\n"))), (0, ["", "24 80", "typed", "typed"]))
 
+    def test_input_that_ends_within_a_line_ends_for_the_command_too(self):
+        done = self.run_there("-t", "alpha", "sh", "-c", "stty -echo; echo; cat", input="typed")
+        self.assertEqual(done.returncode, 0)
+        self.assertTrue(done.stdout.endswith("typed"), done)
+
 
 class Settings(Exec):
     config = ""

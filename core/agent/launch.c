@@ -31,8 +31,7 @@ typedef struct {
   char **files; /* what may be the program */
   char **argv;
   char **env;
-  const char *directory;
-  gboolean directory_is_asked;
+  const char *directory; /* NULL: the home, if it can be entered */
   const HyphaAgentAccount *account;
   gboolean pty;
   int fds[3];
@@ -167,6 +166,16 @@ become (const HyphaAgentAccount *account)
                               setresuid (account->uid, account->uid, account->uid) == 0);
 }
 
+/* What is relative is so to the home, as after a login, and not to where the agent is. */
+static gboolean
+enter (const char *home, const char *directory)
+{
+  if (directory && *directory == '/')
+    return chdir (directory) == 0;
+  return (chdir (home) == 0 || (directory == NULL && chdir ("/") == 0)) &&
+         (directory == NULL || chdir (directory) == 0);
+}
+
 /* As execvp(), which may not be called here. */
 static void
 execute (const Plan *plan)
@@ -207,7 +216,7 @@ run_child (const Plan *plan)
   prctl (PR_SET_PDEATHSIG, SIGHUP, 0, 0, 0);
   if (getppid () != plan->parent)
     _exit (HYPHA_EXEC_NOT_FOUND);
-  if (chdir (plan->directory) < 0 && (plan->directory_is_asked || chdir ("/") < 0))
+  if (!enter (plan->account->home, plan->directory))
     give_up (plan, report, STAGE_DIRECTORY);
   execute (plan);
   give_up (plan, report, STAGE_RUN);
@@ -234,17 +243,33 @@ make_pipe (int *ours, int *theirs, gboolean we_write, GError **error)
   return FALSE;
 }
 
+/* One of the user's, who else could not open /dev/stdin and the like. */
+static gboolean
+make_users_pipe (int *ours, int *theirs, gboolean we_write, const HyphaAgentAccount *account,
+                 GError **error)
+{
+  if (!make_pipe (ours, theirs, we_write, error))
+    return FALSE;
+  if (!account->become || fchown (*theirs, account->uid, account->gid) == 0)
+    return TRUE;
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("a pipe cannot be made: %s"),
+               g_strerror (errno));
+  return FALSE;
+}
+
 static gboolean
 make_fds (const HyphaAgentRequest *request, Plan *plan, HyphaAgentLaunch *launch, GError **error)
 {
+  const HyphaAgentAccount *account = plan->account;
+
   if (!make_pipe (&launch->report, &plan->report, FALSE, error))
     return FALSE;
   if (request->pty)
-    return hypha_agent_pty_open (request->rows, request->cols, plan->account, launch->fds,
-                                 plan->fds, error);
-  return make_pipe (&launch->fds[0], &plan->fds[0], TRUE, error) &&
-         make_pipe (&launch->fds[1], &plan->fds[1], FALSE, error) &&
-         make_pipe (&launch->fds[2], &plan->fds[2], FALSE, error);
+    return hypha_agent_pty_open (request->rows, request->cols, account, launch->fds, plan->fds,
+                                 error);
+  return make_users_pipe (&launch->fds[0], &plan->fds[0], TRUE, account, error) &&
+         make_users_pipe (&launch->fds[1], &plan->fds[1], FALSE, account, error) &&
+         make_users_pipe (&launch->fds[2], &plan->fds[2], FALSE, account, error);
 }
 
 static pid_t
@@ -285,8 +310,7 @@ hypha_agent_launch (const HyphaAgentRequest *request, const HyphaAgentAccount *a
   plan.env = make_env (request, account, peer);
   plan.argv = make_argv (request, account);
   plan.files = make_files (plan.argv[0], plan.env);
-  plan.directory = request->cwd ? request->cwd : account->home;
-  plan.directory_is_asked = request->cwd != NULL;
+  plan.directory = request->cwd;
   plan.account = account;
   plan.pty = request->pty;
   plan.parent = getpid ();

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import pathlib
+import pwd
 import re
 import select
 import signal
@@ -129,6 +130,8 @@ class Commands(Exec):
     def test_directory(self):
         self.assert_prints("/usr/bin\n", "--cwd", "/usr/bin", "alpha", "pwd")
         self.assert_fails(self.run_there("--cwd", "/nowhere/at/all", "alpha", "pwd"), 255, "/nowhere/at/all", "No such file")
+        home = os.path.realpath(pwd.getpwuid(os.geteuid()).pw_dir)
+        self.assert_prints(os.path.dirname(home) + "\n", "--cwd", "..", "alpha", "pwd", "-P")
 
     def test_shell_only_if_asked(self):
         self.assert_prints("a b\n", "--env", "X=b", "--shell", "alpha", "echo a", "$X")
@@ -208,6 +211,8 @@ class Commands(Exec):
         self.assertTrue(done.stdout.startswith(expected + "nobody "), done.stdout)
         self.assertIn("Permission denied", done.stderr)
         self.assert_fails(self.run_there("-l", "no-such-user", "alpha", "id"), 255, "no user 'no-such-user'")
+        done = self.run_there("-l", "nobody", "alpha", "sh", "-c", "cat /dev/stdin >/dev/stdout; echo err >/dev/stderr", input="in")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "in", "err\n"))
 
 
 class Ends(Exec):

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -82,14 +83,15 @@ make_argv (const HyphaAgentRequest *request, const HyphaAgentAccount *account)
   return g_strdupv ((char **) words);
 }
 
-/* Where the command's own PATH leads. */
+/* Where the command's own PATH leads. A name that no folder can have is not put behind each of
+ * them, for a request has room for tens of thousands: the kernel says what is wrong with it. */
 static char **
 make_files (const char *name, char **env)
 {
   g_autoptr (GStrvBuilder) files = g_strv_builder_new ();
   g_auto (GStrv) folders = NULL;
 
-  if (strchr (name, '/')) {
+  if (strchr (name, '/') || strlen (name) > NAME_MAX) {
     g_strv_builder_add (files, name);
     return g_strv_builder_end (files);
   }

@@ -331,7 +331,7 @@ update (Remote *self)
   set_source (&self->out, self->to_agent->len > 0 && !self->told, self->fd, G_IO_OUT,
               on_stream_room, self);
   set_source (&self->input,
-              self->credit > 0 && !self->input_ended && !self->told &&
+              self->credit > 0 && !self->input_ended && !self->stream_ended && !self->told &&
                   self->to_agent->len < OUT_MAX,
               STDIN_FILENO, G_IO_IN, on_input, self);
 }

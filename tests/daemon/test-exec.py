@@ -515,6 +515,14 @@ class Hostile(Exec):
         wait_for(lambda: not self.agent.children(), "the end of all commands")
         self.assertEqual(self.run_there("alpha", "true").returncode, 0)
 
+    def test_long_name_and_many_places_to_look_for_it_take_no_memory(self):
+        place, name = ":" * 30000, "a" * 30000
+        done = self.run_there("--env", "PATH=" + place, "alpha", name)
+        self.assertEqual((done.returncode, "too long" in done.stderr), (126, True), done.stderr[-200:])
+        status = pathlib.Path(f"/proc/{self.agent.process.pid}/status").read_text()
+        self.assertLess(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]), 256 << 10)
+        self.assertEqual(self.run_there("--env", "PATH=" + place, "alpha", name[:255]).returncode, 127)
+
     def test_early_end_runs_nothing_or_ends_it(self):
         mark = self.alpha.place.path / "mark"
         request = json.dumps({"argv": ["sh", "-c", f"sleep 3; touch {mark}"]}).encode()

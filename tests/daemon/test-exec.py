@@ -172,22 +172,6 @@ class Commands(Exec):
         rest = command.communicate(timeout=DEADLINE)
         self.assertEqual((len(rest[0]), rest[1], command.returncode), (33554432 - 2, b"done\n", 0))
 
-    def test_reader_that_is_late_gets_the_end_of_what_was_written(self):
-        fill = ("import os, select, sys; os.set_blocking(1, False); n = 0\n"
-                "while select.select([], [1], [], 1)[1]: n += os.write(1, bytes(4096))\n"
-                "open(sys.argv[1], 'w').write(str(n))")
-        mark = self.alpha.place.path / "written"
-        full = self.start("alpha", sys.executable, "-c", fill, str(mark))
-        wait_for(lambda: mark.exists() and mark.read_text(), "a way that is full")
-        full.communicate(timeout=DEADLINE)
-        # What fills the way (about, for that differs), but for the pipe to the agent and some of the agent's buffer: it ends.
-        size = int(mark.read_text()) - (256 << 10)
-        late = self.start("alpha", "head", "-c", str(size), "/dev/zero")
-        # Longer than the agent waits for callers to close.
-        self.assertFalse(select.select([late.stderr], [], [], 11)[0])
-        out, err = late.communicate(timeout=DEADLINE)
-        self.assertEqual((len(out), err, late.returncode), (size, b"", 0))
-
     def test_nothing_of_the_agent_is_left_in_the_command(self):
         done = self.run_there("alpha", "sh", "-c", "ls -l /proc/$$/fd; grep Sig /proc/self/status; ps -o pid=,pgid=,sid= -p $$")
         fds = re.findall(r" (\d+) -> (\S+)", done.stdout)
@@ -543,6 +527,24 @@ class Hostile(Exec):
     def owner(self):
         [service] = [service for service in self.alpha.ask("services") if service["name"] == "exec"]
         return re.search(r":\d+\.\d+", json.dumps(service))[0]
+
+
+class Deadline(Exec):
+    def test_reader_that_is_late_gets_the_end_of_what_was_written(self):
+        fill = ("import os, select, sys; os.set_blocking(1, False); n = 0\n"
+                "while select.select([], [1], [], 1)[1]: n += os.write(1, bytes(4096))\n"
+                "open(sys.argv[1], 'w').write(str(n))")
+        mark = self.alpha.place.path / "written"
+        full = self.start("alpha", sys.executable, "-c", fill, str(mark))
+        wait_for(lambda: mark.exists() and mark.read_text(), "a way that is full")
+        full.communicate(timeout=DEADLINE)
+        # What fills the way (about, for that differs), but for the pipe to the agent and some of the agent's buffer: it ends.
+        size = int(mark.read_text()) - (256 << 10)
+        late = self.start("alpha", "head", "-c", str(size), "/dev/zero")
+        # Longer than the agent waits for callers to close.
+        self.assertFalse(select.select([late.stderr], [], [], 11)[0])
+        out, err = late.communicate(timeout=DEADLINE)
+        self.assertEqual((len(out), err, late.returncode), (size, b"", 0))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ def build(kernel, path, programs):
     image.modules(kernel, "/etc/modules", "virtio_mmio", "vmw_vsock_virtio_transport")
     # Loaded by the test that is about a network beside vsock, and by no other.
     image.modules(kernel, "/etc/modules-net", "virtio_mmio", "virtio_net")
+    # Likewise: by it the guest tells which of its ports are listened on.
+    image.modules(kernel, "/etc/modules-diag", "tcp_diag")
     # Likewise: by it the guest's node reaches the guest's own programs.
     image.modules(kernel, "/etc/modules-loopback", "vsock_loopback")
     image.file(HERE / "guest-init", "/init")

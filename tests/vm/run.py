@@ -30,14 +30,14 @@ SLOWNESS = 3
 STILL = 300 * float(os.environ.get("MESON_TEST_TIMEOUT_MULTIPLIER", "1"))
 
 # Of the environment: where the programs are.
-PASSED_ON = ("HYPHAD", "HYPHACTL", "SEVER", "HYPHA_PLUGIN_PATH", "GSETTINGS_SCHEMA_DIR", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
-MODULES = ("vsock_loopback", "vsock_diag", "vhost_vsock")
+PASSED_ON = ("HYPHAD", "HYPHACTL", "HYPHA_AGENT", "SEVER", "HYPHA_PLUGIN_PATH", "GSETTINGS_SCHEMA_DIR", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+MODULES = ("vsock_loopback", "vsock_diag", "vhost_vsock", "tcp_diag")
 MODULES_WITH_GUEST = ("kvm_amd", "tun")
 
 
 def programs(image):
-    for name in ("HYPHAD", "HYPHACTL", "SEVER"):
-        image.program(os.environ[name], name.lower())
+    for name in ("HYPHAD", "HYPHACTL", "HYPHA_AGENT", "SEVER"):
+        image.program(os.environ[name], name.lower().replace("_", "-"))
     for folder in os.environ["HYPHA_PLUGIN_PATH"].split(":"):
         for module in pathlib.Path(folder).glob("*.so"):
             image.program(str(module))

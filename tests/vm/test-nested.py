@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A host and its guest, which has vsock and no network, no message bus and no dconf. Runs in a machine of run.py's."""
 
+import contextlib
 import pathlib
 import socket
 import subprocess
@@ -59,6 +60,42 @@ class WithoutNetwork(Nested):
             self.assertEqual(lines.readline(), b"hello, guest\n")
             lines.close()
         self.guest.run("kill $mux_server")
+        self.guest.stop_node()
+        self.host.stop()
+
+    def test_commands_run_in_the_guest(self):
+        self.start_host("--vsock-listen-port", "4974")
+        self.start_guest("vsock://2:4974")
+        self.guest.run("hyphactl config set services \"{'exec': {'peers': <['host']>}}\"")
+        self.guest.run("hypha-agent >/run/agent.log 2>&1 & agent=$!")
+        self.wait(lambda: self.host.ctl("exec", "guest", "--", "true").returncode == 0, "the guest's agent")
+        done = self.host.ctl("exec", "guest", "--", "sh", "-c", "ls /sys/class/net; cat; echo aside >&2; exit 7", input="from the host\n")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (7, "lo\nfrom the host\n", "aside\n"))
+        self.assert_fails(self.host.ctl("exec", "guest", "--", "no-such-command"), 127, "no such command")
+        self.guest.run("kill $agent; wait $agent; true")
+        self.guest.stop_node()
+        self.host.stop()
+
+    def test_ports_of_the_guest_are_ports_of_the_host(self):
+        """They come and go, and the guest has no network."""
+        self.start_host("--vsock-listen-port", "4974")
+        self.start_guest("vsock://2:4974")
+        self.guest.load("diag")
+        self.guest.run("hyphactl config set services \"{'ports': {'target': <'ports'>, 'peers': <['host']>}, "
+                       "'tcp:*': {'target': <'tcp://127.0.0.1:*'>, 'peers': <['host']>}}\"")
+        self.host.do("mirror", "guest")
+
+        def connect():
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", 8123), DEADLINE) as client:
+                client.sendall(b"hello\n")
+                return client.makefile("rb").readline()
+            return None
+        for _ in range(2):
+            self.assertIsNone(connect())
+            self.guest.run("socat TCP-LISTEN:8123,fork,reuseaddr,bind=127.0.0.1 EXEC:cat & mirrored=$!")
+            self.wait(lambda: connect() == b"hello\n", "the guest's port here")
+            self.guest.run("kill $mirrored; wait $mirrored; true")
+            self.wait(lambda: connect() is None, "the end of the guest's port here")
         self.guest.stop_node()
         self.host.stop()
 

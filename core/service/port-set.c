@@ -34,19 +34,6 @@ hypha_port_set_has (const HyphaPortSet *self, guint port)
 }
 
 /**
- * hypha_port_set_equal: (skip)
- * @self: a set
- * @other: another
- *
- * Returns: %TRUE if both hold the same ports
- */
-gboolean
-hypha_port_set_equal (const HyphaPortSet *self, const HyphaPortSet *other)
-{
-  return memcmp (self->bits, other->bits, sizeof self->bits) == 0;
-}
-
-/**
  * hypha_port_set_next: (skip)
  * @self: a set
  * @port: the one before; 0 for the first

@@ -14,7 +14,6 @@ typedef struct {
 
 void hypha_port_set_add (HyphaPortSet *self, guint port); /* what is no port is passed over */
 gboolean hypha_port_set_has (const HyphaPortSet *self, guint port);
-gboolean hypha_port_set_equal (const HyphaPortSet *self, const HyphaPortSet *other);
 /* The first port above PORT; 0: there is none. */
 guint hypha_port_set_next (const HyphaPortSet *self, guint port);
 

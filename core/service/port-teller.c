@@ -16,8 +16,7 @@
 
 struct _HyphaPortTeller {
   HyphaPorts *ports;
-  HyphaPortSet last;
-  char *line; /* of LAST */
+  char *line; /* what is told; NULL before the first look */
   GHashTable *hearers;
   guint timer; /* while there are hearers */
   gboolean failed;
@@ -137,17 +136,19 @@ static gboolean
 look (HyphaPortTeller *self, gboolean *changed)
 {
   g_autoptr (GError) error = NULL;
+  g_autofree char *line = NULL;
   HyphaPortSet now;
   gboolean good = hypha_ports_look (self->ports, &now, &error);
 
-  if (!good && !self->failed)
+  if (good)
+    line = hypha_port_set_to_line (&now);
+  else if (!self->failed)
     g_message ("ports: %s", error->message);
   self->failed = !good;
-  *changed = good && (self->line == NULL || !hypha_port_set_equal (&now, &self->last));
+  *changed = good && g_strcmp0 (line, self->line) != 0;
   if (*changed) {
-    self->last = now;
     g_free (self->line);
-    self->line = hypha_port_set_to_line (&now);
+    self->line = g_steal_pointer (&line);
   }
   return good;
 }

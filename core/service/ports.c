@@ -184,7 +184,7 @@ list_sockets (GError **error)
 {
   static const guint8 families[] = { AF_INET, AF_INET6 };
   g_autoptr (GArray) sockets = g_array_new (FALSE, FALSE, sizeof (HyphaPortsSocket));
-  g_autofree void *buffer = g_malloc (BUFFER_SIZE);
+  guint64 buffer[BUFFER_SIZE / sizeof (guint64)];
   int fd = socket (AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
   gboolean good = fd >= 0 || set_errno (errno, error);
 

@@ -176,10 +176,17 @@ CALL (ssize_t, readv, (int fd, const struct iovec *pieces, int n), (fd, pieces, 
       EINTR)
 CALL (ssize_t, recv, (int fd, void *buffer, size_t length, int flags), (fd, buffer, length, flags),
       -1, ECONNRESET, EINTR)
+CALL (ssize_t, recvfrom,
+      (int fd, void *buffer, size_t length, int flags, struct sockaddr *from, socklen_t *size),
+      (fd, buffer, length, flags, from, size), -1, ENOBUFS, EINTR)
 CALL (ssize_t, send, (int fd, const void *buffer, size_t length, int flags),
       (fd, buffer, length, flags), -1, ENOBUFS, EINTR)
 CALL (ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags), -1,
       ENOBUFS, EINTR)
+CALL (ssize_t, sendto,
+      (int fd, const void *buffer, size_t length, int flags, const struct sockaddr *to,
+       socklen_t size),
+      (fd, buffer, length, flags, to, size), -1, ENOBUFS)
 CALL (ssize_t, write, (int fd, const void *buffer, size_t length), (fd, buffer, length), -1, ENOSPC,
       EINTR)
 CALL (DIR *, fdopendir, (int fd), (fd), NULL, ENOMEM)
@@ -311,9 +318,11 @@ static Call *const calls[] = {
   &call_readlinkat,
   &call_readv,
   &call_recv,
+  &call_recvfrom,
   &call_renameat,
   &call_send,
   &call_sendmsg,
+  &call_sendto,
   &call_setsockopt,
   &call_shutdown,
   &call_socket,

@@ -21,7 +21,7 @@ HARMLESS = set("""
     pthread_condattr_setclock pthread_equal pthread_join pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock
     pthread_mutex_unlock pthread_once pthread_mutex_trylock
     sched_getaffinity sched_yield sem_clockwait sem_destroy sem_init sem_post sem_wait pthread_self pthread_setname_np pthread_sigmask secure_getenv sigdelset sigfillset strchr
-    strchrnul strcmp strcspn strlen strncmp strnlen strpbrk strrchr strspn strstr
+    strchrnul strcmp strcspn strlen strncmp strnlen strpbrk strrchr strspn strstr strtol
 """.split())
 
 

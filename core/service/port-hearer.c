@@ -129,13 +129,17 @@ take_line (HyphaPortHearer *self)
                                g_rc_box_acquire (self));
     return;
   }
-  taken = end != NULL ? (gsize) (end - self->buffer) : self->length;
-  if (!hypha_port_set_parse_line (&told, self->buffer, taken, &error)) {
+  /* What does not end is not taken, whatever it says: as much as there is may be a list, and white
+   * space. */
+  if (end == NULL)
+    end = self->buffer;
+  if (!hypha_port_set_parse_line (&told, self->buffer, (gsize) (end - self->buffer), &error)) {
     broken (self, error->message);
     return;
   }
-  self->length -= taken + 1;
-  memmove (self->buffer, self->buffer + taken + 1, self->length);
+  taken = (gsize) (end - self->buffer) + 1;
+  self->length -= taken;
+  memmove (self->buffer, self->buffer + taken, self->length);
   self->hears = TRUE;
   self->wait_seconds = 0;
   set_trouble (self, FALSE, NULL);

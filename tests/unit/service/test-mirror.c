@@ -232,19 +232,22 @@ test_only_ports_that_are_asked_for (Fixture *f, gconstpointer data)
 static void
 test_what_is_no_list_ends_it_with_a_reason (Fixture *f, gconstpointer data)
 {
-  static const char *const lies[] = { "[65536]\n", NULL };
   g_autofree char *long_line = g_strnfill (HYPHA_PORT_LINE_MAX, '1');
+  /* One that would be a list, if only it ended. */
+  g_autofree char *spaces = g_strnfill (HYPHA_PORT_LINE_MAX, ' ');
+  const char *const lies[] = { "[65536]\n", long_line, spaces };
   guint port = free_port ();
   g_autofree char *list = g_strdup_printf ("[%u]\n", port);
   g_autoptr (HyphaForward) mirror = must_add (f, LOCAL);
 
   *long_line = '[';
+  memcpy (spaces, "[]", strlen ("[]"));
   for (gsize i = 0; i < G_N_ELEMENTS (lies); i++) {
     guint n = f->n_asked;
 
     tell (f, list);
     wait_for_port (mirror, port);
-    tell (f, lies[i] != NULL ? lies[i] : long_line);
+    tell (f, lies[i]);
     wait_until (g_str_equal (hypha_forward_get_state (mirror), "failed"));
     g_assert_true (has_ports (mirror, "[]"));
     g_assert_nonnull (strstr (hypha_forward_get_reason (mirror), "no JSON array"));

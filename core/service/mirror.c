@@ -4,12 +4,16 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
+#include "api/hypha-text.h"
 #include "service/forward.h"
 #include "service/port-hearer.h"
 #include "service/ports.h"
+#include "service/service.h"
 
 #define STAR ":*"
 #define OPTION "ports="
+/* As of any endpoint: each range costs as many steps as it has ports. */
+#define MAX_LENGTH 4096
 
 /* Those below are for services of this machine, and take a privilege: only who names them gets
  * them. */
@@ -237,6 +241,30 @@ read_filter (HyphaMirror *self, GError **error)
 }
 
 static gboolean
+check_length (HyphaMirror *self, GError **error)
+{
+  g_autofree char *quoted = NULL;
+  g_autofree char *why = NULL;
+
+  if (strlen (self->local) <= MAX_LENGTH)
+    return TRUE;
+  quoted = hypha_text_quote (self->local);
+  why = g_strdup_printf (_ ("it is longer than %d bytes"), MAX_LENGTH);
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT, _ ("%s is not an endpoint: %s"),
+               quoted, why);
+  return FALSE;
+}
+
+/* With the longest port. */
+static gboolean
+check_target (HyphaMirror *self, GError **error)
+{
+  g_autofree char *service = g_strdup_printf ("%s%u", self->target, HYPHA_PORT_MAX);
+
+  return hypha_service_check_name (service, HYPHA_ERROR_INVALID_ARGUMENT, error);
+}
+
+static gboolean
 read_local (HyphaMirror *self, GError **error)
 {
   g_autofree char *sample = hypha_mirror_dup_sample (self->local, STAR STAR);
@@ -268,7 +296,7 @@ hypha_mirror_new (HyphaNode *node, const char *local, const char *peer, const ch
   self->doors = g_hash_table_new_full (NULL, NULL, NULL, door_free);
   self->ports = hypha_ports_new ();
   self->hearer = hypha_port_hearer_new (node, peer, local, on_heard, self);
-  if (read_local (self, error))
+  if (check_length (self, error) && check_target (self, error) && read_local (self, error))
     return self;
   hypha_mirror_free (self);
   return NULL;

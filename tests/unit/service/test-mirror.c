@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "service/forward.h"
 #include "service/forwards.h"
 #include "service/mirror.h"
 #include "service/port-set.h"
@@ -257,6 +258,27 @@ test_what_is_no_list_ends_it_with_a_reason (Fixture *f, gconstpointer data)
 }
 
 static void
+test_what_is_too_long_with_a_port_is_refused (Fixture *f, gconstpointer data)
+{
+  g_autofree char *ranges = g_strnfill (4096, '1');
+  g_autofree char *local = g_strdup_printf (LOCAL "?ports=%s", ranges);
+  g_autofree char *kind = g_strnfill (255 - strlen (":65535"), 'k');
+  g_autofree char *good = g_strdup_printf ("%s:*", kind);
+  g_autofree char *long_target = g_strdup_printf ("k%s", good);
+  g_autoptr (HyphaForward) mirror = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (hypha_forward_new (f->pair.a.node, 1, local, "beta", "kind:*", FALSE, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT);
+  g_clear_error (&error);
+  g_assert_null (hypha_forward_new (f->pair.a.node, 1, LOCAL, "beta", long_target, FALSE, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT);
+  g_clear_error (&error);
+  mirror = hypha_forward_new (f->pair.a.node, 1, LOCAL, "beta", good, FALSE, &error);
+  g_assert_no_error (error);
+}
+
+static void
 test_peer_that_goes_takes_its_ports_along (Fixture *f, gconstpointer data)
 {
   guint port = free_port ();
@@ -418,6 +440,8 @@ main (int argc, char **argv)
   ADD ("/mirror/list-counts-when-its-line-has-ended", test_list_counts_when_its_line_has_ended);
   ADD ("/mirror/only-ports-that-are-asked-for", test_only_ports_that_are_asked_for);
   ADD ("/mirror/what-is-no-list-ends-it-with-a-reason", test_what_is_no_list_ends_it_with_a_reason);
+  ADD ("/mirror/what-is-too-long-with-a-port-is-refused",
+       test_what_is_too_long_with_a_port_is_refused);
   ADD ("/mirror/peer-that-goes-takes-its-ports-along", test_peer_that_goes_takes_its_ports_along);
   ADD ("/mirror/peer-that-is-not-known-may-be-soon", test_peer_that_is_not_known_may_be_soon);
   ADD ("/mirror/mirror-is-one-of-the-settings", test_mirror_is_one_of_the_settings);

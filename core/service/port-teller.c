@@ -25,6 +25,7 @@ struct _HyphaPortTeller {
 /* One stream. What is not taken in time is not kept for it: the next that it gets is the latest. */
 typedef struct {
   HyphaPortTeller *teller;
+  HyphaNodePeer *peer;
   int fd;
   GSource *input, *output;
   char *line; /* that is being written */
@@ -40,6 +41,7 @@ hearer_free (gpointer data)
   hypha_clear_source (&self->input);
   hypha_clear_source (&self->output);
   hypha_hard_close (self->fd);
+  g_object_unref (self->peer);
   g_free (self->line);
   g_free (self);
 }
@@ -181,12 +183,28 @@ on_time (gpointer data)
 
 /* ---- streams ---- */
 
+/* Counted for each, so that none can take the places of the others. */
+static guint
+count_hearers (HyphaPortTeller *self, HyphaNodePeer *peer)
+{
+  GHashTableIter iter;
+  gpointer hearer;
+  guint n = 0;
+
+  g_hash_table_iter_init (&iter, self->hearers);
+  while (g_hash_table_iter_next (&iter, &hearer, NULL))
+    n += ((Hearer *) hearer)->peer == peer;
+  return n;
+}
+
+/* PEER and FD are taken. */
 static void
-add (HyphaPortTeller *self, int fd)
+add (HyphaPortTeller *self, HyphaNodePeer *peer, int fd)
 {
   Hearer *hearer = g_new0 (Hearer, 1);
 
   hearer->teller = self;
+  hearer->peer = peer;
   hearer->fd = fd;
   g_hash_table_add (self->hearers, hearer);
   if (self->timer == 0)
@@ -201,18 +219,19 @@ add (HyphaPortTeller *self, int fd)
  * @self: who tells
  * @incoming: a stream that was not answered
  *
- * Takes the stream and tells it, or refuses it: as busy when many listen already, as refused when
- * the kernel does not say which ports there are; the log says why.
+ * Takes the stream and tells it, or refuses it: as busy when its peer has many already, as refused
+ * when the kernel does not say which ports there are; the log says why.
  */
 void
 hypha_port_teller_serve (HyphaPortTeller *self, HyphaIncoming *incoming)
 {
+  HyphaNodePeer *peer = hypha_incoming_get_peer (incoming);
   g_autoptr (HyphaStream) stream = NULL;
   g_autoptr (GError) error = NULL;
   gboolean changed;
   int fd;
 
-  if (g_hash_table_size (self->hearers) >= HYPHA_PORT_TELLER_MAX) {
+  if (count_hearers (self, peer) >= HYPHA_PORT_TELLER_MAX) {
     hypha_incoming_refuse (incoming, HYPHA_ERROR_BUSY);
     return;
   }
@@ -229,8 +248,9 @@ hypha_port_teller_serve (HyphaPortTeller *self, HyphaIncoming *incoming)
     hypha_incoming_refuse (incoming, HYPHA_ERROR_REFUSED);
     return;
   }
+  g_object_ref (peer);
   hypha_incoming_accept_made (incoming);
-  add (self, fd);
+  add (self, peer, fd);
 }
 
 /* ---- life ---- */

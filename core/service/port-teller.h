@@ -5,8 +5,8 @@
 
 G_BEGIN_DECLS
 
-/* More than so many listen at once: one more is refused. */
-#define HYPHA_PORT_TELLER_MAX 64
+/* So many streams of one peer at once: one more is refused. */
+#define HYPHA_PORT_TELLER_MAX 16
 
 /* Tells peers which ports of this machine are listened on: a line for each change, and the first
  * one at once. Main thread. */

@@ -430,6 +430,32 @@ test_ports_are_told_to_so_many_at_once (Fixture *f, gconstpointer data)
   wait_until (n_streams (hearer) == 0 && n_streams (f->peer) == 0);
 }
 
+static void
+test_peer_with_many_keeps_no_other_out (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GPtrArray) streams = g_ptr_array_new_with_free_func (g_object_unref);
+  g_autofree char *bound = listen_on (&f->pair.b, "tcp://127.0.0.1:0");
+  g_autoptr (HyphaNodePeer) peer = NULL;
+  g_autoptr (HyphaStream) stream = NULL;
+  g_autoptr (GError) error = NULL;
+  Side gamma = { 0 };
+
+  side_up (&gamma, hypha_identity_generate (NULL), "gamma");
+  trust (&f->pair.b, &gamma, "gamma");
+  trust (&gamma, &f->pair.b, "beta");
+  configure (f, "{'ports': {'target': <'ports'>}}");
+  for (guint i = 0; i < HYPHA_PORT_TELLER_MAX; i++)
+    g_ptr_array_add (streams, must_open (f->peer, "ports"));
+  peer = dial (&gamma, bound, NULL, &error);
+  g_assert_no_error (error);
+  stream = must_open (peer, "ports");
+  hypha_services_stop (f->pair.b.services);
+  g_clear_object (&stream);
+  g_clear_object (&peer);
+  side_down (&gamma);
+  hypha_identity_unref (gamma.identity);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -448,5 +474,6 @@ main (int argc, char **argv)
   ADD ("/ports/port-is-told-while-somebody-else-listens-on-it",
        test_port_is_told_while_somebody_else_listens_on_it);
   ADD ("/ports/told-to-so-many-at-once", test_ports_are_told_to_so_many_at_once);
+  ADD ("/ports/peer-with-many-keeps-no-other-out", test_peer_with_many_keeps_no_other_out);
   return g_test_run ();
 }

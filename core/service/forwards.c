@@ -202,11 +202,18 @@ on_awaited (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (GError) error = NULL;
   g_autofree char *bound = g_task_propagate_pointer (G_TASK (result), &error);
   gboolean listed = g_list_store_find (self->list, forward, NULL);
+  HyphaForward *there = find (self, hypha_forward_get_given (forward),
+                              hypha_forward_get_peer (forward), hypha_forward_get_target (forward));
 
   if (self->stopped && error == NULL)
     g_set_error_literal (&error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED,
                          _ ("this node has stopped"));
-  else if (bound != NULL && !listed && check_room (count (self), HYPHA_ERROR_BUSY, &error)) {
+  /* Asked for twice at once: of a mirror, both could be. */
+  else if (bound != NULL && there != NULL && there != forward) {
+    hypha_forward_close (forward);
+    g_task_return_pointer (task, g_object_ref (there), g_object_unref);
+    return;
+  } else if (bound != NULL && !listed && check_room (count (self), HYPHA_ERROR_BUSY, &error)) {
     g_list_store_append (self->list, forward);
     listed = TRUE;
   }

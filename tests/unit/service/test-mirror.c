@@ -328,6 +328,25 @@ test_mirror_is_one_of_the_settings (Fixture *f, gconstpointer data)
   wait_until (f->told != NULL);
 }
 
+static void
+test_mirror_that_is_asked_for_twice_at_once_is_one (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GAsyncResult) first = NULL;
+  g_autoptr (GAsyncResult) second = NULL;
+  g_autoptr (HyphaForward) one = NULL;
+  g_autoptr (HyphaForward) other = NULL;
+
+  hypha_forwards_add_async (f->forwards, LOCAL, "beta", "kind:*", keep_result, &first);
+  hypha_forwards_add_async (f->forwards, LOCAL, "beta", "kind:*", keep_result, &second);
+  wait_until (first != NULL && second != NULL);
+  one = hypha_forwards_add_finish (f->forwards, first, NULL);
+  other = hypha_forwards_add_finish (f->forwards, second, NULL);
+  g_assert_nonnull (one);
+  g_assert_true (one == other);
+  g_assert_cmpuint (g_list_model_get_n_items (hypha_forwards_get_list (f->forwards)), ==, 1);
+  wait_until (f->told != NULL);
+}
+
 /* ---- what this machine listens on ---- */
 
 /* Somebody else who listens there. */
@@ -471,6 +490,8 @@ main (int argc, char **argv)
   ADD ("/mirror/peer-that-goes-takes-its-ports-along", test_peer_that_goes_takes_its_ports_along);
   ADD ("/mirror/peer-that-is-not-known-may-be-soon", test_peer_that_is_not_known_may_be_soon);
   ADD ("/mirror/mirror-is-one-of-the-settings", test_mirror_is_one_of_the_settings);
+  ADD ("/mirror/asked-for-twice-at-once-is-one",
+       test_mirror_that_is_asked_for_twice_at_once_is_one);
   ADD ("/ports/port-is-told-while-somebody-else-listens-on-it",
        test_port_is_told_while_somebody_else_listens_on_it);
   ADD ("/ports/told-to-so-many-at-once", test_ports_are_told_to_so_many_at_once);

@@ -128,7 +128,9 @@ static void
 failed (HyphaDoor *self, const GError *error)
 {
   drop_listener (self);
-  if (g_strcmp0 (self->trouble, error->message) != 0)
+  if (g_strcmp0 (self->trouble, error->message) != 0 && self->events.troubled != NULL)
+    self->events.troubled (self, error->message, self->user_data);
+  else if (g_strcmp0 (self->trouble, error->message) != 0)
     g_warning ("%s", error->message);
   g_free (self->trouble);
   self->trouble = g_strdup (error->message);

@@ -16,6 +16,8 @@ typedef struct {
   /* Where the node listens already by a socket that was handed over, if that is ENDPOINT: then this
    * door has nothing to do. NULL: it does not. Nullable. */
   const char *(*held) (HyphaDoor *door, HyphaEndpoint *endpoint, gpointer user_data);
+  /* It cannot be opened, and the reason is a new one. NULL: it is logged. */
+  void (*troubled) (HyphaDoor *door, const char *trouble, gpointer user_data);
 } HyphaDoorEvents;
 
 HyphaDoor *hypha_door_new (HyphaLoader *loader, const char *uri, gboolean permanent,

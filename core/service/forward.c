@@ -6,7 +6,6 @@
 #include "io/hard-close.h"
 #include "link/name.h"
 #include "node/door.h"
-#include "node/telling.h"
 #include "service/joint.h"
 #include "service/mirror.h"
 #include "service/service.h"
@@ -24,7 +23,8 @@ struct _HyphaForward {
   HyphaMirror *mirror; /* for many ports */
   GHashTable *joints;  /* set of HyphaJoint */
   char *reason;        /* of the last connection; nullable */
-  HyphaTelling telling;
+  HyphaTelling own;
+  HyphaTelling *telling; /* OWN, or one that is shared */
   guint64 rx_bytes, tx_bytes;
 };
 
@@ -46,7 +46,7 @@ tell_reason (HyphaForward *self, const char *reason)
 {
   const char *local = hypha_forward_get_local (self);
   guint untold;
-  HyphaTellingAnswer answer = hypha_telling_ask (&self->telling, g_get_monotonic_time (), &untold);
+  HyphaTellingAnswer answer = hypha_telling_ask (self->telling, g_get_monotonic_time (), &untold);
 
   if (untold > 0)
     g_message ("forward %s: %u more reasons were not told", local, untold);
@@ -118,7 +118,19 @@ on_mirror_changed (gpointer user_data)
   tell (user_data);
 }
 
-static const HyphaDoorEvents door_events = { on_knocked, on_door_changed };
+/* Where the peer chooses what is listened on, it chooses how often that fails, too. */
+static void
+on_door_troubled (HyphaDoor *door, const char *trouble, gpointer user_data)
+{
+  HyphaForward *self = user_data;
+
+  if (self->telling == &self->own)
+    g_warning ("%s", trouble);
+  else
+    tell_reason (self, trouble);
+}
+
+static const HyphaDoorEvents door_events = { on_knocked, on_door_changed, NULL, on_door_troubled };
 
 static gboolean
 check_peer (const char *peer, GError **error)
@@ -154,6 +166,12 @@ hypha_forward_new (HyphaNode *node, guint64 serial, const char *local, const cha
     self->door =
         hypha_door_new (hypha_node_get_loader (node), local, permanent, &door_events, self, error);
   return self->door != NULL || self->mirror != NULL ? g_steal_pointer (&self) : NULL;
+}
+
+void
+hypha_forward_share_telling (HyphaForward *self, HyphaTelling *telling)
+{
+  self->telling = telling;
 }
 
 void
@@ -329,4 +347,5 @@ static void
 hypha_forward_init (HyphaForward *self)
 {
   self->joints = g_hash_table_new (NULL, NULL);
+  self->telling = &self->own;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "node/node.h"
+#include "node/telling.h"
 
 G_BEGIN_DECLS
 
@@ -22,6 +23,8 @@ G_DECLARE_FINAL_TYPE (HyphaForward, hypha_forward, HYPHA, FORWARD, GObject)
 HyphaForward *hypha_forward_new (HyphaNode *node, guint64 serial, const char *local,
                                  const char *peer, const char *target, gboolean permanent,
                                  GError **error);
+/* Its reasons are told as often as TELLING lets it, with those of others; TELLING lives as long. */
+void hypha_forward_share_telling (HyphaForward *self, HyphaTelling *telling);
 void hypha_forward_open (HyphaForward *self); /* now; does nothing while it listens */
 /* Completes with a string once it listens, or with why it does not. */
 void hypha_forward_await (HyphaForward *self, GTask *task);

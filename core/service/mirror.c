@@ -37,6 +37,7 @@ struct _HyphaMirror {
   GHashTable *doors;   /* port to HyphaForward */
   HyphaPorts *ports;   /* of this machine */
   guint recheck, first_taken, n_taken, n_beyond;
+  HyphaTelling telling; /* of all doors */
 
   char *reason;               /* as it was told last */
   guint64 rx_bytes, tx_bytes; /* of doors that have closed */
@@ -98,6 +99,7 @@ open_door (HyphaMirror *self, guint port)
     g_message ("mirror %s: %s", self->local, error->message);
     return;
   }
+  hypha_forward_share_telling (door, &self->telling);
   g_signal_connect (door, "changed", G_CALLBACK (on_door_changed), self);
   g_hash_table_insert (self->doors, GUINT_TO_POINTER (port), door);
   hypha_forward_open (door);

@@ -4,6 +4,8 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
+#include "node/telling.h"
+
 /* The peer's service that tells. */
 #define SERVICE "ports"
 
@@ -32,18 +34,34 @@ struct _HyphaPortHearer {
 
   gboolean hears, failed;
   char *trouble;
+  HyphaTelling telling;
 };
 
 static void try_to_hear (HyphaPortHearer *self);
 
 /* ---- what the peer tells ---- */
 
+/* A peer may tell well and ill in turn, as often as it is asked. */
+static void
+tell_trouble (HyphaPortHearer *self, const char *trouble)
+{
+  guint untold;
+  HyphaTellingAnswer answer = hypha_telling_ask (&self->telling, g_get_monotonic_time (), &untold);
+
+  if (untold > 0)
+    g_message ("%s: %u more reasons were not told", self->what, untold);
+  if (answer != HYPHA_TELLING_NO)
+    g_message ("%s: %s%s", self->what, trouble,
+               answer == HYPHA_TELLING_LAST ? " (more of them will be counted only, for a minute)"
+                                            : "");
+}
+
 /* FAILED: it has to be mended by somebody; else it only takes its time. */
 static void
 set_trouble (HyphaPortHearer *self, gboolean failed, const char *trouble)
 {
   if (failed && g_strcmp0 (self->trouble, trouble) != 0)
-    g_message ("%s: %s", self->what, trouble);
+    tell_trouble (self, trouble);
   g_free (self->trouble);
   self->trouble = g_strdup (trouble);
   self->failed = failed;

@@ -258,6 +258,49 @@ test_what_is_no_list_ends_it_with_a_reason (Fixture *f, gconstpointer data)
 }
 
 static void
+count_message (const char *domain, GLogLevelFlags level, const char *message, gpointer user_data)
+{
+  guint *n = user_data;
+
+  if (strstr (message, "cannot listen on") != NULL)
+    ++*n;
+}
+
+static void
+count_change (guint *n)
+{
+  ++*n;
+}
+
+static void
+test_ports_that_cannot_be_opened_do_not_fill_the_log (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GString) list = g_string_new ("[");
+  guint n_messages = 0, n_changes = 0;
+  guint handler = g_log_set_handler ("hypha", G_LOG_LEVEL_MESSAGE, count_message, &n_messages);
+  int fds[8];
+  g_autoptr (HyphaForward) mirror = must_add (f, LOCAL);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (fds); i++) {
+    guint port;
+
+    fds[i] = listening_socket (&port);
+    g_string_append_printf (list, "%s%u", i > 0 ? "," : "", port);
+  }
+  g_string_append (list, "]\n");
+  g_signal_connect_swapped (mirror, "changed", G_CALLBACK (count_change), &n_changes);
+  tell (f, list->str);
+  /* The list, and each port. */
+  wait_until (n_changes > G_N_ELEMENTS (fds));
+  g_assert_nonnull (strstr (hypha_forward_get_reason (mirror), "this very process"));
+  g_assert_cmpuint (n_messages, ==, 5);
+  g_signal_handlers_disconnect_by_data (mirror, &n_changes);
+  g_log_remove_handler ("hypha", handler);
+  for (gsize i = 0; i < G_N_ELEMENTS (fds); i++)
+    close (fds[i]);
+}
+
+static void
 test_what_is_too_long_with_a_port_is_refused (Fixture *f, gconstpointer data)
 {
   g_autofree char *ranges = g_strnfill (4096, '1');
@@ -485,6 +528,8 @@ main (int argc, char **argv)
   ADD ("/mirror/list-counts-when-its-line-has-ended", test_list_counts_when_its_line_has_ended);
   ADD ("/mirror/only-ports-that-are-asked-for", test_only_ports_that_are_asked_for);
   ADD ("/mirror/what-is-no-list-ends-it-with-a-reason", test_what_is_no_list_ends_it_with_a_reason);
+  ADD ("/mirror/ports-that-cannot-be-opened-do-not-fill-the-log",
+       test_ports_that_cannot_be_opened_do_not_fill_the_log);
   ADD ("/mirror/what-is-too-long-with-a-port-is-refused",
        test_what_is_too_long_with_a_port_is_refused);
   ADD ("/mirror/peer-that-goes-takes-its-ports-along", test_peer_that_goes_takes_its_ports_along);

@@ -241,11 +241,11 @@ find_peer (HyphaPortHearer *self)
   hang_up (self);
   let_go (self);
   self->wait_seconds = 0;
-  if (peer == NULL) {
-    set_trouble (self, TRUE, error->message);
-    self->func (NULL, self->user_data);
+  set_trouble (self, peer == NULL, peer == NULL ? error->message : NULL);
+  /* What the one told is not what the other has. */
+  self->func (NULL, self->user_data);
+  if (peer == NULL)
     return;
-  }
   self->peer = g_object_ref (peer);
   self->state_handler =
       g_signal_connect_swapped (peer, "notify::state", G_CALLBACK (on_state), self);

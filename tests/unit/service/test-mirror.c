@@ -357,6 +357,52 @@ test_peer_that_is_not_known_may_be_soon (Fixture *f, gconstpointer data)
 }
 
 static void
+keep_waiting (HyphaIncoming *incoming, gpointer user_data)
+{
+  HyphaIncoming **kept = user_data;
+
+  *kept = incoming;
+}
+
+static void
+test_ports_of_one_are_not_those_of_the_next_of_its_name (Fixture *f, gconstpointer data)
+{
+  guint port = free_port ();
+  g_autofree char *list = g_strdup_printf ("[%u]\n", port);
+  g_autofree char *bound = listen_on (&f->pair.a, "tcp://127.0.0.1:0");
+  g_autofree char *beta = id_of (&f->pair.b);
+  g_autofree char *gamma_id = NULL;
+  g_autoptr (HyphaForward) mirror = must_add (f, LOCAL);
+  g_autoptr (HyphaNodePeer) peer = NULL;
+  g_autoptr (GError) error = NULL;
+  HyphaIncoming *incoming = NULL;
+  Side gamma = { 0 };
+
+  side_up (&gamma, hypha_identity_generate (NULL), "gamma");
+  gamma_id = id_of (&gamma);
+  trust (&f->pair.a, &gamma, "gamma");
+  trust (&gamma, &f->pair.a, "alpha");
+  g_assert_true (
+      hypha_services_register (gamma.services, "ports", ":1.8", keep_waiting, &incoming, &error));
+  peer = dial (&gamma, bound, NULL, &error);
+  g_assert_no_error (error);
+  tell (f, list);
+  wait_for_port (mirror, port);
+  g_assert_true (hypha_node_trust (f->pair.a.node, beta, "old", &error));
+  g_assert_no_error (error);
+  g_assert_true (hypha_node_trust (f->pair.a.node, gamma_id, "beta", &error));
+  g_assert_no_error (error);
+  wait_until (incoming != NULL);
+  g_assert_true (has_ports (mirror, "[]"));
+  g_assert_cmpstr (hypha_forward_get_state (mirror), ==, "opening");
+  hypha_incoming_refuse (incoming, HYPHA_ERROR_REFUSED);
+  wait_until (g_str_equal (hypha_forward_get_state (mirror), "failed"));
+  g_clear_object (&peer);
+  side_down (&gamma);
+  hypha_identity_unref (gamma.identity);
+}
+
+static void
 test_mirror_is_one_of_the_settings (Fixture *f, gconstpointer data)
 {
   g_autoptr (GVariant) wanted = g_variant_ref_sink (g_variant_new_parsed (
@@ -534,6 +580,8 @@ main (int argc, char **argv)
        test_what_is_too_long_with_a_port_is_refused);
   ADD ("/mirror/peer-that-goes-takes-its-ports-along", test_peer_that_goes_takes_its_ports_along);
   ADD ("/mirror/peer-that-is-not-known-may-be-soon", test_peer_that_is_not_known_may_be_soon);
+  ADD ("/mirror/ports-of-one-are-not-those-of-the-next-of-its-name",
+       test_ports_of_one_are_not_those_of_the_next_of_its_name);
   ADD ("/mirror/mirror-is-one-of-the-settings", test_mirror_is_one_of_the_settings);
   ADD ("/mirror/asked-for-twice-at-once-is-one",
        test_mirror_that_is_asked_for_twice_at_once_is_one);

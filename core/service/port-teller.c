@@ -26,6 +26,7 @@ struct _HyphaPortTeller {
 typedef struct {
   HyphaPortTeller *teller;
   HyphaNodePeer *peer;
+  char *service; /* as it was asked for */
   int fd;
   GSource *input, *output;
   char *line; /* that is being written */
@@ -42,6 +43,7 @@ hearer_free (gpointer data)
   hypha_clear_source (&self->output);
   hypha_hard_close (self->fd);
   g_object_unref (self->peer);
+  g_free (self->service);
   g_free (self->line);
   g_free (self);
 }
@@ -197,14 +199,15 @@ count_hearers (HyphaPortTeller *self, HyphaNodePeer *peer)
   return n;
 }
 
-/* PEER and FD are taken. */
+/* All but SELF are taken. */
 static void
-add (HyphaPortTeller *self, HyphaNodePeer *peer, int fd)
+add (HyphaPortTeller *self, HyphaNodePeer *peer, char *service, int fd)
 {
   Hearer *hearer = g_new0 (Hearer, 1);
 
   hearer->teller = self;
   hearer->peer = peer;
+  hearer->service = service;
   hearer->fd = fd;
   g_hash_table_add (self->hearers, hearer);
   if (self->timer == 0)
@@ -229,6 +232,7 @@ hypha_port_teller_serve (HyphaPortTeller *self, HyphaIncoming *incoming)
   g_autoptr (HyphaStream) stream = NULL;
   g_autoptr (GError) error = NULL;
   gboolean changed;
+  char *service;
   int fd;
 
   if (count_hearers (self, peer) >= HYPHA_PORT_TELLER_MAX) {
@@ -249,8 +253,32 @@ hypha_port_teller_serve (HyphaPortTeller *self, HyphaIncoming *incoming)
     return;
   }
   g_object_ref (peer);
+  service = g_strdup (hypha_incoming_get_service (incoming));
   hypha_incoming_accept_made (incoming);
-  add (self, peer, fd);
+  add (self, peer, service, fd);
+}
+
+/**
+ * hypha_port_teller_review: (skip)
+ * @self: who tells
+ * @may: asked of each stream
+ * @user_data: for @may
+ *
+ * Ends the streams of which @may says no: who has one would be told for ever.
+ */
+void
+hypha_port_teller_review (HyphaPortTeller *self, HyphaPortTellerMay may, gpointer user_data)
+{
+  g_autofree gpointer *hearers = NULL;
+  guint n;
+
+  hearers = g_hash_table_get_keys_as_array (self->hearers, &n);
+  for (guint i = 0; i < n; i++) {
+    Hearer *hearer = hearers[i];
+
+    if (!may (hearer->peer, hearer->service, user_data))
+      drop (hearer);
+  }
 }
 
 /* ---- life ---- */

@@ -15,6 +15,11 @@ typedef struct _HyphaPortTeller HyphaPortTeller;
 HyphaPortTeller *hypha_port_teller_new (void);
 /* Answers INCOMING, and tells it until it goes. */
 void hypha_port_teller_serve (HyphaPortTeller *self, HyphaIncoming *incoming);
+/* Whether who has opened SERVICE may still be told. */
+typedef gboolean (*HyphaPortTellerMay) (HyphaNodePeer *peer, const char *service,
+                                        gpointer user_data);
+/* Ends the streams of those who may not. */
+void hypha_port_teller_review (HyphaPortTeller *self, HyphaPortTellerMay may, gpointer user_data);
 /* Ends every stream: no list follows. */
 void hypha_port_teller_stop (HyphaPortTeller *self);
 void hypha_port_teller_free (HyphaPortTeller *self);

@@ -143,6 +143,15 @@ tell_shadowed (HyphaServices *self)
   }
 }
 
+static gboolean
+may_hear_ports (HyphaNodePeer *peer, const char *name, gpointer user_data)
+{
+  HyphaService *service = find (user_data, name);
+
+  return service != NULL && g_str_equal (service->target, "ports") &&
+         hypha_service_admits (service, peer);
+}
+
 gboolean
 hypha_services_configure (HyphaServices *self, GVariant *services, GError **error)
 {
@@ -174,6 +183,7 @@ hypha_services_configure (HyphaServices *self, GVariant *services, GError **erro
   g_hash_table_unref (self->by_name);
   self->by_name = g_steal_pointer (&table);
   tell_shadowed (self);
+  hypha_port_teller_review (self->port_teller, may_hear_ports, self);
   g_signal_emit (self, signals[CHANGED], 0);
   return TRUE;
 }

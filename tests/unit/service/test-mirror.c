@@ -539,6 +539,26 @@ test_ports_are_told_to_so_many_at_once (Fixture *f, gconstpointer data)
 }
 
 static void
+test_peer_that_may_hear_no_more_is_cut_off (Fixture *f, gconstpointer data)
+{
+  static const char *const without[] = { "{'ports': {'target': <'ports'>, 'peers': <['gamma']>}}",
+                                         "{'ports': {'target': <'off'>}}", "{}" };
+  HyphaNodePeer *hearer = peer_of (&f->pair.b, "alpha");
+
+  for (gsize i = 0; i < G_N_ELEMENTS (without); i++) {
+    g_autoptr (HyphaStream) stream = NULL;
+
+    configure (f, "{'ports': {'target': <'ports'>, 'peers': <['alpha']>}}");
+    stream = must_open (f->peer, "ports");
+    configure (f, "{'ports': {'target': <'ports'>}}");
+    g_main_context_iteration (NULL, FALSE);
+    g_assert_cmpuint (n_streams (hearer), ==, 1);
+    configure (f, without[i]);
+    wait_until (n_streams (hearer) == 0);
+  }
+}
+
+static void
 test_peer_with_many_keeps_no_other_out (Fixture *f, gconstpointer data)
 {
   g_autoptr (GPtrArray) streams = g_ptr_array_new_with_free_func (g_object_unref);
@@ -588,6 +608,7 @@ main (int argc, char **argv)
   ADD ("/ports/port-is-told-while-somebody-else-listens-on-it",
        test_port_is_told_while_somebody_else_listens_on_it);
   ADD ("/ports/told-to-so-many-at-once", test_ports_are_told_to_so_many_at_once);
+  ADD ("/ports/peer-that-may-hear-no-more-is-cut-off", test_peer_that_may_hear_no_more_is_cut_off);
   ADD ("/ports/peer-with-many-keeps-no-other-out", test_peer_with_many_keeps_no_other_out);
   return g_test_run ();
 }

@@ -210,8 +210,11 @@ class Ends(Exec):
 
     def test_signals_reach_the_command(self):
         for name in ("INT", "TERM", "HUP", "QUIT"):
-            command = self.ready("alpha", "sh", "-c", self.TRAP % (name, name))
-            command.send_signal(getattr(signal, "SIG" + name))
+            number = getattr(signal, "SIG" + name)
+            # What these tests were started with ignored, as in the background of a shell, would stay so.
+            command = self.ready("alpha", "sh", "-c", self.TRAP % (name, name),
+                                 preexec_fn=lambda number=number: signal.signal(number, signal.SIG_DFL))
+            command.send_signal(number)
             # A shell may tell that its sleep was killed, too: the signal goes to the whole group.
             self.assertEqual(command.communicate(timeout=DEADLINE)[0], f"got {name}\n".encode())
             self.assertEqual(command.returncode, 7)

@@ -141,9 +141,9 @@ static gboolean
 is_at (const char *uri, const char *path)
 {
   g_autoptr (HyphaEndpoint) endpoint = uri ? hypha_endpoint_parse (uri, NULL) : NULL;
-  const char *rest = endpoint ? hypha_endpoint_get_rest (endpoint) : "";
+  g_autofree char *rest = g_strconcat ("//", path, NULL);
 
-  return g_str_has_prefix (rest, "//") && g_str_equal (rest + strlen ("//"), path);
+  return endpoint != NULL && g_strcmp0 (hypha_endpoint_get_rest (endpoint), rest) == 0;
 }
 
 /* A socket may have been given by its path, of which the node has made an endpoint. */

@@ -124,15 +124,10 @@ remedy_for (HyphaCandidateLink *self, const GError *error)
 static void
 tell (HyphaAdmission *self, const GError *error, const char *remedy)
 {
-  guint untold;
-  HyphaTellingAnswer answer = hypha_telling_ask (&self->telling, g_get_monotonic_time (), &untold);
+  g_autofree char *text =
+      g_strconcat ("An incoming handshake failed: ", error->message, remedy, NULL);
 
-  if (untold > 0)
-    g_message ("%u more incoming handshakes have failed", untold);
-  if (answer != HYPHA_TELLING_NO)
-    g_message ("An incoming handshake failed: %s%s%s", error->message, remedy,
-               answer == HYPHA_TELLING_LAST ? " (more of them will be counted only, for a minute)"
-                                            : "");
+  hypha_telling_tell (&self->telling, "", text, "incoming handshakes have failed");
 }
 
 static void

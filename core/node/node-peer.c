@@ -76,20 +76,14 @@ set_best (HyphaNodePeer *self, HyphaNodeLink *from, HyphaNodeLink *to, const cha
 static void
 tell_bad_end (HyphaNodePeer *self, const GError *error)
 {
-  HyphaTellingAnswer answer;
-  guint untold;
+  g_autofree char *about = NULL;
 
   if (!g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL) &&
       !g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_ROLLED_BACK) &&
       !g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT))
     return;
-  answer = hypha_telling_ask (&self->telling, g_get_monotonic_time (), &untold);
-  if (untold > 0)
-    g_message ("%s: %u more links have ended badly", self->name, untold);
-  if (answer != HYPHA_TELLING_NO)
-    g_message ("%s: %s%s", self->name, error->message,
-               answer == HYPHA_TELLING_LAST ? " (more of them will be counted only, for a minute)"
-                                            : "");
+  about = g_strdup_printf ("%s: ", self->name);
+  hypha_telling_tell (&self->telling, about, error->message, "links have ended badly");
 }
 
 static void

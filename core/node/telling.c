@@ -1,31 +1,34 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-
 #include "node/telling.h"
 
 #define MOST 5
 #define SPAN (60 * G_TIME_SPAN_SECOND)
 
 /**
- * hypha_telling_ask: (skip)
+ * hypha_telling_tell: (skip)
  * @self: what was told so far
- * @now: the time, in microseconds
- * @untold: (out): how many were not told of before, to be told of now; 0 mostly
+ * @about: what each line begins with; may be empty
+ * @text: what has happened
+ * @others: what is said of a number of such: "links have ended badly"
  *
- * Asks whether one more may be told of, and counts it.
- *
- * Returns: %HYPHA_TELLING_NO if it is one too many
+ * Tells the log of it, and of how many were not told before; or counts it, where it is one too
+ * many.
  */
-HyphaTellingAnswer
-hypha_telling_ask (HyphaTelling *self, gint64 now, guint *untold)
+void
+hypha_telling_tell (HyphaTelling *self, const char *about, const char *text, const char *others)
 {
-  *untold = 0;
+  gint64 now = g_get_monotonic_time ();
+
   if (self->since == 0 || now - self->since >= SPAN) {
-    *untold = self->untold;
+    if (self->untold > 0)
+      g_message ("%s%u more %s", about, self->untold, others);
     *self = (HyphaTelling){ .since = now };
   }
   if (self->told == MOST) {
     self->untold++;
-    return HYPHA_TELLING_NO;
+    return;
   }
-  return ++self->told == MOST ? HYPHA_TELLING_LAST : HYPHA_TELLING_YES;
+  self->told++;
+  g_message ("%s%s%s", about, text,
+             self->told == MOST ? " (more of them will be counted only, for a minute)" : "");
 }

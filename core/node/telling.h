@@ -12,12 +12,7 @@ typedef struct {
   guint told, untold;
 } HyphaTelling;
 
-typedef enum {
-  HYPHA_TELLING_NO,
-  HYPHA_TELLING_YES,
-  HYPHA_TELLING_LAST, /* the others of this minute will be counted only */
-} HyphaTellingAnswer;
-
-HyphaTellingAnswer hypha_telling_ask (HyphaTelling *self, gint64 now, guint *untold);
+void hypha_telling_tell (HyphaTelling *self, const char *about, const char *text,
+                         const char *others);
 
 G_END_DECLS

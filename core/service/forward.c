@@ -44,16 +44,9 @@ tell (HyphaForward *self)
 static void
 tell_reason (HyphaForward *self, const char *reason)
 {
-  const char *local = hypha_forward_get_local (self);
-  guint untold;
-  HyphaTellingAnswer answer = hypha_telling_ask (self->telling, g_get_monotonic_time (), &untold);
+  g_autofree char *about = g_strdup_printf ("forward %s: ", hypha_forward_get_local (self));
 
-  if (untold > 0)
-    g_message ("forward %s: %u more reasons were not told", local, untold);
-  if (answer != HYPHA_TELLING_NO)
-    g_message ("forward %s: %s%s", local, reason,
-               answer == HYPHA_TELLING_LAST ? " (more of them will be counted only, for a minute)"
-                                            : "");
+  hypha_telling_tell (self->telling, about, reason, "reasons were not told");
 }
 
 static void

@@ -45,15 +45,9 @@ static void try_to_hear (HyphaPortHearer *self);
 static void
 tell_trouble (HyphaPortHearer *self, const char *trouble)
 {
-  guint untold;
-  HyphaTellingAnswer answer = hypha_telling_ask (&self->telling, g_get_monotonic_time (), &untold);
+  g_autofree char *about = g_strdup_printf ("%s: ", self->what);
 
-  if (untold > 0)
-    g_message ("%s: %u more reasons were not told", self->what, untold);
-  if (answer != HYPHA_TELLING_NO)
-    g_message ("%s: %s%s", self->what, trouble,
-               answer == HYPHA_TELLING_LAST ? " (more of them will be counted only, for a minute)"
-                                            : "");
+  hypha_telling_tell (&self->telling, about, trouble, "reasons were not told");
 }
 
 /* FAILED: it has to be mended by somebody; else it only takes its time. */

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <glib/gi18n-lib.h>
 #include <glib-unix.h>
-#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "agent/agent.h"
 #include "agent/child.h"
 #include "agent/exec.h"
+#include "client/standard-streams.h"
 
 #define EXIT_USAGE 2
 
@@ -40,19 +39,6 @@ parse (CommandLine *line, int *argc, char ***argv, GError **error)
     return FALSE;
   }
   return hypha_bus_check (&line->bus, error);
-}
-
-/* Descriptors of commands must not be among these. */
-static void
-open_standard_descriptors (void)
-{
-  int fd;
-
-  do
-    fd = open ("/dev/null", O_RDWR);
-  while (fd >= 0 && fd <= STDERR_FILENO);
-  if (fd >= 0)
-    close (fd);
 }
 
 static void
@@ -121,7 +107,7 @@ main (int argc, char **argv)
   g_autoptr (GError) error = NULL;
   int status = EXIT_FAILURE;
 
-  open_standard_descriptors ();
+  hypha_client_open_standard_streams ();
   setlocale (LC_ALL, "");
   signal (SIGPIPE, SIG_IGN);
   g_log_writer_default_set_use_stderr (TRUE);

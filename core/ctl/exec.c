@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <glib/gi18n-lib.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "client/exec-words.h"
+#include "client/standard-streams.h"
 #include "ctl/output.h"
 #include "ctl/remote.h"
 #include "ctl/terminal.h"
@@ -97,19 +96,6 @@ make_request (const Options *options, char **argv, GError **error)
 
 /* ---- the verb ---- */
 
-/* What was closed would else become the bus, or the stream. */
-static void
-open_standard_descriptors (void)
-{
-  int fd;
-
-  do
-    fd = open ("/dev/null", O_RDWR);
-  while (fd >= 0 && fd <= STDERR_FILENO);
-  if (fd >= 0)
-    close (fd);
-}
-
 static gboolean
 check (const Options *options, GError **error)
 {
@@ -168,7 +154,7 @@ hypha_verb_exec (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **err
   words = hypha_verb_parse (verb, ctl, options, argv, error);
   if (words == NULL || !check (&given, error))
     return FALSE;
-  open_standard_descriptors ();
+  hypha_client_open_standard_streams ();
   command = words + 1;
   if (g_str_equal (*command, "--"))
     command++;

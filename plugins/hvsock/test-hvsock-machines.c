@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "hvsock.h"
+#include "test-result.h"
 
 #define PATIENCE_MS 20000
 
@@ -46,19 +47,6 @@ tear_down (Fixture *f, gconstpointer data)
   g_ptr_array_unref (f->accepted);
   g_assert_cmpint (g_rmdir (f->directory), ==, 0);
   g_free (f->directory);
-}
-
-static void
-keep_result (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  *(GAsyncResult **) user_data = g_object_ref (result);
-}
-
-static void
-wait_result (GAsyncResult **result)
-{
-  while (*result == NULL)
-    g_main_context_iteration (NULL, TRUE);
 }
 
 static gboolean

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "quic-stub.h"
+#include "test-result.h"
 
 typedef struct {
   HyphaTransport *transport;
@@ -26,19 +27,6 @@ parse (Fixture *f, const char *uri, GError **error)
   g_autoptr (HyphaEndpoint) given = hypha_endpoint_parse (uri, error);
 
   return given == NULL ? NULL : hypha_transport_parse (f->transport, given, error);
-}
-
-static void
-keep_result (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  *(GAsyncResult **) user_data = g_object_ref (result);
-}
-
-static void
-wait_result (GAsyncResult **result)
-{
-  while (*result == NULL)
-    g_main_context_iteration (NULL, TRUE);
 }
 
 static void

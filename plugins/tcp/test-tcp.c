@@ -11,6 +11,7 @@
 #include "tcp-bind.h"
 #include "tcp-dial.h"
 #include "tcp.h"
+#include "test-result.h"
 
 #define CONNECT_MS 20000
 
@@ -104,19 +105,6 @@ tear_down (Fixture *f, gconstpointer data)
   g_resolver_set_default (f->before);
   g_object_unref (f->before);
   g_object_unref (f->resolver);
-}
-
-static void
-keep_result (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  *(GAsyncResult **) user_data = g_object_ref (result);
-}
-
-static void
-wait_result (GAsyncResult **result)
-{
-  while (*result == NULL)
-    g_main_context_iteration (NULL, TRUE);
 }
 
 static HyphaEndpoint *parse (Fixture *f, const char *format, ...) G_GNUC_PRINTF (2, 3);

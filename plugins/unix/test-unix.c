@@ -10,6 +10,7 @@
 
 #include "unix-address.h"
 #include "unix.h"
+#include "test-result.h"
 
 #define CONNECT_MS 20000
 
@@ -61,19 +62,6 @@ tear_down (Fixture *f, gconstpointer data)
   g_assert_cmpint (g_rmdir (f->directory), ==, 0);
   g_free (f->path);
   g_free (f->directory);
-}
-
-static void
-keep_result (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  *(GAsyncResult **) user_data = g_object_ref (result);
-}
-
-static void
-wait_result (GAsyncResult **result)
-{
-  while (*result == NULL)
-    g_main_context_iteration (NULL, TRUE);
 }
 
 static HyphaListener *

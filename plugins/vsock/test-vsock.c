@@ -8,6 +8,7 @@
 #include "vsock-probe.h"
 #include "vsock-socket.h"
 #include "vsock.h"
+#include "test-result.h"
 
 #define CONNECT_MS 20000
 
@@ -46,19 +47,6 @@ parse (Fixture *f, const char *uri)
 
   g_assert_no_error (error);
   return endpoint;
-}
-
-static void
-keep_result (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  *(GAsyncResult **) user_data = g_object_ref (result);
-}
-
-static void
-wait_result (GAsyncResult **result)
-{
-  while (*result == NULL)
-    g_main_context_iteration (NULL, TRUE);
 }
 
 static HyphaListener *

@@ -25,7 +25,15 @@
  */
 
 enum { PROP_0, PROP_ID, PROP_PEERS, PROP_NAME, PROP_LISTENING, PROP_TROUBLES, N_PROPS };
-enum { PEER_PENDING, INCOMING_STREAM, TRUST_CHANGED, TRUST_UNSAVED, PAIRING_CODE, N_SIGNALS };
+enum {
+  PEER_PENDING,
+  INCOMING_STREAM,
+  SPOKEN_FOR,
+  TRUST_CHANGED,
+  TRUST_UNSAVED,
+  PAIRING_CODE,
+  N_SIGNALS
+};
 static GParamSpec *props[N_PROPS];
 static guint signals[N_SIGNALS];
 
@@ -533,6 +541,19 @@ hypha_node_class_init (HyphaNodeClass *klass)
       g_signal_new ("incoming-stream", HYPHA_TYPE_NODE, G_SIGNAL_RUN_LAST | G_SIGNAL_DETAILED, 0,
                     g_signal_accumulator_true_handled, NULL, NULL, G_TYPE_BOOLEAN, 2,
                     HYPHA_TYPE_PEER, HYPHA_TYPE_STREAM);
+  /**
+   * HyphaNode::spoken-for:
+   * @self: the node
+   * @name: a name that no peer has
+   *
+   * A peer that pairs calls itself @name. Whoever gives something to the one of that name says so,
+   * and the peer gets another: the name was meant for somebody else.
+   *
+   * Returns: %TRUE if it is
+   */
+  signals[SPOKEN_FOR] = g_signal_new ("spoken-for", HYPHA_TYPE_NODE, G_SIGNAL_RUN_LAST, 0,
+                                      g_signal_accumulator_true_handled, NULL, NULL, G_TYPE_BOOLEAN,
+                                      1, G_TYPE_STRING);
   /**
    * HyphaNode::peer-pending:
    * @self: the node

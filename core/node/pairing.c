@@ -162,7 +162,23 @@ hypha_node_pairing_meet (HyphaNode *self, HyphaLink *link)
 
 /* ---- the people have compared ---- */
 
-/* A name of its own making, but a valid one that nobody else has. */
+/* Whoever has ID may not be called NAME: another is, or is meant to be, for something waits for the
+ * one of that name. Only people may say that it is this one. */
+static gboolean
+is_taken (HyphaNode *self, const HyphaNodeId *id, const char *name)
+{
+  const HyphaNodeId *holder = hypha_trust_find_by_name (self->trust, name);
+  gboolean spoken_for = FALSE;
+
+  if (holder != NULL)
+    return !hypha_node_id_equal (holder, id);
+  if (hypha_trust_rules_give (self->rules, name, id))
+    return TRUE;
+  g_signal_emit_by_name (self, "spoken-for", name, &spoken_for);
+  return spoken_for;
+}
+
+/* A name of its own making, but a valid one that nobody else has or is to have. */
 static char *
 make_name (HyphaNode *self, const HyphaNodeId *id, const char *called)
 {
@@ -184,14 +200,16 @@ make_name (HyphaNode *self, const HyphaNodeId *id, const char *called)
     g_string_append_len (base, text, 8);
   }
   name = g_strdup (base->str);
-  for (;;) {
-    const HyphaNodeId *holder = hypha_trust_find_by_name (self->trust, name);
-
-    if (holder == NULL || hypha_node_id_equal (holder, id))
-      return name;
+  while (is_taken (self, id, name)) {
     g_free (name);
     name = g_strdup_printf ("%s-%u", base->str, ++n);
   }
+  if (n > 1)
+    g_message (
+        "%s calls itself %s, which is taken or spoken for, and becomes %s: hyphactl trust %s "
+        "NAME gives it another name",
+        text, base->str, name, text);
+  return name;
 }
 
 static gboolean
@@ -222,8 +240,9 @@ agree (HyphaNode *self, const char *id, GError **error)
  * @error: return location for an error: `HYPHA_ERROR_INVALID_ID`, or `HYPHA_ERROR_INVALID_ARGUMENT`
  *   where no digits of this node wait
  *
- * Trusts the node under the name that it calls itself by, or one made of it if that is taken; or,
- * if the digits differ, gives the pairing up.
+ * Trusts the node under the name that it calls itself by, or one made of it if that is taken or
+ * spoken for ([signal@Hypha.Node::spoken-for], the trust rules); or, if the digits differ, gives
+ * the pairing up.
  *
  * Returns: whether it worked; if not, @error is set
  */

@@ -233,6 +233,19 @@ hypha_trust_rules_find_forgotten (HyphaTrustRules *self, const HyphaNodeId *id)
   return NULL;
 }
 
+gboolean
+hypha_trust_rules_give (HyphaTrustRules *self, const char *name, const HyphaNodeId *id)
+{
+  for (guint i = 0; i < self->rules->len; i++) {
+    const HyphaTrustRule *rule = self->rules->pdata[i];
+
+    if (g_str_equal (rule->name, name) &&
+        !(rule->suspended && hypha_node_id_equal (&rule->forgotten, id)))
+      return TRUE;
+  }
+  return FALSE;
+}
+
 HyphaTrustRule *
 hypha_trust_rules_lookup (HyphaTrustRules *self, const char *pattern)
 {

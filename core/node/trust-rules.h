@@ -30,6 +30,8 @@ HyphaTrustRule *hypha_trust_rules_get (HyphaTrustRules *self,
                                        guint index); /* in order of patterns */
 const HyphaTrustRule *hypha_trust_rules_find_forgotten (
     HyphaTrustRules *self, const HyphaNodeId *id); /* NULL: it was not */
+/* Whether a rule has NAME for somebody else than ID. */
+gboolean hypha_trust_rules_give (HyphaTrustRules *self, const char *name, const HyphaNodeId *id);
 HyphaTrustRule *hypha_trust_rules_lookup (HyphaTrustRules *self,
                                           const char *pattern); /* nullable */
 

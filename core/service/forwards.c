@@ -280,6 +280,16 @@ hypha_forwards_remove (HyphaForwards *self, HyphaForward *forward)
 
 /* ---- life ---- */
 
+/* What is to go to a peer does not go to whoever pairs and calls itself so. */
+static gboolean
+on_spoken_for (HyphaNode *node, const char *name, HyphaForwards *self)
+{
+  for (guint i = 0; i < count (self); i++)
+    if (g_str_equal (hypha_forward_get_peer (get (self, i)), name))
+      return TRUE;
+  return FALSE;
+}
+
 GListModel *
 hypha_forwards_get_list (HyphaForwards *self)
 {
@@ -294,6 +304,7 @@ hypha_forwards_new (HyphaNode *node)
 
   self->node = g_object_ref (node);
   g_signal_connect (loader, "transport-added", G_CALLBACK (on_transport_added), self);
+  g_signal_connect_object (node, "spoken-for", G_CALLBACK (on_spoken_for), self, 0);
   return self;
 }
 

@@ -106,6 +106,20 @@ defaults (void)
   return table;
 }
 
+/* What names a peer before there is one is not for whoever comes first and calls itself so. */
+static gboolean
+on_spoken_for (HyphaNode *node, const char *name, HyphaServices *self)
+{
+  GHashTableIter iter;
+  HyphaService *service;
+
+  g_hash_table_iter_init (&iter, self->by_name);
+  while (g_hash_table_iter_next (&iter, NULL, (gpointer *) &service))
+    if (service->peers != NULL && g_strv_contains ((const char *const *) service->peers, name))
+      return TRUE;
+  return FALSE;
+}
+
 HyphaServices *
 hypha_services_new (HyphaNode *node)
 {
@@ -115,6 +129,7 @@ hypha_services_new (HyphaNode *node)
   self->builtins = hypha_builtins_new ();
   self->port_teller = hypha_port_teller_new ();
   hypha_node_set_accept_func (node, answer, self);
+  g_signal_connect_object (node, "spoken-for", G_CALLBACK (on_spoken_for), self, 0);
   return self;
 }
 

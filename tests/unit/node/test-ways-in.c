@@ -8,6 +8,7 @@
 #include "link/handshake.h"
 #include "node-pair.h"
 #include "node/node-private.h"
+#include "service/forwards.h"
 
 #define STRANGERS 8 /* as many handshakes as one source may have under way */
 
@@ -365,6 +366,87 @@ test_name_that_is_taken_gets_a_number (NodePair *f, gconstpointer data)
   open_window (&f->b, 60);
   dial_in_vain (&f->a, bound);
   wait_until (a.n == 1 && b.n == 1);
+  confirm (&b, TRUE);
+  g_assert_cmpstr (hypha_node_peer_get_id_text (peer_of (&f->b, "alpha-2")), ==, b.id);
+}
+
+static void
+give (Side *side, const char *services)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) value = g_variant_ref_sink (g_variant_new_parsed (services));
+
+  g_assert_true (hypha_services_configure (side->services, value, &error));
+  g_assert_no_error (error);
+}
+
+/* Whoever the settings were written for, it is not for a stranger to say that he is the one. */
+static void
+test_name_that_a_service_is_for_gets_a_number (NodePair *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autoptr (HyphaNodePeer) peer = NULL;
+  g_autoptr (HyphaStream) stream = NULL;
+  g_autoptr (GError) error = NULL;
+  g_auto (Told) a = { 0 }, b = { 0 };
+
+  /* The one that dials says its name at once, and learns that of the other late. */
+  give (&f->a, "{'echo': {'target': <'echo'>, 'peers': <['else', 'beta']>}}");
+  give (&f->b, "{'echo': {'target': <'echo'>, 'peers': <['alpha', 'alpha-2']>}}");
+  told_start (&a, &f->a);
+  told_start (&b, &f->b);
+  open_window (&f->a, 60);
+  open_window (&f->b, 60);
+  dial_in_vain (&f->a, bound);
+  wait_until (a.n == 1 && b.n == 1);
+  confirm (&a, TRUE);
+  confirm (&b, TRUE);
+  g_assert_cmpstr (hypha_node_peer_get_id_text (peer_of (&f->b, "alpha-3")), ==, b.id);
+  wait_until (hypha_node_lookup (f->a.node, "beta-2", NULL) != NULL);
+  wait_until (n_links (&f->a) == 1 && n_links (&f->b) == 1);
+  peer = g_object_ref (peer_of (&f->a, "beta-2"));
+  g_assert_null (open_stream (peer, "echo", &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED);
+  /* People may say it. */
+  g_assert_true (hypha_node_trust (f->b.node, b.id, "alpha", NULL));
+  stream = must_open (peer, "echo");
+}
+
+static void
+test_name_that_a_forward_leads_to_gets_a_number (NodePair *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autoptr (HyphaForwards) forwards = hypha_forwards_new (f->b.node);
+  g_autoptr (GVariant) value = g_variant_ref_sink (
+      g_variant_new_parsed ("[{'local': <'tcp://127.0.0.1:0'>, 'peer': <'alpha'>,"
+                            " 'target': <'echo'>}]"));
+  g_auto (Told) b = { 0 };
+
+  g_assert_true (hypha_forwards_configure (forwards, value, NULL));
+  told_start (&b, &f->b);
+  open_window (&f->a, 60);
+  open_window (&f->b, 60);
+  dial_in_vain (&f->a, bound);
+  wait_until (b.n == 1);
+  confirm (&b, TRUE);
+  g_assert_cmpstr (hypha_node_peer_get_id_text (peer_of (&f->b, "alpha-2")), ==, b.id);
+  hypha_forwards_stop (forwards);
+}
+
+static void
+test_name_that_a_rule_gives_gets_a_number (NodePair *f, gconstpointer data)
+{
+  g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
+  g_autofree char *rules =
+      g_strdup_printf ("{'unix://%s/*?uid=%u': 'alpha'}", f->dir, geteuid () + 1);
+  g_auto (Told) b = { 0 };
+
+  set_rules (&f->b, rules);
+  told_start (&b, &f->b);
+  open_window (&f->a, 60);
+  open_window (&f->b, 60);
+  dial_in_vain (&f->a, bound);
+  wait_until (b.n == 1);
   confirm (&b, TRUE);
   g_assert_cmpstr (hypha_node_peer_get_id_text (peer_of (&f->b, "alpha-2")), ==, b.id);
 }
@@ -727,6 +809,12 @@ main (int argc, char *argv[])
        test_forgotten_id_does_not_return_by_another_rule);
   ADD ("/ways-in/pairing/joins-two-strangers", test_pairing_joins_two_strangers);
   ADD ("/ways-in/pairing/name-that-is-taken-gets-a-number", test_name_that_is_taken_gets_a_number);
+  ADD ("/ways-in/pairing/name-that-a-service-is-for-gets-a-number",
+       test_name_that_a_service_is_for_gets_a_number);
+  ADD ("/ways-in/pairing/name-that-a-forward-leads-to-gets-a-number",
+       test_name_that_a_forward_leads_to_gets_a_number);
+  ADD ("/ways-in/pairing/name-that-a-rule-gives-gets-a-number",
+       test_name_that_a_rule_gives_gets_a_number);
   ADD ("/ways-in/pairing/name-is-nobodys-id", test_name_is_nobodys_id);
   ADD ("/ways-in/pairing/windows-need-not-open-at-once", test_windows_need_not_open_at_once);
   ADD ("/ways-in/pairing/without-both-windows-there-are-no-digits",

@@ -765,3 +765,32 @@ hypha_endpoint_split_host_port (HyphaEndpoint *self, guint32 max_port, char **ho
   *port = number;
   return TRUE;
 }
+
+/**
+ * hypha_endpoint_refuse:
+ * @self: an endpoint
+ * @error: return location for an error
+ * @format: why a transport does not take @self, as printf() takes it
+ * @...: what the format needs
+ *
+ * Sets `HYPHA_ERROR_INVALID_ENDPOINT`: the endpoint and the reason. The reason may quote any part
+ * of the endpoint: what cannot be printed, and could play tricks with a terminal, is escaped.
+ *
+ * Returns: %FALSE, for the caller to return
+ */
+gboolean
+hypha_endpoint_refuse (HyphaEndpoint *self, GError **error, const char *format, ...)
+{
+  g_autofree char *reason = NULL, *safe = NULL;
+  va_list args;
+
+  g_return_val_if_fail (self != NULL, FALSE);
+  g_return_val_if_fail (format != NULL, FALSE);
+
+  va_start (args, format);
+  reason = g_strdup_vprintf (format, args);
+  va_end (args);
+  safe = hypha_text_escape (reason);
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT, "%s: %s", self->text, safe);
+  return FALSE;
+}

@@ -56,6 +56,12 @@ HYPHA_EXTERN
 gboolean hypha_endpoint_split_host_port (HyphaEndpoint *self, guint32 max_port, char **host,
                                          guint32 *port, GError **error);
 
+/* For transports: INVALID_ENDPOINT with the endpoint and why it is none of theirs. FALSE, always.
+ */
+HYPHA_EXTERN
+gboolean hypha_endpoint_refuse (HyphaEndpoint *self, GError **error, const char *format, ...)
+    G_GNUC_PRINTF (3, 4);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaEndpoint, hypha_endpoint_unref)
 
 G_END_DECLS

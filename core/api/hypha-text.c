@@ -6,27 +6,44 @@
 /* Long enough for any node id or host name, short enough for one line of a log. */
 #define MAX_QUOTED_CHARS 120
 
-char *
-hypha_text_quote (const char *text)
+/* At most MAX characters of TEXT. */
+static void
+append_escaped (GString *to, const char *text, gsize max)
 {
   g_autofree char *valid = g_utf8_make_valid (text, -1);
-  GString *quoted = g_string_new ("'");
-  guint count = 0;
+  gsize count = 0;
 
   for (const char *p = valid; *p != '\0'; p = g_utf8_next_char (p)) {
     gunichar c = g_utf8_get_char (p);
 
-    if (count++ == MAX_QUOTED_CHARS) {
-      g_string_append (quoted, "...");
+    if (count++ == max) {
+      g_string_append (to, "...");
       break;
     }
     if (g_unichar_isprint (c))
-      g_string_append_unichar (quoted, c);
+      g_string_append_unichar (to, c);
     else
-      g_string_append_printf (quoted, "\\u{%x}", c);
+      g_string_append_printf (to, "\\u{%x}", c);
   }
+}
+
+char *
+hypha_text_quote (const char *text)
+{
+  GString *quoted = g_string_new ("'");
+
+  append_escaped (quoted, text, MAX_QUOTED_CHARS);
   g_string_append_c (quoted, '\'');
   return g_string_free (quoted, FALSE);
+}
+
+char *
+hypha_text_escape (const char *text)
+{
+  GString *escaped = g_string_new (NULL);
+
+  append_escaped (escaped, text, G_MAXSIZE);
+  return g_string_free (escaped, FALSE);
 }
 
 gboolean

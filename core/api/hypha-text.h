@@ -11,6 +11,9 @@ G_BEGIN_DECLS
  * long is cut. */
 char *hypha_text_quote (const char *text);
 
+/* TEXT, whole, safe to print in the same way. */
+char *hypha_text_escape (const char *text);
+
 /* Strict decimal: digits only, no leading zero, at most MAX. If not, FALSE and WHY says what is
  * wrong with TEXT, as the end of a sentence. */
 gboolean hypha_text_parse_u32 (const char *text, guint32 max, guint32 *value, char **why);

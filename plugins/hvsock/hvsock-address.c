@@ -5,23 +5,6 @@
 #include <gio/gunixsocketaddress.h>
 #include <string.h>
 
-static gboolean refuse (HyphaEndpoint *endpoint, GError **error, const char *format, ...)
-    G_GNUC_PRINTF (3, 4);
-
-static gboolean
-refuse (HyphaEndpoint *endpoint, GError **error, const char *format, ...)
-{
-  g_autofree char *reason = NULL;
-  va_list args;
-
-  va_start (args, format);
-  reason = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT, "%s: %s",
-               hypha_endpoint_to_string (endpoint), reason);
-  return FALSE;
-}
-
 /* Strictly decimal: one spelling for each port. */
 static gboolean
 read_port (const char *text, guint32 *port)
@@ -42,21 +25,23 @@ check_path (HyphaEndpoint *endpoint, const char *path, GError **error)
   g_auto (GStrv) parts = g_strsplit (path, "/", -1);
 
   if (strlen (path) > HVSOCK_PATH_MAX - HVSOCK_SUFFIX_MAX)
-    return refuse (endpoint, error,
-                   _ ("the path has %zu bytes, and the kernel takes at most %zu with a port behind "
-                      "it"),
-                   strlen (path), HVSOCK_PATH_MAX - HVSOCK_SUFFIX_MAX);
+    return hypha_endpoint_refuse (
+        endpoint, error,
+        _ ("the path has %zu bytes, and the kernel takes at most %zu with a port behind "
+           "it"),
+        strlen (path), HVSOCK_PATH_MAX - HVSOCK_SUFFIX_MAX);
   for (const char *c = path; *c != '\0'; c = g_utf8_next_char (c))
     if (!g_unichar_isprint (g_utf8_get_char (c)))
-      return refuse (endpoint, error,
-                     _ ("the path has a character that cannot be printed, at byte %zu"),
-                     (gsize) (c - path) + 1);
+      return hypha_endpoint_refuse (
+          endpoint, error, _ ("the path has a character that cannot be printed, at byte %zu"),
+          (gsize) (c - path) + 1);
   for (guint i = 1; parts[i] != NULL; i++) {
     if (*parts[i] == '\0')
-      return refuse (endpoint, error, _ ("part %u of the path is empty"), i);
+      return hypha_endpoint_refuse (endpoint, error, _ ("part %u of the path is empty"), i);
     if (g_str_equal (parts[i], ".") || g_str_equal (parts[i], ".."))
-      return refuse (endpoint, error, _ ("part %u of the path is '%s': write the path without it"),
-                     i, parts[i]);
+      return hypha_endpoint_refuse (endpoint, error,
+                                    _ ("part %u of the path is '%s': write the path without it"), i,
+                                    parts[i]);
   }
   return TRUE;
 }
@@ -72,13 +57,14 @@ hvsock_address_parse (HyphaEndpoint *endpoint, HvsockAddress *self, GError **err
   if (g_str_has_prefix (rest, "//"))
     rest += 2;
   if (*rest != '/')
-    return refuse (
+    return hypha_endpoint_refuse (
         endpoint, error,
         _ ("the path of the machine's socket is not absolute: write hvsock:///PATH:PORT"));
   if (colon == NULL)
-    return refuse (endpoint, error, _ ("the port is missing: write hvsock:///PATH:PORT"));
+    return hypha_endpoint_refuse (endpoint, error,
+                                  _ ("the port is missing: write hvsock:///PATH:PORT"));
   if (!read_port (colon + 1, &self->port))
-    return refuse (
+    return hypha_endpoint_refuse (
         endpoint, error,
         _ ("what stands behind the last colon is no port: a decimal number from 0 to %u, "
            "without leading zeros"),

@@ -29,26 +29,6 @@ G_DEFINE_FINAL_TYPE_WITH_CODE (QuicStubTransport, quic_stub_transport, G_TYPE_OB
 
 /* ---- endpoints ---- */
 
-static HyphaEndpoint *refuse (HyphaEndpoint *endpoint, GError **error, const char *format, ...)
-    G_GNUC_PRINTF (3, 4);
-
-static HyphaEndpoint *
-refuse (HyphaEndpoint *endpoint, GError **error, const char *format, ...)
-{
-  g_autofree char *reason = NULL;
-  g_autofree char *escaped = NULL;
-  va_list args;
-
-  va_start (args, format);
-  reason = g_strdup_vprintf (format, args);
-  va_end (args);
-  /* It quotes parts of the endpoint, which may hold what plays tricks with a terminal. */
-  escaped = g_strescape (reason, NULL);
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT, "%s: %s",
-               hypha_endpoint_to_string (endpoint), escaped);
-  return NULL;
-}
-
 /* A numeric address in its one spelling; NULL: HOST is none. */
 static char *
 normalize_address (const char *host)
@@ -122,8 +102,11 @@ quic_stub_transport_parse (HyphaTransport *transport, HyphaEndpoint *endpoint, G
     canonical = normalize_address (host);
   if (canonical == NULL)
     canonical = normalize_name (host);
-  if (canonical == NULL)
-    return refuse (endpoint, error, _ ("the host '%s' is neither an IP address nor a name"), host);
+  if (canonical == NULL) {
+    hypha_endpoint_refuse (endpoint, error, _ ("the host '%s' is neither an IP address nor a name"),
+                           host);
+    return NULL;
+  }
   brackets = strchr (canonical, ':') != NULL;
   rest = g_strdup_printf ("//%s%s%s:%u", brackets ? "[" : "", canonical, brackets ? "]" : "", port);
   return hypha_endpoint_new ("quic", rest, endpoint);

@@ -9,25 +9,6 @@
 #define NAME_MAX_CHARS 253
 #define LABEL_MAX_CHARS 63
 
-static void refuse (HyphaEndpoint *endpoint, GError **error, const char *format, ...)
-    G_GNUC_PRINTF (3, 4);
-
-static void
-refuse (HyphaEndpoint *endpoint, GError **error, const char *format, ...)
-{
-  g_autofree char *reason = NULL;
-  g_autofree char *escaped = NULL;
-  va_list args;
-
-  va_start (args, format);
-  reason = g_strdup_vprintf (format, args);
-  va_end (args);
-  /* It quotes parts of the endpoint, which may hold what plays tricks with a terminal. */
-  escaped = g_strescape (reason, NULL);
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT, "%s: %s",
-               hypha_endpoint_to_string (endpoint), escaped);
-}
-
 /* One address, one spelling: ::ffff:127.0.0.1 is 127.0.0.1. Takes ADDRESS. */
 static GInetAddress *
 unmap (GInetAddress *address)
@@ -47,23 +28,20 @@ static gboolean
 parse_scope (TcpAddress *self, const char *scope, HyphaEndpoint *endpoint, GError **error)
 {
   if (!g_inet_address_get_is_link_local (self->numeric) &&
-      !g_inet_address_get_is_mc_link_local (self->numeric)) {
-    refuse (endpoint, error,
-            _ ("the scope '%%%s' has no meaning: only a link-local address has one"), scope);
-    return FALSE;
-  }
-  if (*scope == '\0' || strlen (scope) >= IF_NAMESIZE) {
-    refuse (endpoint, error,
-            _ ("the scope behind '%%' is the name of a network interface, 1 to %d characters"),
-            IF_NAMESIZE - 1);
-    return FALSE;
-  }
+      !g_inet_address_get_is_mc_link_local (self->numeric))
+    return hypha_endpoint_refuse (
+        endpoint, error, _ ("the scope '%%%s' has no meaning: only a link-local address has one"),
+        scope);
+  if (*scope == '\0' || strlen (scope) >= IF_NAMESIZE)
+    return hypha_endpoint_refuse (
+        endpoint, error,
+        _ ("the scope behind '%%' is the name of a network interface, 1 to %d characters"),
+        IF_NAMESIZE - 1);
   for (const char *c = scope; *c != '\0'; c++) {
-    if (!g_ascii_isalnum (*c) && strchr ("._-", *c) == NULL) {
-      refuse (endpoint, error, _ ("the scope '%s' has a character that no interface's name has"),
-              scope);
-      return FALSE;
-    }
+    if (!g_ascii_isalnum (*c) && strchr ("._-", *c) == NULL)
+      return hypha_endpoint_refuse (
+          endpoint, error, _ ("the scope '%s' has a character that no interface's name has"),
+          scope);
   }
   self->scope = g_strdup (scope);
   return TRUE;
@@ -76,10 +54,9 @@ parse_ipv6 (TcpAddress *self, const char *host, HyphaEndpoint *endpoint, GError 
   g_auto (GStrv) parts = g_strsplit (host, "%", 2);
   guint8 bytes[16];
 
-  if (inet_pton (AF_INET6, parts[0], bytes) != 1) {
-    refuse (endpoint, error, _ ("the host '[%s]' is not an IPv6 address"), host);
-    return FALSE;
-  }
+  if (inet_pton (AF_INET6, parts[0], bytes) != 1)
+    return hypha_endpoint_refuse (endpoint, error, _ ("the host '[%s]' is not an IPv6 address"),
+                                  host);
   self->numeric = unmap (g_inet_address_new_from_bytes (bytes, G_SOCKET_FAMILY_IPV6));
   return parts[1] == NULL || parse_scope (self, parts[1], endpoint, error);
 }
@@ -118,29 +95,25 @@ parse_name (TcpAddress *self, const char *host, HyphaEndpoint *endpoint, GError 
   g_autofree char *lower = name == NULL ? NULL : g_ascii_strdown (name, -1);
   g_auto (GStrv) labels = lower == NULL ? NULL : g_strsplit (lower, ".", -1);
 
-  if (lower == NULL || strlen (lower) > NAME_MAX_CHARS) {
-    refuse (endpoint, error,
-            _ ("the host '%s' is no host name: it is too long, or has characters that none has"),
-            host);
-    return FALSE;
-  }
-  if (ends_in_number (lower)) {
-    refuse (endpoint, error,
-            _ ("the host '%s' is not an IPv4 address: that is four numbers up to 255, without "
-               "leading zeros, and a name does not end in a number"),
-            host);
-    return FALSE;
-  }
+  if (lower == NULL || strlen (lower) > NAME_MAX_CHARS)
+    return hypha_endpoint_refuse (
+        endpoint, error,
+        _ ("the host '%s' is no host name: it is too long, or has characters that none has"), host);
+  if (ends_in_number (lower))
+    return hypha_endpoint_refuse (
+        endpoint, error,
+        _ ("the host '%s' is not an IPv4 address: that is four numbers up to 255, without "
+           "leading zeros, and a name does not end in a number"),
+        host);
   for (guint i = 0; labels[i] != NULL; i++) {
     /* "example.org." is a name that needs no search list. */
     gboolean root = labels[i + 1] == NULL && i > 0 && *labels[i] == '\0';
 
-    if (!root && !label_is_valid (labels[i])) {
-      refuse (endpoint, error,
-              _ ("the part '%s' of the host '%s' is not 1 to %d letters, digits, '-' and '_'"),
-              labels[i], host, LABEL_MAX_CHARS);
-      return FALSE;
-    }
+    if (!root && !label_is_valid (labels[i]))
+      return hypha_endpoint_refuse (
+          endpoint, error,
+          _ ("the part '%s' of the host '%s' is not 1 to %d letters, digits, '-' and '_'"),
+          labels[i], host, LABEL_MAX_CHARS);
   }
   self->host = g_steal_pointer (&lower);
   return TRUE;

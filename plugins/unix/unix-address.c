@@ -5,34 +5,18 @@
 #include <stddef.h>
 #include <string.h>
 
-static gboolean refuse (HyphaEndpoint *endpoint, GError **error, const char *format, ...)
-    G_GNUC_PRINTF (3, 4);
-
-static gboolean
-refuse (HyphaEndpoint *endpoint, GError **error, const char *format, ...)
-{
-  g_autofree char *reason = NULL;
-  va_list args;
-
-  va_start (args, format);
-  reason = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT, "%s: %s",
-               hypha_endpoint_to_string (endpoint), reason);
-  return FALSE;
-}
-
 static gboolean
 check_characters (HyphaEndpoint *endpoint, const char *what, const char *name, GError **error)
 {
   if (strlen (name) > UNIX_NAME_MAX)
-    return refuse (endpoint, error, _ ("the %s has %zu bytes, and the kernel takes at most %zu"),
-                   what, strlen (name), UNIX_NAME_MAX);
+    return hypha_endpoint_refuse (endpoint, error,
+                                  _ ("the %s has %zu bytes, and the kernel takes at most %zu"),
+                                  what, strlen (name), UNIX_NAME_MAX);
   for (const char *c = name; *c != '\0'; c = g_utf8_next_char (c))
     if (!g_unichar_isprint (g_utf8_get_char (c)))
-      return refuse (endpoint, error,
-                     _ ("the %s has a character that cannot be printed, at byte %zu"), what,
-                     (gsize) (c - name) + 1);
+      return hypha_endpoint_refuse (
+          endpoint, error, _ ("the %s has a character that cannot be printed, at byte %zu"), what,
+          (gsize) (c - name) + 1);
   return TRUE;
 }
 
@@ -46,10 +30,11 @@ check_path (HyphaEndpoint *endpoint, const char *path, GError **error)
     return FALSE;
   for (guint i = 1; parts[i] != NULL; i++) {
     if (*parts[i] == '\0')
-      return refuse (endpoint, error, _ ("part %u of the path is empty"), i);
+      return hypha_endpoint_refuse (endpoint, error, _ ("part %u of the path is empty"), i);
     if (g_str_equal (parts[i], ".") || g_str_equal (parts[i], ".."))
-      return refuse (endpoint, error, _ ("part %u of the path is '%s': write the path without it"),
-                     i, parts[i]);
+      return hypha_endpoint_refuse (endpoint, error,
+                                    _ ("part %u of the path is '%s': write the path without it"), i,
+                                    parts[i]);
   }
   return TRUE;
 }
@@ -64,20 +49,20 @@ unix_address_parse (HyphaEndpoint *endpoint, UnixAddress *self, GError **error)
     self->abstract = TRUE;
     rest++;
     if (*rest == '\0')
-      return refuse (endpoint, error, _ ("the abstract name behind '@' is empty"));
+      return hypha_endpoint_refuse (endpoint, error, _ ("the abstract name behind '@' is empty"));
     if (!check_characters (endpoint, _ ("abstract name"), rest, error))
       return FALSE;
   } else {
     if (g_str_has_prefix (rest, "//")) {
       rest += 2;
       if (*rest != '/')
-        return refuse (
+        return hypha_endpoint_refuse (
             endpoint, error,
             _ ("a Unix socket has no host: a path stands behind three slashes, unix:///PATH"));
     }
     if (*rest != '/')
-      return refuse (endpoint, error,
-                     _ ("the path is not absolute: write unix:///PATH, or unix:@NAME"));
+      return hypha_endpoint_refuse (
+          endpoint, error, _ ("the path is not absolute: write unix:///PATH, or unix:@NAME"));
     if (!check_path (endpoint, rest, error))
       return FALSE;
   }

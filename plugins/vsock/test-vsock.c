@@ -170,7 +170,7 @@ test_parse_refuses (Fixture *f, gconstpointer data)
     { "vsock://Host:80", "the CID 'Host' is neither" },
     { "vsock://*:80", "the CID '*'" },
     { "vsock://[2]:80", "the CID '[2]'" },
-    { "vsock://guest%0a:80", "the CID 'guest\\n'" },
+    { "vsock://guest%0a:80", "the CID 'guest\\u{a}'" },
     { "vsock://2:4294967296", "the port '4294967296' is above 4294967295" },
     { "vsock://2:-1", "the port '-1'" },
     { "vsock://2:080", "the port '080' begins with a zero" },

@@ -17,26 +17,6 @@ static const struct {
   { "host", VMADDR_CID_HOST },
 };
 
-static gboolean refuse (HyphaEndpoint *endpoint, GError **error, const char *format, ...)
-    G_GNUC_PRINTF (3, 4);
-
-static gboolean
-refuse (HyphaEndpoint *endpoint, GError **error, const char *format, ...)
-{
-  g_autofree char *reason = NULL;
-  g_autofree char *escaped = NULL;
-  va_list args;
-
-  va_start (args, format);
-  reason = g_strdup_vprintf (format, args);
-  va_end (args);
-  /* It quotes parts of the endpoint, which may hold what plays tricks with a terminal. */
-  escaped = g_strescape (reason, NULL);
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT, "%s: %s",
-               hypha_endpoint_to_string (endpoint), escaped);
-  return FALSE;
-}
-
 /* WHAT is the part that TEXT is, and INSTEAD what may stand there besides a number. */
 static gboolean
 parse_number (HyphaEndpoint *endpoint, const char *what, const char *text, const char *instead,
@@ -46,15 +26,17 @@ parse_number (HyphaEndpoint *endpoint, const char *what, const char *text, const
   guint64 number;
 
   if (*text == '\0')
-    return refuse (endpoint, error, _ ("the %s is empty"), what);
+    return hypha_endpoint_refuse (endpoint, error, _ ("the %s is empty"), what);
   if (!g_ascii_string_to_unsigned (text, 10, 0, G_MAXUINT32, &number, &local)) {
     if (g_error_matches (local, G_NUMBER_PARSER_ERROR, G_NUMBER_PARSER_ERROR_OUT_OF_BOUNDS))
-      return refuse (endpoint, error, _ ("the %s '%s' is above %u"), what, text, G_MAXUINT32);
-    return refuse (endpoint, error, _ ("the %s '%s' is neither a decimal number nor %s"), what,
-                   text, instead);
+      return hypha_endpoint_refuse (endpoint, error, _ ("the %s '%s' is above %u"), what, text,
+                                    G_MAXUINT32);
+    return hypha_endpoint_refuse (
+        endpoint, error, _ ("the %s '%s' is neither a decimal number nor %s"), what, text, instead);
   }
   if (text[0] == '0' && text[1] != '\0')
-    return refuse (endpoint, error, _ ("the %s '%s' begins with a zero"), what, text);
+    return hypha_endpoint_refuse (endpoint, error, _ ("the %s '%s' begins with a zero"), what,
+                                  text);
   *value = (guint32) number;
   return TRUE;
 }
@@ -102,7 +84,8 @@ vsock_address_parse (HyphaEndpoint *endpoint, VsockAddress *self, GError **error
     rest += 2;
   colon = strchr (rest, ':');
   if (colon == NULL)
-    return refuse (endpoint, error, _ ("the port is missing: write vsock://CID:PORT"));
+    return hypha_endpoint_refuse (endpoint, error,
+                                  _ ("the port is missing: write vsock://CID:PORT"));
   cid = g_strndup (rest, (gsize) (colon - rest));
   return parse_cid (endpoint, cid, &self->cid, error) &&
          parse_port (endpoint, colon + 1, &self->port, error);

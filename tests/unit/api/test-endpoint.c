@@ -351,6 +351,19 @@ test_refuses_bad_hosts_and_ports (void)
   }
 }
 
+/* A reason may be in any language, and quotes what somebody sent. */
+static void
+test_refusal_escapes_what_plays_tricks_and_nothing_else (void)
+{
+  g_autoptr (HyphaEndpoint) endpoint = parse ("tcp:%1b[2J");
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (hypha_endpoint_refuse (endpoint, &error, "%s hat Länge %d: 太长了",
+                                         hypha_endpoint_get_rest (endpoint), 4));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT);
+  g_assert_cmpstr (error->message, ==, "tcp:%1B[2J: \\u{1b}[2J hat Länge 4: 太长了");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -368,5 +381,7 @@ main (int argc, char **argv)
   g_test_add_func ("/endpoint/options/are-checked", test_option_is_checked);
   g_test_add_func ("/endpoint/host-port/splits", test_splits_host_and_port);
   g_test_add_func ("/endpoint/host-port/refuses-bad-ones", test_refuses_bad_hosts_and_ports);
+  g_test_add_func ("/endpoint/refusal/escapes-what-plays-tricks-and-nothing-else",
+                   test_refusal_escapes_what_plays_tricks_and_nothing_else);
   return g_test_run ();
 }

@@ -15,6 +15,7 @@
 #include "client/exec-words.h"
 #include "ctl/output.h"
 #include "ctl/terminal.h"
+#include "ctl/tilde.h"
 
 #define OUT_MAX HYPHA_PARCEL_MAX /* what waits for the agent before more input is read, about */
 #define REASON_TIMEOUT_MS 5000   /* for the node to tell how a stream ended */
@@ -22,6 +23,7 @@
 typedef struct {
   int fd; /* of the stream */
   gboolean with_terminal;
+  HyphaTilde tilde; /* where a person types */
   HyphaParcels *parcels;
   GByteArray *to_agent;
   guint32 credit;
@@ -116,18 +118,41 @@ catch_signals (Remote *self, GError **error)
 
 /* ---- standard streams, which are shared with others and so never made non-blocking ---- */
 
-/* As much as is there without waiting, and no more than the command asked for: the rest is for
- * whoever reads after this process. */
+static void
+send_input (Remote *self, const guint8 *data, gsize length)
+{
+  if (length > 0)
+    hypha_parcel_append (self->to_agent, HYPHA_EXEC_INPUT, data, length);
+  self->credit -= (guint32) length;
+}
+
+static void
+send_typed (Remote *self, const guint8 *data, gsize length)
+{
+  g_autoptr (GByteArray) passed = g_byte_array_new ();
+
+  if (hypha_tilde_take (&self->tilde, data, length, passed))
+    send_input (self, passed->data, passed->len);
+  else
+    fail (self, HYPHA_EXEC_BROKEN,
+          g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_FAILED,
+                               _ ("given up: ~. was typed, and the command is ended with it")));
+}
+
+/* As much as is there without waiting, and no more than the command asked for (a tilde that is held
+ * may come with it): the rest is for whoever reads after this process. */
 static gboolean
 on_input (int fd, GIOCondition condition, gpointer user_data)
 {
   Remote *self = user_data;
-  guint8 buffer[HYPHA_PARCEL_MAX];
-  gssize n = read (fd, buffer, MIN (sizeof buffer, self->credit));
+  guint8 buffer[HYPHA_PARCEL_MAX - 1];
+  gssize n = read (fd, buffer, MIN (sizeof buffer, self->credit - self->tilde.held));
 
   if (n > 0) {
-    hypha_parcel_append (self->to_agent, HYPHA_EXEC_INPUT, buffer, (gsize) n);
-    self->credit -= (guint32) n;
+    if (self->with_terminal && hypha_ctl_terminal_is_there ())
+      send_typed (self, buffer, (gsize) n);
+    else
+      send_input (self, buffer, (gsize) n);
   } else if (n == 0) {
     hypha_parcel_append (self->to_agent, HYPHA_EXEC_INPUT_END, NULL, 0);
     self->input_ended = TRUE;
@@ -331,8 +356,8 @@ update (Remote *self)
   set_source (&self->out, self->to_agent->len > 0 && !self->told, self->fd, G_IO_OUT,
               on_stream_room, self);
   set_source (&self->input,
-              self->credit > 0 && !self->input_ended && !self->stream_ended && !self->told &&
-                  self->to_agent->len < OUT_MAX,
+              self->credit > self->tilde.held && !self->input_ended && !self->stream_ended &&
+                  !self->told && self->to_agent->len < OUT_MAX,
               STDIN_FILENO, G_IO_IN, on_input, self);
 }
 

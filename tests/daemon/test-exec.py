@@ -360,6 +360,17 @@ class Terminals(Exec):
         self.assertEqual(process.wait(DEADLINE), 128 + signal.SIGINT)
         self.assertEqual(termios.tcgetattr(theirs), before)
 
+    def test_tilde_and_dot_give_up_what_does_not_answer(self):
+        process, ours, theirs = self.on_terminal("-t", "alpha", "sh", "-c", "trap '' INT HUP TERM; echo ready; read x; echo got $x; echo $$; exec sleep 1000")
+        before = termios.tcgetattr(theirs)
+        self.read_until(ours, b"ready")
+        os.write(ours, b"a~.\r")
+        shown = self.read_until(ours, b"got a~.")
+        os.write(ours, b"~.")
+        self.read_until(ours, b"given up")
+        self.assertEqual(process.wait(DEADLINE), 255)
+        self.assertEqual(termios.tcgetattr(theirs), before)
+
     def test_change_of_the_size_is_told(self):
         process, ours, theirs = self.on_terminal("-t", "alpha", "sh", "-c", "trap 'stty size' WINCH; echo ready; while :; do sleep 0.05; done")
         self.read_until(ours, b"ready")
@@ -382,6 +393,7 @@ class Terminals(Exec):
         self.read_until(ours, b"ready")
         self.assertNotEqual(termios.tcgetattr(theirs), before)
         self.agent.process.kill()
+        self.agent.process.wait()
         self.assertEqual(process.wait(DEADLINE), 255)
         self.assertEqual(termios.tcgetattr(theirs), before)
 

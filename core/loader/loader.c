@@ -372,6 +372,20 @@ hypha_loader_new (const char *const *directories)
 }
 
 /**
+ * hypha_loader_add_built_in:
+ * @plugin: of the same build as this program
+ *
+ * Adds a plug-in that is part of the program, and so there before all files; to be called before
+ * hypha_loader_start(). A file that has its name is refused. */
+void
+hypha_loader_add_built_in (HyphaLoader *self, const HyphaPlugin *plugin)
+{
+  g_return_if_fail (HYPHA_IS_LOADER (self));
+  g_return_if_fail (!self->started);
+  g_ptr_array_add (self->order, hypha_module_new_built_in (plugin));
+}
+
+/**
  * hypha_loader_start:
  *
  * Loads what there is, at once, in sorted order, then follows what comes, changes and goes. */

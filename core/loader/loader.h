@@ -17,8 +17,8 @@ typedef enum {
 const char *hypha_module_state_to_string (HyphaModuleState state);
 
 /* One file found in a plug-in directory, for as long as it is there, and for ever if it has served:
- * its code stays loaded. Properties: name, version ("" until known), path, state (u), reason ("" or
- * a sentence with what mends it); notify is emitted. */
+ * its code stays loaded; or a plug-in that is built in. Properties: name, version ("" until known),
+ * path, state (u), reason ("" or a sentence with what mends it); notify is emitted. */
 #define HYPHA_TYPE_MODULE (hypha_module_get_type ())
 G_DECLARE_FINAL_TYPE (HyphaModule, hypha_module, HYPHA, MODULE, GObject)
 
@@ -44,6 +44,8 @@ G_DECLARE_FINAL_TYPE (HyphaLoader, hypha_loader, HYPHA, LOADER, GObject)
 
 /* DIRECTORIES in order of search; those that do not exist yet are watched for. */
 HyphaLoader *hypha_loader_new (const char *const *directories);
+/* A plug-in that is part of this program: before the start. */
+void hypha_loader_add_built_in (HyphaLoader *self, const HyphaPlugin *plugin);
 /* HYPHA_PLUGIN_PATH, the system's directory, the user's. USER_DIRECTORY: search $XDG_DATA_HOME,
  * too. */
 char **hypha_loader_default_directories (gboolean user_directory);

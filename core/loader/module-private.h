@@ -8,6 +8,7 @@ G_BEGIN_DECLS
 /* What the loader does with a module, and nobody else. */
 
 HyphaModule *hypha_module_new (const char *path);
+HyphaModule *hypha_module_new_built_in (const HyphaPlugin *plugin);
 gboolean hypha_module_found (HyphaModule *self, int directory, const char *name,
                              const char *distrust, gboolean disabled);
 void hypha_module_gone (HyphaModule *self);

@@ -8,11 +8,13 @@
 #include "loader/resident.h"
 
 #define MAX_NAME 64
+/* In place of a path: programs ask for it, so it is the same in every language. */
+#define BUILT_IN "%s (built in)"
 
 struct _HyphaModule {
   GObject parent;
 
-  char *path;    /* as the kernel knows it */
+  char *path;    /* as the kernel knows it; NULL: it is built into this program */
   char *display; /* as people may read it */
   char *name;
   HyphaModuleState state;
@@ -234,15 +236,36 @@ static void
 create_transport (HyphaModule *self)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree char *quoted = hypha_inspect_quote (self->path);
+  g_autofree char *quoted = NULL;
   g_autofree char *message = NULL;
 
   self->transport = create (self->resident->plugin, &error);
   if (self->transport != NULL)
     return;
   message = g_utf8_make_valid (error->message, -1);
+  if (self->path == NULL) {
+    self->flaw =
+        g_strdup_printf (_ ("%s could not create its transport: %s"), self->display, message);
+    return;
+  }
+  quoted = hypha_inspect_quote (self->path);
   self->flaw = g_strdup_printf (_ ("%s could not create its transport: %s; to try again: touch %s"),
                                 self->display, message, quoted);
+}
+
+/* hypha_module_new_built_in:
+ * A plug-in that is part of this program: it is there from the start, and for ever. */
+HyphaModule *
+hypha_module_new_built_in (const HyphaPlugin *plugin)
+{
+  HyphaModule *self = g_object_new (HYPHA_TYPE_MODULE, NULL);
+
+  self->name = g_strdup (plugin->name);
+  self->display = g_strdup_printf (BUILT_IN, plugin->name);
+  self->resident = hypha_resident_add_built_in (plugin);
+  self->present = TRUE;
+  create_transport (self);
+  return self;
 }
 
 /* hypha_module_found:
@@ -443,8 +466,15 @@ disabled_reason (HyphaModule *self)
 static char *
 rival_reason (HyphaModule *self, HyphaModule *rival, const char *scheme)
 {
-  g_autofree char *quoted = hypha_inspect_quote (rival->path);
+  g_autofree char *quoted = NULL;
 
+  if (rival->path == NULL)
+    return g_strdup_printf (
+        _ ("%s (priority %d) claims the scheme %s, which %s (priority %d) has; to use this one "
+           "instead, give it a higher priority"),
+        self->display, hypha_module_get_priority (self), scheme, rival->display,
+        hypha_module_get_priority (rival));
+  quoted = hypha_inspect_quote (rival->path);
   return g_strdup_printf (
       _ ("%s (priority %d) claims the scheme %s, which %s (priority %d) has; to "
          "use this one instead: mv %s %s.off"),
@@ -530,7 +560,8 @@ hypha_module_get_version (HyphaModule *self)
 /**
  * hypha_module_get_path:
  *
- * Returns: (transfer none): the file, in UTF-8, for people */
+ * Returns: (transfer none): the file, in UTF-8, for people; of one that is built in, its name and
+ * that it is */
 const char *
 hypha_module_get_path (HyphaModule *self)
 {

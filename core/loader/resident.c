@@ -13,6 +13,14 @@
 /* Of HyphaResident, by symbol. Main thread only, as transports are. */
 static GHashTable *residents;
 
+static GHashTable *
+get_residents (void)
+{
+  if (residents == NULL)
+    residents = g_hash_table_new (g_str_hash, g_str_equal);
+  return residents;
+}
+
 static char *
 symbol_of (const char *name)
 {
@@ -171,8 +179,15 @@ static void
 set_other_build_error (GError **error, const HyphaResident *resident, const char *path)
 {
   g_autofree char *display = g_filename_display_name (path);
-  g_autofree char *other = g_filename_display_name (resident->path);
+  g_autofree char *other = NULL;
 
+  if (resident->path == NULL) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
+                 _ ("%s is not opened, for %s has the plug-in %s built in (version %s)"), display,
+                 program_name (), resident->plugin->name, resident->plugin->version);
+    return;
+  }
+  other = g_filename_display_name (resident->path);
   g_set_error (
       error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
       _ ("%s is another build of the plug-in %s than the one in use (version %s, from %s): "
@@ -200,12 +215,11 @@ hypha_resident_load (int fd, const char *name, const char *path, GError **error)
   HyphaResident *resident;
   const HyphaPlugin *plugin;
 
-  if (residents == NULL)
-    residents = g_hash_table_new (g_str_hash, g_str_equal);
-  resident = g_hash_table_lookup (residents, symbol);
+  resident = g_hash_table_lookup (get_residents (), symbol);
   if (mapping != NULL)
     copy = g_mapped_file_get_bytes (mapping);
-  if (resident != NULL && copy != NULL && g_bytes_equal (copy, resident->copy)) {
+  if (resident != NULL && resident->copy != NULL && copy != NULL &&
+      g_bytes_equal (copy, resident->copy)) {
     close (fd);
     return resident;
   }
@@ -230,6 +244,26 @@ hypha_resident_load (int fd, const char *name, const char *path, GError **error)
                                .copy = g_steal_pointer (&copy),
                                .fd = fd,
                                .plugin = plugin };
-  g_hash_table_insert (residents, resident->symbol, resident);
+  g_hash_table_insert (get_residents (), resident->symbol, resident);
+  return resident;
+}
+
+/* hypha_resident_add_built_in:
+ * @plugin: of the same build as this
+ *
+ * Takes in a plug-in that is part of the program: files of its name are refused from now on.
+ *
+ * Returns: (transfer none): its code, the same one each time */
+const HyphaResident *
+hypha_resident_add_built_in (const HyphaPlugin *plugin)
+{
+  g_autofree char *symbol = symbol_of (plugin->name);
+  HyphaResident *resident = g_hash_table_lookup (get_residents (), symbol);
+
+  if (resident != NULL)
+    return resident;
+  resident = g_new (HyphaResident, 1);
+  *resident = (HyphaResident){ .symbol = g_steal_pointer (&symbol), .fd = -1, .plugin = plugin };
+  g_hash_table_insert (get_residents (), resident->symbol, resident);
   return resident;
 }

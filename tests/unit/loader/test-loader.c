@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <glib/gstdio.h>
+#include "fixture.h"
 #include "loader-fixture.h"
 #include "loader/inspect.h"
 
@@ -11,6 +12,11 @@
 
 #define add(path, function) \
   g_test_add (path, LoaderFixture, NULL, loader_fixture_set_up, function, loader_fixture_tear_down)
+
+HYPHA_DEFINE_PLUGIN (inside, "inside", "1.0", "Part of this program", "LGPL-2.1-or-later", 0,
+                     fixture_create);
+HYPHA_DEFINE_PLUGIN (beside, "beside", "1.0", "Claims its scheme", "LGPL-2.1-or-later", 0,
+                     fixture_create);
 
 /* The plug-in PLUGIN, put there as FILE, in STATE, with the other words in its reason; nothing of
  * it is served. */
@@ -60,6 +66,64 @@ test_good (LoaderFixture *fixture, gconstpointer data)
   endpoint = hypha_loader_parse_endpoint (fixture->loader, "good-CONNECT://x", NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpstr (hypha_endpoint_to_string (endpoint), ==, "good://x");
+}
+
+/* With a loader that has two plug-ins built in, which claim one scheme. */
+static void
+start_with_built_in (LoaderFixture *fixture)
+{
+  const char *const directories[] = { fixture->plugins, NULL };
+
+  fixture->loader = hypha_loader_new (directories);
+  hypha_loader_add_built_in (fixture->loader, &hypha_plugin_inside);
+  hypha_loader_add_built_in (fixture->loader, &hypha_plugin_beside);
+  loader_fixture_start (fixture, NULL);
+}
+
+static void
+assert_built_in (LoaderFixture *fixture, guint position, const char *path, HyphaModuleState state,
+                 const char *reason)
+{
+  g_autoptr (HyphaModule) module = g_list_model_get_item (G_LIST_MODEL (fixture->loader), position);
+
+  g_assert_cmpstr (hypha_module_get_path (module), ==, path);
+  g_assert_cmpint (hypha_module_get_state (module), ==, state);
+  if (reason == NULL)
+    g_assert_cmpstr (hypha_module_get_reason (module), ==, "");
+  else
+    g_assert_nonnull (strstr (hypha_module_get_reason (module), reason));
+}
+
+static void
+test_built_in (LoaderFixture *fixture, gconstpointer data)
+{
+  const char *const off[] = { "inside", NULL };
+  const char *const none[] = { NULL };
+
+  loader_fixture_put (fixture, "good", "good.so");
+  start_with_built_in (fixture);
+  g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (fixture->loader)), ==, 3);
+  loader_fixture_assert_state (fixture, "good.so", HYPHA_MODULE_READY);
+  assert_built_in (fixture, 1, "beside (built in)", HYPHA_MODULE_REFUSED,
+                   "inside (built in) (priority 0) has; to use this one instead, give it a higher");
+  assert_built_in (fixture, 2, "inside (built in)", HYPHA_MODULE_READY, NULL);
+  loader_fixture_assert_serves (fixture, "inside");
+  loader_fixture_assert_serves (fixture, "good");
+  hypha_loader_set_disabled (fixture->loader, off);
+  assert_built_in (fixture, 2, "inside (built in)", HYPHA_MODULE_DISABLED, "\"inside\"");
+  loader_fixture_assert_serves_not (fixture, "inside");
+  hypha_loader_set_disabled (fixture->loader, none);
+  loader_fixture_assert_serves (fixture, "inside");
+}
+
+static void
+test_file_of_what_is_built_in (LoaderFixture *fixture, gconstpointer data)
+{
+  loader_fixture_put (fixture, "inside", "inside.so");
+  start_with_built_in (fixture);
+  loader_fixture_assert_state (fixture, "inside.so", HYPHA_MODULE_REFUSED);
+  loader_fixture_assert_reason (fixture, "inside.so", "the plug-in inside built in", NULL);
+  loader_fixture_assert_serves (fixture, "inside");
 }
 
 static void
@@ -663,6 +727,7 @@ add_refusals (void)
   add ("/loader/refuses/directory-of-foreign-owner", test_foreign_directory);
   add ("/loader/refuses/way-through-foreign-link", test_foreign_link);
   add ("/loader/refuses/other-build-of-what-is-in-use", test_other_build_in_the_process);
+  add ("/loader/refuses/file-of-what-is-built-in", test_file_of_what_is_built_in);
 }
 
 int
@@ -673,6 +738,7 @@ main (int argc, char **argv)
   add ("/loader/good/in-sticky-directory-of-root", test_sticky_directory);
   add ("/loader/good/through-linked-directory", test_linked_directory);
   add ("/loader/good/two-loaders-share-the-code", test_two_loaders);
+  add ("/loader/good/built-in-is-listed-and-served", test_built_in);
   add ("/loader/list/ignores-other-files", test_ignores_other_files);
   add ("/loader/list/is-sorted-by-path", test_list_is_sorted);
   add ("/loader/lookup/names-what-there-is", test_lookup_names_what_there_is);

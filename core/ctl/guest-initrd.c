@@ -21,23 +21,34 @@
  * initrd may be of another distribution. */
 #define FOLDER "opt/hypha"
 #define UNITS "etc/systemd/system"
+#define ALONE "hypha-guest"
 #define SCHEMA "org.hypha.node.gschema.xml"
 
-/* No bus, no dconf, no modules of GIO: the key file and a socket of its own. */
-static const char start[] =
+/* No bus, which does not know of this node, no dconf, no modules of GIO: the key file and a socket
+ * of its own. */
+#define NO_BUS "DBUS_SYSTEM_BUS_ADDRESS=unix:path=$here/none"
+
+static const char start_begin[] =
     "#!/bin/sh\n"
     "# Starts the node of this machine: before there is a network, and without one.\n"
     "here=/" FOLDER "\n"
     "# Where the driver is no part of the kernel, and nobody has loaded it.\n"
     "[ -e /dev/vsock ] || modprobe -q vmw_vsock_virtio_transport 2>/dev/null || :\n"
     "export HYPHA_PLUGIN_PATH=$here/transports GSETTINGS_SCHEMA_DIR=$here/schemas"
-    " GSETTINGS_BACKEND=memory GIO_MODULE_DIR=$here/none XDG_DATA_DIRS=$here/none\n"
-    "exec $here/lib/loader --library-path $here/lib $here/hyphad --system --config $here/node.conf"
-    " --identity $here/identity/key.pem \"$@\"\n";
+    " GSETTINGS_BACKEND=memory GIO_MODULE_DIR=$here/none XDG_DATA_DIRS=$here/none " NO_BUS "\n";
+
+/* This shell becomes the node, whose number is $$. */
+static const char start_agent[] =
+    "# Commands for the host, as long as the node is there.\n"
+    "while sleep 1 && kill -0 $$ 2>/dev/null; do $run $here/hypha-agent --system; done &\n";
+
+static const char start_end[] = "exec $run $here/hyphad --system --config $here/node.conf"
+                                " --identity $here/identity/key.pem \"$@\"\n";
 
 static const char ctl_script[] =
     "#!/bin/sh\n"
     "here=/" FOLDER "\n"
+    "export " NO_BUS "\n"
     "exec $here/lib/loader --library-path $here/lib $here/hyphactl.bin \"$@\"\n";
 
 static const char unit[] = "# SPDX-License-Identifier: LGPL-2.1-or-later\n"
@@ -55,8 +66,23 @@ static const char unit[] = "# SPDX-License-Identifier: LGPL-2.1-or-later\n"
                            "Restart=on-failure\n"
                            "RuntimeDirectory=hypha\n";
 
+/* Of OpenRC. Where there is neither that nor systemd, whoever is process 1 starts the script. */
+static const char openrc[] = "#!/sbin/openrc-run\n"
+                             "# SPDX-License-Identifier: LGPL-2.1-or-later\n"
+                             "description='Hypha, before the network'\n"
+                             "supervisor=supervise-daemon\n"
+                             "command=/" FOLDER "/start\n"
+                             "respawn_delay=1\n"
+                             "\n"
+                             "depend() {\n"
+                             "  after modules\n"
+                             "  keyword -shutdown\n"
+                             "}\n";
+
 typedef struct {
   HyphaGuest guest;
+  gboolean alone; /* one program, that needs nothing of the guest */
+  char *program;  /* that one */
   char *output;
   HyphaCpio *cpio;
 } Initrd;
@@ -65,6 +91,7 @@ static void
 initrd_clear (Initrd *self)
 {
   hypha_guest_clear (&self->guest);
+  g_free (self->program);
   g_free (self->output);
   g_clear_pointer (&self->cpio, hypha_cpio_free);
 }
@@ -163,7 +190,9 @@ add_transports (Initrd *self, GError **error)
     g_autofree char *name = NULL;
     g_autofree char *path = NULL;
 
-    if (source == NULL || g_strcmp0 (hypha_dbus_plugin1_get_state (plugin), "ready") != 0)
+    /* One that is built in is no file. */
+    if (source == NULL || *source != '/' ||
+        g_strcmp0 (hypha_dbus_plugin1_get_state (plugin), "ready") != 0)
       continue;
     name = g_path_get_basename (source);
     path = g_strconcat (FOLDER "/transports/", name, NULL);
@@ -237,8 +266,78 @@ add_programs (Initrd *self, GError **error)
   g_autofree char *hyphad = find_program ("hyphad", error);
   g_autofree char *hyphactl = hyphad != NULL ? g_file_read_link ("/proc/self/exe", error) : NULL;
 
-  return hyphactl != NULL && add_program (self, FOLDER "/hyphad", hyphad, error) &&
-         add_program (self, FOLDER "/hyphactl.bin", hyphactl, error);
+  if (hyphactl == NULL || !add_program (self, FOLDER "/hyphad", hyphad, error) ||
+      !add_program (self, FOLDER "/hyphactl.bin", hyphactl, error))
+    return FALSE;
+  hypha_cpio_add_text (self->cpio, FOLDER "/hyphactl", 0755, ctl_script);
+  if (self->guest.exec) {
+    g_autofree char *agent = find_program ("hypha-agent", error);
+
+    if (agent == NULL || !add_program (self, FOLDER "/hypha-agent", agent, error))
+      return FALSE;
+  }
+  return add_transports (self, error);
+}
+
+/* One that asks for a loader would look for it, and for libraries, in the guest. */
+static gboolean
+is_static (const char *program)
+{
+  g_autoptr (GMappedFile) file = g_mapped_file_new (program, FALSE, NULL);
+  const char *data = file != NULL ? g_mapped_file_get_contents (file) : NULL;
+  gsize size = file != NULL ? g_mapped_file_get_length (file) : 0;
+  ElfW (Ehdr) head;
+
+  if (data == NULL || size < sizeof head || memcmp (data, ELFMAG, SELFMAG) != 0)
+    return FALSE;
+  memcpy (&head, data, sizeof head);
+  for (guint i = 0; i < head.e_phnum; i++) {
+    ElfW (Phdr) segment;
+    const gsize at = head.e_phoff + i * sizeof segment;
+
+    if (at > size - sizeof segment || head.e_phentsize != sizeof segment)
+      return FALSE;
+    memcpy (&segment, data + at, sizeof segment);
+    if (segment.p_type == PT_INTERP)
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+find_alone (Initrd *self, GError **error)
+{
+  self->program = find_program (ALONE, error);
+  if (self->program == NULL) {
+    g_prefix_error (error, _ ("the program for --static is not installed (it is built where the "
+                              "static libraries of GLib and GnuTLS are): "));
+    return FALSE;
+  }
+  if (is_static (self->program))
+    return TRUE;
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
+               _ ("%s is no program that is linked statically"), self->program);
+  return FALSE;
+}
+
+/* It is what it is called. */
+static gboolean
+add_program_alone (Initrd *self, GError **error)
+{
+  hypha_cpio_add_link (self->cpio, FOLDER "/hypha-agent", "hyphad");
+  hypha_cpio_add_text (self->cpio, "etc/init.d/hypha", 0755, openrc);
+  hypha_cpio_add_link (self->cpio, "etc/runlevels/boot/hypha", "/etc/init.d/hypha");
+  return add_copy (self, FOLDER "/hyphad", self->program, 0755, error);
+}
+
+static void
+add_start (Initrd *self)
+{
+  g_autofree char *start = g_strconcat (
+      start_begin, self->alone ? "run=\n" : "run=\"$here/lib/loader --library-path $here/lib\"\n",
+      self->guest.exec ? start_agent : "", start_end, NULL);
+
+  hypha_cpio_add_text (self->cpio, FOLDER "/start", 0755, start);
 }
 
 static gboolean
@@ -249,13 +348,13 @@ add_all (Initrd *self, GError **error)
   hypha_cpio_add_folder (self->cpio, FOLDER, 0755);
   hypha_cpio_add_folder (self->cpio, FOLDER "/identity", 0700);
   hypha_cpio_add_text (self->cpio, FOLDER "/node.conf", 0600, config);
-  hypha_cpio_add_text (self->cpio, FOLDER "/start", 0755, start);
-  hypha_cpio_add_text (self->cpio, FOLDER "/hyphactl", 0755, ctl_script);
+  add_start (self);
   hypha_cpio_add_text (self->cpio, UNITS "/hypha-initrd.service", 0644, unit);
   hypha_cpio_add_link (self->cpio, UNITS "/sysinit.target.wants/hypha-initrd.service",
                        "../hypha-initrd.service");
   return add_copy (self, FOLDER "/identity/key.pem", self->guest.identity, 0600, error) &&
-         add_programs (self, error) && add_transports (self, error) && add_schema (self, error);
+         (self->alone ? add_program_alone (self, error) : add_programs (self, error)) &&
+         add_schema (self, error);
 }
 
 /* ---- where it goes ---- */
@@ -305,6 +404,8 @@ hypha_verb_guest_initrd (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GErr
   g_auto (Initrd) self = { .guest = HYPHA_GUEST_INIT (ctl), .cpio = hypha_cpio_new () };
   const GOptionEntry options[] = {
     HYPHA_GUEST_OPTIONS (&self.guest),
+    { "static", 0, 0, G_OPTION_ARG_NONE, &self.alone,
+      N_ ("One program that needs no library, for a guest that has nothing"), NULL },
     { "output", 'o', 0, G_OPTION_ARG_FILENAME, &self.output,
       N_ ("Where to put the archive, in place of standard output"), N_ ("FILE") },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
@@ -312,8 +413,8 @@ hypha_verb_guest_initrd (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GErr
   g_auto (GStrv) words = hypha_verb_parse (verb, ctl, options, argv, error);
   g_autoptr (GBytes) bytes = NULL;
 
-  if (words == NULL || !check (&self, error) || !hypha_guest_make (&self.guest, error) ||
-      !add_all (&self, error))
+  if (words == NULL || !check (&self, error) || (self.alone && !find_alone (&self, error)) ||
+      !hypha_guest_make (&self.guest, error) || !add_all (&self, error))
     return FALSE;
   bytes = hypha_cpio_end (self.cpio);
   if (!write_out (&self, bytes, error))

@@ -146,12 +146,17 @@ hypha_guest_make_config (HyphaGuest *self)
   const char *host = hypha_dbus_node1_get_id (self->node);
   g_autofree char *way = g_strdup_printf (WAY_TO_HOST, self->scheme, self->port);
   g_autofree char *name = quote (self->name);
+  /* By its id: a name is whatever somebody calls himself. */
+  g_autofree char *services =
+      self->exec ? g_strdup_printf ("services={'exec': {'peers': <['%s']>}}\n", host)
+                 : g_strdup ("");
 
   return g_strdup_printf ("[org/hypha/node]\n"
                           "name=%s\n"
                           "peers=['%s?id=%s']\n"
-                          "trusted-peers={'%s': {'name': <'%s'>}}\n",
-                          name, way, host, host, host_name (self));
+                          "trusted-peers={'%s': {'name': <'%s'>}}\n"
+                          "%s",
+                          name, way, host, host, host_name (self), services);
 }
 
 static gboolean

@@ -14,6 +14,7 @@ typedef struct {
   char *identity; /* path of its key */
   gint64 cid;     /* 0: not told */
   int port;       /* where this node listens */
+  gboolean exec;  /* this node may run commands there */
   char *scheme;   /* of what leads to guests */
   char *id;
 } HyphaGuest;
@@ -41,6 +42,13 @@ typedef struct {
         &(guest)->port,                                                                            \
         N_ ("Where this node listens, for the guest to dial (4974)"),                              \
         N_ ("PORT") },                                                                             \
+      { "exec",                                                                                    \
+        0,                                                                                         \
+        0,                                                                                         \
+        G_OPTION_ARG_NONE,                                                                         \
+        &(guest)->exec,                                                                            \
+        N_ ("Let this node run commands in the guest"),                                            \
+        NULL },                                                                                    \
   {                                                                                                \
     "identity", 'i', 0, G_OPTION_ARG_FILENAME, &(guest)->identity,                                 \
         N_ ("Where to put the guest's key; one that is there is taken"), N_ ("FILE")               \

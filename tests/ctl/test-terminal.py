@@ -359,6 +359,9 @@ class GuestConfig(FakeCase):
                                       f"trusted-peers={{'{ME}': {{'name': <'alpha'>}}}}\n")
         self.assertIn("does not listen on vsock://any:5000 yet", done.stderr)
         self.assertEqual(fake.calls("org.hypha.Config1.Set"), [])
+        # Commands for this node, by its id, and for nobody unless it was asked for.
+        more = fake.place.ctl(*words, "--exec")
+        self.assertEqual(more.stdout, done.stdout + f"services={{'exec': {{'peers': <['{ME}']>}}}}\n")
         # The key that is there is taken again.
         again = json.loads(fake.place.ctl("--json", *words).stdout)
         self.assertEqual(again, {"id": guest, "name": "guest7", "identity": str(key), "config": done.stdout})

@@ -61,6 +61,8 @@ def build_image(kernel, work, command, with_guest):
     image.program(tool("dbus-daemon", "dbus-daemon"), "dbus-daemon")
     image.program(tool("gdbus", "libglib2.0-bin"), "gdbus")
     # What guest-initrd needs.
+    if "HYPHA_GUEST" in os.environ:
+        image.program(os.environ["HYPHA_GUEST"], "hypha-guest")
     image.program(tool("glib-compile-schemas", "libglib2.0-bin"), "glib-compile-schemas")
     image.file(os.environ["GSETTINGS_SCHEMA_DIR"] + "/org.hypha.node.gschema.xml")
     if command[0] == "python3":

@@ -16,17 +16,17 @@ class Initrd(Case):
         place = self.place()
         host = Node(place, "--vsock-listen-port", "4974", config="name='host'\n")
         archive, initrd = place.path / "web1", place.path / "initrd"
-        host.do("guest-initrd", "--name", "web1", "--cid", str(CID), "--output", str(archive))
+        host.do("guest-initrd", "--exec", "--name", "web1", "--cid", str(CID), "--output", str(archive))
         self.assertEqual(archive.stat().st_mode & 0o777, 0o600)
         initrd.write_bytes(pathlib.Path("/guest/initramfs").read_bytes() + archive.read_bytes())
         guest = Guest(initrd=str(initrd))
         self.addCleanup(guest.close)
         guest.boot()
-        # In one with systemd, the unit does it.
-        guest.run(f"{FOLDER}/start >/run/hyphad.log 2>&1 &")
         try:
             [link] = wait_for(lambda: host.ask("links"), "the guest")
             host.wait_peer("web1", state="online")
+            # The agent is there a little later than the node.
+            wait_for(lambda: host.ctl("exec", "web1", "--", "uname").stdout == "Linux\n", "a command")
         except AssertionError as error:
             raise AssertionError(f"{error}\nThe guest:\n{guest.log()}") from None
         self.assertRegex(link["remote"], rf"^vsock://{CID}:")

@@ -105,6 +105,7 @@ class Static(FakeCase):
         root.mkdir()
         unpack(entries(self.archive), root)
         folder = root / FOLDER
+        # It does no more than print: its peer is CID 2, which on a building machine is nobody to be dialled.
         nothing = {"GSETTINGS_SCHEMA_DIR": str(folder / "schemas")}
         done = subprocess.run([folder / "hyphad", "--config", folder / "node.conf", "--identity", folder / "identity/key.pem", "--print-config"],
                               env=nothing, capture_output=True, text=True, timeout=DEADLINE)

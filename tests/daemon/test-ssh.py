@@ -18,6 +18,7 @@ from relay import Relay
 
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 SEPARATION = pathlib.Path("/run/sshd")
+HYPHA_CONF = pathlib.Path(__file__).resolve().parents[2] / "data" / "ssh" / "hypha.conf"
 CONFIG = """HostKey {folder}/host
 AuthorizedKeysFile {folder}/user.pub
 AuthenticationMethods publickey
@@ -109,15 +110,18 @@ class Ssh(Case):
             self.near.do("connect", endpoint)
         self.open = shlex.join([HYPHACTL, "--address", self.near.place.address, "open"]) + " %h ssh"
 
-    def ssh(self, proxy, *command):
-        """ssh, with nothing of the user's."""
-        options = [f"ProxyCommand={proxy}", "IdentitiesOnly=yes", "IdentityAgent=none", "BatchMode=yes",
-                   "StrictHostKeyChecking=accept-new", "ControlPath=none", f"UserKnownHostsFile={self.near.place.private}/known"]
-        return ["ssh", "-F", "none", "-T", "-i", self.sshd.folder / "user", *(w for o in options for w in ("-o", o)),
-                f"{getpass.getuser()}@far", *command]
+    def ssh(self, proxy, *command, config="none", host="far"):
+        """ssh, with nothing of the user's. No PROXY: that of CONFIG."""
+        options = ["IdentitiesOnly=yes", "IdentityAgent=none", "BatchMode=yes", "StrictHostKeyChecking=accept-new", "HashKnownHosts=no",
+                   "ControlPath=none", f"UserKnownHostsFile={self.near.place.private}/known", *([f"ProxyCommand={proxy}"] if proxy else [])]
+        return ["ssh", "-F", config, "-T", "-i", self.sshd.folder / "user", *(w for o in options for w in ("-o", o)),
+                f"{getpass.getuser()}@{host}", *command]
 
-    def run_ssh(self, proxy, *command, **more):
-        return subprocess.run(self.ssh(proxy, *command), capture_output=True, timeout=DEADLINE, env=self.near.place.environment, **more)
+    def run_ssh(self, proxy, *command, config="none", host="far", **more):
+        # What is in PATH finds the node by itself: root's is on the system bus.
+        environment = dict(self.near.place.environment, PATH=f"{os.path.dirname(HYPHACTL)}:{os.environ['PATH']}",
+                           DBUS_SYSTEM_BUS_ADDRESS=self.near.place.address)
+        return subprocess.run(self.ssh(proxy, *command, config=config, host=host), capture_output=True, timeout=DEADLINE, env=environment, **more)
 
     def test_command_with_its_streams_and_status(self):
         data = os.urandom(1 << 20)
@@ -140,6 +144,14 @@ class Ssh(Case):
             self.exchange(session, b"after\n")
             session.stdin.close()
             self.assertEqual(session.wait(DEADLINE), 0)
+
+    def test_configuration_keeps_the_key_of_each_peer_by_its_name(self):
+        # ssh makes small letters of the name it looks up.
+        self.near.do("trust", self.far.id(), "Far")
+        done = self.run_ssh(None, "echo in", config=HYPHA_CONF, host="Far.hypha")
+        self.assertEqual((done.returncode, done.stdout), (0, b"in\n"), done.stderr)
+        # Under one name for all, each peer would be taken for the first one with another key.
+        self.assertRegex((self.near.place.private / "known").read_text(), "^far.hypha ")
 
     def test_mux_is_to_ssh_what_the_socket_of_a_machine_is(self):
         path = self.near.place.private / "far.sock"

@@ -14,6 +14,7 @@ struct _HyphaJsonChannel {
   GIOStream *stream;
   GIOStream *moved;     /* STREAM, or what is pumped to and from it; nullable */
   HyphaChannel *pumped; /* nullable; the pump */
+  gboolean may_keep;    /* MOVED may keep bytes of which it said that it would block */
   guint max_size;
 
   HyphaJsonLane out;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "client/json-channel-private.h"
 
+#include <gio/gunixoutputstream.h>
 #include <glib/gi18n-lib.h>
 
 #include "hypha-stream.h"
@@ -28,7 +29,9 @@
  * next one begins is unknown after a message that is too long, or that was given up when it had
  * been moved in part, by [property@Hypha.JsonChannel:timeout] or by cancelling; and whose the next
  * one is, after a call that was given up when its request was out. From then on that direction is
- * `G_IO_ERROR_CLOSED`, and the error says why.
+ * `G_IO_ERROR_CLOSED`, and the error says why. TLS, and what may be like it, keeps a part of a
+ * message that has to wait, and does not tell: there, what waited and was given up was moved in
+ * part.
  *
  * The channel neither closes the stream nor shuts down its directions, nor does it look at a
  * deadline of the stream's own. With lengths it never reads more of the stream than the messages
@@ -79,6 +82,16 @@ can_poll (GIOStream *stream)
          g_pollable_output_stream_can_poll (G_POLLABLE_OUTPUT_STREAM (sink));
 }
 
+/* Whether a write that would block has surely taken nothing. TLS may have the bytes: whatever it is
+ * given next, it goes on with those, and says that it has taken the new ones. */
+static gboolean
+takes_what_it_says (GIOStream *stream)
+{
+  return HYPHA_IS_STREAM (stream) ||
+         G_IS_UNIX_OUTPUT_STREAM (g_io_stream_get_output_stream (stream)) ||
+         (G_IS_SOCKET_CONNECTION (stream) && !G_IS_TCP_WRAPPER_CONNECTION (stream));
+}
+
 static GIOStream *
 pump (HyphaJsonChannel *self, GError **error)
 {
@@ -101,6 +114,7 @@ hypha_json_channel_constructed (GObject *object)
     self->moved = g_object_ref (self->stream);
   else
     self->moved = pump (self, &error);
+  self->may_keep = self->moved != NULL && !takes_what_it_says (self->moved);
   if (error != NULL) {
     self->out.broken = g_error_copy (error);
     self->in.broken = g_steal_pointer (&error);

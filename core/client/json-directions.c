@@ -14,6 +14,12 @@
 
 /* ---- sending ---- */
 
+static gboolean
+is_midst_out (gpointer channel, HyphaJsonTurn *turn)
+{
+  return turn->done > 0 || turn->is_kept;
+}
+
 static HyphaJsonStep
 step_out (gpointer channel, HyphaJsonTurn *turn, GError **error)
 {
@@ -27,12 +33,14 @@ step_out (gpointer channel, HyphaJsonTurn *turn, GError **error)
     gssize count = g_pollable_output_stream_write_nonblocking (
         G_POLLABLE_OUTPUT_STREAM (sink), data + turn->done, size - turn->done, NULL, &local);
 
-    if (g_error_matches (local, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
+    if (g_error_matches (local, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK)) {
+      turn->is_kept = self->may_keep;
       return HYPHA_JSON_STEP_AGAIN;
+    }
     if (count < 0) {
       g_propagate_prefixed_error (error, g_steal_pointer (&local),
                                   _ ("the message could not be sent: "));
-      return turn->done > 0 ? HYPHA_JSON_STEP_BROKEN : HYPHA_JSON_STEP_DONE;
+      return is_midst_out (self, turn) ? HYPHA_JSON_STEP_BROKEN : HYPHA_JSON_STEP_DONE;
     }
     turn->done += (gsize) count;
   }
@@ -46,12 +54,6 @@ create_source_out (gpointer channel)
 
   return g_pollable_output_stream_create_source (
       G_POLLABLE_OUTPUT_STREAM (g_io_stream_get_output_stream (self->moved)), NULL);
-}
-
-static gboolean
-is_midst_out (gpointer channel, HyphaJsonTurn *turn)
-{
-  return turn->done > 0;
 }
 
 static GError *

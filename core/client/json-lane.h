@@ -16,6 +16,7 @@ struct _HyphaJsonTurn {
   GTask *task;          /* NULL: it is held, or was given up while a reply is on its way */
   GBytes *bytes;        /* to go out */
   gsize done;           /* of them */
+  gboolean is_kept;     /* the stream may have some of them without saying so */
   HyphaJsonTurn *reply; /* nullable; the turn, in the other lane, that waits for what answers it */
   gboolean is_reply;
   gboolean held;  /* its request is not out yet */

@@ -59,12 +59,10 @@ create_source_out (gpointer channel)
 static GError *
 new_timeout_out (gpointer channel, HyphaJsonTurn *turn)
 {
-  HyphaJsonChannel *self = channel;
-
   return g_error_new (HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
                       _ ("the message could not be sent within %u ms: the other end has taken "
                          "%" PRIu64 " of its %" PRIu64 " bytes"),
-                      self->out.timeout_ms, (guint64) turn->done,
+                      turn->timeout_ms, (guint64) turn->done,
                       (guint64) g_bytes_get_size (turn->bytes));
 }
 
@@ -198,11 +196,11 @@ new_timeout_in (gpointer channel, HyphaJsonTurn *turn)
   if (is_midst_in (self, turn))
     return g_error_new (HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
                         _ ("no whole message has come within %u ms, but %" PRIu64 " bytes of one"),
-                        self->in.timeout_ms, (guint64) hypha_json_input_get_size (&self->input));
+                        turn->timeout_ms, (guint64) hypha_json_input_get_size (&self->input));
   return g_error_new (HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
                       turn->is_reply ? _ ("no reply has come within %u ms")
                                      : _ ("no message has come within %u ms"),
-                      self->in.timeout_ms);
+                      turn->timeout_ms);
 }
 
 static GError *

@@ -132,8 +132,10 @@ await_stream (HyphaJsonLane *self, HyphaJsonTurn *turn)
     g_source_set_callback (self->ready, G_SOURCE_FUNC (on_ready), self, NULL);
     attach (turn, self->ready);
   }
-  if (turn->timer == NULL && self->timeout_ms > 0)
+  if (turn->timer == NULL && self->timeout_ms > 0) {
+    turn->timeout_ms = self->timeout_ms;
     turn->timer = attach_event (self, turn, g_timeout_source_new (self->timeout_ms), on_timer);
+  }
 }
 
 /* Serves one after the other, until one has to wait. */

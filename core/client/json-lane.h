@@ -23,6 +23,7 @@ struct _HyphaJsonTurn {
   JsonNode *node; /* that came */
   GSource *cancelled;
   GSource *timer;
+  guint timeout_ms; /* of it */
 };
 
 typedef enum {

@@ -471,6 +471,21 @@ test_nothing_in_time_breaks_nothing (Fixture *f, gconstpointer data)
   receive (f, "[1]");
 }
 
+/* What the error tells is what it waited for. */
+static void
+test_deadline_that_changes_holds_for_the_next (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+  GError *error = NULL;
+
+  hypha_json_channel_set_timeout (f->channel, 20);
+  hypha_json_channel_receive_async (f->channel, NULL, on_result, &result);
+  hypha_json_channel_set_timeout (f->channel, 0);
+  wait_for (&result);
+  g_assert_null (hypha_json_channel_receive_finish (f->channel, result, &error));
+  assert_fails (error, HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT, "no message has come within 20 ms");
+}
+
 static gboolean
 drip (gpointer data)
 {
@@ -934,6 +949,8 @@ main (int argc, char **argv)
   add_all ("end-within-a-message-is-an-error", test_end_within_a_message_is_an_error);
   add_blind ("end-within-a-message-is-an-error", test_end_within_a_message_is_an_error);
   add_all ("deadlines/nothing-in-time-breaks-nothing", test_nothing_in_time_breaks_nothing);
+  add_all ("deadlines/one-that-changes-holds-for-the-next",
+           test_deadline_that_changes_holds_for_the_next);
   add_all ("deadlines/dripping-message-is-given-up", test_dripping_message_is_given_up);
   add_all ("deadlines/unsent-in-time-breaks-nothing-before-its-first-byte",
            test_unsent_in_time_breaks_nothing_before_its_first_byte);

@@ -108,7 +108,7 @@ trust (HyphaGuest *self, GError **error)
     hypha_client_clean_error (error);
     return FALSE;
   }
-  if (self->cid == 0 || bind_to_cid (self, error))
+  if (self->cid == HYPHA_GUEST_ANY_CID || bind_to_cid (self, error))
     return TRUE;
   hypha_client_clean_error (error);
   g_prefix_error (error, _ ("the guest could not be bound to CID %" PRIu64 ": "),
@@ -195,7 +195,7 @@ hypha_guest_check (HyphaGuest *self, GError **error)
     g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("--identity is empty"));
     return FALSE;
   }
-  if (self->cid != 0 && (self->cid < MIN_CID || self->cid > MAX_CID)) {
+  if (self->cid != HYPHA_GUEST_ANY_CID && (self->cid < MIN_CID || self->cid > MAX_CID)) {
     g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
                  _ ("--cid %" PRId64 ": a guest's is from %u to %u"), self->cid, MIN_CID, MAX_CID);
     return FALSE;

@@ -12,16 +12,18 @@ typedef struct {
   HyphaDBusNode1 *node;
   char *name;
   char *identity; /* path of its key */
-  gint64 cid;     /* 0: not told */
+  gint64 cid;     /* HYPHA_GUEST_ANY_CID: not told */
   int port;       /* where this node listens */
   gboolean exec;  /* this node may run commands there */
   char *scheme;   /* of what leads to guests */
   char *id;
 } HyphaGuest;
 
-#define HYPHA_GUEST_INIT(CTL)  \
-  {                            \
-    .ctl = (CTL), .port = 4974 \
+/* No number that somebody may give, not even 0, which is a machine's own. */
+#define HYPHA_GUEST_ANY_CID G_MININT64
+#define HYPHA_GUEST_INIT(CTL)                              \
+  {                                                        \
+    .ctl = (CTL), .cid = HYPHA_GUEST_ANY_CID, .port = 4974 \
   }
 /* For a table of GOptionEntry. */
 #define HYPHA_GUEST_OPTIONS(guest)                                                                 \

@@ -37,6 +37,7 @@ RANGES = [("ping", ["x"], "--count", "0"), ("ping", ["x"], "--interval", "-1"), 
           ("dial", ["x"], "--timeout", "0"), ("accept", ["x"], "--timeout", "-1"),
           ("bench", ["x"], "--seconds", "0"), ("bench", ["x"], "--streams", "65"),
           ("pair", [], "--seconds", "121"), ("guest-config", ["--name", "x"], "--cid", "1"),
+          ("guest-config", ["--name", "x"], "--cid", "0"), ("guest-config", ["--name", "x"], "--cid", "-1"),
           ("guest-initrd", ["--name", "x"], "--cid", "1")]
 # Options without which a verb is not understood.
 NEEDED = {"config": ["list"], "wait": ["--node"], "guest-config": ["--name", "x"], "guest-initrd": ["--name", "x"]}

@@ -32,7 +32,8 @@ hypha_verb_guest_config (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GErr
   g_auto (GStrv) words = hypha_verb_parse (verb, ctl, options, argv, error);
   g_autofree char *config = NULL;
 
-  if (words == NULL || !hypha_guest_check (&guest, error) || !hypha_guest_make (&guest, error))
+  if (words == NULL || !hypha_guest_check (&guest, error) || !hypha_guest_make (&guest, error) ||
+      !hypha_guest_trust (&guest, error))
     return FALSE;
   config = hypha_guest_make_config (&guest);
   if (ctl->json) {

@@ -376,6 +376,27 @@ write_out (Initrd *self, GBytes *bytes, GError **error)
   return FALSE;
 }
 
+/* It would be replaced: a pipe, /dev/null or what a link leads to is none to write to. */
+static gboolean
+check_output (Initrd *self, GError **error)
+{
+  g_autofree char *folder = g_path_get_dirname (self->output);
+  GStatBuf status;
+
+  if (g_lstat (self->output, &status) == 0 && !S_ISREG (status.st_mode)) {
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                 _ ("--output %s is no regular file, and would be replaced by one: give another "
+                    "name, or redirect the output"),
+                 self->output);
+    return FALSE;
+  }
+  if (g_file_test (folder, G_FILE_TEST_IS_DIR))
+    return TRUE;
+  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+               _ ("--output %s: there is no folder %s"), self->output, folder);
+  return FALSE;
+}
+
 static gboolean
 check (Initrd *self, GError **error)
 {
@@ -395,7 +416,8 @@ check (Initrd *self, GError **error)
            "the output"));
     return FALSE;
   }
-  return hypha_guest_check (&self->guest, error);
+  return (self->output == NULL || check_output (self, error)) &&
+         hypha_guest_check (&self->guest, error);
 }
 
 gboolean
@@ -417,7 +439,7 @@ hypha_verb_guest_initrd (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GErr
       !hypha_guest_make (&self.guest, error) || !add_all (&self, error))
     return FALSE;
   bytes = hypha_cpio_end (self.cpio);
-  if (!write_out (&self, bytes, error))
+  if (!hypha_guest_trust (&self.guest, error) || !write_out (&self, bytes, error))
     return FALSE;
   if (ctl->json)
     hypha_ctl_print_json (g_variant_new_parsed (

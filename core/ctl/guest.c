@@ -213,8 +213,6 @@ hypha_guest_check (HyphaGuest *self, GError **error)
 gboolean
 hypha_guest_make (HyphaGuest *self, GError **error)
 {
-  gboolean fresh;
-
   self->node = hypha_ctl_get_node (self->ctl, error);
   if (self->node == NULL || !find_scheme (self, error))
     return FALSE;
@@ -224,13 +222,17 @@ hypha_guest_make (HyphaGuest *self, GError **error)
 
     self->identity = g_build_filename (g_get_user_state_dir (), "hypha", "guests", file, NULL);
   }
-  fresh = !g_file_test (self->identity, G_FILE_TEST_EXISTS);
+  self->fresh = !g_file_test (self->identity, G_FILE_TEST_EXISTS);
   self->id = hypha_client_make_key (self->identity, error);
-  if (self->id == NULL)
-    return FALSE;
+  return self->id != NULL;
+}
+
+gboolean
+hypha_guest_trust (HyphaGuest *self, GError **error)
+{
   if (trust (self, error))
     return TRUE;
-  if (fresh)
+  if (self->fresh)
     g_unlink (self->identity);
   return FALSE;
 }

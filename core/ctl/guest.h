@@ -17,6 +17,7 @@ typedef struct {
   gboolean exec;  /* this node may run commands there */
   char *scheme;   /* of what leads to guests */
   char *id;
+  gboolean fresh; /* the key is new, and of no use to anybody if the guest is not trusted */
 } HyphaGuest;
 
 /* No number that somebody may give, not even 0, which is a machine's own. */
@@ -57,8 +58,10 @@ typedef struct {
   }
 
 gboolean hypha_guest_check (HyphaGuest *self, GError **error); /* the options */
-/* Makes its key, and trusts it. */
+/* Makes its key. */
 gboolean hypha_guest_make (HyphaGuest *self, GError **error);
+/* Once there is all that it needs. */
+gboolean hypha_guest_trust (HyphaGuest *self, GError **error);
 char *hypha_guest_make_config (HyphaGuest *self);
 /* To people, not into the output: if this node does not listen where the guest dials. */
 void hypha_guest_tell_where_to_listen (HyphaGuest *self);

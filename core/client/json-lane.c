@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "client/json-lane.h"
 
+#include <errno.h>
 #include <glib/gi18n-lib.h>
 
 #include "hypha-error.h"
@@ -79,9 +80,10 @@ static gboolean
 on_cancelled (GCancellable *cancellable, gpointer data)
 {
   Event *event = data;
-  g_autoptr (GError) error = NULL;
+  /* Not asked of CANCELLABLE: who has reset it meanwhile has cancelled it all the same. */
+  g_autoptr (GError) error =
+      g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED, g_strerror (ECANCELED));
 
-  g_cancellable_set_error_if_cancelled (cancellable, &error);
   give_up (event->lane, event->turn, error);
   return G_SOURCE_REMOVE;
 }

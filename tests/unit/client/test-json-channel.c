@@ -742,6 +742,26 @@ test_receive_is_cancelled (Fixture *f, gconstpointer data)
   receive_fails (f, G_IO_ERROR, G_IO_ERROR_CLOSED, "nothing more can be received");
 }
 
+/* Whoever resets what he has cancelled may be wrong, and is not told that all went well. */
+static void
+test_cancelled_and_reset_is_cancelled (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (JsonNode) message = node ("[1]");
+  GAsyncResult *received = NULL, *sent = NULL;
+  gsize size = fill (f);
+
+  hypha_json_channel_receive_async (f->channel, cancellable, on_result, &received);
+  hypha_json_channel_send_async (f->channel, message, cancellable, on_result, &sent);
+  settle ();
+  g_cancellable_cancel (cancellable);
+  g_cancellable_reset (cancellable);
+  assert_cancelled (f, &received);
+  assert_cancelled (f, &sent);
+  drain (f, size);
+  assert_nothing_came (f);
+}
+
 static void
 test_send_is_cancelled (Fixture *f, gconstpointer data)
 {
@@ -963,6 +983,7 @@ main (int argc, char **argv)
   add_all ("several/sync-is-refused-while-async-is-under-way",
            test_sync_is_refused_while_async_is_under_way);
   add_all ("cancel/receive", test_receive_is_cancelled);
+  add_all ("cancel/and-reset", test_cancelled_and_reset_is_cancelled);
   add_all ("cancel/send", test_send_is_cancelled);
   add_all ("cancel/call-behind-another", test_call_is_cancelled_behind_another);
   add_all ("cancel/ends-with-a-reply-outstanding", test_ends_with_a_reply_outstanding);

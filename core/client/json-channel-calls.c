@@ -83,8 +83,9 @@ begin_send (HyphaJsonChannel *self, JsonNode *message, GTask *task, gboolean is_
  * @callback: (scope async): called when the stream has taken all of it
  * @user_data: for @callback
  *
- * Sends a message, after those that are being sent already. Given up before its first byte, it is
- * as if it had never been there; later, nothing more can be sent.
+ * Sends a message, after those that are being sent already. Given up before its first byte (over
+ * TLS: before it had to wait for the stream), it is as if it had never been there; later, nothing
+ * more can be sent.
  */
 void
 hypha_json_channel_send_async (HyphaJsonChannel *self, JsonNode *message, GCancellable *cancellable,

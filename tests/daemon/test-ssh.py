@@ -93,7 +93,7 @@ class Ssh(Case):
     def setUp(self):
         if os.geteuid() == 0 and not SEPARATION.exists():
             try:
-                SEPARATION.mkdir(mode=0o755)
+                SEPARATION.mkdir(mode=0o755, exist_ok=True)
             except OSError as error:
                 self.skipTest(f"sshd needs {SEPARATION}, which cannot be made: {error.strerror}")
         place = self.place()

@@ -8,7 +8,7 @@
 #include "tcp-holder.h"
 
 static void
-explain (const TcpSockaddr *address, const char *display, int reason, GError **error)
+explain (const HyphaInetSockaddr *address, const char *display, int reason, GError **error)
 {
   g_autofree char *holder = NULL;
 
@@ -45,7 +45,7 @@ explain (const TcpSockaddr *address, const char *display, int reason, GError **e
 
 /* 0, or errno. */
 static int
-bind_and_listen (int fd, const TcpSockaddr *address, gboolean dual_stack)
+bind_and_listen (int fd, const HyphaInetSockaddr *address, gboolean dual_stack)
 {
   const struct sockaddr *generic = (const struct sockaddr *) &address->storage;
   const int on = 1;
@@ -63,14 +63,14 @@ bind_and_listen (int fd, const TcpSockaddr *address, gboolean dual_stack)
 }
 
 int
-tcp_bind (const TcpAddress *address, GInetAddress *numeric, const char *display, TcpSockaddr *bound,
-          GError **error)
+tcp_bind (const HyphaInetAddress *address, GInetAddress *numeric, const char *display,
+          HyphaInetSockaddr *bound, GError **error)
 {
   gboolean any = g_inet_address_get_is_any (numeric);
   g_autoptr (GError) local = NULL;
   int fd, reason;
 
-  if (!tcp_address_to_sockaddr (address, numeric, bound, &local)) {
+  if (!hypha_inet_address_to_sockaddr (address, numeric, bound, &local)) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE, _ ("cannot listen on %s: %s"),
                  display, local->message);
     return -1;

@@ -11,7 +11,7 @@
 typedef struct {
   char *display;
   guint timeout_ms;
-  GArray *addresses; /* of TcpSockaddr */
+  GArray *addresses; /* of HyphaInetSockaddr */
   guint next;        /* the next of them to try */
   guint held;        /* lookups, attempts and callbacks under way: the task returns when none is */
 
@@ -189,9 +189,10 @@ static void
 start_next (GTask *task)
 {
   Dial *self = g_task_get_task_data (task);
-  const TcpSockaddr *address = &g_array_index (self->addresses, TcpSockaddr, self->next++);
+  const HyphaInetSockaddr *address =
+      &g_array_index (self->addresses, HyphaInetSockaddr, self->next++);
   const struct sockaddr *generic = (const struct sockaddr *) &address->storage;
-  g_autoptr (HyphaEndpoint) numeric = tcp_sockaddr_to_endpoint (generic);
+  g_autoptr (HyphaEndpoint) numeric = hypha_inet_sockaddr_to_endpoint ("tcp", generic);
   /* The user wrote the endpoint, so messages say that, unless there are several addresses to tell
    * apart. */
   const char *display =
@@ -207,12 +208,12 @@ start_next (GTask *task)
 }
 
 static gboolean
-add_address (Dial *self, const TcpAddress *address, GInetAddress *numeric, GError **error)
+add_address (Dial *self, const HyphaInetAddress *address, GInetAddress *numeric, GError **error)
 {
   g_autoptr (GError) local = NULL;
-  TcpSockaddr sockaddr;
+  HyphaInetSockaddr sockaddr;
 
-  if (!tcp_address_to_sockaddr (address, numeric, &sockaddr, &local)) {
+  if (!hypha_inet_address_to_sockaddr (address, numeric, &sockaddr, &local)) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_CONNECT, "%s: %s", self->display, local->message);
     return FALSE;
   }
@@ -260,7 +261,7 @@ on_resolved (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autofree Lookup *lookup = user_data;
   GTask *task = lookup->task;
   Dial *self = g_task_get_task_data (task);
-  const TcpAddress with_port = { .port = lookup->port };
+  const HyphaInetAddress with_port = { .port = lookup->port };
   g_autoptr (GError) error = NULL;
   GList *addresses = g_resolver_lookup_by_name_finish (G_RESOLVER (source), result, &error);
 
@@ -279,7 +280,7 @@ on_resolved (GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 static void
-dial_start (GTask *task, const TcpAddress *address)
+dial_start (GTask *task, const HyphaInetAddress *address)
 {
   Dial *self = g_task_get_task_data (task);
   GError *error = NULL;
@@ -297,7 +298,7 @@ dial_start (GTask *task, const TcpAddress *address)
 }
 
 void
-tcp_dial_async (const TcpAddress *address, const char *display, guint timeout_ms,
+tcp_dial_async (const HyphaInetAddress *address, const char *display, guint timeout_ms,
                 GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
 {
   GTask *task = g_task_new (NULL, cancellable, callback, user_data);
@@ -310,7 +311,7 @@ tcp_dial_async (const TcpAddress *address, const char *display, guint timeout_ms
   g_task_set_check_cancellable (task, FALSE);
   self->display = g_strdup (display);
   self->timeout_ms = timeout_ms;
-  self->addresses = g_array_new (FALSE, FALSE, sizeof (TcpSockaddr));
+  self->addresses = g_array_new (FALSE, FALSE, sizeof (HyphaInetSockaddr));
   self->ending = g_cancellable_new ();
   self->failures = g_string_new (NULL);
   self->fd = -1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "tcp-address.h"
+#include <hypha-plugin.h>
 
 G_BEGIN_DECLS
 
@@ -11,7 +11,7 @@ G_BEGIN_DECLS
  * apart or as soon as one has failed, the families by turns (RFC 8305). TIMEOUT_MS bounds the whole
  * of it, name and all. DISPLAY is what messages call it. When it calls back, nothing of it goes on
  * any longer. CONNECT, TIMED_OUT, G_IO_ERROR_CANCELLED. */
-void tcp_dial_async (const TcpAddress *address, const char *display, guint timeout_ms,
+void tcp_dial_async (const HyphaInetAddress *address, const char *display, guint timeout_ms,
                      GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);
 int tcp_dial_finish (GAsyncResult *result, GError **error); /* the descriptor, or -1 */
 

@@ -12,7 +12,7 @@
 
 /* As /proc/net/tcp and tcp6 print an address: words in the machine's own byte order. */
 static void
-print_address (const TcpSockaddr *address, char out[33])
+print_address (const HyphaInetSockaddr *address, char out[33])
 {
   const struct sockaddr *any = (const struct sockaddr *) &address->storage;
   guint32 words[4];
@@ -34,7 +34,7 @@ is_any (const char *hex)
 
 /* The kernel prints the listening sockets first; of the others there may be a hundred thousand. */
 static gboolean
-find_in_table (const char *table, const TcpSockaddr *address, guint *uid, gulong *inode)
+find_in_table (const char *table, const HyphaInetSockaddr *address, guint *uid, gulong *inode)
 {
   guint port = g_ntohs (((const struct sockaddr_in *) (const void *) &address->storage)->sin_port);
   FILE *file = fopen (table, "re");
@@ -99,7 +99,7 @@ describe_process (const char *pid)
 }
 
 char *
-tcp_holder_describe (const TcpSockaddr *address)
+tcp_holder_describe (const HyphaInetSockaddr *address)
 {
   g_autoptr (GDir) processes = NULL;
   g_autofree char *wanted = NULL;

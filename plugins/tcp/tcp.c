@@ -6,7 +6,6 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
-#include "tcp-address.h"
 #include "tcp-bind.h"
 #include "tcp-dial.h"
 
@@ -34,7 +33,7 @@ G_DEFINE_FINAL_TYPE_WITH_CODE (TcpTransport, tcp_transport, HYPHA_TYPE_BASE_TRAN
 /* A connect or listen under way; the data of its task. */
 typedef struct {
   HyphaEndpoint *endpoint; /* not owned: the task's */
-  TcpAddress *address;
+  HyphaInetAddress *address;
 } Operation;
 
 /* ---- channels ---- */
@@ -59,12 +58,12 @@ static HyphaChannel *
 make_channel (TcpTransport *self, int fd, HyphaEndpoint *remote, const struct sockaddr *peer)
 {
   g_autoptr (HyphaEndpoint) local = NULL;
-  g_autofree char *host = tcp_sockaddr_to_host (peer);
-  TcpSockaddr name = { .length = sizeof name.storage };
+  g_autofree char *host = hypha_inet_sockaddr_to_host (peer);
+  HyphaInetSockaddr name = { .length = sizeof name.storage };
   HyphaChannel *channel;
 
   if (getsockname (fd, (struct sockaddr *) &name.storage, &name.length) == 0)
-    local = tcp_sockaddr_to_endpoint ((const struct sockaddr *) &name.storage);
+    local = hypha_inet_sockaddr_to_endpoint ("tcp", (const struct sockaddr *) &name.storage);
   tune (self, fd);
   channel = hypha_channel_new (fd, local, remote, HYPHA_CHANNEL_KERNEL);
   hypha_channel_set_host (channel, host);
@@ -74,7 +73,7 @@ make_channel (TcpTransport *self, int fd, HyphaEndpoint *remote, const struct so
 static HyphaChannel *
 adopt (int fd, const struct sockaddr *remote, socklen_t length, gpointer user_data, GError **error)
 {
-  g_autoptr (HyphaEndpoint) endpoint = tcp_sockaddr_to_endpoint (remote);
+  g_autoptr (HyphaEndpoint) endpoint = hypha_inet_sockaddr_to_endpoint ("tcp", remote);
 
   return make_channel (user_data, fd, endpoint, remote);
 }
@@ -84,7 +83,7 @@ adopt (int fd, const struct sockaddr *remote, socklen_t length, gpointer user_da
 static void
 operation_free (Operation *operation)
 {
-  tcp_address_free (operation->address);
+  hypha_inet_address_free (operation->address);
   g_free (operation);
 }
 
@@ -93,7 +92,7 @@ static Operation *
 operation_new (GTask *task, HyphaEndpoint *endpoint)
 {
   GError *error = NULL;
-  TcpAddress *address = tcp_address_parse (endpoint, &error);
+  HyphaInetAddress *address = hypha_inet_address_parse (endpoint, &error);
   Operation *operation;
 
   if (address == NULL) {
@@ -114,7 +113,7 @@ on_dialled (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (GTask) task = user_data;
   Operation *operation = g_task_get_task_data (task);
-  TcpSockaddr peer = { .length = sizeof peer.storage };
+  HyphaInetSockaddr peer = { .length = sizeof peer.storage };
   GError *error = NULL;
   int fd = tcp_dial_finish (result, &error);
 
@@ -145,7 +144,7 @@ tcp_transport_connect (HyphaBaseTransport *transport, GTask *given, HyphaEndpoin
 
   if (operation == NULL)
     return;
-  if (tcp_address_is_any (operation->address) || operation->address->port == 0) {
+  if (hypha_inet_address_is_any (operation->address) || operation->address->port == 0) {
     g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
                              _ ("%s is for listening only: to connect, name one host and its port"),
                              display);
@@ -168,13 +167,13 @@ static HyphaListener *
 listen_on (TcpTransport *self, Operation *operation, GInetAddress *numeric, GError **error)
 {
   g_autoptr (HyphaEndpoint) endpoint = NULL;
-  TcpSockaddr bound;
+  HyphaInetSockaddr bound;
   int fd = tcp_bind (operation->address, numeric, hypha_endpoint_to_string (operation->endpoint),
                      &bound, error);
 
   if (fd < 0)
     return NULL;
-  endpoint = tcp_sockaddr_to_endpoint ((const struct sockaddr *) &bound.storage);
+  endpoint = hypha_inet_sockaddr_to_endpoint ("tcp", (const struct sockaddr *) &bound.storage);
   return make_listener (self, fd, endpoint);
 }
 
@@ -182,7 +181,7 @@ static HyphaListener *
 tcp_transport_adopt (HyphaBaseTransport *transport, int fd, const struct sockaddr *address,
                      socklen_t length, GError **error)
 {
-  g_autoptr (HyphaEndpoint) endpoint = tcp_sockaddr_to_endpoint (address);
+  g_autoptr (HyphaEndpoint) endpoint = hypha_inet_sockaddr_to_endpoint ("tcp", address);
   int protocol = 0;
   socklen_t size = sizeof protocol;
 
@@ -265,9 +264,9 @@ tcp_transport_get_schemes (HyphaTransport *transport)
 static HyphaEndpoint *
 tcp_transport_parse (HyphaTransport *transport, HyphaEndpoint *endpoint, GError **error)
 {
-  g_autoptr (TcpAddress) address = tcp_address_parse (endpoint, error);
+  g_autoptr (HyphaInetAddress) address = hypha_inet_address_parse (endpoint, error);
 
-  return address == NULL ? NULL : tcp_address_to_endpoint (address, endpoint);
+  return address == NULL ? NULL : hypha_inet_address_to_endpoint (address, "tcp", endpoint);
 }
 
 static gboolean

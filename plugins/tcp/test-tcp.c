@@ -7,7 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tcp-address.h"
 #include "tcp-bind.h"
 #include "tcp-dial.h"
 #include "tcp.h"
@@ -594,9 +593,9 @@ static int
 bind_unprivileged (void)
 {
   g_autoptr (HyphaEndpoint) endpoint = hypha_endpoint_parse ("tcp://127.0.0.1:1", NULL);
-  g_autoptr (TcpAddress) address = tcp_address_parse (endpoint, NULL);
+  g_autoptr (HyphaInetAddress) address = hypha_inet_address_parse (endpoint, NULL);
   g_autoptr (GError) error = NULL;
-  TcpSockaddr bound;
+  HyphaInetSockaddr bound;
 
   if (geteuid () == 0 && setresuid (65534, 65534, 65534) < 0)
     return 1;
@@ -757,16 +756,16 @@ test_sockaddr_prints_canonically (Fixture *f, gconstpointer data)
                                 .sin6_scope_id = cases[i].scope };
     g_autoptr (HyphaEndpoint) endpoint = NULL;
     g_autoptr (HyphaEndpoint) again = NULL;
-    g_autoptr (TcpAddress) address = NULL;
-    TcpSockaddr back;
+    g_autoptr (HyphaInetAddress) address = NULL;
+    HyphaInetSockaddr back;
 
     g_assert_cmpint (inet_pton (AF_INET6, cases[i].address, &in6.sin6_addr), ==, 1);
-    endpoint = tcp_sockaddr_to_endpoint ((const struct sockaddr *) &in6);
+    endpoint = hypha_inet_sockaddr_to_endpoint ("tcp", (const struct sockaddr *) &in6);
     g_assert_cmpstr (hypha_endpoint_to_string (endpoint), ==, cases[i].uri);
     again = parse (f, "%s", cases[i].uri);
     g_assert_true (hypha_endpoint_equal (endpoint, again));
-    address = tcp_address_parse (endpoint, NULL);
-    g_assert_true (tcp_address_to_sockaddr (address, address->numeric, &back, NULL));
+    address = hypha_inet_address_parse (endpoint, NULL);
+    g_assert_true (hypha_inet_address_to_sockaddr (address, address->numeric, &back, NULL));
     if (back.storage.ss_family == AF_INET6)
       g_assert_cmpmem (&back.storage, back.length, &in6, sizeof in6);
   }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "tcp-address.h"
+#include "hypha-inet-address.h"
 
 #include <glib/gi18n-lib.h>
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <string.h>
+
+#include "hypha-error.h"
 
 #define NAME_MAX_CHARS 253
 #define LABEL_MAX_CHARS 63
@@ -25,7 +27,7 @@ unmap (GInetAddress *address)
 }
 
 static gboolean
-parse_scope (TcpAddress *self, const char *scope, HyphaEndpoint *endpoint, GError **error)
+parse_scope (HyphaInetAddress *self, const char *scope, HyphaEndpoint *endpoint, GError **error)
 {
   if (!g_inet_address_get_is_link_local (self->numeric) &&
       !g_inet_address_get_is_mc_link_local (self->numeric))
@@ -49,7 +51,7 @@ parse_scope (TcpAddress *self, const char *scope, HyphaEndpoint *endpoint, GErro
 
 /* The core has seen to it that this is an address, and stood in brackets. */
 static gboolean
-parse_ipv6 (TcpAddress *self, const char *host, HyphaEndpoint *endpoint, GError **error)
+parse_ipv6 (HyphaInetAddress *self, const char *host, HyphaEndpoint *endpoint, GError **error)
 {
   g_auto (GStrv) parts = g_strsplit (host, "%", 2);
   guint8 bytes[16];
@@ -88,7 +90,7 @@ label_is_valid (const char *label)
 }
 
 static gboolean
-parse_name (TcpAddress *self, const char *host, HyphaEndpoint *endpoint, GError **error)
+parse_name (HyphaInetAddress *self, const char *host, HyphaEndpoint *endpoint, GError **error)
 {
   g_autofree char *name =
       g_hostname_is_non_ascii (host) ? g_hostname_to_ascii (host) : g_strdup (host);
@@ -120,7 +122,7 @@ parse_name (TcpAddress *self, const char *host, HyphaEndpoint *endpoint, GError 
 }
 
 static gboolean
-parse_host (TcpAddress *self, const char *host, HyphaEndpoint *endpoint, GError **error)
+parse_host (HyphaInetAddress *self, const char *host, HyphaEndpoint *endpoint, GError **error)
 {
   guint8 bytes[4];
 
@@ -137,10 +139,23 @@ parse_host (TcpAddress *self, const char *host, HyphaEndpoint *endpoint, GError 
   return parse_name (self, host, endpoint, error);
 }
 
-TcpAddress *
-tcp_address_parse (HyphaEndpoint *endpoint, GError **error)
+/**
+ * hypha_inet_address_parse:
+ * @endpoint: an endpoint, `SCHEME://HOST:PORT`
+ * @error: return location for an error
+ *
+ * For transports: takes the host and the port out of an endpoint, strictly. The host is an IPv4
+ * address, an IPv6 address in brackets, `any` or `*` (all addresses), or a name; the port is 0 to
+ * 65535, or `any` (0).
+ *
+ * The error is `HYPHA_ERROR_INVALID_ENDPOINT`, which names the part that is wrong.
+ *
+ * Returns: (transfer full): the address; free it with hypha_inet_address_free()
+ */
+HyphaInetAddress *
+hypha_inet_address_parse (HyphaEndpoint *endpoint, GError **error)
 {
-  g_autoptr (TcpAddress) self = g_new0 (TcpAddress, 1);
+  g_autoptr (HyphaInetAddress) self = g_new0 (HyphaInetAddress, 1);
   g_autofree char *host = NULL;
   guint32 port;
 
@@ -156,8 +171,14 @@ tcp_address_parse (HyphaEndpoint *endpoint, GError **error)
   return g_steal_pointer (&self);
 }
 
+/**
+ * hypha_inet_address_free:
+ * @self: (transfer full): an address
+ *
+ * Frees it.
+ */
 void
-tcp_address_free (TcpAddress *self)
+hypha_inet_address_free (HyphaInetAddress *self)
 {
   g_clear_object (&self->numeric);
   g_free (self->host);
@@ -166,23 +187,40 @@ tcp_address_free (TcpAddress *self)
 }
 
 static HyphaEndpoint *
-make_endpoint (const char *host, guint16 port, HyphaEndpoint *options_of)
+make_endpoint (const char *scheme, const char *host, guint16 port, HyphaEndpoint *options_of)
 {
   gboolean brackets = strchr (host, ':') != NULL;
   g_autofree char *rest =
       g_strdup_printf ("//%s%s%s:%u", brackets ? "[" : "", host, brackets ? "]" : "", port);
 
-  return hypha_endpoint_new ("tcp", rest, options_of);
+  return hypha_endpoint_new (scheme, rest, options_of);
 }
 
+/**
+ * hypha_inet_address_to_endpoint:
+ * @self: an address
+ * @scheme: the canonical scheme of the transport
+ * @options_of: (nullable): where its options come from
+ *
+ * For transports: writes it in the one way that parses to itself.
+ *
+ * Returns: (transfer full): the canonical endpoint
+ */
 HyphaEndpoint *
-tcp_address_to_endpoint (const TcpAddress *self, HyphaEndpoint *options_of)
+hypha_inet_address_to_endpoint (const HyphaInetAddress *self, const char *scheme,
+                                HyphaEndpoint *options_of)
 {
-  return make_endpoint (self->host, self->port, options_of);
+  return make_endpoint (scheme, self->host, self->port, options_of);
 }
 
+/**
+ * hypha_inet_address_is_any:
+ * @self: an address
+ *
+ * Returns: whether it stands for all addresses of a machine, which are for listening only
+ */
 gboolean
-tcp_address_is_any (const TcpAddress *self)
+hypha_inet_address_is_any (const HyphaInetAddress *self)
 {
   return self->numeric != NULL && g_inet_address_get_is_any (self->numeric);
 }
@@ -205,9 +243,22 @@ scope_to_index (const char *scope, guint32 *index, GError **error)
   return FALSE;
 }
 
+/**
+ * hypha_inet_address_to_sockaddr:
+ * @self: an address
+ * @numeric: what its name stands for, or its own address
+ * @out: (out caller-allocates): what the kernel is given
+ * @error: return location for an error
+ *
+ * For transports: makes a socket address of it.
+ *
+ * The error is `HYPHA_ERROR_FAILED`: its scope names no network interface of this machine.
+ *
+ * Returns: whether @out is set
+ */
 gboolean
-tcp_address_to_sockaddr (const TcpAddress *self, GInetAddress *numeric, TcpSockaddr *out,
-                         GError **error)
+hypha_inet_address_to_sockaddr (const HyphaInetAddress *self, GInetAddress *numeric,
+                                HyphaInetSockaddr *out, GError **error)
 {
   const guint8 *bytes = g_inet_address_to_bytes (numeric);
 
@@ -232,8 +283,17 @@ tcp_address_to_sockaddr (const TcpAddress *self, GInetAddress *numeric, TcpSocka
   return TRUE;
 }
 
+/**
+ * hypha_inet_sockaddr_to_host:
+ * @address: a socket address of any family
+ *
+ * For transports: the host of an endpoint, without brackets; of an IPv4 address that is mapped into
+ * IPv6, the IPv4 address.
+ *
+ * Returns: (transfer full) (nullable): the host; %NULL: @address is of another family
+ */
 char *
-tcp_sockaddr_to_host (const struct sockaddr *address)
+hypha_inet_sockaddr_to_host (const struct sockaddr *address)
 {
   g_autoptr (GInetAddress) numeric = NULL;
   g_autofree char *text = NULL;
@@ -261,15 +321,25 @@ tcp_sockaddr_to_host (const struct sockaddr *address)
   return g_strconcat (text, "%", name, NULL);
 }
 
+/**
+ * hypha_inet_sockaddr_to_endpoint:
+ * @scheme: the canonical scheme of the transport
+ * @address: a socket address of any family
+ *
+ * For transports: the endpoint that @address is.
+ *
+ * Returns: (transfer full) (nullable): the endpoint, canonical; %NULL: @address is of another
+ *   family
+ */
 HyphaEndpoint *
-tcp_sockaddr_to_endpoint (const struct sockaddr *address)
+hypha_inet_sockaddr_to_endpoint (const char *scheme, const struct sockaddr *address)
 {
-  g_autofree char *host = tcp_sockaddr_to_host (address);
+  g_autofree char *host = hypha_inet_sockaddr_to_host (address);
   guint16 port;
 
   if (host == NULL)
     return NULL;
   /* The port lies at the same place in both families. */
   port = g_ntohs (((const struct sockaddr_in *) (const void *) address)->sin_port);
-  return make_endpoint (host, port, NULL);
+  return make_endpoint (scheme, host, port, NULL);
 }

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* For transports upon the Internet's protocols: the host and port of an endpoint. Only
+ * hypha-plugin.h includes it. */
+
+#include <gio/gio.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include "hypha-endpoint.h"
+
+G_BEGIN_DECLS
+
+/**
+ * HyphaInetAddress:
+ * @host: canonical, without brackets, with "%SCOPE"
+ * @numeric: (nullable): %NULL: @host is a name
+ * @scope: (nullable): the interface of a link-local address
+ * @port: the port; 0: the kernel chooses
+ *
+ * What stands in an endpoint `SCHEME://HOST:PORT`: an address, or a name that is not resolved here.
+ */
+typedef struct {
+  char *host;
+  GInetAddress *numeric;
+  char *scope;
+  guint16 port;
+} HyphaInetAddress;
+
+/**
+ * HyphaInetSockaddr:
+ * @storage: the address
+ * @length: how much of @storage it takes, in bytes
+ *
+ * An IPv4 or IPv6 socket address by value.
+ */
+typedef struct {
+  struct sockaddr_storage storage;
+  socklen_t length;
+} HyphaInetSockaddr;
+
+HYPHA_EXTERN
+HyphaInetAddress *hypha_inet_address_parse (HyphaEndpoint *endpoint, GError **error);
+HYPHA_EXTERN
+void hypha_inet_address_free (HyphaInetAddress *self);
+HYPHA_EXTERN
+HyphaEndpoint *hypha_inet_address_to_endpoint (const HyphaInetAddress *self, const char *scheme,
+                                               HyphaEndpoint *options_of);
+HYPHA_EXTERN
+gboolean hypha_inet_address_is_any (const HyphaInetAddress *self); /* [::] or 0.0.0.0 */
+
+/* With NUMERIC in place of the host, which may be a name; fails where the scope names no interface
+ * here. */
+HYPHA_EXTERN
+gboolean hypha_inet_address_to_sockaddr (const HyphaInetAddress *self, GInetAddress *numeric,
+                                         HyphaInetSockaddr *out, GError **error);
+
+/* The numeric address of ADDRESS, as it stands in an endpoint but without brackets; a mapped IPv4
+ * address as IPv4. NULL if ADDRESS is of another family. */
+HYPHA_EXTERN
+char *hypha_inet_sockaddr_to_host (const struct sockaddr *address);
+HYPHA_EXTERN
+HyphaEndpoint *hypha_inet_sockaddr_to_endpoint (const char *scheme, const struct sockaddr *address);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaInetAddress, hypha_inet_address_free)
+
+G_END_DECLS

@@ -10,6 +10,7 @@
 #include "hypha-text.h"
 
 #define MAX_LENGTH 4096
+#define MAX_IDLE 86400
 
 /* Checks the value of an option; gives the reason, as the end of a sentence, or NULL if it is good.
  */
@@ -17,6 +18,7 @@ typedef char *(*CheckValue) (const char *value);
 
 static char *check_cost (const char *value);
 static char *check_id (const char *value);
+static char *check_idle (const char *value);
 static char *check_mode (const char *value);
 static char *check_tls (const char *value);
 
@@ -25,10 +27,8 @@ static const struct {
   const char *name;
   CheckValue check;
 } known_options[] = {
-  { "cost", check_cost },
-  { "id", check_id },
-  { "mode", check_mode },
-  { "tls", check_tls },
+  { "cost", check_cost }, { "id", check_id },   { "idle", check_idle },
+  { "mode", check_mode }, { "tls", check_tls },
 };
 
 struct _HyphaEndpoint {
@@ -68,6 +68,18 @@ check_id (const char *value)
   return hypha_node_id_parse (value, &id, &error) ? NULL : g_strdup (error->message);
 }
 
+/* Seconds; a day is more than any flow needs that still says something. */
+static char *
+check_idle (const char *value)
+{
+  guint32 seconds;
+  char *why = NULL;
+
+  if (!hypha_text_parse_u32 (value, MAX_IDLE, &seconds, &why))
+    return why;
+  return seconds > 0 ? NULL : g_strdup_printf (_ ("it is 1 to %d seconds"), MAX_IDLE);
+}
+
 static char *
 check_mode (const char *value)
 {
@@ -101,8 +113,8 @@ find_option (const char *name, char **why)
       return (gint) i;
 
   quoted = hypha_text_quote (name);
-  *why =
-      g_strdup_printf (_ ("there is no option %s; the options are cost, id, mode and tls"), quoted);
+  *why = g_strdup_printf (_ ("there is no option %s; the options are cost, id, idle, mode and tls"),
+                          quoted);
   return -1;
 }
 

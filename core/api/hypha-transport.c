@@ -374,6 +374,27 @@ hypha_transport_get_vouching (HyphaTransport *self)
   return iface->get_vouching != NULL ? iface->get_vouching (self) : HYPHA_VOUCHING_NONE;
 }
 
+/**
+ * hypha_transport_is_lossy:
+ * @self: a transport
+ *
+ * Tells whether part of what is written to its channels may be lost on the way, as datagrams are.
+ * Where it may, the transport does for services and forwards, whose programs know what they talk
+ * over, and not for links, which need every byte.
+ *
+ * Returns: whether it may
+ */
+gboolean
+hypha_transport_is_lossy (HyphaTransport *self)
+{
+  HyphaTransportInterface *iface;
+
+  g_return_val_if_fail (HYPHA_IS_TRANSPORT (self), FALSE);
+
+  iface = HYPHA_TRANSPORT_GET_IFACE (self);
+  return iface->is_lossy != NULL && iface->is_lossy (self);
+}
+
 /* Asynchronous calls */
 
 /* One call into the plug-in, from here until it answers. */

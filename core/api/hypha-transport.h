@@ -50,6 +50,9 @@ G_DECLARE_INTERFACE (HyphaTransport, hypha_transport, HYPHA, TRANSPORT, GObject)
  *   on failure; `G_IO_ERROR_NOT_SUPPORTED` says that it is not of this transport's kind. What the
  *   socket is bound to stays there when the listener closes. Optional
  * @get_vouching: tells what a trust rule for this transport may go by. Optional: nothing
+ * @is_lossy: tells whether part of what is written to its channels may be lost on the way, as
+ *   datagrams are. Such a transport does for services and forwards, and never carries a link.
+ *   Optional: nothing is lost. Since ABI 1.1
  *
  * What a plug-in fills in. The core calls the functions of [iface@Hypha.Transport], never this
  * table: they check what a plug-in answers (an error where it failed, none where it did not, a live
@@ -73,9 +76,10 @@ struct _HyphaTransportInterface {
   void (*stop) (HyphaTransport *self);
   HyphaListener *(*adopt) (HyphaTransport *self, int fd, GError **error);
   HyphaVouching (*get_vouching) (HyphaTransport *self);
+  gboolean (*is_lossy) (HyphaTransport *self);
 
   /* <private> */
-  gpointer padding[14];
+  gpointer padding[13];
 };
 
 HYPHA_EXTERN
@@ -107,6 +111,8 @@ HYPHA_EXTERN
 HyphaListener *hypha_transport_adopt (HyphaTransport *self, int fd, GError **error);
 HYPHA_EXTERN
 HyphaVouching hypha_transport_get_vouching (HyphaTransport *self);
+HYPHA_EXTERN
+gboolean hypha_transport_is_lossy (HyphaTransport *self);
 HYPHA_EXTERN
 void hypha_transport_stop (HyphaTransport *self);
 

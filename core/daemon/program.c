@@ -142,12 +142,9 @@ check_endpoints (HyphaLoader *loader, const char *option, char **endpoints, GErr
   for (char **endpoint = endpoints; *endpoint; endpoint++) {
     g_autoptr (GError) local_error = NULL;
     g_autoptr (HyphaEndpoint) parsed =
-        hypha_loader_parse_endpoint (loader, *endpoint, NULL, &local_error);
+        hypha_loader_check_link_endpoint (loader, *endpoint, &local_error);
 
-    if (parsed)
-      continue;
-    if (g_error_matches (local_error, HYPHA_ERROR, HYPHA_ERROR_NO_TRANSPORT) ||
-        g_error_matches (local_error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE))
+    if (parsed || g_error_matches (local_error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE))
       continue;
     g_propagate_prefixed_error (error, g_steal_pointer (&local_error), "%s %s: ", option,
                                 *endpoint);

@@ -18,9 +18,12 @@ refresh (HyphaTransport1 *self)
   /* Whoever exports this takes it away then. */
   if (transport == NULL)
     return;
-  g_object_set (self, "link-cost", hypha_transport_get_link_cost (transport, NULL), "available",
-                hypha_module_get_state (self->module) == HYPHA_MODULE_READY, "reason", reason,
-                "details", details, NULL);
+  g_object_set (self, "link-cost",
+                hypha_transport_is_lossy (transport)
+                    ? G_MAXUINT32
+                    : hypha_transport_get_link_cost (transport, NULL),
+                "available", hypha_module_get_state (self->module) == HYPHA_MODULE_READY, "reason",
+                reason, "details", details, NULL);
 }
 
 /**

@@ -626,3 +626,32 @@ hypha_loader_check_endpoint (HyphaLoader *self, const char *uri, GError **error)
   g_propagate_error (error, g_steal_pointer (&reason));
   return NULL;
 }
+
+/**
+ * hypha_loader_check_link_endpoint:
+ * @self: a loader
+ * @uri: an endpoint, in any spelling
+ * @error: return location for a #GError
+ *
+ * Judges an endpoint that is to carry a link as soon as it can: settings may name a transport whose
+ * plug-in is dropped in later, so whoever dials or listens asks again.
+ *
+ * Returns: (transfer full): what hypha_loader_check_endpoint() gives, or %NULL also with
+ * %HYPHA_ERROR_INVALID_ENDPOINT where its transport is lossy */
+HyphaEndpoint *
+hypha_loader_check_link_endpoint (HyphaLoader *self, const char *uri, GError **error)
+{
+  HyphaTransport *transport = NULL;
+  g_autoptr (HyphaEndpoint) endpoint = hypha_loader_parse_endpoint (self, uri, &transport, NULL);
+
+  if (endpoint == NULL)
+    return hypha_loader_check_endpoint (self, uri, error);
+  if (!hypha_transport_is_lossy (transport))
+    return g_steal_pointer (&endpoint);
+  g_set_error (
+      error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT,
+      _ ("%s: what the transport '%s' carries may be lost on the way: it does for forwards "
+         "and services, not for links"),
+      hypha_endpoint_to_string (endpoint), hypha_endpoint_get_scheme (endpoint));
+  return NULL;
+}

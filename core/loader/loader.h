@@ -66,5 +66,8 @@ HyphaEndpoint *hypha_loader_parse_endpoint (HyphaLoader *self, const char *uri,
 /* As far as can be judged now: canonical if its transport is here, else as it stands, for that may
  * still come. */
 HyphaEndpoint *hypha_loader_check_endpoint (HyphaLoader *self, const char *uri, GError **error);
+/* The same of one that is to carry a link: not by a transport that may lose some of it. */
+HyphaEndpoint *hypha_loader_check_link_endpoint (HyphaLoader *self, const char *uri,
+                                                 GError **error);
 
 G_END_DECLS

@@ -41,7 +41,7 @@ HyphaDialler *
 hypha_dialler_new (HyphaLoader *loader, const char *uri, gboolean permanent,
                    const HyphaDiallerEvents *events, gpointer user_data, GError **error)
 {
-  g_autoptr (HyphaEndpoint) endpoint = hypha_loader_check_endpoint (loader, uri, error);
+  g_autoptr (HyphaEndpoint) endpoint = hypha_loader_check_link_endpoint (loader, uri, error);
   HyphaDialler *self;
   const char *id;
 
@@ -185,13 +185,16 @@ static void
 try (HyphaDialler *self)
 {
   /* Its transport may have come since. */
-  HyphaEndpoint *endpoint = hypha_loader_check_endpoint (self->loader, self->uri, NULL);
+  g_autoptr (GError) error = NULL;
+  HyphaEndpoint *endpoint = hypha_loader_check_link_endpoint (self->loader, self->uri, &error);
 
   set_state (self, HYPHA_DIALLER_TRYING);
-  if (endpoint != NULL) {
-    hypha_endpoint_unref (self->endpoint);
-    self->endpoint = endpoint;
+  if (endpoint == NULL) {
+    hypha_dialler_failed (self, error, FALSE);
+    return;
   }
+  hypha_endpoint_unref (self->endpoint);
+  self->endpoint = endpoint;
   g_clear_object (&self->cancellable);
   self->cancellable = g_cancellable_new ();
   hypha_loader_dial_async (self->loader, self->uri, HYPHA_DIAL_TIMEOUT_MS, self->cancellable,

@@ -45,7 +45,9 @@ HyphaDoor *
 hypha_door_new (HyphaLoader *loader, const char *uri, gboolean permanent,
                 const HyphaDoorEvents *events, gpointer user_data, GError **error)
 {
-  g_autoptr (HyphaEndpoint) endpoint = hypha_loader_check_endpoint (loader, uri, error);
+  g_autoptr (HyphaEndpoint) endpoint = events->for_links
+                                           ? hypha_loader_check_link_endpoint (loader, uri, error)
+                                           : hypha_loader_check_endpoint (loader, uri, error);
   HyphaDoor *self;
 
   if (endpoint == NULL)
@@ -228,6 +230,20 @@ open_adopted (HyphaDoor *self)
   failed (self, trouble);
 }
 
+/* Its transport may have come since it was asked for. */
+static gboolean
+may_carry_links (HyphaDoor *self)
+{
+  G_GNUC_UNUSED g_autoptr (HyphaDoor) kept = hypha_door_ref (self); /* whoever waits may drop it */
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaEndpoint) endpoint =
+      hypha_loader_check_link_endpoint (self->loader, self->uri, &error);
+
+  if (endpoint == NULL)
+    failed (self, error);
+  return endpoint != NULL;
+}
+
 void
 hypha_door_open (HyphaDoor *self)
 {
@@ -248,6 +264,8 @@ hypha_door_open (HyphaDoor *self)
     works (self, held);
     return;
   }
+  if (self->events.for_links && !may_carry_links (self))
+    return;
   self->opening = g_cancellable_new ();
   hypha_loader_listen_async (self->loader, self->uri, self->opening, listen_done,
                              hypha_door_ref (self));

@@ -18,6 +18,8 @@ typedef struct {
   const char *(*held) (HyphaDoor *door, HyphaEndpoint *endpoint, gpointer user_data);
   /* It cannot be opened, and the reason is a new one. NULL: it is logged. */
   void (*troubled) (HyphaDoor *door, const char *trouble, gpointer user_data);
+  /* Whoever knocks is to become a link: no transport does that may lose what it carries. */
+  gboolean for_links;
 } HyphaDoorEvents;
 
 HyphaDoor *hypha_door_new (HyphaLoader *loader, const char *uri, gboolean permanent,

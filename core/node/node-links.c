@@ -209,9 +209,9 @@ find_held (HyphaDoor *door, HyphaEndpoint *endpoint, gpointer user_data)
   return NULL;
 }
 
-const HyphaDoorEvents hypha_node_door_events = { .knocked = on_knocked,
-                                                 .changed = on_door_changed,
-                                                 .held = find_held };
+const HyphaDoorEvents hypha_node_door_events = {
+  .knocked = on_knocked, .changed = on_door_changed, .held = find_held, .for_links = TRUE
+};
 
 static void
 on_connected (HyphaDialler *dialler, HyphaChannel *channel, const HyphaNodeId *wanted, gboolean tls,

@@ -123,7 +123,9 @@ on_door_troubled (HyphaDoor *door, const char *trouble, gpointer user_data)
     tell_reason (self, trouble);
 }
 
-static const HyphaDoorEvents door_events = { on_knocked, on_door_changed, NULL, on_door_troubled };
+static const HyphaDoorEvents door_events = { .knocked = on_knocked,
+                                             .changed = on_door_changed,
+                                             .troubled = on_door_troubled };
 
 static gboolean
 check_peer (const char *peer, GError **error)

@@ -122,6 +122,9 @@ test_refuses_bad_options (void)
   assert_refused ("unix:/x?mode=60", "option 'mode'");
   assert_refused ("unix:/x?mode=0600", "option 'mode'");
   assert_refused ("unix:/x?mode=608", "option 'mode'");
+  assert_refused ("tcp:x?idle=0", "option 'idle': it is 1 to 86400 seconds");
+  assert_refused ("tcp:x?idle=86401", "option 'idle': '86401' is above 86400");
+  assert_refused ("tcp:x?idle=1s", "option 'idle': '1s' is not a decimal number");
   assert_refused ("tcp:x?cost=4294967296", "option 'cost': '4294967296' is above 4294967295");
   assert_refused ("tcp:x?cost=99999999999999999999999", "is above 4294967295");
   assert_refused ("tcp:x?cost=03", "option 'cost': '03' begins with a zero");

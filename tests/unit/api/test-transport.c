@@ -823,6 +823,7 @@ test_missing_functions (void)
   g_clear_error (&error);
   g_assert_true (hypha_transport_probe (transport, NULL, &error));
   g_assert_cmpint (hypha_transport_get_vouching (transport), ==, HYPHA_VOUCHING_NONE);
+  g_assert_false (hypha_transport_is_lossy (transport));
   g_assert_cmpuint (hypha_transport_get_link_cost (transport, NULL), ==, 1000000);
 
   hypha_transport_connect_async (transport, endpoint, 1000, NULL, on_result, &connected);

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "udp-socket.h"
+
+#include <glib/gi18n-lib.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "udp-message.h"
+
+static void
+explain_bind (const char *display, int reason, GError **error)
+{
+  switch (reason) {
+  case EADDRINUSE:
+    g_set_error (
+        error, HYPHA_ERROR, HYPHA_ERROR_ADDRESS_IN_USE,
+        _ ("cannot listen on %s: %s listens there already; end it, or choose another port"),
+        display, _ ("somebody"));
+    break;
+  case EACCES:
+  case EPERM:
+    g_set_error (
+        error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED,
+        _ ("cannot listen on %s: a port this low takes a privilege (CAP_NET_BIND_SERVICE); "
+           "choose one from "
+           "1024 on"),
+        display);
+    break;
+  case EADDRNOTAVAIL:
+  case EAFNOSUPPORT:
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+                 _ ("cannot listen on %s: no interface of this machine has that address; listen on "
+                    "udp://any:PORT, or on "
+                    "one that `ip address` lists"),
+                 display);
+    break;
+  default:
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("cannot listen on %s: %s"), display,
+                 g_strerror (reason));
+  }
+}
+
+static gboolean
+check_one (GInetAddress *numeric, const char *display, GError **error)
+{
+  if (!g_inet_address_get_is_multicast (numeric))
+    return TRUE;
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+               _ ("%s is for many: a flow of datagrams is between two; name the address of one"),
+               display);
+  return FALSE;
+}
+
+static int
+open_socket (int family)
+{
+  return socket (family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+/* 0, or errno. Nobody else may bind it then, whatever options he sets. */
+static int
+bind_to (int fd, HyphaInetSockaddr *address, gboolean dual_stack)
+{
+  const int v6only = !dual_stack;
+  int family = address->storage.ss_family;
+  int reason = udp_message_prepare (fd, family);
+
+  if (reason != 0)
+    return reason;
+  if (family == AF_INET6 && setsockopt (fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only) < 0)
+    return errno;
+  if (bind (fd, (const struct sockaddr *) &address->storage, address->length) < 0)
+    return errno;
+  address->length = sizeof address->storage;
+  if (getsockname (fd, (struct sockaddr *) &address->storage, &address->length) < 0)
+    return errno;
+  return 0;
+}
+
+int
+udp_socket_bind (const HyphaInetAddress *address, GInetAddress *numeric, const char *display,
+                 HyphaInetSockaddr *bound, GError **error)
+{
+  gboolean any = g_inet_address_get_is_any (numeric);
+  g_autoptr (GError) local = NULL;
+  int fd, reason;
+
+  if (!check_one (numeric, display, error))
+    return -1;
+  if (!hypha_inet_address_to_sockaddr (address, numeric, bound, &local)) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE, _ ("cannot listen on %s: %s"),
+                 display, local->message);
+    return -1;
+  }
+  fd = open_socket (bound->storage.ss_family);
+  if (fd < 0 && errno == EAFNOSUPPORT && any && bound->storage.ss_family == AF_INET6) {
+    /* All addresses, on a machine that has IPv6 switched off. */
+    g_autoptr (GInetAddress) any4 = g_inet_address_new_any (G_SOCKET_FAMILY_IPV4);
+
+    return udp_socket_bind (address, any4, display, bound, error);
+  }
+  reason = fd < 0 ? errno : bind_to (fd, bound, any);
+  if (reason == 0)
+    return fd;
+  explain_bind (display, reason, error);
+  if (fd >= 0)
+    close (fd);
+  return -1;
+}
+
+int
+udp_socket_connect (const HyphaInetAddress *address, GInetAddress *numeric, const char *display,
+                    HyphaInetSockaddr *peer, GError **error)
+{
+  g_autoptr (GError) local = NULL;
+  int fd, reason;
+
+  if (!check_one (numeric, display, error))
+    return -1;
+  if (!hypha_inet_address_to_sockaddr (address, numeric, peer, &local)) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_CONNECT, _ ("cannot connect to %s: %s%s%s"),
+                 display, local->message, "", "");
+    return -1;
+  }
+  fd = open_socket (peer->storage.ss_family);
+  if (fd >= 0 && connect (fd, (const struct sockaddr *) &peer->storage, peer->length) == 0)
+    return fd;
+  reason = errno;
+  if (fd >= 0)
+    close (fd);
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_CONNECT, _ ("cannot connect to %s: %s%s%s"), display,
+               g_strerror (reason), "", "");
+  return -1;
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "udp.h"
+
+#include <glib/gi18n-lib.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "udp-dial.h"
+#include "udp-listener.h"
+#include "udp-socket.h"
+
+struct _UdpTransport {
+  HyphaBaseTransport parent_instance;
+  guint32 flows; /* on each endpoint that is listened on */
+};
+
+static void udp_transport_iface_init (HyphaTransportInterface *iface);
+
+G_DEFINE_FINAL_TYPE_WITH_CODE (UdpTransport, udp_transport, HYPHA_TYPE_BASE_TRANSPORT,
+                               G_IMPLEMENT_INTERFACE (HYPHA_TYPE_TRANSPORT,
+                                                      udp_transport_iface_init))
+
+/* A connect or listen under way; the data of its task. */
+typedef struct {
+  HyphaEndpoint *endpoint; /* not owned: the task's */
+  HyphaInetAddress *address;
+  gint64 idle; /* microseconds; 0: not said */
+} Operation;
+
+static void
+operation_free (Operation *operation)
+{
+  hypha_inet_address_free (operation->address);
+  g_free (operation);
+}
+
+/* NULL: the task has returned an error. */
+static Operation *
+operation_new (GTask *task, HyphaEndpoint *endpoint)
+{
+  const char *idle = hypha_base_transport_get_option (task, "idle");
+  GError *error = NULL;
+  HyphaInetAddress *address = hypha_inet_address_parse (endpoint, &error);
+  Operation *operation;
+
+  if (address == NULL) {
+    g_task_return_error (task, error);
+    return NULL;
+  }
+  operation = g_new0 (Operation, 1);
+  operation->endpoint = endpoint;
+  operation->address = address;
+  /* Whoever made the endpoint has checked it. */
+  operation->idle = idle != NULL ? strtoll (idle, NULL, 10) * G_TIME_SPAN_SECOND : 0;
+  g_task_set_task_data (task, operation, (GDestroyNotify) operation_free);
+  return operation;
+}
+
+/* ---- connecting ---- */
+
+/* Takes FD. */
+static HyphaChannel *
+make_channel (int fd, const Operation *operation, const HyphaInetSockaddr *peer, GError **error)
+{
+  const char *display = hypha_endpoint_to_string (operation->endpoint);
+  g_autofree char *host = hypha_inet_sockaddr_to_host ((const struct sockaddr *) &peer->storage);
+  g_autoptr (HyphaEndpoint) local = NULL;
+  g_autoptr (HyphaChannel) channel = NULL;
+  HyphaInetSockaddr name = { .length = sizeof name.storage };
+  int fds[2];
+
+  if (getsockname (fd, (struct sockaddr *) &name.storage, &name.length) == 0)
+    local = hypha_inet_sockaddr_to_endpoint ("udp", (const struct sockaddr *) &name.storage);
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_CONNECT, _ ("cannot connect to %s: %s%s%s"),
+                 display, g_strerror (errno), "", "");
+    close (fd);
+    return NULL;
+  }
+  channel = hypha_channel_new (fds[0], local, operation->endpoint, HYPHA_CHANNEL_NONE);
+  hypha_channel_set_host (channel, host);
+  if (!udp_port_join (fd, fds[1], display, operation->idle, error))
+    return NULL;
+  return g_steal_pointer (&channel);
+}
+
+static void
+on_dialled (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  HyphaInetSockaddr peer;
+  GError *error = NULL;
+  int fd = udp_dial_finish (result, &peer, &error);
+  HyphaChannel *channel =
+      fd >= 0 ? make_channel (fd, g_task_get_task_data (task), &peer, &error) : NULL;
+
+  if (channel != NULL)
+    g_task_return_pointer (task, channel, g_object_unref);
+  else
+    g_task_return_error (task, error);
+}
+
+static void
+udp_transport_connect (HyphaBaseTransport *transport, GTask *given, HyphaEndpoint *endpoint,
+                       guint timeout_ms, GCancellable *cancellable)
+{
+  g_autoptr (GTask) task = given;
+  const char *display = hypha_endpoint_to_string (endpoint);
+  Operation *operation = operation_new (task, endpoint);
+
+  if (operation == NULL)
+    return;
+  if (hypha_inet_address_is_any (operation->address) || operation->address->port == 0) {
+    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+                             _ ("%s is for listening only: to connect, name one host and its port"),
+                             display);
+    return;
+  }
+  udp_dial_async (operation->address, display, timeout_ms, cancellable, on_dialled,
+                  g_steal_pointer (&task));
+}
+
+/* ---- listening ---- */
+
+static HyphaListener *
+listen_on (UdpTransport *self, const Operation *operation, GInetAddress *numeric, GError **error)
+{
+  g_autoptr (HyphaEndpoint) endpoint = NULL;
+  HyphaInetSockaddr bound;
+  int fd = udp_socket_bind (operation->address, numeric,
+                            hypha_endpoint_to_string (operation->endpoint), &bound, error);
+
+  if (fd < 0)
+    return NULL;
+  endpoint = hypha_inet_sockaddr_to_endpoint ("udp", (const struct sockaddr *) &bound.storage);
+  return udp_listener_new (fd, endpoint, operation->idle, self->flows, error);
+}
+
+static void
+on_name_resolved (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  const Operation *operation = g_task_get_task_data (task);
+  HyphaListener *listener = NULL;
+  GError *error = NULL;
+  GList *addresses = g_resolver_lookup_by_name_finish (G_RESOLVER (source), result, &error);
+
+  if (addresses == NULL && !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+    g_autoptr (GError) reason = g_steal_pointer (&error);
+
+    error = g_error_new (HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+                         _ ("cannot listen on %s: the name cannot be resolved: %s"),
+                         hypha_endpoint_to_string (operation->endpoint),
+                         reason == NULL ? _ ("it has no address") : reason->message);
+  }
+  /* The first of its addresses that this machine has. */
+  for (GList *l = addresses; l != NULL && listener == NULL; l = l->next) {
+    g_clear_error (&error);
+    listener = listen_on (g_task_get_source_object (task), operation, l->data, &error);
+    if (listener == NULL && !g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE))
+      break;
+  }
+  g_list_free_full (addresses, g_object_unref);
+  if (listener == NULL)
+    g_task_return_error (task, error);
+  else
+    g_task_return_pointer (task, listener, g_object_unref);
+}
+
+static void
+udp_transport_listen (HyphaBaseTransport *transport, GTask *given, HyphaEndpoint *endpoint,
+                      GCancellable *cancellable)
+{
+  g_autoptr (GTask) task = given;
+  const Operation *operation = operation_new (task, endpoint);
+  g_autoptr (GResolver) resolver = NULL;
+  HyphaListener *listener;
+  GError *error = NULL;
+
+  if (operation == NULL)
+    return;
+  if (operation->address->numeric == NULL) {
+    resolver = g_resolver_get_default ();
+    g_resolver_lookup_by_name_async (resolver, operation->address->host, cancellable,
+                                     on_name_resolved, g_steal_pointer (&task));
+    return;
+  }
+  listener = listen_on (UDP_TRANSPORT (transport), operation, operation->address->numeric, &error);
+  if (listener == NULL)
+    g_task_return_error (task, error);
+  else
+    g_task_return_pointer (task, listener, g_object_unref);
+}
+
+/* ---- the rest of the interface ---- */
+
+static const char *const *
+udp_transport_get_schemes (HyphaTransport *transport)
+{
+  static const char *const schemes[] = { "udp", NULL };
+
+  return schemes;
+}
+
+static HyphaEndpoint *
+udp_transport_parse (HyphaTransport *transport, HyphaEndpoint *endpoint, GError **error)
+{
+  g_autoptr (HyphaInetAddress) address = hypha_inet_address_parse (endpoint, error);
+
+  return address == NULL ? NULL : hypha_inet_address_to_endpoint (address, "udp", endpoint);
+}
+
+static gboolean
+read_option (const char *key, GVariant *value, guint32 *flows, GError **error)
+{
+  if (!g_str_equal (key, "flows") || !g_variant_is_of_type (value, G_VARIANT_TYPE_UINT32)) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                 _ ("the transport udp has no option '%s' of type '%s': it has 'flows' (u)"), key,
+                 g_variant_get_type_string (value));
+    return FALSE;
+  }
+  *flows = g_variant_get_uint32 (value);
+  if (*flows >= 1 && *flows <= UDP_MAX_FLOWS)
+    return TRUE;
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+               _ ("option 'flows' of the transport udp is %u: it is 1 to %u"), *flows,
+               UDP_MAX_FLOWS);
+  return FALSE;
+}
+
+static gboolean
+udp_transport_configure (HyphaTransport *transport, GVariant *options, GError **error)
+{
+  guint32 flows = UDP_DEFAULT_FLOWS;
+  GVariantIter iter;
+  const char *key;
+  GVariant *value;
+
+  g_variant_iter_init (&iter, options);
+  while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
+    g_autoptr (GVariant) owned = value;
+
+    if (!read_option (key, owned, &flows, error))
+      return FALSE;
+  }
+  UDP_TRANSPORT (transport)->flows = flows;
+  return TRUE;
+}
+
+static gboolean
+family_works (int family)
+{
+  int fd = socket (family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+  if (fd < 0)
+    return FALSE;
+  close (fd);
+  return TRUE;
+}
+
+static gboolean
+udp_transport_probe (HyphaTransport *transport, GVariantDict *details, GError **error)
+{
+  gboolean ipv4 = family_works (AF_INET);
+  gboolean ipv6 = family_works (AF_INET6);
+
+  g_variant_dict_insert (details, "ipv4", "b", ipv4);
+  g_variant_dict_insert (details, "ipv6", "b", ipv6);
+  if (ipv4 || ipv6)
+    return TRUE;
+  g_set_error_literal (
+      error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+      _ ("this process can open neither IPv4 nor IPv6 sockets: a kernel without them, or a sandbox "
+         "(RestrictAddressFamilies= in the service's unit)"));
+  return FALSE;
+}
+
+static gboolean
+udp_transport_is_lossy (HyphaTransport *transport)
+{
+  return TRUE;
+}
+
+static void
+udp_transport_class_init (UdpTransportClass *klass)
+{
+  HyphaBaseTransportClass *base_class = HYPHA_BASE_TRANSPORT_CLASS (klass);
+
+  base_class->connect = udp_transport_connect;
+  base_class->listen = udp_transport_listen;
+}
+
+static void
+udp_transport_init (UdpTransport *self)
+{
+  self->flows = UDP_DEFAULT_FLOWS;
+}
+
+static void
+udp_transport_iface_init (HyphaTransportInterface *iface)
+{
+  iface->get_schemes = udp_transport_get_schemes;
+  iface->parse = udp_transport_parse;
+  iface->configure = udp_transport_configure;
+  iface->probe = udp_transport_probe;
+  iface->is_lossy = udp_transport_is_lossy;
+}
+
+static HyphaTransport *
+create (GError **error)
+{
+  return g_object_new (UDP_TYPE_TRANSPORT, NULL);
+}
+
+HYPHA_DEFINE_PLUGIN (udp, "udp", "1.0", "Datagrams over IPv4 and IPv6, for forwards and services",
+                     "LGPL-2.1-or-later", 0, create);

@@ -57,13 +57,16 @@ run_inbox (UdpLoop *self)
   pthread_mutex_lock (&self->mutex);
   calls = g_steal_pointer (&self->inbox);
   self->inbox = g_array_new (FALSE, FALSE, sizeof (Call));
-  over = self->stopping && calls->len == 0;
   pthread_mutex_unlock (&self->mutex);
   for (guint i = 0; i < calls->len; i++) {
     const Call *call = &g_array_index (calls, Call, i);
 
     call->func (call->data);
   }
+  /* Whoever ended may have left something to be freed. */
+  pthread_mutex_lock (&self->mutex);
+  over = self->stopping && self->inbox->len == 0;
+  pthread_mutex_unlock (&self->mutex);
   return !over;
 }
 

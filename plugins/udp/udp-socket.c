@@ -7,6 +7,9 @@
 
 #include "udp-message.h"
 
+/* What may wait in the kernel for the thread that reads for all flows of a port. */
+#define RECEIVE_BYTES (1024 * 1024)
+
 static void
 explain_bind (const char *display, int reason, GError **error)
 {
@@ -61,12 +64,15 @@ open_socket (int family)
 static int
 bind_to (int fd, HyphaInetSockaddr *address, gboolean dual_stack)
 {
-  const int v6only = !dual_stack;
+  const int v6only = !dual_stack, room = RECEIVE_BYTES;
   int family = address->storage.ss_family;
   int reason = udp_message_prepare (fd, family);
 
   if (reason != 0)
     return reason;
+  /* As much of it as the kernel grants. */
+  if (setsockopt (fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room) < 0)
+    g_debug ("SO_RCVBUF: %s", g_strerror (errno));
   if (family == AF_INET6 && setsockopt (fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only) < 0)
     return errno;
   if (bind (fd, (const struct sockaddr *) &address->storage, address->length) < 0)

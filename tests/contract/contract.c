@@ -138,6 +138,28 @@ connect_to (Fixture *f, HyphaEndpoint *endpoint)
   return channel;
 }
 
+/* A channel of datagrams is accepted with the first of them; it has its length before it. */
+static void
+knock (Fixture *f, HyphaChannel *dialled)
+{
+  if (f->contract->lossy)
+    g_assert_true (harness_write_all (hypha_channel_get_fd (dialled), "\0\5knock", 7));
+}
+
+static void
+welcome (Fixture *f, HyphaChannel *accepted)
+{
+  char knocked[7] = "";
+
+  for (gssize got = 0; f->contract->lossy && got < 7;) {
+    gssize n = harness_read (hypha_channel_get_fd (accepted), knocked + got, 7 - (gsize) got);
+
+    g_assert_cmpint (n, >, 0);
+    got += n;
+  }
+  g_assert_true (!f->contract->lossy || memcmp (knocked, "\0\5knock", 7) == 0);
+}
+
 /* A listener and both ends of one channel. */
 typedef struct {
   HyphaListener *listener;
@@ -155,8 +177,10 @@ pair_new (Fixture *f)
   pair.listener = listen_at (f, endpoint);
   pair.sink = harness_sink_new (pair.listener);
   pair.dialled = connect_to (f, hypha_listener_get_bound (pair.listener));
+  knock (f, pair.dialled);
   g_assert_true (harness_wait_accepted (pair.sink, 1));
   pair.accepted = g_object_ref (pair.sink->channels->pdata[0]);
+  welcome (f, pair.accepted);
   return pair;
 }
 
@@ -308,6 +332,13 @@ test_probe (Fixture *f, gconstpointer data)
 }
 
 static void
+test_lossy (Fixture *f, gconstpointer data)
+{
+  if (!f->skipped)
+    g_assert_cmpint (hypha_transport_is_lossy (f->transport), ==, f->contract->lossy);
+}
+
+static void
 test_link_cost (Fixture *f, gconstpointer data)
 {
   g_autoptr (HyphaEndpoint) endpoint = NULL;
@@ -377,6 +408,7 @@ test_traits (Fixture *f, gconstpointer data)
   sink = harness_sink_new (listener);
   with = hypha_endpoint_with_option (hypha_listener_get_bound (listener), "cost", "3", NULL);
   dialled = connect_to (f, with);
+  knock (f, dialled);
   g_assert_true (harness_wait_accepted (sink, 1));
   assert_traits (f, dialled);
   assert_traits (f, sink->channels->pdata[0]);
@@ -401,6 +433,39 @@ test_large_exchange (Fixture *f, gconstpointer data)
   harness_exchange (hypha_channel_get_fd (pair.dialled), hypha_channel_get_fd (pair.accepted),
                     LARGE, &error);
   g_assert_no_error (error);
+  pair_clear (&pair);
+}
+
+/* One at a time, back and forth: nothing has a reason to get lost. */
+static void
+test_datagrams (Fixture *f, gconstpointer data)
+{
+  static const guint16 sizes[] = { 0, 1, 2, 255, 256, 1472, 1473, 9000, 65507 };
+  g_autofree guint8 *sent = g_malloc (2 + G_MAXUINT16);
+  g_autofree guint8 *got = g_malloc (2 + G_MAXUINT16);
+  Pair pair;
+
+  if (f->skipped)
+    return;
+  pair = pair_new (f);
+  for (guint i = 0; i < 2 * G_N_ELEMENTS (sizes); i++) {
+    HyphaChannel *ends[] = { pair.dialled, pair.accepted };
+    guint16 size = sizes[i / 2];
+    gsize done = 0;
+
+    sent[0] = (guint8) (size >> 8);
+    sent[1] = (guint8) size;
+    for (guint j = 0; j < size; j++)
+      sent[2 + j] = (guint8) (i + j * 13 + j / 256);
+    g_assert_true (harness_write_all (hypha_channel_get_fd (ends[i % 2]), sent, 2 + size));
+    while (done < 2 + (gsize) size) {
+      gssize n = harness_read (hypha_channel_get_fd (ends[1 - i % 2]), got + done, 2 + size - done);
+
+      g_assert_cmpint (n, >, 0);
+      done += (gsize) n;
+    }
+    g_assert_cmpmem (got, done, sent, 2 + size);
+  }
   pair_clear (&pair);
 }
 
@@ -476,6 +541,12 @@ raise_descriptor_limit (void)
   }
 }
 
+/* With its length before it, for those that carry datagrams. */
+typedef struct __attribute__ ((packed)) {
+  guint8 length[2];
+  guint32 number;
+} Numbered;
+
 /* Each dialler sends its number; every number has to arrive once. */
 static void
 test_many (Fixture *f, gconstpointer data)
@@ -497,6 +568,7 @@ test_many (Fixture *f, gconstpointer data)
     hypha_transport_connect_async (f->transport, hypha_listener_get_bound (listener), CONNECT_MS,
                                    NULL, harness_keep_result, &results[i]);
   for (guint32 i = 0; i < MANY; i++) {
+    const Numbered message = { { 0, sizeof i }, i };
     g_autoptr (GError) error = NULL;
     HyphaChannel *channel;
 
@@ -505,19 +577,23 @@ test_many (Fixture *f, gconstpointer data)
     g_assert_no_error (error);
     g_ptr_array_add (dialled, channel);
     g_clear_object (&results[i]);
-    g_assert_true (harness_write_all (hypha_channel_get_fd (channel), &i, sizeof i));
+    knock (f, channel);
+    /* Datagrams that come faster than they are read are lost. */
+    g_assert_true (!f->contract->lossy || harness_wait_accepted (sink, i + 1));
+    g_assert_true (harness_write_all (hypha_channel_get_fd (channel), &message, sizeof message));
   }
   g_assert_true (harness_wait_accepted (sink, MANY));
   g_assert_cmpuint (sink->channels->len, ==, MANY);
   for (guint i = 0; i < MANY; i++) {
-    guint32 number = MANY;
+    Numbered message = { .number = MANY };
 
+    welcome (f, sink->channels->pdata[i]);
     g_assert_cmpint (
-        harness_read (hypha_channel_get_fd (sink->channels->pdata[i]), &number, sizeof number), ==,
-        sizeof number);
-    g_assert_cmpuint (number, <, MANY);
-    g_assert_false (seen[number]);
-    seen[number] = TRUE;
+        harness_read (hypha_channel_get_fd (sink->channels->pdata[i]), &message, sizeof message),
+        ==, sizeof message);
+    g_assert_cmpuint (message.number, <, MANY);
+    g_assert_false (seen[message.number]);
+    seen[message.number] = TRUE;
   }
   hypha_listener_close (listener);
 }
@@ -923,9 +999,13 @@ test_stop (Fixture *f, gconstpointer data)
 
 /* ---- the list ---- */
 
+/* Which transports have to pass. */
+typedef enum { ALL, STREAMS, DATAGRAMS } Which;
+
 static const struct {
   const char *name;
   void (*run) (Fixture *f, gconstpointer data);
+  Which which;
 } tests[] = {
   { "parse/is-strict", test_parse_is_strict },
   { "parse/is-idempotent", test_parse_is_idempotent },
@@ -933,19 +1013,21 @@ static const struct {
   { "schemes/first-is-canonical", test_schemes },
   { "configure/names-an-unknown-option", test_configure },
   { "probe/leaves-nothing", test_probe },
+  { "lossy/only-if-it-says-so", test_lossy },
   { "link-cost/typical-is-the-dearest", test_link_cost },
   { "channel/has-its-traits", test_traits },
-  { "channel/carries-8-mib-both-ways-at-once", test_large_exchange },
-  { "channel/outlives-its-listener", test_outlives_listener },
-  { "channel/half-close-arrives", test_half_close },
-  { "channel/close-is-seen-after-the-last-byte", test_close_is_seen },
+  { "channel/carries-8-mib-both-ways-at-once", test_large_exchange, STREAMS },
+  { "channel/carries-datagrams-of-any-size", test_datagrams, DATAGRAMS },
+  { "channel/outlives-its-listener", test_outlives_listener, STREAMS },
+  { "channel/half-close-arrives", test_half_close, STREAMS },
+  { "channel/close-is-seen-after-the-last-byte", test_close_is_seen, STREAMS },
   { "channel/200-at-once", test_many },
   { "listen/bound-can-be-dialled", test_bound_can_be_dialled },
   { "listen/twice-is-in-use", test_twice_is_in_use },
-  { "listen/close-frees-the-address", test_close_frees_the_address },
+  { "listen/close-frees-the-address", test_close_frees_the_address, STREAMS },
   { "listen/last-unref-closes", test_last_unref_closes },
   { "listen/cancelled-leaves-nothing", test_listen_cancelled },
-  { "connect/refused-names-the-endpoint", test_refused },
+  { "connect/refused-names-the-endpoint", test_refused, STREAMS },
   { "connect/honours-the-deadline", test_deadline },
   { "connect/cancelled-leaves-nothing", test_connect_cancelled },
   { "connect/cancelled-while-succeeding-leaves-nothing", test_cancelled_while_succeeding },
@@ -961,6 +1043,8 @@ contract_add_tests (const Contract *contract)
   for (guint i = 0; i < G_N_ELEMENTS (tests); i++) {
     g_autofree char *path = g_strconcat ("/contract/", contract->name, "/", tests[i].name, NULL);
 
+    if (tests[i].which == (contract->lossy ? STREAMS : DATAGRAMS))
+      continue;
     g_test_add (path, Fixture, contract, set_up, tests[i].run, tear_down);
   }
 }

@@ -39,6 +39,10 @@ typedef struct {
   gboolean has_cid;
   gboolean encrypted;  /* by the transport itself, with a binding that is equal at both ends */
   gboolean half_close; /* the end of one direction arrives, and the other goes on */
+  /* It carries datagrams, each with its length in 16 bits before it, and no links: some may be
+   * lost, nobody is refused, a channel is accepted with its first datagram, and ends with its
+   * listener. */
+  gboolean lossy;
 } Contract;
 
 /* Registers every test of the contract, as /contract/NAME/... CONTRACT has to last. */

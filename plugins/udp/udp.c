@@ -276,6 +276,13 @@ udp_transport_probe (HyphaTransport *transport, GVariantDict *details, GError **
   return FALSE;
 }
 
+/* There is no link that would have one. */
+static guint
+udp_transport_get_link_cost (HyphaTransport *transport, HyphaEndpoint *endpoint)
+{
+  return G_MAXUINT;
+}
+
 static gboolean
 udp_transport_is_lossy (HyphaTransport *transport)
 {
@@ -304,6 +311,7 @@ udp_transport_iface_init (HyphaTransportInterface *iface)
   iface->parse = udp_transport_parse;
   iface->configure = udp_transport_configure;
   iface->probe = udp_transport_probe;
+  iface->get_link_cost = udp_transport_get_link_cost;
   iface->is_lossy = udp_transport_is_lossy;
 }
 

@@ -154,7 +154,7 @@ class OneNode(Case):
         node = self.node("--listen", "tcp://127.0.0.1:0")
         for verb in ("status", "id"):
             self.assertEqual(node.ask(verb)["id"], node.id())
-        self.assertEqual([t["name"] for t in node.ask("transports")], ["hvsock", "tcp", "unix"])
+        self.assertEqual([t["name"] for t in node.ask("transports")], ["hvsock", "tcp", "udp", "unix"])
         self.assertEqual([p["state"] for p in node.ask("plugins")], ["ready"] * 3)
         for verb in ("peers", "pending", "links", "streams", "forward"):
             self.assertEqual(node.ask(verb), [])

@@ -11,7 +11,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 FLOORS = {"api": 1, "dbus": 1, "io": 2, "loader": 2, "link": 3, "session": 4, "node": 5, "service": 6, "client": 6,
           "daemon": 7, "ctl": 7, "agent": 7, "guest": 8}
 TOP = {"meson.build", "core", "plugins", "schemas", "tests", "po", "data", "README.md", "meson_options.txt", "LICENSE", "dev"}
-TRANSPORTS = re.compile(r'"(tcp|unix|vsock|quic|hvsock)[:"]')
+TRANSPORTS = re.compile(r'"(tcp|udp|unix|vsock|quic|hvsock)[:"]')
 GOTO = r"\bgoto\s+\w+;"
 
 complaints = []

@@ -155,7 +155,7 @@ class OneNode(Case):
         for verb in ("status", "id"):
             self.assertEqual(node.ask(verb)["id"], node.id())
         self.assertEqual([t["name"] for t in node.ask("transports")], ["hvsock", "tcp", "udp", "unix"])
-        self.assertEqual([p["state"] for p in node.ask("plugins")], ["ready"] * 3)
+        self.assertEqual([p["state"] for p in node.ask("plugins")], ["ready"] * 4)
         for verb in ("peers", "pending", "links", "streams", "forward"):
             self.assertEqual(node.ask(verb), [])
         before = json.loads(node.ctl("--json", "status").stdout)

@@ -89,7 +89,8 @@ class Readmes(Case):
     def test_first_steps_lead_to_an_echo(self):
         near, far = self.pair()
         far.do("trust", near.id(), "laptop")
-        done = self.shell(near, "first-steps", {"3kq4…": far.id(), FAR: far.listening("tcp"), "127.0.0.1:2222": "127.0.0.1:0"})
+        done = self.shell(near, "first-steps", {"3kq4…": far.id(), FAR: far.listening("tcp"), "127.0.0.1:2222": "127.0.0.1:0",
+                                                "127.0.0.1:5353": "127.0.0.1:0"})
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertTrue(done.stdout.endswith("hello\n"), done.stdout)
 

@@ -12,8 +12,8 @@
 #define DATAGRAMS_AT_ONCE 64
 /* Flows are not looked through more often than that. */
 #define TICK (100 * G_TIME_SPAN_MILLISECOND)
-/* A flow without an answer keeps its place for so long, whoever ended it: so a flood, or a service
- * that refuses, makes no more new ones than there are places, each second. */
+/* A flow keeps its place for so long, whoever ended it: so there are no more new ones, each second,
+ * than there are places, whatever sources and the peer do. */
 #define HOLD (1 * G_TIME_SPAN_SECOND)
 
 struct _UdpPort {
@@ -65,12 +65,19 @@ port_free (gpointer port)
   g_free (self);
 }
 
+/* The next datagram that comes its way is for another. */
+static void
+leave_way (UdpPort *self, UdpFlow *flow)
+{
+  if (g_hash_table_lookup (self->by_way, udp_flow_get_way (flow)) == flow)
+    g_hash_table_remove (self->by_way, udp_flow_get_way (flow));
+}
+
 static void
 drop_place (UdpPort *self, UdpFlow *flow)
 {
   g_ptr_array_remove_fast (self->flows, flow);
-  if (g_hash_table_lookup (self->by_way, udp_flow_get_way (flow)) == flow)
-    g_hash_table_remove (self->by_way, udp_flow_get_way (flow));
+  leave_way (self, flow);
   udp_loop_call (self->loop, udp_flow_free, flow);
 }
 
@@ -130,16 +137,14 @@ on_closing (gpointer port, UdpFlow *flow)
 {
   UdpPort *self = port;
 
-  if (g_hash_table_lookup (self->by_way, udp_flow_get_way (flow)) == flow)
-    g_hash_table_remove (self->by_way, udp_flow_get_way (flow));
+  leave_way (self, flow);
   udp_loop_hurry (self->loop, &self->ticker, g_get_monotonic_time () + TICK);
 }
 
 static gboolean
 keeps_place (UdpPort *self, UdpFlow *flow, gint64 now)
 {
-  return self->listening && !self->over && !udp_flow_is_answered (flow) &&
-         now < udp_flow_get_born (flow) + HOLD;
+  return self->listening && !self->over && now < udp_flow_get_born (flow) + HOLD;
 }
 
 static void
@@ -148,6 +153,9 @@ on_ended (gpointer port, UdpFlow *flow)
   UdpPort *self = port;
 
   if (keeps_place (self, flow, g_get_monotonic_time ())) {
+    /* One that was refused takes its datagrams with it: they do not ask more often. */
+    if (udp_flow_is_answered (flow))
+      leave_way (self, flow);
     udp_loop_hurry (self->loop, &self->ticker, udp_flow_get_born (flow) + HOLD);
     return;
   }

@@ -294,6 +294,7 @@ class NoLinks(Case):
         for key in ("listen", "peers"):
             node.config.write_text(f"[org/hypha/node]\n{key}=['udp://127.0.0.1:4974']\n")
             node.wait_log(f"line 2: {key} = .*entry 'udp://127.0.0.1:4974': .*{self.word}")
+            self.assert_fails(node.ctl("config", "set", key, "['udp://127.0.0.1:4974']"), 1, self.word)
         node.stop()
         for option in ("--listen", "--peer"):
             done = self.place().hyphad(option, "udp://127.0.0.1:4974")

@@ -59,6 +59,7 @@ hypha_channel_flags_get_type (void)
     { HYPHA_CHANNEL_PEER_IS_NODE, "HYPHA_CHANNEL_PEER_IS_NODE", "peer-is-node" },
     { HYPHA_CHANNEL_PRIVILEGED_PORT, "HYPHA_CHANNEL_PRIVILEGED_PORT", "privileged-port" },
     { HYPHA_CHANNEL_VOUCHED_ADDRESS, "HYPHA_CHANNEL_VOUCHED_ADDRESS", "vouched-address" },
+    { HYPHA_CHANNEL_LOSSY, "HYPHA_CHANNEL_LOSSY", "lossy" },
     { 0, NULL, NULL },
   };
   static gsize type = 0;

@@ -23,6 +23,8 @@ G_DECLARE_FINAL_TYPE (HyphaChannel, hypha_channel, HYPHA, CHANNEL, GObject)
  * @HYPHA_CHANNEL_PRIVILEGED_PORT: the listening port took a privilege to bind
  * @HYPHA_CHANNEL_VOUCHED_ADDRESS: kernel or hypervisor vouches for the remote endpoint, and for
  *   whoever speaks there, as far as the transport's README says: a trust rule may go by it
+ * @HYPHA_CHANNEL_LOSSY: part of what is written to it may be lost on the way, as its transport
+ * says; one that was accepted ends with its listener. Since ABI 1.1
  *
  * What a transport vouches for, of a channel.
  */
@@ -32,6 +34,7 @@ typedef enum {
   HYPHA_CHANNEL_PEER_IS_NODE = 1 << 1,
   HYPHA_CHANNEL_PRIVILEGED_PORT = 1 << 2,
   HYPHA_CHANNEL_VOUCHED_ADDRESS = 1 << 3,
+  HYPHA_CHANNEL_LOSSY = 1 << 4,
 } HyphaChannelFlags;
 
 #define HYPHA_TYPE_CHANNEL_FLAGS (hypha_channel_flags_get_type ())

@@ -37,7 +37,9 @@ on_accepted (HyphaListener *listener, HyphaChannel *channel, gpointer user_data)
   if (self->channel)
     return;
   self->channel = g_object_ref (channel);
-  hypha_listener_close (listener);
+  /* One that may lose something would end with it. Of others, nobody takes what they bring. */
+  if ((hypha_channel_get_flags (channel) & HYPHA_CHANNEL_LOSSY) == 0)
+    hypha_listener_close (listener);
 }
 
 static void

@@ -84,7 +84,7 @@ let_in (UdpListener *self, Knock *knock)
   g_autoptr (HyphaEndpoint) local = udp_way_get_local (&knock->way, bound);
   g_autofree char *host = udp_way_get_host (&knock->way);
   g_autoptr (HyphaChannel) channel =
-      hypha_channel_new (g_steal_fd (&knock->fd), local, remote, HYPHA_CHANNEL_NONE);
+      hypha_channel_new (g_steal_fd (&knock->fd), local, remote, HYPHA_CHANNEL_LOSSY);
 
   hypha_channel_set_host (channel, host);
   hypha_listener_accepted (HYPHA_LISTENER (self), channel);

@@ -78,7 +78,7 @@ make_channel (int fd, const Operation *operation, const HyphaInetSockaddr *peer,
     close (fd);
     return NULL;
   }
-  channel = hypha_channel_new (fds[0], local, operation->endpoint, HYPHA_CHANNEL_NONE);
+  channel = hypha_channel_new (fds[0], local, operation->endpoint, HYPHA_CHANNEL_LOSSY);
   hypha_channel_set_host (channel, host);
   if (!udp_port_join (fd, fds[1], display, operation->idle, error))
     return NULL;

@@ -59,7 +59,7 @@ static const Contract ipv4 = {
   .create = create,
   .fresh = fresh_ipv4,
   .spellings = spellings,
-  .flags = HYPHA_CHANNEL_NONE,
+  .flags = HYPHA_CHANNEL_LOSSY,
   .host = "127.0.0.1",
   .lossy = TRUE,
 };
@@ -70,7 +70,7 @@ static const Contract ipv6 = {
   .usable = has_ipv6,
   .fresh = fresh_ipv6,
   .spellings = spellings,
-  .flags = HYPHA_CHANNEL_NONE,
+  .flags = HYPHA_CHANNEL_LOSSY,
   .host = "::1",
   .lossy = TRUE,
 };

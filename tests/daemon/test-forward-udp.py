@@ -217,6 +217,23 @@ class Short(Sides):
         self.assertEqual(dialled.wait(DEADLINE), 0)
         dialled.stdout.close()
 
+    def test_first_who_sends_is_accepted_and_nobody_else(self):
+        accepting = self.beta.place.start_ctl("accept", "udp://127.0.0.1:0", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                              stderr=subprocess.PIPE, bufsize=0)
+        port = int(accepting.stderr.readline().decode().strip().rsplit(":", 1)[1])
+        first, second = self.client(port), self.client(port)
+        first.send(b"ask")
+        self.assertEqual(accepting.stdout.read(5), b"\0\3ask")
+        second.send(b"no")
+        accepting.stdin.write(b"\0\6answer")
+        self.assertEqual(first.recv(100), b"answer")
+        first.send(b"on")
+        self.assertEqual(accepting.stdout.read(4), b"\0\2on")
+        accepting.stdin.close()
+        self.assertEqual(accepting.wait(DEADLINE), 0)
+        accepting.stdout.close()
+        accepting.stderr.close()
+
 
 class Links(Sides):
     runner = [os.environ["SEVER"], "--allow"]

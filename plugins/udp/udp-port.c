@@ -34,6 +34,7 @@ struct _UdpPort {
   UdpWatch watch;
   UdpTicker ticker;
   GPtrArray *flows;   /* of UdpFlow: all that have a place */
+  gint64 look_again;  /* for a flow that may go; before, there was none */
   GHashTable *by_way; /* UdpWay to UdpFlow: those that take datagrams */
 };
 
@@ -237,12 +238,18 @@ static gboolean
 make_room (UdpPort *self)
 {
   UdpFlow *victim;
+  gint64 now;
 
   if (self->flows->len < self->max_flows)
     return TRUE;
-  victim = choose_victim (self, g_get_monotonic_time ());
+  now = g_get_monotonic_time ();
+  if (now < self->look_again)
+    return FALSE;
+  victim = choose_victim (self, now);
   if (victim != NULL)
     udp_flow_end (victim);
+  else
+    self->look_again = now + TICK;
   return self->flows->len < self->max_flows;
 }
 

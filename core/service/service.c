@@ -14,6 +14,7 @@ hypha_service_free (HyphaService *self)
   g_free (self->name);
   g_free (self->target);
   g_strfreev (self->peers);
+  g_strfreev (self->roots);
   g_free (self);
 }
 
@@ -94,6 +95,44 @@ check_target (HyphaLoader *loader, HyphaService *self, GError **error)
   return FALSE;
 }
 
+/* As the kernel would write it: what lies in it is found by its text. */
+static gboolean
+is_canonical (const char *path)
+{
+  g_autofree char *canonical = *path == '/' ? g_canonicalize_filename (path, "/") : NULL;
+
+  /* Two slashes at the beginning mean something on other systems, and are kept. */
+  return canonical != NULL && g_str_equal (canonical, path) && path[1] != '/';
+}
+
+static gboolean
+check_roots (HyphaService *self, GError **error)
+{
+  if (self->roots == NULL)
+    return TRUE;
+  if (!hypha_service_is_handler (self)) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                 _ ("'roots' is for services of programs, and 'target' is '%s', not 'handler'"),
+                 self->target);
+    return FALSE;
+  }
+  if (self->roots[0] == NULL) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                 _ ("'roots' has to name a directory: leave it out where there is none"));
+    return FALSE;
+  }
+  for (char **root = self->roots; *root != NULL; root++) {
+    if (is_canonical (*root))
+      continue;
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                 _ ("'roots' has '%s', which is no absolute path without '.', '..' and empty "
+                    "parts"),
+                 *root);
+    return FALSE;
+  }
+  return TRUE;
+}
+
 static gboolean
 read_item (HyphaService *self, const char *key, GVariant *value, GError **error)
 {
@@ -105,8 +144,14 @@ read_item (HyphaService *self, const char *key, GVariant *value, GError **error)
     self->peers = g_variant_dup_strv (value, NULL);
     return TRUE;
   }
+  if (g_str_equal (key, "roots") && g_variant_is_of_type (value, G_VARIANT_TYPE_STRING_ARRAY)) {
+    g_strfreev (self->roots);
+    self->roots = g_variant_dup_strv (value, NULL);
+    return TRUE;
+  }
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               _ ("entry '%s' of type %s is not known: there are 'target' (s) and 'peers' (as)"),
+               _ ("entry '%s' of type %s is not known: there are 'target' (s), 'peers' (as) and "
+                  "'roots' (as)"),
                key, g_variant_get_type_string (value));
   return FALSE;
 }
@@ -132,7 +177,7 @@ hypha_service_new (HyphaLoader *loader, const char *name, GVariant *items, GErro
   /* Then it only says who may use what a program registers. */
   if (self->target == NULL)
     self->target = g_strdup ("handler");
-  if (!check_target (loader, self, error))
+  if (!check_target (loader, self, error) || !check_roots (self, error))
     return NULL;
   return g_steal_pointer (&self);
 }

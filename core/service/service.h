@@ -12,6 +12,7 @@ typedef struct {
   char *name;
   char *target; /* an endpoint, "echo", "discard", "ports", "off" or "handler" */
   char **peers; /* names and ids; NULL: every trusted peer */
+  char **roots; /* directories, for the program that serves it; NULL: none are named */
 } HyphaService;
 
 /* ITEMS: a{sv}. The error names the entry and the reason. */

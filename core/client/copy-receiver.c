@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/copy-receiver.h"
+
+#include <glib/gi18n-lib.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/copy-part.h"
+#include "client/copy-tree.h"
+#include "client/copy-wire.h"
+#include "hypha-error.h"
+
+/* A directory while what lies in it comes. */
+typedef struct {
+  int fd;
+  HyphaCopyEntry entry;
+  gsize path_length; /* of its path */
+  gboolean as_it_is; /* the destination itself: it was there, and its mode and times are its own */
+} Directory;
+
+typedef struct {
+  HyphaCopyWire *wire;
+  const HyphaCopyDestination *destination;
+  const HyphaCopyEvents *events;
+  gpointer user_data;
+  HyphaCopyCounts *counts;
+  GArray *directories; /* Directory, the outermost first */
+  GString *path;       /* of what comes, for people */
+  guint64 number;      /* of the entry */
+  guint skipped;       /* directories in each other that nothing is taken of */
+  gboolean in_file;    /* until its end */
+  gboolean awaits_from;
+  HyphaCopyEntry entry; /* of the file */
+  HyphaCopyPart part;   /* of the file; without a descriptor, nothing of it is taken */
+  GHashTable *linked;   /* set of HyphaCopyFileId */
+  gboolean ended;
+} Receiver;
+
+/* ---- what cannot be taken ---- */
+
+static void
+tell_problem (Receiver *self, const char *why)
+{
+  g_autofree char *sentence = g_strdup_printf ("%s: %s", self->path->str, why);
+
+  hypha_copy_append_u64 (hypha_copy_wire_get_out (self->wire), HYPHA_COPY_PROBLEM, self->number,
+                         sentence, strlen (sentence));
+  self->events->problem (sentence, FALSE, self->user_data);
+}
+
+/* Where there is no room any more, nothing else has any. */
+static gboolean
+tell_errno (Receiver *self, int number, GError **error)
+{
+  if (number != ENOSPC && number != EDQUOT) {
+    tell_problem (self,
+                  number == EBUSY ? _ ("another copy of it is under way") : g_strerror (number));
+    return TRUE;
+  }
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
+               _ ("%s: %s; what came of it is kept, and the same command goes on from there"),
+               self->path->str, g_strerror (number));
+  return FALSE;
+}
+
+/* ---- where it goes ---- */
+
+static int
+get_directory (Receiver *self)
+{
+  guint n = self->directories->len;
+
+  return n > 0 ? g_array_index (self->directories, Directory, n - 1).fd : self->destination->fd;
+}
+
+static gboolean
+is_outermost (Receiver *self)
+{
+  return self->directories->len == 0;
+}
+
+/* The name that ENTRY gets; "" for the destination itself. */
+static const char *
+get_name (Receiver *self, const HyphaCopyEntry *entry)
+{
+  return is_outermost (self) && self->destination->name ? self->destination->name : entry->name;
+}
+
+static void
+set_path (Receiver *self, gsize length, const char *name)
+{
+  g_string_truncate (self->path, length);
+  if (*name == '\0' || (is_outermost (self) && self->destination->name))
+    return;
+  if (length > 0 && self->path->str[length - 1] != '/')
+    g_string_append_c (self->path, '/');
+  g_string_append (self->path, name);
+}
+
+static gsize
+get_path_length (Receiver *self)
+{
+  guint n = self->directories->len;
+  Directory *last = n > 0 ? &g_array_index (self->directories, Directory, n - 1) : NULL;
+
+  return last ? last->path_length : strlen (self->destination->shown);
+}
+
+/* FALSE: it is not taken, and that was told. */
+static gboolean
+may_take (Receiver *self, const HyphaCopyEntry *entry, const char *name)
+{
+  const char *obstacle = NULL;
+
+  if (hypha_copy_name_is_ours (name))
+    obstacle = _ ("only a part of a file, on its way, is called so");
+  else if (entry->type != HYPHA_COPY_DIRECTORY && is_outermost (self) &&
+           self->destination->directory)
+    obstacle = _ ("this is no directory");
+  else if (entry->type != HYPHA_COPY_DIRECTORY)
+    obstacle = hypha_copy_find_obstacle (get_directory (self), name);
+  if (obstacle)
+    tell_problem (self, obstacle);
+  return obstacle == NULL;
+}
+
+/* ---- directories ---- */
+
+static gboolean
+begin_directory (Receiver *self, const HyphaCopyEntry *entry, GError **error)
+{
+  Directory directory = { .entry = *entry };
+  const char *name = get_name (self, entry);
+
+  if (*entry->name == '\0' && !is_outermost (self))
+    return hypha_copy_refuse (error, _ ("a name that no file may have"));
+  if (self->skipped == 0 && self->directories->len >= HYPHA_COPY_MAX_DEPTH)
+    return hypha_copy_refuse (error, _ ("too many directories in each other"));
+  if (self->skipped > 0 || (*name && !may_take (self, entry, name))) {
+    self->skipped++;
+    return TRUE;
+  }
+  directory.as_it_is = *name == '\0';
+  directory.fd = directory.as_it_is ? fcntl (self->destination->fd, F_DUPFD_CLOEXEC, 0)
+                                    : hypha_copy_make_directory (get_directory (self), name);
+  if (directory.fd < 0) {
+    self->skipped++;
+    if (errno != ENOTDIR && errno != ELOOP)
+      return tell_errno (self, errno, error);
+    tell_problem (self, _ ("there is something of this name that is no directory"));
+    return TRUE;
+  }
+  directory.path_length = self->path->len;
+  g_array_append_val (self->directories, directory);
+  return TRUE;
+}
+
+static gboolean
+end_directory (Receiver *self, GError **error)
+{
+  guint n = self->directories->len;
+  Directory *last = n > 0 ? &g_array_index (self->directories, Directory, n - 1) : NULL;
+  gboolean done;
+  int number;
+
+  if (self->skipped > 0) {
+    self->skipped--;
+    return TRUE;
+  }
+  if (last == NULL)
+    return hypha_copy_refuse (error, _ ("the end of a directory that has not begun"));
+  g_string_truncate (self->path, last->path_length);
+  done =
+      last->as_it_is ||
+      (fchmod (last->fd, last->entry.mode) == 0 &&
+       futimens (last->fd, (struct timespec[]){ last->entry.accessed, last->entry.modified }) == 0);
+  done = hypha_copy_sync_directory (last->fd) && done;
+  number = errno;
+  close (last->fd);
+  g_array_set_size (self->directories, n - 1);
+  if (!done)
+    return tell_errno (self, number, error);
+  self->counts->directories++;
+  return TRUE;
+}
+
+/* ---- links ---- */
+
+static int
+get_top (Receiver *self)
+{
+  return g_array_index (self->directories, Directory, 0).fd;
+}
+
+static gboolean
+take_link (Receiver *self, const HyphaCopyEntry *entry, GError **error)
+{
+  const char *name = get_name (self, entry);
+  gboolean hard = entry->type == HYPHA_COPY_HARD_LINK;
+
+  if (hard && is_outermost (self) && self->skipped == 0)
+    return hypha_copy_refuse (error, _ ("one more name of a file, and no directory for it"));
+  if (self->skipped > 0 || !may_take (self, entry, name))
+    return TRUE;
+  if (!(hard ? hypha_copy_make_hard_link (get_directory (self), name, get_top (self), entry->target,
+                                          self->linked)
+             : hypha_copy_make_link (get_directory (self), name, entry)))
+    return tell_errno (self, errno, error);
+  self->counts->links++;
+  return TRUE;
+}
+
+/* ---- files ---- */
+
+static gboolean
+on_hashed (gpointer user_data)
+{
+  Receiver *self = user_data;
+
+  return !hypha_copy_wire_is_over (self->wire);
+}
+
+/* What is there may be of another file. */
+static gboolean
+tell_what_is_there (Receiver *self, GError **error)
+{
+  guint8 digest[HYPHA_COPY_DIGEST] = { 0 };
+
+  if (self->part.there > 0 &&
+      !hypha_copy_hash (self->part.fd, self->part.there, on_hashed, self, digest)) {
+    if (errno == ECANCELED) {
+      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_RESET,
+                   _ ("the stream was over before the copy was"));
+      return FALSE;
+    }
+    self->part.there = 0;
+  }
+  hypha_copy_append_u64 (hypha_copy_wire_get_out (self->wire), HYPHA_COPY_HAVE, self->part.there,
+                         digest, sizeof digest);
+  self->awaits_from = TRUE;
+  return TRUE;
+}
+
+static gboolean
+open_part (Receiver *self, GError **error)
+{
+  int number;
+
+  if (hypha_copy_part_open (&self->part, get_directory (self), &self->entry,
+                            get_name (self, &self->entry)))
+    return TRUE;
+  number = errno;
+  hypha_copy_part_clear (&self->part);
+  return tell_errno (self, number, error);
+}
+
+static gboolean
+begin_file (Receiver *self, const HyphaCopyEntry *entry, GError **error)
+{
+  const char *name = get_name (self, entry);
+
+  self->in_file = TRUE;
+  self->entry = *entry;
+  self->events->file (self->path->str, entry->size, self->user_data);
+  if (self->skipped > 0 || !may_take (self, entry, name))
+    return TRUE;
+  if (!(entry->resumable &&
+        hypha_copy_part_open_whole (&self->part, get_directory (self), entry, name)) &&
+      !open_part (self, error))
+    return FALSE;
+  return self->part.fd < 0 || !entry->resumable || tell_what_is_there (self, error);
+}
+
+static gboolean
+take_from (Receiver *self, const HyphaParcel *parcel, GError **error)
+{
+  guint64 from;
+
+  if (!hypha_copy_read_u64 (parcel, 0, &from) || (from != 0 && from != self->part.there))
+    return hypha_copy_refuse (error, _ ("a file that goes on where it was not broken off"));
+  self->awaits_from = FALSE;
+  if (from > 0) {
+    self->part.position = from;
+    self->counts->resumed += from;
+  } else if (self->part.part == NULL) {
+    hypha_copy_part_clear (&self->part);
+    self->entry.resumable = FALSE;
+    return open_part (self, error);
+  } else if (!hypha_copy_part_restart (&self->part)) {
+    return tell_errno (self, errno, error);
+  }
+  return TRUE;
+}
+
+static gboolean
+take_bytes (Receiver *self, const HyphaParcel *parcel, GError **error)
+{
+  guint64 length = parcel->length;
+
+  if (parcel->type == HYPHA_COPY_HOLE && !hypha_copy_read_u64 (parcel, 0, &length))
+    return hypha_copy_refuse (error, _ ("a hole without a length"));
+  if (self->part.fd < 0)
+    return TRUE;
+  if (length > self->entry.size - self->part.position)
+    return hypha_copy_refuse (error, _ ("more of a file than it has"));
+  if (parcel->type == HYPHA_COPY_HOLE) {
+    self->part.position += length;
+  } else if (hypha_copy_part_write (&self->part, parcel->data, parcel->length)) {
+    self->counts->bytes += length;
+  } else {
+    gboolean goes_on = tell_errno (self, errno, error);
+
+    if (goes_on)
+      hypha_copy_part_drop (&self->part);
+    return goes_on;
+  }
+  self->events->moved (self->part.position, self->user_data);
+  return TRUE;
+}
+
+static void
+remember_linked (Receiver *self)
+{
+  struct stat st;
+
+  if (self->entry.linked && g_hash_table_size (self->linked) < HYPHA_COPY_MAX_LINKED &&
+      fstat (self->part.fd, &st) == 0)
+    g_hash_table_add (self->linked, hypha_copy_file_id_new (&st));
+}
+
+static gboolean
+end_file (Receiver *self, GError **error)
+{
+  int number;
+
+  self->in_file = FALSE;
+  if (self->part.fd < 0)
+    return TRUE;
+  if (self->part.position != self->entry.size)
+    return hypha_copy_refuse (error, _ ("the end of a file that is not whole"));
+  remember_linked (self);
+  if (hypha_copy_part_finish (&self->part, &self->entry)) {
+    self->counts->files++;
+    return TRUE;
+  }
+  number = errno;
+  hypha_copy_part_drop (&self->part);
+  return tell_errno (self, number, error);
+}
+
+/* The sender could not read all of it, or stopped since it was told of the trouble here. */
+static void
+take_broken (Receiver *self, const HyphaParcel *parcel)
+{
+  g_autofree char *sentence = hypha_copy_dup_sentence (parcel->data, parcel->length);
+
+  self->in_file = self->awaits_from = FALSE;
+  hypha_copy_part_drop (&self->part);
+  if (*sentence)
+    self->events->problem (sentence, TRUE, self->user_data);
+}
+
+static gboolean
+take_in_file (Receiver *self, const HyphaParcel *parcel, GError **error)
+{
+  if (self->awaits_from && parcel->type != HYPHA_COPY_FROM &&
+      parcel->type != HYPHA_COPY_FILE_BROKEN)
+    return hypha_copy_refuse (error, _ ("a file that goes on where it was not broken off"));
+  switch (parcel->type) {
+  case HYPHA_COPY_FROM:
+    return self->awaits_from
+               ? take_from (self, parcel, error)
+               : hypha_copy_refuse (error, _ ("a file that goes on where it was not broken off"));
+  case HYPHA_COPY_DATA:
+  case HYPHA_COPY_HOLE:
+    return take_bytes (self, parcel, error);
+  case HYPHA_COPY_FILE_END:
+    return end_file (self, error);
+  case HYPHA_COPY_FILE_BROKEN:
+    take_broken (self, parcel);
+    return TRUE;
+  default:
+    return hypha_copy_refuse (error, _ ("a file without an end"));
+  }
+}
+
+/* ---- all of it ---- */
+
+static gboolean
+take_entry (Receiver *self, const HyphaParcel *parcel, GError **error)
+{
+  HyphaCopyEntry entry;
+
+  if (!hypha_copy_entry_parse (&entry, parcel, error))
+    return FALSE;
+  self->number++;
+  if (is_outermost (self) && self->skipped == 0 && self->destination->name && self->number > 1)
+    return hypha_copy_refuse (error, _ ("more than one thing, and one name for it"));
+  if (self->skipped == 0)
+    set_path (self, get_path_length (self), entry.name);
+  switch (entry.type) {
+  case HYPHA_COPY_DIRECTORY:
+    return begin_directory (self, &entry, error);
+  case HYPHA_COPY_FILE:
+    return begin_file (self, &entry, error);
+  default:
+    return take_link (self, &entry, error);
+  }
+}
+
+static gboolean
+take_failure (const HyphaParcel *parcel, GError **error)
+{
+  g_autofree char *sentence = hypha_copy_dup_sentence (parcel->data, parcel->length);
+
+  g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, sentence);
+  return FALSE;
+}
+
+static gboolean
+take (Receiver *self, const HyphaParcel *parcel, GError **error)
+{
+  g_autofree char *sentence = NULL;
+
+  if (parcel->type == HYPHA_COPY_FAILED)
+    return take_failure (parcel, error);
+  if (self->in_file)
+    return take_in_file (self, parcel, error);
+  switch (parcel->type) {
+  case HYPHA_COPY_DIRECTORY:
+  case HYPHA_COPY_FILE:
+  case HYPHA_COPY_LINK:
+  case HYPHA_COPY_HARD_LINK:
+    return take_entry (self, parcel, error);
+  case HYPHA_COPY_DIRECTORY_END:
+    return end_directory (self, error);
+  case HYPHA_COPY_MISSING:
+    sentence = hypha_copy_dup_sentence (parcel->data, parcel->length);
+    self->events->problem (sentence, TRUE, self->user_data);
+    return TRUE;
+  case HYPHA_COPY_END:
+    self->ended = self->directories->len == 0 && self->skipped == 0;
+    return self->ended || hypha_copy_refuse (error, _ ("a directory without an end"));
+  default:
+    return hypha_copy_refuse (error, _ ("a message of an unknown kind"));
+  }
+}
+
+static void
+receiver_clear (Receiver *self)
+{
+  hypha_copy_part_drop (&self->part);
+  for (guint i = 0; i < self->directories->len; i++)
+    close (g_array_index (self->directories, Directory, i).fd);
+  g_array_unref (self->directories);
+  g_string_free (self->path, TRUE);
+  g_hash_table_unref (self->linked);
+  hypha_copy_wire_free (self->wire);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Receiver, receiver_clear)
+
+static gboolean
+finish (Receiver *self, GError **error)
+{
+  if (!hypha_copy_sync_directory (self->destination->fd)) {
+    set_path (self, strlen (self->destination->shown), "");
+    if (!tell_errno (self, errno, error))
+      return FALSE;
+  }
+  hypha_copy_counts_append (hypha_copy_wire_get_out (self->wire), self->counts);
+  return hypha_copy_wire_flush (self->wire, error);
+}
+
+static void
+on_tick (gpointer user_data)
+{
+  Receiver *self = user_data;
+
+  self->events->tick (self->user_data);
+}
+
+/**
+ * hypha_copy_receive:
+ * @socket: to whoever sends a tree
+ * @destination: where it goes
+ * @events: what is told
+ * @user_data: for @events
+ * @counts: (out caller-allocates): what there is of it
+ * @error: return location for an error: %HYPHA_ERROR_RESET, the stream was over before everything
+ *   had come; %HYPHA_ERROR_PROTOCOL; %HYPHA_ERROR_FAILED, no room, or what the sender says
+ *
+ * Takes a tree, whatever it holds: nothing of it leads out of the destination. Nothing that has
+ * come is followed, and no name has more than one component.
+ *
+ * Returns: %TRUE at the end of it
+ */
+gboolean
+hypha_copy_receive (int socket, const HyphaCopyDestination *destination,
+                    const HyphaCopyEvents *events, gpointer user_data, HyphaCopyCounts *counts,
+                    GError **error)
+{
+  const HyphaCopyWireEvents wire_events = { .tick = events->tick ? on_tick : NULL };
+  g_auto (Receiver) self = { .destination = destination,
+                             .events = events,
+                             .user_data = user_data,
+                             .counts = counts,
+                             .part = { .fd = -1 } };
+  g_autoptr (GError) reason = NULL;
+  HyphaParcel parcel;
+
+  *counts = (HyphaCopyCounts){ 0 };
+  self.wire = hypha_copy_wire_new (socket, &wire_events, &self);
+  self.directories = g_array_new (FALSE, FALSE, sizeof (Directory));
+  self.path = g_string_new (destination->shown);
+  self.linked = hypha_copy_file_ids_new (NULL);
+  while (!self.ended && hypha_copy_wire_next (self.wire, &parcel, &reason) &&
+         take (&self, &parcel, &reason))
+    ;
+  if (self.ended && finish (&self, &reason)) {
+    hypha_copy_wire_finish (self.wire);
+    return TRUE;
+  }
+  /* Who is told finds what is left. */
+  if (g_error_matches (reason, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL))
+    hypha_copy_part_drop (&self.part);
+  else
+    hypha_copy_part_keep (&self.part);
+  if (!g_error_matches (reason, HYPHA_ERROR, HYPHA_ERROR_RESET)) {
+    hypha_copy_wire_fail (self.wire, reason->message);
+    hypha_copy_wire_finish (self.wire);
+  }
+  g_propagate_error (error, g_steal_pointer (&reason));
+  return FALSE;
+}

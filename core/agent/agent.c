@@ -3,8 +3,10 @@
 
 #include <glib/gi18n-lib.h>
 
+#include "agent/copy.h"
 #include "agent/exec.h"
 #include "client/client-service.h"
+#include "client/copy-words.h"
 #include "client/exec-words.h"
 
 #define SETTING "services"
@@ -15,8 +17,12 @@
 static const struct {
   const char *name;
   HyphaClientAccept accept;
+  gboolean (*configure) (GVariant *entry); /* FALSE: what it has to have is not in its entry */
+  const char *more;                        /* what that is, as the settings have it */
 } services[] = {
-  { HYPHA_EXEC_SERVICE, hypha_agent_exec_accept },
+  { HYPHA_COPY_SERVICE, hypha_agent_copy_accept, hypha_agent_copy_configure,
+    ", 'roots': <['/DIRECTORY']>" },
+  { HYPHA_EXEC_SERVICE, hypha_agent_exec_accept, NULL, "" },
 };
 
 #define N_SERVICES G_N_ELEMENTS (services)
@@ -27,6 +33,8 @@ typedef struct {
   HyphaAgent *agent;
   const char *name;
   HyphaClientAccept accept;
+  gboolean (*configure) (GVariant *entry);
+  const char *more;
   HyphaClientService *service;
   gboolean wanted;
   State state;
@@ -97,12 +105,31 @@ settle (Offer *offer)
 /* An entry that is for programs, and says who may use them. Without an entry the node would let
  * every trusted peer in. */
 static gboolean
-is_named (GVariant *entries, const char *name)
+names_peers (GVariant *entry)
 {
-  g_autoptr (GVariant) entry = g_variant_lookup_value (entries, name, G_VARIANT_TYPE_VARDICT);
   g_autofree const char **peers = NULL;
 
   return entry && g_variant_lookup (entry, "peers", "^a&s", &peers) && peers[0] != NULL;
+}
+
+static void
+tell_what_turns_on (const Offer *offer)
+{
+  g_message ("service '%s' is off, until the node's settings name it%s its peers%s: "
+             "hyphactl config set " SETTING " \"{'%s': {'peers': <['NAME']>%s}}\"",
+             offer->name, *offer->more ? "," : " and", *offer->more ? " and its roots" : "",
+             offer->name, offer->more);
+}
+
+static void
+apply_entry (Offer *offer, GVariant *entry, gboolean first)
+{
+  gboolean named = names_peers (entry);
+
+  offer->wanted = named && (offer->configure == NULL || offer->configure (entry));
+  if (!offer->wanted && (first || named))
+    tell_what_turns_on (offer);
+  settle (offer);
 }
 
 static void
@@ -115,13 +142,10 @@ apply (HyphaAgent *self, GVariant *entries, gboolean first)
   }
   for (gsize i = 0; i < N_SERVICES; i++) {
     Offer *offer = &self->offers[i];
+    g_autoptr (GVariant) entry =
+        g_variant_lookup_value (entries, offer->name, G_VARIANT_TYPE_VARDICT);
 
-    offer->wanted = is_named (entries, offer->name);
-    if (!offer->wanted && first)
-      g_message ("service '%s' is off, until the node's settings name it and its peers: "
-                 "hyphactl config set " SETTING " \"{'%s': {'peers': <['NAME']>}}\"",
-                 offer->name, offer->name);
-    settle (offer);
+    apply_entry (offer, entry, first);
   }
 }
 
@@ -211,6 +235,8 @@ hypha_agent_new (HyphaClient *client, GError **error)
     offer->agent = self;
     offer->name = services[i].name;
     offer->accept = services[i].accept;
+    offer->configure = services[i].configure;
+    offer->more = services[i].more;
     offer->service = hypha_client_service_new (client, offer->name, on_stream, offer, error);
     if (offer->service == NULL)
       return NULL;

@@ -24,14 +24,14 @@ start (HyphaAgentExec *self, const HyphaParcel *parcel, GError **error)
     return FALSE;
   if (hypha_agent_child_count () >= HYPHA_AGENT_MAX_COMMANDS) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY,
-                 _ ("%d commands run on this node already, and no more may: try again when one has "
-                    "ended"),
+                 _ ("%d commands and copies run on this node already, and no more may: try again "
+                    "when one has ended"),
                  HYPHA_AGENT_MAX_COMMANDS);
     return FALSE;
   }
   self->account = hypha_agent_account_find (self->request->user, error);
   if (self->account == NULL ||
-      !hypha_agent_launch (self->request, self->account, self->peer, &launch, error))
+      !hypha_agent_launch (self->request, self->account, self->peer, -1, &launch, error))
     return FALSE;
   for (gsize i = 0; i < N_PIPES; i++)
     self->pipes[i].fd = launch.fds[i];

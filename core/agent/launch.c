@@ -259,13 +259,31 @@ make_users_pipe (int *ours, int *theirs, gboolean we_write, const HyphaAgentAcco
   return FALSE;
 }
 
+/* What it says goes where this process's own complaints go. */
 static gboolean
-make_fds (const HyphaAgentRequest *request, Plan *plan, HyphaAgentLaunch *launch, GError **error)
+use_stream (int stream, Plan *plan, GError **error)
+{
+  for (int i = 0; i < 3; i++) {
+    plan->fds[i] = fcntl (i == 0 ? stream : STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+    if (plan->fds[i] >= 0)
+      continue;
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("a stream cannot be handed on: %s"),
+                 g_strerror (errno));
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+make_fds (const HyphaAgentRequest *request, int stream, Plan *plan, HyphaAgentLaunch *launch,
+          GError **error)
 {
   const HyphaAgentAccount *account = plan->account;
 
   if (!make_pipe (&launch->report, &plan->report, FALSE, error))
     return FALSE;
+  if (stream >= 0)
+    return use_stream (stream, plan, error);
   if (request->pty)
     return hypha_agent_pty_open (request->rows, request->cols, account, launch->fds, plan->fds,
                                  error);
@@ -294,6 +312,8 @@ fork_blocked (const Plan *plan)
  * @request: what to run
  * @account: as whom
  * @peer: the id of the node that asks
+ * @stream: for this program itself, started anew: what becomes its standard input, and stays the
+ *   caller's; -1: for a command, which gets pipes, or a pty
  * @launch: (out caller-allocates): the process and its descriptors, which the caller owns
  * @error: return location for an error: %HYPHA_ERROR_FAILED, of the machine
  *
@@ -304,19 +324,21 @@ fork_blocked (const Plan *plan)
  */
 gboolean
 hypha_agent_launch (const HyphaAgentRequest *request, const HyphaAgentAccount *account,
-                    const char *peer, HyphaAgentLaunch *launch, GError **error)
+                    const char *peer, int stream, HyphaAgentLaunch *launch, GError **error)
 {
+  /* The file may have been replaced since; this is the one that runs. */
+  static const char *const itself[] = { "/proc/self/exe", NULL };
   g_auto (Plan) plan = { .fds = { -1, -1, -1 }, .report = -1 };
 
   *launch = (HyphaAgentLaunch){ .pid = -1, .fds = { -1, -1, -1 }, .report = -1 };
   plan.env = make_env (request, account, peer);
   plan.argv = make_argv (request, account);
-  plan.files = make_files (plan.argv[0], plan.env);
+  plan.files = stream >= 0 ? g_strdupv ((char **) itself) : make_files (plan.argv[0], plan.env);
   plan.directory = request->cwd;
   plan.account = account;
   plan.pty = request->pty;
   plan.parent = getpid ();
-  if (make_fds (request, &plan, launch, error)) {
+  if (make_fds (request, stream, &plan, launch, error)) {
     launch->pid = fork_blocked (&plan);
     if (launch->pid > 0)
       return TRUE;

@@ -10,7 +10,7 @@ G_BEGIN_DECLS
 typedef struct {
   pid_t pid; /* also of its session and its process group */
   /* Standard input, output and error; non-blocking, -1: none. With a pty, the first two are that
-   * and the third is none. */
+   * and the third is none; with a stream, all three are. */
   int fds[3];
   int report; /* non-blocking; ends when the command runs, or a HyphaAgentReport comes */
 } HyphaAgentLaunch;
@@ -22,7 +22,8 @@ typedef struct {
 } HyphaAgentReport;
 
 gboolean hypha_agent_launch (const HyphaAgentRequest *request, const HyphaAgentAccount *account,
-                             const char *peer, HyphaAgentLaunch *launch, GError **error);
+                             const char *peer, int stream, HyphaAgentLaunch *launch,
+                             GError **error);
 /* In words, with what the caller's exit status should be. */
 char *hypha_agent_report_describe (const HyphaAgentReport *self, const HyphaAgentRequest *request,
                                    const HyphaAgentAccount *account, guint8 *status);

@@ -10,6 +10,7 @@
 
 #include "agent/agent.h"
 #include "agent/child.h"
+#include "agent/copy.h"
 #include "agent/exec.h"
 #include "client/standard-streams.h"
 
@@ -31,7 +32,8 @@ parse (CommandLine *line, int *argc, char ***argv, GError **error)
   g_autoptr (GOptionContext) context = g_option_context_new (NULL);
 
   g_option_context_set_summary (context,
-                                _ ("Runs commands for the peers that the node's settings name."));
+                                _ ("Runs commands and copies files for the peers that the node's "
+                                   "settings name."));
   g_option_context_add_main_entries (context, entries, GETTEXT_PACKAGE);
   if (!g_option_context_parse (context, argc, argv, error))
     return FALSE;
@@ -62,6 +64,7 @@ stop (HyphaAgent *agent)
 {
   hypha_agent_free (agent);
   hypha_agent_exec_stop_all ();
+  hypha_agent_copy_stop_all ();
   while (hypha_agent_child_count () > 0)
     g_main_context_iteration (NULL, TRUE);
 }
@@ -122,6 +125,8 @@ hypha_agent_main (int argc, char **argv)
   setlocale (LC_ALL, "");
   signal (SIGPIPE, SIG_IGN);
   g_log_writer_default_set_use_stderr (TRUE);
+  if (argc > 1 && g_str_equal (argv[1], HYPHA_AGENT_COPY_OPTION))
+    return hypha_agent_copy_serve ((const char *const *) argv + 2);
   if (!parse (&line, &argc, &argv, &error))
     return fail (EXIT_USAGE, error);
   bus = line.bus;

@@ -155,16 +155,35 @@ offer_when (Complete *self)
   offer (self, "never", "");
 }
 
+/* The other end's files are not asked for: whoever completes has not said yet that he copies. */
+static void
+offer_places (Complete *self)
+{
+  HyphaClient *client = hypha_ctl_get_client (self->ctl, NULL);
+  guint n = client ? g_list_model_get_n_items (hypha_client_get_peers (client)) : 0;
+
+  for (guint i = 0; i < n; i++) {
+    g_autoptr (HyphaPeer) peer = g_list_model_get_item (hypha_client_get_peers (client), i);
+    g_autofree char *name = hypha_peer_dup_name (peer);
+    g_autofree char *begin = g_strconcat (name, ":", NULL);
+
+    if (hypha_peer_get_trusted (peer) && *name)
+      offer (self, begin, _ ("a directory or file there"));
+  }
+  if (strchr (self->typed, ':') == NULL)
+    puts ("\tFILE");
+}
+
 /* The words that usage names; several that are local are those that are there. What is not here, a
  * shell cannot help with, but for FILE. */
 static const struct {
   const char *kind;
   void (*offer) (Complete *self);
 } kinds[] = {
-  { "PEER", offer_peers },         { "ID", offer_ids },          { "SERVICE", offer_services },
-  { "ENDPOINT", offer_endpoints }, { "KEY", offer_keys },        { "STATE", offer_states },
-  { "LOCAL", offer_endpoints },    { "TARGET", offer_services }, { "WHEN", offer_when },
-  { "LOCAL...", offer_forwards },
+  { "PEER", offer_peers },         { "ID", offer_ids },           { "SERVICE", offer_services },
+  { "ENDPOINT", offer_endpoints }, { "KEY", offer_keys },         { "STATE", offer_states },
+  { "LOCAL", offer_endpoints },    { "TARGET", offer_services },  { "WHEN", offer_when },
+  { "LOCAL...", offer_forwards },  { "SOURCE...", offer_places }, { "DEST", offer_places },
 };
 
 static void

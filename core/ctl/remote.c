@@ -368,12 +368,18 @@ on_late (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
-/* The stream is over, and nothing told how the command did. */
-static GError *
-find_reason (HyphaStream *stream)
+/**
+ * hypha_remote_find_end:
+ * @stream: a stream to hypha-agent that is over, and nothing was told over it
+ *
+ * Waits for the node to tell why, not for long.
+ *
+ * Returns: (transfer full): how it ended
+ */
+GError *
+hypha_remote_find_end (HyphaStream *stream)
 {
   static GError *reason; /* it may be told late */
-  GError *whole;
   gboolean late = FALSE;
   guint timer = g_timeout_add (REASON_TIMEOUT_MS, on_late, &late);
 
@@ -381,13 +387,19 @@ find_reason (HyphaStream *stream)
   while (reason == NULL && !late)
     g_main_context_iteration (NULL, TRUE);
   if (late)
-    return g_error_new (HYPHA_ERROR, HYPHA_ERROR_RESET,
-                        _ ("how the command did is not known: the stream to it is over"));
+    return g_error_new (HYPHA_ERROR, HYPHA_ERROR_RESET, _ ("the stream to the peer is over"));
   g_source_remove (timer);
-  whole = g_error_new (HYPHA_ERROR, reason->code, _ ("how the command did is not known: %s"),
-                       reason->message);
-  g_error_free (reason);
-  return whole;
+  return g_steal_pointer (&reason);
+}
+
+/* The stream is over, and nothing told how the command did. */
+static GError *
+find_reason (HyphaStream *stream)
+{
+  g_autoptr (GError) reason = hypha_remote_find_end (stream);
+
+  return g_error_new (HYPHA_ERROR, reason->code, _ ("how the command did is not known: %s"),
+                      reason->message);
 }
 
 /**

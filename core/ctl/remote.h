@@ -11,5 +11,7 @@ G_BEGIN_DECLS
  * when it fails. Waits for the end. */
 gboolean hypha_remote_run (HyphaStream *stream, const char *request, gboolean with_terminal,
                            int *status, GError **error);
+/* How a stream to the agent ended that said nothing more. (transfer full) */
+GError *hypha_remote_find_end (HyphaStream *stream);
 
 G_END_DECLS

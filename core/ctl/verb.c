@@ -46,6 +46,8 @@ const HyphaVerb hypha_verbs[] = {
   { "mux", "PEER PATH",
     N_ ("Make a socket by which any program reaches a peer, as if it were a VM"), hypha_verb_mux },
   { "exec", "PEER COMMAND [ARG...]", N_ ("Run a command at a peer, as ssh does"), hypha_verb_exec },
+  { "cp", "SOURCE... DEST", N_ ("Copy files and directories to a peer, or from it"),
+    hypha_verb_cp },
   { "mirror", "PEER", N_ ("Make the ports that a peer listens on ports of this machine, too"),
     hypha_verb_mirror },
   { "dial", "ENDPOINT", N_ ("Join standard input and output to what listens there, Hypha or not"),
@@ -135,9 +137,10 @@ hypha_verb_is_hidden (const HyphaVerb *verb)
 static char *
 dup_word (const char *word)
 {
-  static const char *const kinds[] = { N_ ("ARG"),     N_ ("COMMAND"), N_ ("ENDPOINT"), N_ ("ID"),
-                                       N_ ("KEY"),     N_ ("LOCAL"),   N_ ("NAME"),     N_ ("PEER"),
-                                       N_ ("SERVICE"), N_ ("TARGET"),  N_ ("VALUE") };
+  static const char *const kinds[] = { N_ ("ARG"),  N_ ("COMMAND"), N_ ("DEST"),   N_ ("ENDPOINT"),
+                                       N_ ("ID"),   N_ ("KEY"),     N_ ("LOCAL"),  N_ ("NAME"),
+                                       N_ ("PEER"), N_ ("SERVICE"), N_ ("SOURCE"), N_ ("TARGET"),
+                                       N_ ("VALUE") };
   const char *bracket = *word == '[' ? "[" : "";
   const char *begin = word + strlen (bracket);
   g_autofree char *kind = g_strndup (begin, strcspn (begin, ".]"));
@@ -238,8 +241,8 @@ hypha_verb_dup_form (const HyphaVerb *verb, const char *first, GError **error)
  * @form: of hypha_verb_dup_form()
  * @number: of a word that was typed
  *
- * Returns: (nullable): the word of usage that goes for it; the last one for all behind it, if it
- * may be repeated
+ * Returns: (nullable): the word of usage that goes for it; the last one for all behind it, if it,
+ * or the one before it, may be repeated
  */
 const char *
 hypha_verb_get_word (char **form, guint number)
@@ -248,7 +251,11 @@ hypha_verb_get_word (char **form, guint number)
 
   if (number < n)
     return form[number];
-  return n > 0 && strstr (form[n - 1], "...") ? form[n - 1] : NULL;
+  for (guint i = n; i > 0 && n - i < 2; i--) {
+    if (strstr (form[i - 1], "..."))
+      return form[n - 1];
+  }
+  return NULL;
 }
 
 static gboolean

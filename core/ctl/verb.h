@@ -69,6 +69,7 @@ HYPHA_VERB (streams);
 HYPHA_VERB (services);
 HYPHA_VERB (open);
 HYPHA_VERB (exec);
+HYPHA_VERB (cp);
 HYPHA_VERB (forward);
 HYPHA_VERB (mux);
 HYPHA_VERB (mirror);

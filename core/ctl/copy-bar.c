@@ -11,6 +11,8 @@
 #define REDRAW_US (G_USEC_PER_SEC / 5)
 #define COLUMNS 80
 #define FEWEST_OF_NAME 8
+#define BYTES_COLUMNS 10
+#define MOST_RATE 1e18
 #define MOST_SECONDS (100 * 3600)
 
 /**
@@ -37,6 +39,16 @@ format_left (guint64 seconds)
   return g_strdup_printf ("%02u:%02u", (guint) (seconds / 60), (guint) (seconds % 60));
 }
 
+/* To the right, in WIDTH columns. */
+static char *
+format_bytes (guint64 bytes, guint width)
+{
+  g_autofree char *text = hypha_ctl_format_bytes (bytes);
+  guint taken = hypha_ctl_text_width (text);
+
+  return g_strdup_printf ("%*s%s", (int) (width - MIN (width, taken)), "", text);
+}
+
 /**
  * hypha_copy_bar_format:
  * @self: a line
@@ -53,13 +65,13 @@ hypha_copy_bar_format (const HyphaCopyBar *self, gint64 now, guint width)
   guint64 rest = self->size - MIN (self->position, self->size);
   guint percent =
       self->size > 0 ? (guint) ((double) self->position / (double) self->size * 100) : 100;
-  g_autofree char *bytes = hypha_ctl_format_bytes (self->position);
-  g_autofree char *a_second = hypha_ctl_format_bytes ((guint64) rate);
+  g_autofree char *bytes = format_bytes (self->position, BYTES_COLUMNS);
+  g_autofree char *a_second = format_bytes ((guint64) MIN (rate, MOST_RATE), BYTES_COLUMNS);
   g_autofree char *left = format_left (rate > 0 ? (guint64) MIN ((double) rest / rate, MOST_SECONDS)
                                        : rest > 0 ? MOST_SECONDS
                                                   : 0);
   g_autofree char *figures =
-      g_strdup_printf (" %3u%%  %10s  %10s/s  %s", MIN (percent, 100), bytes, a_second, left);
+      g_strdup_printf (" %3u%%  %s  %s/s  %s", MIN (percent, 100), bytes, a_second, left);
   guint taken = hypha_ctl_text_width (figures);
   guint room = width > taken + FEWEST_OF_NAME ? width - taken : MIN (FEWEST_OF_NAME, width);
   g_autofree char *name = hypha_ctl_text_cut (self->name, room);

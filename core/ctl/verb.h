@@ -11,8 +11,9 @@ typedef struct _HyphaVerb HyphaVerb;
 struct _HyphaVerb {
   const char *name;
   /* As usage shows them: "PEER [NAME]", "list | get KEY". Those in brackets may be left out; a last
-   * one with dots may be repeated; forms apart by a bar begin with a word that is typed as it is.
-   * With "[ARG...]" at the end, whatever follows the first word is not ours. */
+   * one with dots, or the one before it, may be repeated; forms apart by a bar begin with a word
+   * that is typed as it is. With "[ARG...]" at the end, whatever follows the first word is not
+   * ours. */
   const char *arguments;
   const char *summary; /* NULL: it is not shown to people */
   /* ARGV is what follows the verb. FALSE with an error; one of G_OPTION_ERROR is the user's. */

@@ -125,6 +125,9 @@ mv '{folder}/run.part' '{folder}/run'
         self.assertEqual(offers("hyphactl nonsense "), [])
         (self.place_here.private / "some.pem").touch()
         self.assertEqual(offers("hyphactl guest-config --identity so"), ["some.pem"])
+        for before in ("", "some.pem ", "a b c "):
+            self.assertEqual(offers(f"hyphactl cp {before}we"), ["web1:"])
+            self.assertEqual(offers(f"hyphactl cp {before}so"), ["some.pem"])
 
     def bash_offers(self, line):
         words = line.split(" ")

@@ -19,7 +19,7 @@ VERBS = {
     "disconnect": ["PEER"], "trust": ["ID", "NAME"], "forget": ["PEER"], "explain": ["PEER"], "monitor": ["[PEER]"],
     "pending": [], "pair": [], "wait": ["[PEER]"], "guest-config": [], "guest-initrd": [],
     "ping": ["PEER"], "streams": ["[PEER]"], "services": [], "open": ["PEER", "SERVICE"], "forward": [], "mux": ["PEER", "PATH"],
-    "exec": ["PEER", "COMMAND", "[ARG...]"],
+    "exec": ["PEER", "COMMAND", "[ARG...]"], "cp": ["SOURCE...", "DEST"],
     "mirror": ["PEER"],
     "dial": ["ENDPOINT"], "accept": ["ENDPOINT"], "bench": ["PEER"],
 }
@@ -141,7 +141,7 @@ class NoNode(Case):
         for verb, words in VERBS.items():
             if verb in BY_THEMSELVES:
                 continue
-            done = place.ctl(verb, *["x" for w in words if w[0] != "["], *NEEDED.get(verb, []),
+            done = place.ctl(verb, *["x:" if w == "DEST" else "x" for w in words if w[0] != "["], *NEEDED.get(verb, []),
                              *(["--timeout", "1"] if verb == "wait" else []))
             self.assert_fails(done, ANOTHERS.get(verb, 1), place.address, "hyphad --address")
 

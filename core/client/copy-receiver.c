@@ -16,7 +16,8 @@
 /* A directory while what lies in it comes. */
 typedef struct {
   int fd;
-  HyphaCopyEntry entry;
+  guint32 mode;
+  struct timespec times[2];
   gsize path_length; /* of its path */
   gboolean as_it_is; /* the destination itself: it was there, and its mode and times are its own */
 } Directory;
@@ -132,7 +133,7 @@ may_take (Receiver *self, const HyphaCopyEntry *entry, const char *name)
 static gboolean
 begin_directory (Receiver *self, const HyphaCopyEntry *entry, GError **error)
 {
-  Directory directory = { .entry = *entry };
+  Directory directory = { .mode = entry->mode, .times = { entry->accessed, entry->modified } };
   const char *name = get_name (self, entry);
 
   if (*entry->name == '\0' && !is_outermost (self))
@@ -173,15 +174,14 @@ end_directory (Receiver *self, GError **error)
   if (last == NULL)
     return hypha_copy_refuse (error, _ ("the end of a directory that has not begun"));
   g_string_truncate (self->path, last->path_length);
-  done =
-      last->as_it_is ||
-      (fchmod (last->fd, last->entry.mode) == 0 &&
-       futimens (last->fd, (struct timespec[]){ last->entry.accessed, last->entry.modified }) == 0);
-  done = hypha_copy_sync_directory (last->fd) && done;
-  number = errno;
+  done = last->as_it_is ||
+         (fchmod (last->fd, last->mode) == 0 && futimens (last->fd, last->times) == 0);
+  number = done ? 0 : errno;
+  if (!hypha_copy_sync_directory (last->fd))
+    number = errno;
   close (last->fd);
   g_array_set_size (self->directories, n - 1);
-  if (!done)
+  if (number != 0)
     return tell_errno (self, number, error);
   self->counts->directories++;
   return TRUE;

@@ -29,7 +29,7 @@ REQUEST = 1
 DIRECTORY, FILE, LINK, HARD_LINK, DIRECTORY_END, FROM, DATA, HOLE, FILE_END, FILE_BROKEN, MISSING, END = range(2, 14)
 HAVE, PROBLEM, DONE = 32, 33, 34
 FAILED = 48
-RESUMABLE = 1 << 20
+SIZE = 96 << 20  # of a file that is broken off
 
 
 def number(value):
@@ -386,13 +386,13 @@ class Resumed(Copies):
     def assert_goes_on(self, *words, least=1 << 20):
         counts = self.counts(*words)
         self.assertGreaterEqual(counts["resumed"], least, counts)
-        self.assertEqual(counts["resumed"] + counts["bytes"], 256 << 20)
+        self.assertEqual(counts["resumed"] + counts["bytes"], SIZE)
 
     def sparse_large(self, path):
         """Too large to be through before it is broken off, and made at once."""
         block = os.urandom(1 << 20)
         with open(path, "wb") as file:
-            for n in range(256):
+            for n in range(SIZE >> 20):
                 file.write(struct.pack(">I", n) + block[4:])
         return path
 
@@ -513,20 +513,30 @@ class Links(Copies):
         return [os.environ["SEVER"], "--allow"]
 
     def test_copy_outlives_its_link(self):
-        self.large(self.home / "large", 64 << 20)
+        self.large(self.home / "large", SIZE)
         process = self.start("--json", "large", "alpha:")
         for _ in range(3):
+            [child] = wait_for(self.agent.children, "the copy")
+            # It cannot be over before its link is.
+            os.kill(child, signal.SIGSTOP)
             gone = {link["path"] for link in self.beta.ask("links")}
             done = subprocess.run([os.environ["SEVER"], str(self.beta.process.pid), f":{self.endpoint.rsplit(':', 1)[1]}:"],
                                   capture_output=True, text=True)
             if "ptrace" in done.stderr:
+                os.kill(child, signal.SIGCONT)
                 process.kill()
                 self.skipTest(done.stderr.strip())
             wait_for(lambda: not gone & {link["path"] for link in self.beta.ask("links")}, "the end of the link")
+            self.assertIsNone(process.poll())
+            before = self.beta.ask("streams")[0]["sent"]
+            os.kill(child, signal.SIGCONT)
             self.beta.ctl("connect", self.endpoint)
+            wait_for(lambda: all(stream["sent"] > before for stream in self.beta.ask("streams")), "more of it")
+            if not self.agent.children():
+                break
         out, said = process.communicate(timeout=DEADLINE)
         self.assertEqual((process.returncode, said), (0, b""))
-        self.assertEqual(json.loads(out)["bytes"], 64 << 20)
+        self.assertEqual(json.loads(out)["bytes"], SIZE)
         self.assertEqual((self.home / "large").read_bytes(), (self.root / "large").read_bytes())
 
 

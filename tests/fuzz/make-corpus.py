@@ -274,6 +274,34 @@ write("json", {
     "line-endless": bytes([1, 0, 9]) + b" " * 99,
 })
 
+# --- trees: what the other end of a copy sends
+
+def parcel(kind, data=b""):
+    return bytes([kind]) + u32(len(data)) + data
+
+
+def node(kind, name, target=b"", size=0, flags=0):
+    return parcel(kind, struct.pack(">IqIqIBQH", 0o755, 1, 2, 3, 4, flags, size, len(name)) + name + target)
+
+
+FILE = node(3, b"f", size=5) + parcel(8, b"12345") + parcel(10)
+write("copy", {
+    "tree": b"\0" + node(2, b"d") + FILE + node(4, b"l", b"../out") + parcel(6) + parcel(13),
+    "tree-named": b"\1" + node(2, b"d") + FILE + parcel(6) + parcel(13),
+    "contents": b"\0" + node(2, b"") + FILE + parcel(6) + parcel(13),
+    "over-tree": b"\2" + node(2, b"d") + FILE + parcel(6) + node(2, b"way") + FILE + parcel(6) + FILE + parcel(13),
+    "through-link": b"\0" + node(4, b"w", b"../out") + node(2, b"w") + node(3, b"secret") + parcel(10) + parcel(6) + parcel(13),
+    "over-links": b"\2" + node(3, b"way") + parcel(10) + node(3, b"hard", size=1) + parcel(8, b"x") + parcel(10) + parcel(13),
+    "hard-link": b"\0" + node(2, b"d") + node(3, b"f", flags=2) + parcel(10) + node(5, b"g", b"f") + parcel(6) + parcel(13),
+    "hard-link-up": b"\2" + node(2, b"d") + node(5, b"g", b"../hard") + node(5, b"g", b"../../out/secret") + parcel(6) + parcel(13),
+    "resumed": b"\2" + node(3, b"f", size=9, flags=1) + parcel(7, u64(5)) + parcel(8, b"1234") + parcel(10) + parcel(13),
+    "again": b"\2" + node(3, b"f", size=9, flags=1) + parcel(7, u64(0)) + parcel(9, u64(9)) + parcel(10) + parcel(13),
+    "hole": b"\0" + node(3, b"f", size=1 << 20) + parcel(9, u64(1000)) + parcel(8, b"x") + parcel(9, u64((1 << 20) - 1001)) + parcel(10) + parcel(13),
+    "up": b"\0" + node(3, b"../out/x"), "dots": b"\0" + node(2, b".."), "part": b"\0" + node(3, b".f.hypha-part") + parcel(10) + parcel(13),
+    "broken": b"\0" + node(3, b"f", size=5) + parcel(8, b"1") + parcel(11, b"why") + parcel(12, b"more") + parcel(13),
+    "failed": b"\0" + node(2, b"d") + parcel(48, b"no"), "too-much": b"\0" + node(3, b"f", size=1) + parcel(8, b"12"),
+})
+
 # --- places: what transports and trust rules read
 
 write("place", {name: bytes([traits]) + text.encode() for name, traits, text in [

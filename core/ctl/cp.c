@@ -14,6 +14,7 @@
 #include "ctl/text.h"
 #include "ctl/verb.h"
 
+#define LOOK_EVERY_US (G_USEC_PER_SEC / 10)
 #define MOST_EVENTS 32 /* of the node, that are looked at in between */
 
 typedef struct {
@@ -28,6 +29,7 @@ typedef struct {
   HyphaCopyBar bar;
   HyphaCopyCounts counts;
   guint64 problems;
+  gint64 looked; /* for what the node tells; us */
 } Copy;
 
 static void
@@ -185,9 +187,15 @@ on_problem (const char *sentence, gboolean far, gpointer user_data)
 static void
 on_tick (gpointer user_data)
 {
+  Copy *self = user_data;
+  gint64 now = g_get_monotonic_time ();
+
+  if (now - self->looked < LOOK_EVERY_US)
+    return;
+  self->looked = now;
   for (int i = 0; i < MOST_EVENTS && g_main_context_iteration (NULL, FALSE); i++)
     ;
-  hypha_copy_bar_tick (&((Copy *) user_data)->bar);
+  hypha_copy_bar_tick (&self->bar);
 }
 
 static const HyphaCopyEvents events = {

@@ -736,7 +736,7 @@ class Hostile(Copies):
         self.assertEqual([kind for kind, _ in answers], [FILE, FILE_BROKEN, END])
 
     def service(self, answer):
-        """A service cp of alpha that is not an agent: it reads the request and says this."""
+        """A service cp of alpha that is not an agent: it reads the request and says this, and reads on unless it is to break off."""
         self.agent.stop()
         listener = socket.socket(socket.AF_UNIX)
         path = self.alpha.place.private / f"liar-{len(os.listdir(self.alpha.place.private))}"
@@ -750,7 +750,7 @@ class Hostile(Copies):
                         one.recv(65536)
                         one.sendall(answer[0])
                         one.shutdown(socket.SHUT_WR)
-                        while one.recv(65536):
+                        while answer[1:] != ["break off"] and one.recv(65536):
                             pass
 
         threading.Thread(target=serve, daemon=True).start()
@@ -770,9 +770,9 @@ class Hostile(Copies):
                 self.assertEqual(path.name, "d")
         subprocess.run(["rm", "-r", self.home / "in" / "d"], check=True)
         for said in (b"", parcel(FILE, entry(b"x", 5)) + parcel(DATA, b"12345"), parcel(FILE, entry(b"x")) + parcel(FILE_END)):
-            answer[0] = said
+            answer[:] = said, "break off"
             self.assert_fails(self.cp("alpha:x", "in"), 1, "broken off")
-            answer[0] = said + parcel(FAILED, b"evil\x1b[2J\xff")
+            answer[:] = [said + parcel(FAILED, b"evil\x1b[2J\xff")]
             self.assert_fails(self.cp("alpha:x", "in"), 1, "evil\\u{1b}[2J\\xff")
         outside = self.home / "outside"
         outside.mkdir()
@@ -787,7 +787,7 @@ class Hostile(Copies):
         self.large(self.home / "large", 2 << 20)
         for said, why in ((b"", "broken off"), (parcel(DONE, bytes(40)), "before everything"), (parcel(DONE, bytes(39)), "before everything"),
                           (parcel(HAVE, bytes(40)) * 2, "nobody asked"), (parcel(99), "unknown"), (parcel(FAILED), "")):
-            answer[0] = said
+            answer[:] = [said] if said else [said, "break off"]
             self.assert_fails(self.cp("large", "alpha:"), 1, why)
 
 

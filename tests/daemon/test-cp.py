@@ -36,7 +36,7 @@ def number(value):
     return struct.pack(">Q", value)
 
 
-def entry(name, size=0, mode=0o644, flags=0, target=b"", modified=(1000000000, 5)):
+def entry(name, size=0, mode=0o755, flags=0, target=b"", modified=(1000000000, 5)):
     return (struct.pack(">IqIqIBQH", mode, 1000000000, 0, *modified, flags, size, len(name)) + name + target)
 
 
@@ -74,6 +74,8 @@ class Copies(Case):
         self.home = place.path / "here"  # of who copies
         for folder in (self.root, self.other, self.home):
             folder.mkdir(mode=0o755)
+        # What cannot be written to cannot be cleaned up.
+        self.addCleanup(subprocess.run, ["chmod", "-R", "u+rwX", self.root, self.home])
         config = f"services={{'cp': {{'peers': <['beta']>, 'roots': <['{self.root}', '{self.other}']>}}}}\n"
         self.alpha = Node(place, "--listen", "tcp://127.0.0.1:0", config=config, runner=self.runner())
         self.beta = self.node(runner=self.runner())

@@ -181,6 +181,9 @@ end_directory (Receiver *self, GError **error)
     number = errno;
   close (last->fd);
   g_array_set_size (self->directories, n - 1);
+  /* Further names lie where the first one does. */
+  if (n == 1)
+    g_hash_table_remove_all (self->linked);
   if (number != 0)
     return tell_errno (self, number, error);
   self->counts->directories++;

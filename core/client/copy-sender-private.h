@@ -20,6 +20,7 @@ struct _HyphaCopySender {
   GArray *entries;    /* numbers of those that are open: directories, and a file in the last */
   guint given_up;     /* of these, the outermost that the receiver cannot take; or NOWHERE */
   GHashTable *linked; /* HyphaCopyFileId to what is its path from the outermost directory */
+  gsize linked_bytes; /* of these paths */
   gboolean awaits_have, awaits_done;
   guint64 have;                     /* how much of the file the receiver has, */
   guint8 digest[HYPHA_COPY_DIGEST]; /* and which bytes these are */

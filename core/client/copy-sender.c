@@ -246,9 +246,12 @@ find_linked (HyphaCopySender *self, const struct stat *st, HyphaCopyEntry *entry
     g_strlcpy (entry->target, path, sizeof entry->target);
     return TRUE;
   }
-  entry->linked = g_hash_table_size (self->linked) < HYPHA_COPY_MAX_LINKED;
-  if (entry->linked)
+  entry->linked = g_hash_table_size (self->linked) < HYPHA_COPY_MAX_LINKED &&
+                  self->linked_bytes + self->inner->len <= HYPHA_COPY_MAX_LINKED_BYTES;
+  if (entry->linked) {
     g_hash_table_insert (self->linked, g_steal_pointer (&id), g_strdup (self->inner->str));
+    self->linked_bytes += self->inner->len;
+  }
   return FALSE;
 }
 
@@ -404,6 +407,7 @@ hypha_copy_sender_add (HyphaCopySender *self, const HyphaCopySource *source, con
                        GError **error)
 {
   g_hash_table_remove_all (self->linked);
+  self->linked_bytes = 0;
   g_string_truncate (self->inner, 0);
   g_string_assign (self->path, shown);
   if (source->name)

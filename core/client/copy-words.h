@@ -41,6 +41,7 @@ enum {
 #define HYPHA_COPY_RESUMABLE (1024 * 1024)
 #define HYPHA_COPY_MAX_DEPTH 256    /* directories in each other; each takes a descriptor */
 #define HYPHA_COPY_MAX_LINKED 65536 /* files that are known to have several names */
-#define HYPHA_COPY_LINGER_MS 10000  /* for the other end to close, when all is said */
+#define HYPHA_COPY_MAX_LINKED_BYTES (8 * 1024 * 1024) /* of their paths */
+#define HYPHA_COPY_LINGER_MS 10000 /* for the other end to close, when all is said */
 
 G_END_DECLS

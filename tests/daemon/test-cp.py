@@ -419,6 +419,13 @@ class Resumed(Copies):
         self.assert_goes_on("alpha:large", ".")
         self.assertEqual(describe(self.home)[b"large"], describe(self.root)[b"large"])
 
+    def test_agent_that_is_asked_to_end(self):
+        self.sparse_large(self.home / "large")
+        status, said = self.stopped("large", "alpha:", look=self.some_of(self.root), stop=self.agent.stop)
+        self.assertEqual((status, "broken off" in said), (1, True), said)
+        self.again()
+        self.assert_goes_on("large", "alpha:")
+
     def test_caller_that_is_killed(self):
         self.sparse_large(self.home / "large")
         process = self.start("large", "alpha:")
@@ -683,6 +690,19 @@ class Hostile(Copies):
         subprocess.run(["rm", "-r", self.root / "d"], check=True)
         self.assert_refused("one name for it", self.put(parcel(FILE, entry(b"x")), parcel(FILE_END), parcel(FILE, entry(b"y")), path="new"))
         self.copy(self.large(self.home / "still", 1 << 20), "alpha:")
+
+    def test_no_more_than_64_at_once(self):
+        request = parcel(REQUEST, json.dumps({"put": ""}).encode())
+        many = [self.beta.place.start_ctl("open", "alpha", "cp", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) for _ in range(64)]
+        for one in many:
+            one.stdin.write(request)
+            one.stdin.flush()
+        wait_for(lambda: len(self.agent.children()) == 64, "64 copies")
+        self.assert_fails(self.cp("alpha:", "back"), 1, "64 commands and copies")
+        for one in many:
+            one.stdin.close()
+        wait_for(lambda: not self.agent.children(), "the end of them")
+        self.copy("alpha:", "back")
 
     def test_links_that_came_are_not_followed(self):
         outside = self.alpha.place.path / "outside"

@@ -81,17 +81,19 @@ class WithoutNetwork(Nested):
     def test_files_are_copied_into_the_guest_and_back(self):
         self.start_host("--vsock-listen-port", "4974")
         self.start_guest("vsock://2:4974")
-        self.guest.run("mkdir -p /run/root; hyphactl config set services \"{'cp': {'peers': <['host']>, 'roots': <['/run/root']>}}\"")
+        self.guest.run("mkdir -p /run/root; mount -t tmpfs -o size=80m none /run/root")
+        self.guest.run("hyphactl config set services \"{'cp': {'peers': <['host']>, 'roots': <['/run/root']>}}\"")
         self.guest.run("hypha-agent >/run/agent.log 2>&1 & agent=$!")
-        here, back = self.place_of_host.path / "file", self.place_of_host.path / "back"
+        here, back = self.place_of_host.path / "file", self.place_of_host.path / "back" / "file"
         here.write_bytes(b"".join(os.urandom(1 << 20) for _ in range(64)))
-        self.wait(lambda: self.host.ctl("cp", str(here), "guest:").returncode == 0, "a copy in the guest")
+        self.wait(lambda: self.host.ctl("cp", "guest:", str(back.parent)).returncode == 0, "the guest's agent")
+        self.host.do("cp", str(here), "guest:")
         wanted = hashlib.sha256(here.read_bytes()).hexdigest()
         self.assertEqual(self.guest.run("sha256sum /run/root/file").split()[0], wanted)
-        self.host.do("cp", "guest:/run/root/file", str(back))
+        self.host.do("cp", "guest:/run/root/file", str(back.parent))
         self.assertEqual((hashlib.sha256(back.read_bytes()).hexdigest(), back.stat().st_mtime_ns), (wanted, here.stat().st_mtime_ns))
         self.assert_fails(self.host.ctl("cp", "guest:/etc/passwd", str(back)), 1, "outside", "/run/root")
-        self.guest.run("rm -r /run/root; kill $agent; wait $agent; true")
+        self.guest.run("kill $agent; wait $agent; umount /run/root")
         self.guest.stop_node()
         self.host.stop()
 

@@ -6,7 +6,8 @@
 
 #include "api/hypha-text.h"
 #include "service/forward.h"
-#include "service/port-hearer.h"
+#include "service/hearer.h"
+#include "service/port-set.h"
 #include "service/ports.h"
 #include "service/service.h"
 
@@ -31,7 +32,7 @@ struct _HyphaMirror {
   HyphaMirrorChanged changed;
   gpointer user_data;
 
-  HyphaPortHearer *hearer;
+  HyphaHearer *hearer;
   gboolean open;
   HyphaPortSet listed; /* what the peer told */
   GHashTable *doors;   /* port to HyphaForward */
@@ -160,17 +161,36 @@ apply (HyphaMirror *self)
   self->changed (self->user_data);
 }
 
-/* PORTS NULL: whether they are still listened on, nobody knows. */
+static gboolean
+on_heard (const char *line, gsize length, gpointer user_data, GError **error)
+{
+  HyphaMirror *self = user_data;
+  HyphaPortSet told;
+
+  if (!hypha_port_set_parse_line (&told, line, length, error))
+    return FALSE;
+  self->listed = told;
+  apply (self);
+  return TRUE;
+}
+
+/* Whether they are still listened on, nobody knows. */
 static void
-on_heard (const HyphaPortSet *ports, gpointer user_data)
+on_lost (gpointer user_data)
 {
   HyphaMirror *self = user_data;
 
   memset (&self->listed, 0, sizeof self->listed);
-  if (ports != NULL)
-    self->listed = *ports;
   apply (self);
 }
+
+static const HyphaHearerKind ports_kind = {
+  .service = "ports",
+  .longest = HYPHA_PORT_LINE_MAX,
+  .no_more = N_ ("the peer tells its ports no more"),
+  .heard = on_heard,
+  .lost = on_lost,
+};
 
 void
 hypha_mirror_open (HyphaMirror *self)
@@ -184,7 +204,7 @@ hypha_mirror_open (HyphaMirror *self)
   if (self->open)
     return;
   self->open = TRUE;
-  hypha_port_hearer_open (self->hearer);
+  hypha_hearer_open (self->hearer);
 }
 
 void
@@ -193,7 +213,7 @@ hypha_mirror_close (HyphaMirror *self)
   if (!self->open)
     return;
   self->open = FALSE;
-  hypha_port_hearer_close (self->hearer);
+  hypha_hearer_close (self->hearer);
   g_clear_handle_id (&self->recheck, g_source_remove);
   close_doors (self, NULL);
 }
@@ -297,7 +317,7 @@ hypha_mirror_new (HyphaNode *node, const char *local, const char *peer, const ch
   self->user_data = user_data;
   self->doors = g_hash_table_new_full (NULL, NULL, NULL, door_free);
   self->ports = hypha_ports_new ();
-  self->hearer = hypha_port_hearer_new (node, peer, local, on_heard, self);
+  self->hearer = hypha_hearer_new (node, peer, local, NULL, &ports_kind, self);
   if (check_length (self, error) && check_target (self, error) && read_local (self, error))
     return self;
   hypha_mirror_free (self);
@@ -307,7 +327,7 @@ hypha_mirror_new (HyphaNode *node, const char *local, const char *peer, const ch
 void
 hypha_mirror_free (HyphaMirror *self)
 {
-  hypha_port_hearer_unref (self->hearer);
+  hypha_hearer_unref (self->hearer);
   g_hash_table_unref (self->doors);
   hypha_ports_free (self->ports);
   g_object_unref (self->node);
@@ -330,9 +350,9 @@ is_listening (HyphaForward *door)
 const char *
 hypha_mirror_get_state (HyphaMirror *self)
 {
-  if (hypha_port_hearer_hears (self->hearer))
+  if (hypha_hearer_hears (self->hearer))
     return "listening";
-  return hypha_port_hearer_has_failed (self->hearer) ? "failed" : "opening";
+  return hypha_hearer_has_failed (self->hearer) ? "failed" : "opening";
 }
 
 /* The doors, as a set. */
@@ -378,11 +398,11 @@ dup_taken_reason (HyphaMirror *self)
 const char *
 hypha_mirror_get_reason (HyphaMirror *self)
 {
-  const char *trouble = hypha_port_hearer_get_trouble (self->hearer);
+  const GError *trouble = hypha_hearer_get_trouble (self->hearer);
   char *reason = NULL;
 
   if (trouble != NULL)
-    reason = g_strdup (trouble);
+    reason = g_strdup (trouble->message);
   else if (self->n_taken > 0)
     reason = dup_taken_reason (self);
   else if (self->n_beyond > 0)

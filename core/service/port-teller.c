@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "service/port-teller.h"
 
-#include <errno.h>
-#include <glib-unix.h>
-#include <hypha-source.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include "io/hard-close.h"
+#include "service/audience.h"
 #include "service/ports.h"
 
 /* There is no event for a socket that begins to listen. */
@@ -17,121 +10,25 @@
 struct _HyphaPortTeller {
   HyphaPorts *ports;
   char *line; /* what is told; NULL before the first look */
-  GHashTable *hearers;
-  guint timer; /* while there are hearers */
+  HyphaAudience *audience;
+  guint timer; /* while somebody is there */
   gboolean failed;
 };
 
-/* One stream. What is not taken in time is not kept for it: the next that it gets is the latest. */
-typedef struct {
-  HyphaPortTeller *teller;
-  HyphaNodePeer *peer;
-  char *service; /* as it was asked for */
-  int fd;
-  GSource *input, *output;
-  char *line; /* that is being written */
-  gsize written;
-  gboolean stale; /* there is another line by now */
-} Hearer;
-
 static void
-hearer_free (gpointer data)
+on_left (HyphaSeat *seat, gpointer user_data)
 {
-  Hearer *self = data;
+  HyphaPortTeller *self = user_data;
 
-  hypha_clear_source (&self->input);
-  hypha_clear_source (&self->output);
-  hypha_hard_close (self->fd);
-  g_object_unref (self->peer);
-  g_free (self->service);
-  g_free (self->line);
-  g_free (self);
+  if (hypha_audience_is_empty (self->audience))
+    g_clear_handle_id (&self->timer, g_source_remove);
 }
 
-static void
-drop (Hearer *self)
-{
-  HyphaPortTeller *teller = self->teller;
-
-  g_hash_table_remove (teller->hearers, self);
-  if (g_hash_table_size (teller->hearers) == 0)
-    g_clear_handle_id (&teller->timer, g_source_remove);
-}
-
-static void
-watch (Hearer *self, GSource **source, GIOCondition condition, GUnixFDSourceFunc func)
-{
-  *source = g_unix_fd_source_new (self->fd, condition);
-  g_source_set_callback (*source, G_SOURCE_FUNC (func), self, NULL);
-  g_source_attach (*source, g_main_context_get_thread_default ());
-}
-
-/* Nobody has anything to say here; who has closed his direction may still listen. */
-static gboolean
-on_input (int fd, GIOCondition condition, gpointer data)
-{
-  Hearer *self = data;
-  char byte;
-  gssize n = (condition & (G_IO_HUP | G_IO_ERR)) == 0 ? recv (fd, &byte, 1, MSG_DONTWAIT) : 1;
-
-  if (n < 0 && (errno == EAGAIN || errno == EINTR))
-    return G_SOURCE_CONTINUE;
-  if (n == 0) {
-    hypha_clear_source (&self->input);
-    watch (self, &self->input, G_IO_HUP | G_IO_ERR, on_input);
-  } else {
-    drop (self);
-  }
-  return G_SOURCE_REMOVE;
-}
-
-static void write_on (Hearer *self);
-
-static gboolean
-on_output (int fd, GIOCondition condition, gpointer data)
-{
-  Hearer *self = data;
-
-  hypha_clear_source (&self->output);
-  write_on (self);
-  return G_SOURCE_REMOVE;
-}
-
-static void
-begin (Hearer *self)
-{
-  g_free (self->line);
-  self->line = g_strdup (self->teller->line);
-  self->written = 0;
-  self->stale = FALSE;
-}
-
-/* May end SELF. */
-static void
-write_on (Hearer *self)
-{
-  while (self->line != NULL) {
-    gsize left = strlen (self->line + self->written);
-    gssize n = send (self->fd, self->line + self->written, left, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n < 0 && errno == EAGAIN) {
-      watch (self, &self->output, G_IO_OUT, on_output);
-      return;
-    }
-    if (n < 0) {
-      drop (self);
-      return;
-    }
-    self->written += (gsize) n;
-    if ((gsize) n < left)
-      continue;
-    g_clear_pointer (&self->line, g_free);
-    if (self->stale)
-      begin (self);
-  }
-}
+static const HyphaAudienceKind kind = {
+  .of_a_peer = HYPHA_PORT_TELLER_MAX,
+  .of_all = G_MAXUINT,
+  .left = on_left,
+};
 
 /* ---- looking ---- */
 
@@ -161,61 +58,20 @@ static gboolean
 on_time (gpointer data)
 {
   HyphaPortTeller *self = data;
-  g_autofree gpointer *hearers = NULL;
+  g_autoptr (GPtrArray) seats = NULL;
   gboolean changed;
-  guint n;
 
   look (self, &changed);
   if (!changed)
     return G_SOURCE_CONTINUE;
-  hearers = g_hash_table_get_keys_as_array (self->hearers, &n);
-  for (guint i = 0; i < n; i++) {
-    Hearer *hearer = hearers[i];
-
-    if (hearer->line != NULL) {
-      hearer->stale = TRUE;
-      continue;
-    }
-    begin (hearer);
-    write_on (hearer);
-  }
+  seats = hypha_audience_list (self->audience);
+  for (guint i = 0; i < seats->len; i++)
+    hypha_seat_tell (seats->pdata[i], self->line);
   /* When the last of them has gone, the timer is gone as well. */
   return self->timer != 0 ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
 }
 
 /* ---- streams ---- */
-
-/* Counted for each, so that none can take the places of the others. */
-static guint
-count_hearers (HyphaPortTeller *self, HyphaNodePeer *peer)
-{
-  GHashTableIter iter;
-  gpointer hearer;
-  guint n = 0;
-
-  g_hash_table_iter_init (&iter, self->hearers);
-  while (g_hash_table_iter_next (&iter, &hearer, NULL))
-    n += ((Hearer *) hearer)->peer == peer;
-  return n;
-}
-
-/* All but SELF are taken. */
-static void
-add (HyphaPortTeller *self, HyphaNodePeer *peer, char *service, int fd)
-{
-  Hearer *hearer = g_new0 (Hearer, 1);
-
-  hearer->teller = self;
-  hearer->peer = peer;
-  hearer->service = service;
-  hearer->fd = fd;
-  g_hash_table_add (self->hearers, hearer);
-  if (self->timer == 0)
-    self->timer = g_timeout_add_seconds (LOOK_SECONDS, on_time, self);
-  watch (hearer, &hearer->input, G_IO_IN, on_input);
-  begin (hearer);
-  write_on (hearer);
-}
 
 /**
  * hypha_port_teller_serve: (skip)
@@ -228,34 +84,20 @@ add (HyphaPortTeller *self, HyphaNodePeer *peer, char *service, int fd)
 void
 hypha_port_teller_serve (HyphaPortTeller *self, HyphaIncoming *incoming)
 {
-  HyphaNodePeer *peer = hypha_incoming_get_peer (incoming);
-  g_autoptr (HyphaStream) stream = NULL;
-  g_autoptr (GError) error = NULL;
+  HyphaSeat *seat;
   gboolean changed;
-  char *service;
-  int fd;
 
-  if (count_hearers (self, peer) >= HYPHA_PORT_TELLER_MAX) {
-    hypha_incoming_refuse (incoming, HYPHA_ERROR_BUSY);
-    return;
-  }
   /* Those who are there hear of a change at the next look. */
-  if (g_hash_table_size (self->hearers) == 0 && !look (self, &changed)) {
+  if (hypha_audience_is_empty (self->audience) && !look (self, &changed)) {
     hypha_incoming_refuse (incoming, HYPHA_ERROR_REFUSED);
     return;
   }
-  stream = hypha_incoming_make_stream (incoming, &error);
-  fd = stream != NULL ? hypha_stream_steal_fd (stream) : -1;
-  if (fd < 0) {
-    g_message ("service '%s': %s", hypha_incoming_get_service (incoming),
-               error != NULL ? error->message : g_strerror (errno));
-    hypha_incoming_refuse (incoming, HYPHA_ERROR_REFUSED);
+  seat = hypha_audience_admit (self->audience, incoming);
+  if (seat == NULL)
     return;
-  }
-  g_object_ref (peer);
-  service = g_strdup (hypha_incoming_get_service (incoming));
-  hypha_incoming_accept_made (incoming);
-  add (self, peer, service, fd);
+  if (self->timer == 0)
+    self->timer = g_timeout_add_seconds (LOOK_SECONDS, on_time, self);
+  hypha_seat_tell (seat, self->line);
 }
 
 /**
@@ -269,16 +111,12 @@ hypha_port_teller_serve (HyphaPortTeller *self, HyphaIncoming *incoming)
 void
 hypha_port_teller_review (HyphaPortTeller *self, HyphaPortTellerMay may, gpointer user_data)
 {
-  g_autofree gpointer *hearers = NULL;
-  guint n;
+  g_autoptr (GPtrArray) seats = hypha_audience_list (self->audience);
 
-  hearers = g_hash_table_get_keys_as_array (self->hearers, &n);
-  for (guint i = 0; i < n; i++) {
-    Hearer *hearer = hearers[i];
-
-    if (!may (hearer->peer, hearer->service, user_data))
-      drop (hearer);
-  }
+  for (guint i = 0; i < seats->len; i++)
+    if (!may (hypha_seat_get_peer (seats->pdata[i]), hypha_seat_get_service (seats->pdata[i]),
+              user_data))
+      hypha_audience_drop (self->audience, seats->pdata[i]);
 }
 
 /* ---- life ---- */
@@ -292,8 +130,7 @@ hypha_port_teller_review (HyphaPortTeller *self, HyphaPortTellerMay may, gpointe
 void
 hypha_port_teller_stop (HyphaPortTeller *self)
 {
-  g_hash_table_remove_all (self->hearers);
-  g_clear_handle_id (&self->timer, g_source_remove);
+  hypha_audience_drop_all (self->audience);
 }
 
 /**
@@ -307,7 +144,7 @@ hypha_port_teller_new (void)
   HyphaPortTeller *self = g_new0 (HyphaPortTeller, 1);
 
   self->ports = hypha_ports_new ();
-  self->hearers = g_hash_table_new_full (NULL, NULL, hearer_free, NULL);
+  self->audience = hypha_audience_new (&kind, self);
   return self;
 }
 
@@ -318,8 +155,7 @@ hypha_port_teller_new (void)
 void
 hypha_port_teller_free (HyphaPortTeller *self)
 {
-  hypha_port_teller_stop (self);
-  g_hash_table_unref (self->hearers);
+  hypha_audience_free (self->audience);
   hypha_ports_free (self->ports);
   g_free (self->line);
   g_free (self);

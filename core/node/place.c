@@ -93,12 +93,45 @@ hypha_place_get_endpoint (HyphaPlace *self)
   return self->endpoint;
 }
 
-void
-hypha_place_set_endpoint (HyphaPlace *self, HyphaEndpoint *endpoint)
+/* ENDPOINT as TRANSPORT spells it, also with '*' for a port. A pattern of hosts that the transport
+ * does not know for one stays as it is. */
+static HyphaEndpoint *
+spell (HyphaEndpoint *endpoint, HyphaTransport *transport, GError **error)
 {
-  hypha_endpoint_ref (endpoint);
+  const char *rest = hypha_endpoint_get_rest (endpoint), *star = strchr (rest, '*');
+  gboolean any_port = g_str_has_suffix (rest, ":*");
+  gboolean pattern = star != NULL && !(any_port && star[1] == '\0');
+  int length = (int) strlen (rest) - 1;
+  g_autoptr (HyphaEndpoint) example = NULL, spelled = NULL;
+  g_autofree char *with_port = NULL, *with_star = NULL;
+
+  if (any_port) {
+    with_port = g_strdup_printf ("%.*s1", length, rest);
+    example = hypha_endpoint_new (hypha_endpoint_get_scheme (endpoint), with_port, NULL);
+  }
+  spelled =
+      hypha_transport_parse (transport, any_port ? example : endpoint, pattern ? NULL : error);
+  if (spelled == NULL)
+    return pattern ? hypha_endpoint_ref (endpoint) : NULL;
+  if (!any_port)
+    return g_steal_pointer (&spelled);
+  rest = hypha_endpoint_get_rest (spelled);
+  if (!g_str_has_suffix (rest, ":1"))
+    return hypha_endpoint_ref (endpoint);
+  with_star = g_strdup_printf ("%.*s*", (int) strlen (rest) - 1, rest);
+  return hypha_endpoint_new (hypha_endpoint_get_scheme (spelled), with_star, NULL);
+}
+
+gboolean
+hypha_place_spell (HyphaPlace *self, HyphaTransport *transport, GError **error)
+{
+  HyphaEndpoint *spelled = spell (self->endpoint, transport, error);
+
+  if (spelled == NULL)
+    return FALSE;
   hypha_endpoint_unref (self->endpoint);
-  self->endpoint = endpoint;
+  self->endpoint = spelled;
+  return TRUE;
 }
 
 gboolean
@@ -147,6 +180,12 @@ fits_endpoint (HyphaPlace *self, HyphaEndpoint *other)
          g_str_equal (hypha_endpoint_get_scheme (self->endpoint),
                       hypha_endpoint_get_scheme (other)) &&
          fits (hypha_endpoint_get_rest (self->endpoint), hypha_endpoint_get_rest (other));
+}
+
+gboolean
+hypha_place_covers (HyphaPlace *self, HyphaEndpoint *endpoint)
+{
+  return fits_endpoint (self, endpoint);
 }
 
 static gboolean

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <hypha-api.h>
+#include <hypha-plugin.h>
 
 G_BEGIN_DECLS
 
@@ -18,9 +18,12 @@ HyphaEndpoint *hypha_place_get_endpoint (HyphaPlace *self);
 gboolean hypha_place_has_uid (HyphaPlace *self);
 gboolean hypha_place_has_options (HyphaPlace *self); /* other than uid */
 
-/* ENDPOINT is the same, spelled as the transport spells it. */
-void hypha_place_set_endpoint (HyphaPlace *self, HyphaEndpoint *endpoint);
+/* From now on it is spelled as TRANSPORT spells it, less its options. */
+gboolean hypha_place_spell (HyphaPlace *self, HyphaTransport *transport, GError **error);
 
+/* Is ENDPOINT, as its transport spells it, or one of the pattern's? Of uid and of options, nothing
+ * is asked. */
+gboolean hypha_place_covers (HyphaPlace *self, HyphaEndpoint *endpoint);
 /* Is the other end of CHANNEL here? DIALLED: what was dialled, NULL: they dialled. Whoever dials
  * comes from a port that nobody chose: then an endpoint without '*' is held against scheme and
  * host. */

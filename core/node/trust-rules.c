@@ -70,40 +70,10 @@ check_vouching (HyphaPlace *place, HyphaTransport *transport, GError **error)
   return TRUE;
 }
 
-/* ENDPOINT as TRANSPORT spells it, also with '*' for a port. A pattern of hosts that the transport
- * does not know for one stays as it is. */
-static HyphaEndpoint *
-spell (HyphaEndpoint *endpoint, HyphaTransport *transport, GError **error)
-{
-  const char *rest = hypha_endpoint_get_rest (endpoint), *star = strchr (rest, '*');
-  gboolean any_port = g_str_has_suffix (rest, ":*");
-  gboolean pattern = star != NULL && !(any_port && star[1] == '\0');
-  int length = (int) strlen (rest) - 1;
-  g_autoptr (HyphaEndpoint) example = NULL, spelled = NULL;
-  g_autofree char *with_port = NULL, *with_star = NULL;
-
-  if (any_port) {
-    with_port = g_strdup_printf ("%.*s1", length, rest);
-    example = hypha_endpoint_new (hypha_endpoint_get_scheme (endpoint), with_port, NULL);
-  }
-  spelled =
-      hypha_transport_parse (transport, any_port ? example : endpoint, pattern ? NULL : error);
-  if (spelled == NULL)
-    return pattern ? hypha_endpoint_ref (endpoint) : NULL;
-  if (!any_port)
-    return g_steal_pointer (&spelled);
-  rest = hypha_endpoint_get_rest (spelled);
-  if (!g_str_has_suffix (rest, ":1"))
-    return hypha_endpoint_ref (endpoint);
-  with_star = g_strdup_printf ("%.*s*", (int) strlen (rest) - 1, rest);
-  return hypha_endpoint_new (hypha_endpoint_get_scheme (spelled), with_star, NULL);
-}
-
 static gboolean
 read_place (HyphaTrustRule *rule, HyphaLoader *loader, const char *text, GError **error)
 {
   HyphaTransport *transport = NULL;
-  g_autoptr (HyphaEndpoint) canonical = NULL;
 
   rule->place = hypha_place_parse (text, error);
   if (rule->place == NULL)
@@ -114,13 +84,7 @@ read_place (HyphaTrustRule *rule, HyphaLoader *loader, const char *text, GError 
       loader, hypha_endpoint_get_scheme (hypha_place_get_endpoint (rule->place)), NULL);
   if (!check_vouching (rule->place, transport, error))
     return FALSE;
-  if (transport == NULL)
-    return TRUE;
-  canonical = spell (hypha_place_get_endpoint (rule->place), transport, error);
-  if (canonical == NULL)
-    return FALSE;
-  hypha_place_set_endpoint (rule->place, canonical);
-  return TRUE;
+  return transport == NULL || hypha_place_spell (rule->place, transport, error);
 }
 
 static gboolean

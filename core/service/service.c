@@ -7,6 +7,7 @@
 #include "api/hypha-text.h"
 #include "link/frame.h"
 #include "link/name.h"
+#include "service/listen-patterns.h"
 
 void
 hypha_service_free (HyphaService *self)
@@ -15,6 +16,7 @@ hypha_service_free (HyphaService *self)
   g_free (self->target);
   g_strfreev (self->peers);
   g_strfreev (self->roots);
+  g_strfreev (self->listen);
   g_free (self);
 }
 
@@ -68,7 +70,8 @@ is_pattern (const char *text)
 static gboolean
 check_target (HyphaLoader *loader, HyphaService *self, GError **error)
 {
-  static const char *const others[] = { "echo", "discard", "ports", "off", "handler", NULL };
+  static const char *const others[] = { "echo", "discard", "ports", "forward",
+                                        "off",  "handler", NULL };
   const char *target = self->target;
   g_autoptr (GError) reason = NULL;
   g_autoptr (HyphaEndpoint) endpoint = NULL;
@@ -89,8 +92,8 @@ check_target (HyphaLoader *loader, HyphaService *self, GError **error)
   if (endpoint != NULL)
     return TRUE;
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               _ ("'target' is '%s', which is neither echo, discard, ports, off, handler nor "
-                  "an endpoint: %s"),
+               _ ("'target' is '%s', which is neither echo, discard, ports, forward, off, handler "
+                  "nor an endpoint: %s"),
                target, reason->message);
   return FALSE;
 }
@@ -133,26 +136,56 @@ check_roots (HyphaService *self, GError **error)
   return TRUE;
 }
 
+/* Whoever may have this node listen is named, and where he may, too. */
+static gboolean
+check_listen (HyphaLoader *loader, HyphaService *self, GError **error)
+{
+  gboolean forwards = g_str_equal (self->target, "forward");
+
+  if (forwards && self->peers != NULL && self->listen != NULL)
+    return hypha_listen_patterns_check ((const char *const *) self->listen, loader, error);
+  if (!forwards && self->listen == NULL)
+    return TRUE;
+  g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                       forwards ? _ ("with the target 'forward', 'peers' and 'listen' are needed: "
+                                     "who may have this node listen, and on which endpoints")
+                                : _ ("'listen' goes with the target 'forward' only"));
+  return FALSE;
+}
+
+/* What holds names. */
+static const struct {
+  const char *key;
+  gsize place;
+} lists[] = {
+  { "peers", G_STRUCT_OFFSET (HyphaService, peers) },
+  { "roots", G_STRUCT_OFFSET (HyphaService, roots) },
+  { "listen", G_STRUCT_OFFSET (HyphaService, listen) },
+};
+
 static gboolean
 read_item (HyphaService *self, const char *key, GVariant *value, GError **error)
 {
   if (g_str_equal (key, "target") && g_variant_is_of_type (value, G_VARIANT_TYPE_STRING)) {
+    g_free (self->target);
     self->target = g_variant_dup_string (value, NULL);
     return TRUE;
   }
-  if (g_str_equal (key, "peers") && g_variant_is_of_type (value, G_VARIANT_TYPE_STRING_ARRAY)) {
-    self->peers = g_variant_dup_strv (value, NULL);
+  for (gsize i = 0; i < G_N_ELEMENTS (lists); i++) {
+    char ***list = G_STRUCT_MEMBER_P (self, lists[i].place);
+
+    if (!g_str_equal (key, lists[i].key) ||
+        !g_variant_is_of_type (value, G_VARIANT_TYPE_STRING_ARRAY))
+      continue;
+    g_strfreev (*list);
+    *list = g_variant_dup_strv (value, NULL);
     return TRUE;
   }
-  if (g_str_equal (key, "roots") && g_variant_is_of_type (value, G_VARIANT_TYPE_STRING_ARRAY)) {
-    g_strfreev (self->roots);
-    self->roots = g_variant_dup_strv (value, NULL);
-    return TRUE;
-  }
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               _ ("entry '%s' of type %s is not known: there are 'target' (s), 'peers' (as) and "
-                  "'roots' (as)"),
-               key, g_variant_get_type_string (value));
+  g_set_error (
+      error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+      _ ("entry '%s' of type %s is not known: there are 'target' (s), and 'peers', 'roots' "
+         "and 'listen' (as)"),
+      key, g_variant_get_type_string (value));
   return FALSE;
 }
 
@@ -177,7 +210,8 @@ hypha_service_new (HyphaLoader *loader, const char *name, GVariant *items, GErro
   /* Then it only says who may use what a program registers. */
   if (self->target == NULL)
     self->target = g_strdup ("handler");
-  if (!check_target (loader, self, error) || !check_roots (self, error))
+  if (!check_target (loader, self, error) || !check_roots (self, error) ||
+      !check_listen (loader, self, error))
     return NULL;
   return g_steal_pointer (&self);
 }

@@ -10,9 +10,10 @@ G_BEGIN_DECLS
  * port, which stands for '*'. */
 typedef struct {
   char *name;
-  char *target; /* an endpoint, "echo", "discard", "ports", "off" or "handler" */
-  char **peers; /* names and ids; NULL: every trusted peer */
-  char **roots; /* directories, for the program that serves it; NULL: none are named */
+  char *target;  /* an endpoint, "echo", "discard", "ports", "forward", "off" or "handler" */
+  char **peers;  /* names and ids; NULL: every trusted peer */
+  char **roots;  /* directories, for the program that serves it; NULL: none are named */
+  char **listen; /* of "forward": patterns of what they may have listened on; else NULL */
 } HyphaService;
 
 /* ITEMS: a{sv}. The error names the entry and the reason. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "client/json-text.h"
+#include "link/json-text.h"
 
 #include <glib/gi18n-lib.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-#include "hypha-error.h"
+#include "api/hypha-error.h"
 
 static gboolean
 refuse (GError **error, const char *what)
@@ -21,23 +21,8 @@ static gboolean write_node (GString *text, JsonNode *node, guint depth, GError *
 static gboolean
 write_string (GString *text, const char *string, GError **error)
 {
-  static const char escaped[] = HYPHA_JSON_ESCAPED, letters[] = HYPHA_JSON_LETTERS;
-
-  if (!g_utf8_validate (string, -1, NULL))
-    return refuse (error, _ ("it has a string without UTF-8"));
-  g_string_append_c (text, '"');
-  for (const char *p = string; *p != '\0'; p++) {
-    const char *found = strchr (escaped, *p);
-
-    if (found != NULL)
-      g_string_append_printf (text, "\\%c", letters[found - escaped]);
-    else if ((guchar) *p < ' ')
-      g_string_append_printf (text, "\\u%04x", (guint) *p);
-    else
-      g_string_append_c (text, *p);
-  }
-  g_string_append_c (text, '"');
-  return TRUE;
+  return hypha_json_text_append_string (text, string) ||
+         refuse (error, _ ("it has a string without UTF-8"));
 }
 
 static gboolean

@@ -291,3 +291,15 @@ hypha_copier_cancel (HyphaCopier *copier)
   close_both (copier);
   copier_free (copier);
 }
+
+/**
+ * hypha_copier_get_bytes: (skip)
+ * @copier: a copier that is not done; on its worker
+ *
+ * Returns: how many bytes went over so far
+ */
+guint64
+hypha_copier_get_bytes (HyphaCopier *copier)
+{
+  return copier->bytes;
+}

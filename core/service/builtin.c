@@ -23,6 +23,11 @@ typedef struct {
   HyphaBuiltins *builtins;
   int fds[2];
   HyphaCopier *copiers[2]; /* NULL: done */
+  guint64 bytes[2];        /* of those that are */
+  GError *error;           /* the first; nullable */
+  HyphaBuiltinsJoined func; /* NULL: nobody is told */
+  gpointer user_data;
+  GMainContext *context; /* of FUNC */
 } Bridge;
 
 typedef struct {
@@ -55,6 +60,14 @@ start (gpointer data)
                error->message);
 }
 
+static gboolean
+has_worker (HyphaBuiltins *self, GError **error)
+{
+  if (self->worker == NULL)
+    self->worker = hypha_worker_new ("hypha-builtin", error);
+  return self->worker != NULL;
+}
+
 /* The peer's socket, or one that leads to the peer; -1: there is none to be had, or nobody to serve
  * it, and INCOMING was refused. What it lacks is no limit of streams: the opener is sent to the
  * log. EMPTY: what it was taken out of, to be let go when INCOMING is answered. */
@@ -64,9 +77,7 @@ take_fd (HyphaBuiltins *self, HyphaIncoming *incoming, HyphaStream **empty)
   g_autoptr (GError) error = NULL;
   int fd = -1;
 
-  if (self->worker == NULL)
-    self->worker = hypha_worker_new ("hypha-builtin", &error);
-  if (self->worker != NULL)
+  if (has_worker (self, &error))
     *empty = hypha_incoming_make_stream (incoming, &error);
   if (*empty != NULL)
     fd = hypha_stream_steal_fd (*empty);
@@ -98,19 +109,52 @@ serve (HyphaBuiltins *self, HyphaIncoming *incoming, gboolean echo)
 
 /* ---- bridges ---- */
 
+/* FUNC has been told, or nobody is. */
+static void
+bridge_clear (gpointer data)
+{
+  Bridge *bridge = data;
+
+  g_clear_error (&bridge->error);
+  g_clear_pointer (&bridge->context, g_main_context_unref);
+  g_free (bridge);
+}
+
+static gboolean
+tell_joined (gpointer data)
+{
+  Bridge *bridge = data;
+
+  bridge->func (bridge->bytes[0], bridge->bytes[1], bridge->error, bridge->user_data);
+  return G_SOURCE_REMOVE;
+}
+
 static void
 bridge_free (Bridge *bridge, gboolean hard)
 {
   g_hash_table_remove (bridge->builtins->bridges, bridge);
   for (guint i = 0; i < 2; i++) {
-    if (bridge->copiers[i] != NULL)
+    if (bridge->copiers[i] != NULL) {
+      bridge->bytes[i] = hypha_copier_get_bytes (bridge->copiers[i]);
       hypha_copier_cancel (bridge->copiers[i]);
+    }
     if (hard)
       hypha_hard_close (bridge->fds[i]);
     else
-      close (bridge->fds[i]);
+      hypha_soft_close (bridge->fds[i]);
   }
-  g_free (bridge);
+  if (hard && bridge->error == NULL)
+    bridge->error =
+        g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED, _ ("this node has stopped"));
+  if (bridge->func != NULL) {
+    g_autoptr (GSource) source = g_idle_source_new ();
+
+    g_source_set_priority (source, G_PRIORITY_DEFAULT);
+    g_source_set_callback (source, tell_joined, bridge, bridge_clear);
+    g_source_attach (source, bridge->context);
+  } else {
+    bridge_clear (bridge);
+  }
 }
 
 static gboolean
@@ -129,6 +173,9 @@ copied (HyphaCopier *copier, guint64 bytes, const GError *error, gpointer user_d
   guint which = bridge->copiers[0] == copier ? 0 : 1;
 
   bridge->copiers[which] = NULL;
+  bridge->bytes[which] = bytes;
+  if (error != NULL && bridge->error == NULL)
+    bridge->error = g_error_copy (error);
   /* Whoever has closed without reading all may still have sent something, which goes on its way; on
    * a Unix socket, that is all that a reset says. */
   if (error != NULL && error->code != HYPHA_ERROR_GONE && !is_unix (bridge->fds[which])) {
@@ -169,12 +216,29 @@ start_bridge (gpointer data)
   g_autoptr (GError) error = NULL;
 
   g_hash_table_add (bridge->builtins->bridges, bridge);
+  /* The end of this process is none of what goes over it. */
+  for (guint i = 0; i < 2; i++)
+    hypha_hard_close_later (bridge->fds[i]);
   for (guint i = 0; i < 2 && error == NULL; i++)
     bridge->copiers[i] = start_copier (bridge, bridge->fds[i], bridge->fds[!i], &error);
   if (error == NULL)
     return;
-  g_warning ("a direct stream could not be led to its target: %s", error->message);
+  if (bridge->func == NULL)
+    g_warning ("a direct stream could not be led to its target: %s", error->message);
+  bridge->error = g_steal_pointer (&error);
   bridge_free (bridge, TRUE);
+}
+
+/* Both are taken. */
+static Bridge *
+bridge_new (HyphaBuiltins *self, int one, int other)
+{
+  Bridge *bridge = g_new0 (Bridge, 1);
+
+  bridge->builtins = self;
+  bridge->fds[0] = one;
+  bridge->fds[1] = other;
+  return bridge;
 }
 
 void
@@ -182,18 +246,32 @@ hypha_builtins_bridge (HyphaBuiltins *self, HyphaIncoming *incoming, int target)
 {
   g_autoptr (HyphaStream) empty = NULL;
   int fd = take_fd (self, incoming, &empty);
-  Bridge *bridge;
 
   if (fd < 0) {
     hypha_hard_close (target);
     return;
   }
-  bridge = g_new0 (Bridge, 1);
-  bridge->builtins = self;
-  bridge->fds[0] = fd;
-  bridge->fds[1] = target;
-  hypha_worker_post (self->worker, start_bridge, bridge);
+  hypha_worker_post (self->worker, start_bridge, bridge_new (self, fd, target));
   hypha_incoming_accept_made (incoming);
+}
+
+gboolean
+hypha_builtins_join (HyphaBuiltins *self, int a, int b, HyphaBuiltinsJoined func,
+                     gpointer user_data, GError **error)
+{
+  Bridge *bridge;
+
+  if (!has_worker (self, error)) {
+    hypha_hard_close (a);
+    hypha_hard_close (b);
+    return FALSE;
+  }
+  bridge = bridge_new (self, a, b);
+  bridge->func = func;
+  bridge->user_data = user_data;
+  bridge->context = g_main_context_ref_thread_default ();
+  hypha_worker_post (self->worker, start_bridge, bridge);
+  return TRUE;
 }
 
 /* ---- life ---- */

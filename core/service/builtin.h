@@ -22,6 +22,15 @@ void hypha_builtins_discard (HyphaBuiltins *self, HyphaIncoming *incoming);
  * non-blocking) to the other, and answers. A reset of one is one of the other. */
 void hypha_builtins_bridge (HyphaBuiltins *self, HyphaIncoming *incoming, int target);
 
+/* Once, on the main thread, at the end of both directions: the bytes that went from the first to the
+ * second, and back. ERROR NULL: both were finished. */
+typedef void (*HyphaBuiltinsJoined) (guint64 there, guint64 back, const GError *error,
+                                     gpointer user_data);
+/* The same for two sockets of programs, A and B (taken, non-blocking). FALSE: nobody can serve
+ * them, and both were reset; FUNC is not called. */
+gboolean hypha_builtins_join (HyphaBuiltins *self, int a, int b, HyphaBuiltinsJoined func,
+                              gpointer user_data, GError **error);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaBuiltins, hypha_builtins_unref)
 
 G_END_DECLS

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "io/hard-close.h"
+#include "loader/dial.h"
 #include "service/request.h"
 
 /* From the connection to the peer's answer. */
@@ -17,7 +18,11 @@
 #define OK "OK 1073741824\n"
 
 struct _HyphaJoint {
-  HyphaNode *node;
+  HyphaNode *node;     /* or */
+  HyphaLoader *loader; /* for an endpoint, which is SERVICE then */
+  HyphaBuiltins *builtins;
+  GCancellable *dialling; /* NULL: it is not */
+  HyphaChannel *target;
   char *name, *service; /* of the peer, as it was given; SERVICE NULL: the connection says it */
   HyphaRequest request;
   GSource *more; /* of the request */
@@ -45,7 +50,10 @@ static void
 joint_free (HyphaJoint *self)
 {
   stop_waiting (self);
-  g_object_unref (self->node);
+  g_clear_object (&self->node);
+  g_clear_object (&self->loader);
+  g_clear_object (&self->dialling);
+  g_clear_object (&self->target);
   g_object_unref (self->channel);
   g_free (self->name);
   g_free (self->service);
@@ -172,6 +180,64 @@ ask (HyphaJoint *self)
   g_source_attach (self->more, g_main_context_get_thread_default ());
 }
 
+/* ---- to an endpoint ---- */
+
+static void
+on_bridged (guint64 there, guint64 back, const GError *error, gpointer user_data)
+{
+  HyphaJoint *self = user_data;
+
+  if (self->ended != NULL)
+    self->ended (self, back, there, error, self->user_data);
+  joint_free (self);
+}
+
+static void
+on_dialled (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  HyphaJoint *self = user_data;
+  g_autoptr (GError) error = NULL;
+
+  self->target = hypha_loader_dial_finish (HYPHA_LOADER (source), result, &error);
+  g_clear_object (&self->dialling);
+  if (self->ended == NULL) {
+    joint_free (self); /* it was abandoned */
+    return;
+  }
+  if (self->target == NULL) {
+    fail (self, error);
+    return;
+  }
+  self->joined = TRUE;
+  /* Pumped channels have to live as long as their descriptors are used. */
+  if (hypha_builtins_join (self->builtins, hypha_channel_steal_fd (self->channel),
+                           hypha_channel_steal_fd (self->target), on_bridged, self, &error))
+    return;
+  self->ended (self, 0, 0, error, self->user_data);
+  joint_free (self);
+}
+
+static void
+dial (HyphaJoint *self)
+{
+  self->dialling = g_cancellable_new ();
+  hypha_loader_dial_async (self->loader, self->service, OPEN_TIMEOUT_MS, self->dialling, on_dialled,
+                           self);
+}
+
+static HyphaJoint *
+joint_new (const char *service, HyphaChannel *channel, HyphaJointEnded ended, gpointer user_data)
+{
+  HyphaJoint *self = g_new0 (HyphaJoint, 1);
+
+  self->service = g_strdup (service);
+  self->channel = g_object_ref (channel);
+  self->ended = ended;
+  self->user_data = user_data;
+  self->deadline = g_get_monotonic_time () + OPEN_TIMEOUT_MS * G_TIME_SPAN_MILLISECOND;
+  return self;
+}
+
 /**
  * hypha_joint_new: (skip)
  * @node: a node
@@ -187,15 +253,32 @@ HyphaJoint *
 hypha_joint_new (HyphaNode *node, const char *peer, const char *service, HyphaChannel *channel,
                  HyphaJointEnded ended, gpointer user_data)
 {
-  HyphaJoint *self = g_new0 (HyphaJoint, 1);
+  HyphaJoint *self = joint_new (service, channel, ended, user_data);
 
   self->node = g_object_ref (node);
   self->name = g_strdup (peer);
-  self->service = g_strdup (service);
-  self->channel = g_object_ref (channel);
-  self->ended = ended;
-  self->user_data = user_data;
-  self->deadline = g_get_monotonic_time () + OPEN_TIMEOUT_MS * G_TIME_SPAN_MILLISECOND;
+  return self;
+}
+
+/**
+ * hypha_joint_new_for_endpoint: (skip)
+ * @loader: of the node
+ * @builtins: (transfer none): who moves the bytes
+ * @target: an endpoint
+ * @channel: who connected; its descriptor is taken
+ * @ended: told at the end
+ * @user_data: for @ended
+ *
+ * Returns: (transfer none): the joint, which frees itself after @ended or hypha_joint_abandon()
+ */
+HyphaJoint *
+hypha_joint_new_for_endpoint (HyphaLoader *loader, HyphaBuiltins *builtins, const char *target,
+                              HyphaChannel *channel, HyphaJointEnded ended, gpointer user_data)
+{
+  HyphaJoint *self = joint_new (target, channel, ended, user_data);
+
+  self->loader = g_object_ref (loader);
+  self->builtins = builtins;
   return self;
 }
 
@@ -204,11 +287,15 @@ hypha_joint_new (HyphaNode *node, const char *peer, const char *service, HyphaCh
  * @self: a joint
  *
  * Hears what the connection wants, if that is not known, looks the peer up, and opens the stream as
- * soon as there is a link to it.
+ * soon as there is a link to it; or connects to the endpoint.
  */
 void
 hypha_joint_start (HyphaJoint *self)
 {
+  if (self->loader != NULL) {
+    dial (self);
+    return;
+  }
   self->timer = g_timeout_add (OPEN_TIMEOUT_MS, timed_out, self);
   if (self->service == NULL)
     ask (self);
@@ -230,5 +317,8 @@ hypha_joint_abandon (HyphaJoint *self)
   if (self->joined)
     return;
   hypha_hard_close (hypha_channel_steal_fd (self->channel));
-  joint_free (self);
+  if (self->dialling != NULL)
+    g_cancellable_cancel (self->dialling);
+  else
+    joint_free (self);
 }

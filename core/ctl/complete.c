@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ctl/forward.h"
 #include "ctl/text.h"
 #include "ctl/verb.h"
 
@@ -278,6 +279,8 @@ offer_argument (Complete *self, const HyphaVerb *verb, const char *first, guint 
 
   for (guint i = 0; first == NULL && names[i]; i++)
     offer (self, names[i], "");
+  if (verb->run == hypha_verb_forward && g_strcmp0 (wanted, "PEER") == 0)
+    offer (self, HYPHA_CTL_SELF, _ ("this node: it connects to an endpoint"));
   if (kind)
     offer_kind (self, g_strstrip (kind));
 }

@@ -13,7 +13,7 @@
 typedef struct {
   HyphaCtl *ctl;
   char **words;
-  gboolean persist;
+  HyphaCtlForwardOptions options;
 } Forward;
 
 static GVariant *
@@ -21,20 +21,31 @@ describe (HyphaDBusForward1 *forward)
 {
   return g_variant_new_parsed (
       "{'local': <%s>, 'peer': <%s>, 'target': <%s>, 'state': <%s>, 'reason': <%s>,"
-      " 'rx-bytes': <%t>, 'tx-bytes': <%t>, 'persistent': <%b>}",
+      " 'rx-bytes': <%t>, 'tx-bytes': <%t>, 'persistent': <%b>, 'reverse': <%b>}",
       hypha_dbus_forward1_get_local (forward), hypha_dbus_forward1_get_peer (forward),
       hypha_dbus_forward1_get_target (forward), hypha_dbus_forward1_get_state (forward),
       hypha_dbus_forward1_get_reason (forward), hypha_dbus_forward1_get_rx_bytes (forward),
-      hypha_dbus_forward1_get_tx_bytes (forward), hypha_dbus_forward1_get_persistent (forward));
+      hypha_dbus_forward1_get_tx_bytes (forward), hypha_dbus_forward1_get_persistent (forward),
+      hypha_dbus_forward1_get_reverse (forward));
 }
 
 /* ---- list ---- */
 
+/* Who listens, where it is not this machine. */
+static char *
+dup_peer (HyphaDBusForward1 *forward)
+{
+  const char *peer = hypha_dbus_forward1_get_peer (forward);
+
+  return peer != NULL && hypha_dbus_forward1_get_reverse (forward)
+             ? g_strdup_printf (_ ("%s (reverse)"), peer)
+             : g_strdup (peer);
+}
+
 static void
 add_row (HyphaTable *table, HyphaDBusForward1 *forward)
 {
-  hypha_table_add (table, g_strdup (hypha_dbus_forward1_get_local (forward)),
-                   g_strdup (hypha_dbus_forward1_get_peer (forward)),
+  hypha_table_add (table, g_strdup (hypha_dbus_forward1_get_local (forward)), dup_peer (forward),
                    g_strdup (hypha_dbus_forward1_get_target (forward)),
                    g_strdup (hypha_dbus_forward1_get_state (forward)),
                    hypha_ctl_format_bytes (hypha_dbus_forward1_get_rx_bytes (forward)),
@@ -93,22 +104,42 @@ print_added (HyphaCtl *ctl, const char *path, GError **error)
   return local != NULL;
 }
 
+gboolean
+hypha_ctl_call_add_forward (HyphaCtl *ctl, const char *local, const char *peer, const char *target,
+                            const HyphaCtlForwardOptions *options, char **path, GError **error)
+{
+  g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
+  g_autofree char *unused = NULL;
+
+  if (options->persist)
+    g_variant_dict_insert (&dict, "persist", "b", TRUE);
+  if (options->reverse)
+    g_variant_dict_insert (&dict, "reverse", "b", TRUE);
+  return hypha_dbus_node1_call_add_forward_sync (
+      hypha_client_get_node (ctl->client), local, peer, target, g_variant_dict_end (&dict),
+      G_DBUS_CALL_FLAGS_NONE, G_MAXINT, path != NULL ? path : &unused, NULL, error);
+}
+
 /* The node looks the peer up when somebody connects; a slip is better told now. */
+static gboolean
+is_there (HyphaCtl *ctl, const char *peer, GError **error)
+{
+  g_autoptr (HyphaClientPeer) found = NULL;
+
+  if (g_str_equal (peer, HYPHA_CTL_SELF))
+    return hypha_ctl_get_client (ctl, error) != NULL;
+  found = hypha_ctl_find_peer (ctl, peer, error);
+  return found != NULL;
+}
+
 gboolean
 hypha_ctl_add_forward (HyphaCtl *ctl, const char *local, const char *peer, const char *target,
-                       gboolean persist, GError **error)
+                       const HyphaCtlForwardOptions *options, GError **error)
 {
-  g_autoptr (HyphaClientPeer) found = hypha_ctl_find_peer (ctl, peer, error);
-  g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
   g_autofree char *path = NULL;
 
-  if (found == NULL)
-    return FALSE;
-  if (persist)
-    g_variant_dict_insert (&dict, "persist", "b", TRUE);
-  return hypha_dbus_node1_call_add_forward_sync (
-             hypha_client_get_node (ctl->client), local, peer, target, g_variant_dict_end (&dict),
-             G_DBUS_CALL_FLAGS_NONE, G_MAXINT, &path, NULL, error) &&
+  return is_there (ctl, peer, error) &&
+         hypha_ctl_call_add_forward (ctl, local, peer, target, options, &path, error) &&
          print_added (ctl, path, error);
 }
 
@@ -116,7 +147,7 @@ static gboolean
 add (Forward *self, GError **error)
 {
   return hypha_ctl_add_forward (self->ctl, self->words[1], self->words[2], self->words[3],
-                                self->persist, error);
+                                &self->options, error);
 }
 
 /* ---- remove ---- */
@@ -239,7 +270,9 @@ hypha_verb_forward (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **
 {
   Forward self = { .ctl = ctl };
   const GOptionEntry options[] = {
-    { "persist", 0, 0, G_OPTION_ARG_NONE, &self.persist,
+    { "reverse", 0, 0, G_OPTION_ARG_NONE, &self.options.reverse,
+      N_ ("Of add: the peer listens on LOCAL, and TARGET is a service of this node"), NULL },
+    { "persist", 0, 0, G_OPTION_ARG_NONE, &self.options.persist,
       N_ ("Of add: keep the forward in the settings, too"), NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
@@ -248,9 +281,9 @@ hypha_verb_forward (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **
 
   if (words == NULL)
     return FALSE;
-  if (self.persist && !g_str_equal (form, "add")) {
-    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
-                 _ ("%s: --persist goes with add only"), form);
+  if ((self.options.persist || self.options.reverse) && !g_str_equal (form, "add")) {
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, _ ("%s: %s goes with add only"),
+                 form, self.options.persist ? "--persist" : "--reverse");
     return FALSE;
   }
   self.words = words;

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "ctl/output.h"
+#include "ctl/forward.h"
 
 #include <glib/gi18n-lib.h>
 #include <stdio.h>
 
+#include "ctl/output.h"
 #include "ctl/text.h"
 #include "ctl/verb.h"
 
-/* The transport whose ports are mirrored tells of it where this machine alone reaches itself. */
+/* The transport whose ports are mirrored tells of it where this machine alone reaches itself; the
+ * peer's does so there. */
 #define DETAIL "localhost"
 
 typedef struct {
   HyphaCtl *ctl;
   const char *peer;
   char *ports; /* NULL: the node's own choice */
-  gboolean persist, reverse;
+  HyphaCtlForwardOptions options;
   char *target;
   char **locals;
 } Mirror;
@@ -67,14 +69,8 @@ find_locals (Mirror *self, GError **error)
 static gboolean
 add (Mirror *self, const char *local, GError **error)
 {
-  g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
-  g_autofree char *path = NULL;
-
-  if (self->persist)
-    g_variant_dict_insert (&dict, "persist", "b", TRUE);
-  if (hypha_dbus_node1_call_add_forward_sync (hypha_client_get_node (self->ctl->client), local,
-                                              self->peer, self->target, g_variant_dict_end (&dict),
-                                              G_DBUS_CALL_FLAGS_NONE, G_MAXINT, &path, NULL, error))
+  if (hypha_ctl_call_add_forward (self->ctl, local, self->peer, self->target, &self->options, NULL,
+                                  error))
     return TRUE;
   hypha_client_clean_error (error);
   return FALSE;
@@ -90,8 +86,9 @@ print (Mirror *self)
 
     if (!self->ctl->json)
       puts (safe);
-    g_variant_builder_add_parsed (all, "{'local': <%s>, 'peer': <%s>, 'target': <%s>}", *local,
-                                  self->peer, self->target);
+    g_variant_builder_add_parsed (all,
+                                  "{'local': <%s>, 'peer': <%s>, 'target': <%s>, 'reverse': <%b>}",
+                                  *local, self->peer, self->target, self->options.reverse);
   }
   if (self->ctl->json)
     hypha_ctl_print_json (g_variant_builder_end (all));
@@ -100,16 +97,8 @@ print (Mirror *self)
 static gboolean
 run (Mirror *self, GError **error)
 {
-  g_autoptr (HyphaClientPeer) peer = NULL;
+  g_autoptr (HyphaClientPeer) peer = hypha_ctl_find_peer (self->ctl, self->peer, error);
 
-  if (self->reverse) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_NOT_SUPPORTED,
-                 _ ("the ports of this machine are mirrored at a peer by that peer: run hyphactl "
-                    "mirror on %s"),
-                 self->peer);
-    return FALSE;
-  }
-  peer = hypha_ctl_find_peer (self->ctl, self->peer, error);
   if (peer == NULL || !find_locals (self, error))
     return FALSE;
   for (char **local = self->locals; *local; local++)
@@ -126,10 +115,10 @@ hypha_verb_mirror (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **e
   const GOptionEntry options[] = {
     { "ports", 0, 0, G_OPTION_ARG_STRING, &self.ports,
       N_ ("Only these, such as 80,8000-8999; without this all from 1024 on"), N_ ("PORTS") },
-    { "persist", 0, 0, G_OPTION_ARG_NONE, &self.persist, N_ ("Keep it in the settings, too"),
-      NULL },
-    { "reverse", 0, 0, G_OPTION_ARG_NONE, &self.reverse,
-      N_ ("Tell how this machine's ports are mirrored at the peer"), NULL },
+    { "persist", 0, 0, G_OPTION_ARG_NONE, &self.options.persist,
+      N_ ("Keep it in the settings, too"), NULL },
+    { "reverse", 0, 0, G_OPTION_ARG_NONE, &self.options.reverse,
+      N_ ("Make the ports of this machine ports of the peer, instead"), NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
   g_auto (GStrv) words = hypha_verb_parse (verb, ctl, options, argv, error);

@@ -22,9 +22,10 @@ dup_path (const char *word, GError **error)
 gboolean
 hypha_verb_mux (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **error)
 {
-  gboolean persist = FALSE;
+  HyphaCtlForwardOptions settings = { FALSE, FALSE };
   const GOptionEntry options[] = {
-    { "persist", 0, 0, G_OPTION_ARG_NONE, &persist, N_ ("Keep it in the settings, too"), NULL },
+    { "persist", 0, 0, G_OPTION_ARG_NONE, &settings.persist, N_ ("Keep it in the settings, too"),
+      NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
   g_auto (GStrv) words = hypha_verb_parse (verb, ctl, options, argv, error);
@@ -32,7 +33,7 @@ hypha_verb_mux (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **erro
 
   if (local == NULL)
     return FALSE;
-  if (hypha_ctl_add_forward (ctl, local, words[0], "*", persist, error))
+  if (hypha_ctl_add_forward (ctl, local, words[0], "*", &settings, error))
     return TRUE;
   hypha_client_clean_error (error);
   return FALSE;

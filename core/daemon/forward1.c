@@ -74,9 +74,10 @@ hypha_forward1_dup_path (HyphaForward *forward)
 HyphaForward1 *
 hypha_forward1_new (HyphaForward *forward, HyphaForwards *forwards, HyphaSettings *settings)
 {
-  HyphaForward1 *self = g_object_new (
-      HYPHA_TYPE_FORWARD1, "given", hypha_forward_get_given (forward), "peer",
-      hypha_forward_get_peer (forward), "target", hypha_forward_get_target (forward), NULL);
+  HyphaForward1 *self =
+      g_object_new (HYPHA_TYPE_FORWARD1, "given", hypha_forward_get_given (forward), "peer",
+                    hypha_forward_get_peer (forward), "target", hypha_forward_get_target (forward),
+                    "reverse", hypha_forward_is_reverse (forward), NULL);
 
   self->forward = g_object_ref (forward);
   self->forwards = g_object_ref (forwards);

@@ -206,29 +206,35 @@ on_forwarding (GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 /* A path, as people write it for a socket, is an endpoint too. There is no handshake that would
- * stop whoever reaches it from being this node towards the peer: so it is for nobody else. */
+ * stop whoever reaches it from being this node towards the peer: so it is for nobody else. What a
+ * peer listens on has the options that its settings give. */
 static char *
-endpoint_of (const char *local)
+endpoint_of (const char *local, gboolean reverse)
 {
   g_autofree char *escaped = *local == '/' ? g_uri_escape_string (local, "/", TRUE) : NULL;
 
-  return escaped != NULL ? g_strconcat ("unix://", escaped, "?mode=600", NULL) : g_strdup (local);
+  return escaped != NULL ? g_strconcat ("unix://", escaped, reverse ? NULL : "?mode=600", NULL)
+                         : g_strdup (local);
 }
 
 static gboolean
 handle_add_forward (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, const char *local,
                     const char *peer, const char *target, GVariant *options)
 {
-  static const HyphaCallOption known[] = { { "persist", "b" }, { NULL, NULL } };
+  static const HyphaCallOption known[] = { { "persist", "b" }, { "reverse", "b" }, { NULL, NULL } };
   HyphaNode1 *self = HYPHA_NODE1 (object);
-  g_autofree char *endpoint = endpoint_of (local);
+  HyphaForwardPlan plan = { NULL, peer, target, FALSE };
+  g_autofree char *endpoint = NULL;
   g_autoptr (GError) error = NULL;
 
-  if (hypha_call_options_check (options, known, &error))
-    hypha_forwards_add_async (self->forwards, endpoint, peer, target, on_forwarding,
-                              call_new (self, invocation, endpoint, options));
-  else
+  if (!hypha_call_options_check (options, known, &error)) {
     hypha_dbus_return_error (invocation, error);
+    return G_DBUS_METHOD_INVOCATION_HANDLED;
+  }
+  g_variant_lookup (options, "reverse", "b", &plan.reverse);
+  plan.local = endpoint = endpoint_of (local, plan.reverse);
+  hypha_forwards_add_async (self->forwards, &plan, on_forwarding,
+                            call_new (self, invocation, endpoint, options));
   return G_DBUS_METHOD_INVOCATION_HANDLED;
 }
 

@@ -248,6 +248,7 @@ daemon_start (Daemon *daemon, const HyphaCommandLine *line, const HyphaPlugin *c
   hypha_activation_hand_over (daemon->activation, daemon->node);
   daemon->services = hypha_services_new (daemon->node);
   daemon->forwards = hypha_forwards_new (daemon->node);
+  hypha_services_set_forwards (daemon->services, daemon->forwards);
   hypha_settings_feed (daemon->settings, daemon->node, daemon->services, daemon->forwards);
   return open_to_others (daemon, error);
 }

@@ -270,6 +270,10 @@ static gboolean
 same_forward (GVariant *a, GVariant *b)
 {
   static const char *const parts[] = { "local", "peer", "target" };
+  gboolean one = FALSE, other = FALSE;
+
+  g_variant_lookup (a, "reverse", "b", &one);
+  g_variant_lookup (b, "reverse", "b", &other);
 
   for (gsize i = 0; i < G_N_ELEMENTS (parts); i++) {
     const char *x = "", *y = "";
@@ -279,7 +283,7 @@ same_forward (GVariant *a, GVariant *b)
     if (!g_str_equal (x, y))
       return FALSE;
   }
-  return TRUE;
+  return one == other;
 }
 
 static gboolean

@@ -19,7 +19,7 @@ typedef void (*HyphaCopierDone) (HyphaCopier *copier, guint64 bytes, const GErro
  * by cancel. */
 HyphaCopier *hypha_copier_start (HyphaWorker *worker, int from, int to, HyphaCopierDone done,
                                  gpointer user_data, GError **error);
-void hypha_copier_cancel (HyphaCopier *copier); /* DONE is not called */
+void hypha_copier_cancel (HyphaCopier *copier);       /* DONE is not called */
 guint64 hypha_copier_get_bytes (HyphaCopier *copier); /* so far */
 
 G_END_DECLS

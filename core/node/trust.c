@@ -78,7 +78,12 @@ hypha_trust_check_name (const char *name, GError **error)
       return FALSE;
     }
   }
-  /* Settings and commands take both, and a peer that is called so would be taken for another. */
+  /* Settings and commands take these, and a peer that is called so would be taken for another. */
+  if (g_str_equal (name, HYPHA_TRUST_SELF)) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+                 _ ("'%s' is what a node calls itself: choose another name"), name);
+    return FALSE;
+  }
   if (hypha_node_id_parse (name, &id, NULL)) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
                  _ ("a name is not the id of a node, and this one could be"));

@@ -8,6 +8,9 @@ G_BEGIN_DECLS
 /* Whom this node talks to: ids with their names and what they are bound to. Default deny. */
 typedef struct _HyphaTrust HyphaTrust;
 
+/* What this node is called where a peer is named, and so no peer's name. */
+#define HYPHA_TRUST_SELF "self"
+
 typedef enum { HYPHA_TRUST_TLS_AUTO, HYPHA_TRUST_TLS_NEVER, HYPHA_TRUST_TLS_ALWAYS } HyphaTrustTls;
 
 HyphaTrust *hypha_trust_new (void);

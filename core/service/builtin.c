@@ -22,9 +22,9 @@ struct _HyphaBuiltins {
 typedef struct {
   HyphaBuiltins *builtins;
   int fds[2];
-  HyphaCopier *copiers[2]; /* NULL: done */
-  guint64 bytes[2];        /* of those that are */
-  GError *error;           /* the first; nullable */
+  HyphaCopier *copiers[2];  /* NULL: done */
+  guint64 bytes[2];         /* of those that are */
+  GError *error;            /* the first; nullable */
   HyphaBuiltinsJoined func; /* NULL: nobody is told */
   gpointer user_data;
   GMainContext *context; /* of FUNC */

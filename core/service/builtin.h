@@ -22,8 +22,8 @@ void hypha_builtins_discard (HyphaBuiltins *self, HyphaIncoming *incoming);
  * non-blocking) to the other, and answers. A reset of one is one of the other. */
 void hypha_builtins_bridge (HyphaBuiltins *self, HyphaIncoming *incoming, int target);
 
-/* Once, on the main thread, at the end of both directions: the bytes that went from the first to the
- * second, and back. ERROR NULL: both were finished. */
+/* Once, on the main thread, at the end of both directions: the bytes that went from the first to
+ * the second, and back. ERROR NULL: both were finished. */
 typedef void (*HyphaBuiltinsJoined) (guint64 there, guint64 back, const GError *error,
                                      gpointer user_data);
 /* The same for two sockets of programs, A and B (taken, non-blocking). FALSE: nobody can serve

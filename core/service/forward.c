@@ -8,6 +8,7 @@
 #include "node/door.h"
 #include "service/joint.h"
 #include "service/mirror.h"
+#include "service/reverse.h"
 #include "service/service.h"
 
 /* What a peer is called by: a name has at most so many bytes, an id has less. */
@@ -16,13 +17,16 @@
 struct _HyphaForward {
   GObject parent_instance;
   HyphaNode *node;
+  HyphaBuiltins *builtins; /* nullable */
   guint64 serial;
   char *given, *peer, *target;
-  gboolean permanent;
-  HyphaDoor *door;     /* or */
-  HyphaMirror *mirror; /* for many ports */
-  GHashTable *joints;  /* set of HyphaJoint */
-  char *reason;        /* of the last connection; nullable */
+  char *called; /* the peer, by people; nullable */
+  HyphaForwardOrigin origin;
+  HyphaDoor *door;       /* or */
+  HyphaMirror *mirror;   /* for many ports, or */
+  HyphaReverse *reverse; /* where the peer listens */
+  GHashTable *joints;    /* set of HyphaJoint */
+  char *reason;          /* of the last connection; nullable */
   HyphaTelling own;
   HyphaTelling *telling; /* OWN, or one that is shared */
   guint64 rx_bytes, tx_bytes;
@@ -71,6 +75,15 @@ on_ended (HyphaJoint *joint, guint64 received, guint64 sent, const GError *error
   self->rx_bytes += received;
   self->tx_bytes += sent;
   set_reason (self, error != NULL ? error->message : NULL);
+  /* Who asked for it is told of the bytes. */
+  if (self->origin == HYPHA_FORWARD_PEER)
+    tell (self);
+}
+
+static gboolean
+is_to_self (HyphaForward *self)
+{
+  return g_str_equal (self->peer, HYPHA_FORWARD_SELF);
 }
 
 static gboolean
@@ -93,8 +106,12 @@ on_knocked (HyphaDoor *door, HyphaChannel *channel, gpointer user_data)
     set_reason (self, reason);
     return;
   }
-  joint = hypha_joint_new (self->node, self->peer, is_mux (self) ? NULL : self->target, channel,
-                           on_ended, self);
+  if (is_to_self (self))
+    joint = hypha_joint_new_for_endpoint (hypha_node_get_loader (self->node), self->builtins,
+                                          self->target, channel, on_ended, self);
+  else
+    joint = hypha_joint_new (self->node, self->peer, is_mux (self) ? NULL : self->target, channel,
+                             on_ended, self);
   g_hash_table_add (self->joints, joint);
   hypha_joint_start (joint);
 }
@@ -106,7 +123,7 @@ on_door_changed (HyphaDoor *door, gpointer user_data)
 }
 
 static void
-on_mirror_changed (gpointer user_data)
+on_inner_changed (gpointer user_data)
 {
   tell (user_data);
 }
@@ -139,40 +156,94 @@ check_peer (const char *peer, GError **error)
   return FALSE;
 }
 
-HyphaForward *
-hypha_forward_new (HyphaNode *node, guint64 serial, const char *local, const char *peer,
-                   const char *target, gboolean permanent, GError **error)
+/* What this node leads to itself, it connects to anew each time. */
+static gboolean
+check_self (HyphaForward *self, gboolean reverse, GError **error)
 {
-  g_autoptr (HyphaForward) self = NULL;
+  g_autoptr (HyphaEndpoint) endpoint = NULL;
+  g_autoptr (GError) reason = NULL;
 
-  if (!check_peer (peer, error) ||
-      !hypha_service_check_name (target, HYPHA_ERROR_INVALID_ARGUMENT, error))
-    return NULL;
-  self = g_object_new (HYPHA_TYPE_FORWARD, NULL);
+  if (reverse || self->builtins == NULL) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+                 _ ("'%s' is this node, which is asked for nothing: leave 'reverse' out"),
+                 HYPHA_FORWARD_SELF);
+    return FALSE;
+  }
+  if (is_mux (self) || hypha_mirror_is_target (self->target)) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+                 _ ("with the peer '%s', the target is one endpoint, without '*'"),
+                 HYPHA_FORWARD_SELF);
+    return FALSE;
+  }
+  endpoint =
+      hypha_loader_check_endpoint (hypha_node_get_loader (self->node), self->target, &reason);
+  if (endpoint == NULL)
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT,
+                 _ ("with the peer '%s', the target is an endpoint that this node connects to: %s"),
+                 HYPHA_FORWARD_SELF, reason->message);
+  return endpoint != NULL;
+}
+
+static gboolean
+check (HyphaForward *self, gboolean reverse, GError **error)
+{
+  if (!check_peer (self->peer, error))
+    return FALSE;
+  return is_to_self (self)
+             ? check_self (self, reverse, error)
+             : hypha_service_check_name (self->target, HYPHA_ERROR_INVALID_ARGUMENT, error);
+}
+
+HyphaForward *
+hypha_forward_new (HyphaNode *node, HyphaBuiltins *builtins, guint64 serial,
+                   const HyphaForwardPlan *plan, HyphaForwardOrigin origin, GError **error)
+{
+  g_autoptr (HyphaForward) self = g_object_new (HYPHA_TYPE_FORWARD, NULL);
+
   self->node = g_object_ref (node);
+  self->builtins = builtins != NULL ? hypha_builtins_ref (builtins) : NULL;
   self->serial = serial;
-  self->given = g_strdup (local);
-  self->peer = g_strdup (peer);
-  self->target = g_strdup (target);
-  self->permanent = permanent;
-  if (hypha_mirror_is_target (target))
-    self->mirror = hypha_mirror_new (node, local, peer, target, on_mirror_changed, self, error);
+  self->given = g_strdup (plan->local);
+  self->peer = g_strdup (plan->peer);
+  self->target = g_strdup (plan->target);
+  self->origin = origin;
+  if (!check (self, plan->reverse, error))
+    return NULL;
+  if (plan->reverse)
+    self->reverse = hypha_reverse_new (node, self->given, self->peer, self->target,
+                                       on_inner_changed, self, error);
+  else if (hypha_mirror_is_target (self->target))
+    self->mirror = hypha_mirror_new (node, self->given, self->peer, self->target, on_inner_changed,
+                                     self, error);
   else
-    self->door =
-        hypha_door_new (hypha_node_get_loader (node), local, permanent, &door_events, self, error);
-  return self->door != NULL || self->mirror != NULL ? g_steal_pointer (&self) : NULL;
+    self->door = hypha_door_new (hypha_node_get_loader (node), self->given,
+                                 origin != HYPHA_FORWARD_ASKED, &door_events, self, error);
+  return self->door != NULL || self->mirror != NULL || self->reverse != NULL
+             ? g_steal_pointer (&self)
+             : NULL;
+}
+
+void
+hypha_forward_call_peer (HyphaForward *self, const char *name)
+{
+  g_free (self->called);
+  self->called = g_strdup (name);
 }
 
 void
 hypha_forward_share_telling (HyphaForward *self, HyphaTelling *telling)
 {
   self->telling = telling;
+  if (self->mirror != NULL)
+    hypha_mirror_share_telling (self->mirror, telling);
 }
 
 void
 hypha_forward_open (HyphaForward *self)
 {
-  if (self->mirror != NULL)
+  if (self->reverse != NULL)
+    hypha_reverse_open (self->reverse);
+  else if (self->mirror != NULL)
     hypha_mirror_open (self->mirror);
   else
     hypha_door_open (self->door);
@@ -181,6 +252,10 @@ hypha_forward_open (HyphaForward *self)
 void
 hypha_forward_await (HyphaForward *self, GTask *task)
 {
+  if (self->reverse != NULL) {
+    hypha_reverse_await (self->reverse, task);
+    return;
+  }
   if (self->mirror == NULL) {
     hypha_door_await (self->door, task);
     return;
@@ -200,31 +275,49 @@ hypha_forward_close (HyphaForward *self)
     hypha_door_close (self->door);
   if (self->mirror != NULL)
     hypha_mirror_close (self->mirror);
+  if (self->reverse != NULL)
+    hypha_reverse_close (self->reverse);
   g_hash_table_iter_init (&iter, self->joints);
   while (g_hash_table_iter_next (&iter, &joint, NULL))
     hypha_joint_abandon (joint);
   g_hash_table_remove_all (self->joints);
 }
 
-gboolean
-hypha_forward_is (HyphaForward *self, const char *local, const char *peer, const char *target)
+HyphaForwardPlan
+hypha_forward_get_plan (HyphaForward *self)
 {
-  return g_str_equal (self->given, local) && g_str_equal (self->peer, peer) &&
-         g_str_equal (self->target, target);
+  return (HyphaForwardPlan){ self->given, self->peer, self->target, self->reverse != NULL };
+}
+
+/* That of a peer is its own: it goes with the peer. */
+gboolean
+hypha_forward_is (HyphaForward *self, const HyphaForwardPlan *plan)
+{
+  return self->origin != HYPHA_FORWARD_PEER && g_str_equal (self->given, plan->local) &&
+         g_str_equal (self->peer, plan->peer) && g_str_equal (self->target, plan->target) &&
+         (self->reverse != NULL) == !!plan->reverse;
+}
+
+HyphaForwardOrigin
+hypha_forward_get_origin (HyphaForward *self)
+{
+  return self->origin;
 }
 
 gboolean
 hypha_forward_is_permanent (HyphaForward *self)
 {
-  return self->permanent;
+  return self->origin == HYPHA_FORWARD_SETTINGS;
 }
 
 void
 hypha_forward_set_permanent (HyphaForward *self, gboolean permanent)
 {
-  if (self->permanent == permanent)
+  HyphaForwardOrigin origin = permanent ? HYPHA_FORWARD_SETTINGS : HYPHA_FORWARD_ASKED;
+
+  if (self->origin == origin)
     return;
-  self->permanent = permanent;
+  self->origin = origin;
   if (self->door != NULL)
     hypha_door_set_permanent (self->door, permanent);
   tell (self);
@@ -245,15 +338,19 @@ hypha_forward_get_given (HyphaForward *self)
 const char *
 hypha_forward_get_local (HyphaForward *self)
 {
-  const char *bound = self->door != NULL ? hypha_door_get_bound (self->door) : NULL;
+  const char *bound = NULL;
 
+  if (self->reverse != NULL)
+    bound = hypha_reverse_get_bound (self->reverse);
+  else if (self->door != NULL)
+    bound = hypha_door_get_bound (self->door);
   return bound != NULL ? bound : self->given;
 }
 
 const char *
 hypha_forward_get_peer (HyphaForward *self)
 {
-  return self->peer;
+  return self->called != NULL ? self->called : self->peer;
 }
 
 const char *
@@ -262,9 +359,17 @@ hypha_forward_get_target (HyphaForward *self)
   return self->target;
 }
 
+gboolean
+hypha_forward_is_reverse (HyphaForward *self)
+{
+  return self->reverse != NULL;
+}
+
 const char *
 hypha_forward_get_state (HyphaForward *self)
 {
+  if (self->reverse != NULL)
+    return hypha_reverse_get_state (self->reverse);
   if (self->mirror != NULL)
     return hypha_mirror_get_state (self->mirror);
   if (hypha_door_get_bound (self->door) != NULL)
@@ -277,6 +382,8 @@ hypha_forward_get_reason (HyphaForward *self)
 {
   const char *trouble;
 
+  if (self->reverse != NULL)
+    return hypha_reverse_get_reason (self->reverse);
   if (self->mirror != NULL)
     return hypha_mirror_get_reason (self->mirror);
   trouble = hypha_door_get_trouble (self->door);
@@ -292,6 +399,8 @@ hypha_forward_get_counters (HyphaForward *self, guint64 *rx_bytes, guint64 *tx_b
   *tx_bytes = self->tx_bytes;
   if (self->mirror != NULL)
     hypha_mirror_get_counters (self->mirror, rx_bytes, tx_bytes);
+  if (self->reverse != NULL)
+    hypha_reverse_get_counters (self->reverse, rx_bytes, tx_bytes);
 }
 
 GVariant *
@@ -299,6 +408,8 @@ hypha_forward_dup_ports (HyphaForward *self)
 {
   if (self->mirror != NULL)
     return hypha_mirror_dup_ports (self->mirror);
+  if (self->reverse != NULL)
+    return hypha_reverse_dup_ports (self->reverse);
   return g_variant_ref_sink (g_variant_new ("aq", NULL));
 }
 
@@ -310,6 +421,8 @@ hypha_forward_dispose (GObject *object)
   hypha_forward_close (self);
   g_clear_pointer (&self->door, hypha_door_unref);
   g_clear_pointer (&self->mirror, hypha_mirror_free);
+  g_clear_pointer (&self->reverse, hypha_reverse_free);
+  g_clear_pointer (&self->builtins, hypha_builtins_unref);
   g_clear_object (&self->node);
   G_OBJECT_CLASS (hypha_forward_parent_class)->dispose (object);
 }
@@ -323,6 +436,7 @@ hypha_forward_finalize (GObject *object)
   g_free (self->given);
   g_free (self->peer);
   g_free (self->target);
+  g_free (self->called);
   g_free (self->reason);
   G_OBJECT_CLASS (hypha_forward_parent_class)->finalize (object);
 }

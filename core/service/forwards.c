@@ -8,10 +8,14 @@
 struct _HyphaForwards {
   GObject parent_instance;
   HyphaNode *node;
+  HyphaBuiltins *builtins; /* for those to this node itself */
   GListStore *list;
   guint64 last_serial;
   gboolean stopped;
 };
+
+enum { REMOVED, N_SIGNALS };
+static guint signals[N_SIGNALS];
 
 G_DEFINE_FINAL_TYPE (HyphaForwards, hypha_forwards, G_TYPE_OBJECT)
 
@@ -31,10 +35,10 @@ get (HyphaForwards *self, guint position)
 }
 
 static HyphaForward *
-find (HyphaForwards *self, const char *local, const char *peer, const char *target)
+find (HyphaForwards *self, const HyphaForwardPlan *plan)
 {
   for (guint i = 0; i < count (self); i++)
-    if (hypha_forward_is (get (self, i), local, peer, target))
+    if (hypha_forward_is (get (self, i), plan))
       return get (self, i);
   return NULL;
 }
@@ -60,12 +64,35 @@ on_transport_added (HyphaLoader *loader, HyphaModule *module, HyphaForwards *sel
 
 /* ---- of the settings ---- */
 
-typedef struct {
-  const char *local, *peer, *target; /* of the GVariant */
-} Entry;
-
 static gboolean
-read_entry (GVariant *items, Entry *entry, GError **error)
+read_item (HyphaForwardPlan *plan, const char *key, GVariant *value, GError **error)
+{
+  const char **place = NULL;
+
+  if (g_str_equal (key, "local"))
+    place = &plan->local;
+  else if (g_str_equal (key, "peer"))
+    place = &plan->peer;
+  else if (g_str_equal (key, "target"))
+    place = &plan->target;
+  if (place != NULL && g_variant_is_of_type (value, G_VARIANT_TYPE_STRING)) {
+    *place = g_variant_get_string (value, NULL);
+    return TRUE;
+  }
+  if (g_str_equal (key, "reverse") && g_variant_is_of_type (value, G_VARIANT_TYPE_BOOLEAN)) {
+    plan->reverse = g_variant_get_boolean (value);
+    return TRUE;
+  }
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+               _ ("'%s' of type %s is not known: there are 'local', 'peer' and 'target' (s), and "
+                  "'reverse' (b)"),
+               key, g_variant_get_type_string (value));
+  return FALSE;
+}
+
+/* PLAN: of ITEMS. */
+static gboolean
+read_entry (GVariant *items, HyphaForwardPlan *plan, GError **error)
 {
   GVariantIter iter;
   const char *key;
@@ -74,23 +101,11 @@ read_entry (GVariant *items, Entry *entry, GError **error)
   g_variant_iter_init (&iter, items);
   while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
     G_GNUC_UNUSED g_autoptr (GVariant) owned = value;
-    const char **place = NULL;
 
-    if (g_str_equal (key, "local"))
-      place = &entry->local;
-    else if (g_str_equal (key, "peer"))
-      place = &entry->peer;
-    else if (g_str_equal (key, "target"))
-      place = &entry->target;
-    if (place == NULL || !g_variant_is_of_type (value, G_VARIANT_TYPE_STRING)) {
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                   _ ("'%s' of type %s is not known: there are 'local', 'peer' and 'target' (s)"),
-                   key, g_variant_get_type_string (value));
+    if (!read_item (plan, key, value, error))
       return FALSE;
-    }
-    *place = g_variant_get_string (value, NULL);
   }
-  if (entry->local == NULL || entry->peer == NULL || entry->target == NULL) {
+  if (plan->local == NULL || plan->peer == NULL || plan->target == NULL) {
     g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
                          _ ("'local', 'peer' and 'target' are needed, all three"));
     return FALSE;
@@ -99,25 +114,29 @@ read_entry (GVariant *items, Entry *entry, GError **error)
 }
 
 static HyphaForward *
+make (HyphaForwards *self, const HyphaForwardPlan *plan, HyphaForwardOrigin origin, GError **error)
+{
+  return hypha_forward_new (self->node, self->builtins, ++self->last_serial, plan, origin, error);
+}
+
+static HyphaForward *
 forward_for (HyphaForwards *self, GVariant *items, GError **error)
 {
-  Entry entry = { NULL, NULL, NULL };
+  HyphaForwardPlan plan = { NULL, NULL, NULL, FALSE };
   HyphaForward *there;
 
-  if (!read_entry (items, &entry, error))
+  if (!read_entry (items, &plan, error))
     return NULL;
-  there = find (self, entry.local, entry.peer, entry.target);
-  return there != NULL ? g_object_ref (there)
-                       : hypha_forward_new (self->node, ++self->last_serial, entry.local,
-                                            entry.peer, entry.target, TRUE, error);
+  there = find (self, &plan);
+  return there != NULL ? g_object_ref (there) : make (self, &plan, HYPHA_FORWARD_SETTINGS, error);
 }
 
 static gboolean
 is_same (gconstpointer a, gconstpointer b)
 {
-  return hypha_forward_is ((HyphaForward *) a, hypha_forward_get_given ((HyphaForward *) b),
-                           hypha_forward_get_peer ((HyphaForward *) b),
-                           hypha_forward_get_target ((HyphaForward *) b));
+  const HyphaForwardPlan plan = hypha_forward_get_plan ((HyphaForward *) b);
+
+  return hypha_forward_is ((HyphaForward *) a, &plan);
 }
 
 static GPtrArray *
@@ -180,13 +199,14 @@ hypha_forwards_dup (HyphaForwards *self)
 
   g_variant_builder_init (&builder, G_VARIANT_TYPE ("aa{sv}"));
   for (guint i = 0; i < count (self); i++) {
-    HyphaForward *forward = get (self, i);
+    const HyphaForwardPlan plan = hypha_forward_get_plan (get (self, i));
 
-    if (hypha_forward_is_permanent (forward))
-      g_variant_builder_add_parsed (&builder, "{'local': <%s>, 'peer': <%s>, 'target': <%s>}",
-                                    hypha_forward_get_given (forward),
-                                    hypha_forward_get_peer (forward),
-                                    hypha_forward_get_target (forward));
+    if (hypha_forward_is_permanent (get (self, i)))
+      g_variant_builder_add_parsed (
+          &builder,
+          plan.reverse ? "{'local': <%s>, 'peer': <%s>, 'target': <%s>, 'reverse': <true>}"
+                       : "{'local': <%s>, 'peer': <%s>, 'target': <%s>}",
+          plan.local, plan.peer, plan.target);
   }
   return g_variant_ref_sink (g_variant_builder_end (&builder));
 }
@@ -202,8 +222,8 @@ on_awaited (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (GError) error = NULL;
   g_autofree char *bound = g_task_propagate_pointer (G_TASK (result), &error);
   gboolean listed = g_list_store_find (self->list, forward, NULL);
-  HyphaForward *there = find (self, hypha_forward_get_given (forward),
-                              hypha_forward_get_peer (forward), hypha_forward_get_target (forward));
+  const HyphaForwardPlan plan = hypha_forward_get_plan (forward);
+  HyphaForward *there = find (self, &plan);
 
   if (self->stopped && error == NULL)
     g_set_error_literal (&error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED,
@@ -226,32 +246,40 @@ on_awaited (GObject *source, GAsyncResult *result, gpointer user_data)
   g_task_return_pointer (task, g_object_ref (forward), g_object_unref);
 }
 
+/* An endpoint whose transport is not here would never be listened on: say so now. Of a reverse one,
+ * that is for the peer to say. */
+static gboolean
+check_transport (HyphaForwards *self, const HyphaForwardPlan *plan, GError **error)
+{
+  g_autofree char *sample = hypha_mirror_dup_sample (plan->local, plan->target);
+  g_autoptr (HyphaEndpoint) endpoint = NULL;
+
+  if (plan->reverse)
+    return TRUE;
+  endpoint = hypha_loader_parse_endpoint (hypha_node_get_loader (self->node), sample, NULL, error);
+  return endpoint != NULL;
+}
+
 void
-hypha_forwards_add_async (HyphaForwards *self, const char *local, const char *peer,
-                          const char *target, GAsyncReadyCallback callback, gpointer user_data)
+hypha_forwards_add_async (HyphaForwards *self, const HyphaForwardPlan *plan,
+                          GAsyncReadyCallback callback, gpointer user_data)
 {
   g_autoptr (GTask) task = g_task_new (self, NULL, callback, user_data);
   g_autoptr (GTask) inner = NULL;
   g_autoptr (GError) error = NULL;
-  HyphaForward *there = find (self, local, peer, target);
+  HyphaForward *there = find (self, plan);
   HyphaForward *forward = there != NULL ? g_object_ref (there) : NULL;
 
   g_task_set_source_tag (task, hypha_forwards_add_async);
   if (self->stopped) {
+    g_clear_object (&forward);
     g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED,
                              _ ("this node has stopped"));
     return;
   }
-  /* An endpoint whose transport is not here would never be listened on: say so now. */
-  if (forward == NULL && check_room (count (self), HYPHA_ERROR_BUSY, &error)) {
-    g_autofree char *sample = hypha_mirror_dup_sample (local, target);
-    g_autoptr (HyphaEndpoint) endpoint =
-        hypha_loader_parse_endpoint (hypha_node_get_loader (self->node), sample, NULL, &error);
-
-    if (endpoint != NULL)
-      forward =
-          hypha_forward_new (self->node, ++self->last_serial, local, peer, target, FALSE, &error);
-  }
+  if (forward == NULL && check_room (count (self), HYPHA_ERROR_BUSY, &error) &&
+      check_transport (self, plan, &error))
+    forward = make (self, plan, HYPHA_FORWARD_ASKED, &error);
   if (forward == NULL) {
     g_task_return_error (task, g_steal_pointer (&error));
     return;
@@ -268,22 +296,49 @@ hypha_forwards_add_finish (HyphaForwards *self, GAsyncResult *result, GError **e
   return g_task_propagate_pointer (G_TASK (result), error);
 }
 
+HyphaForward *
+hypha_forwards_add_for_peer (HyphaForwards *self, const char *local, const char *id,
+                             const char *name, const char *target, GError **error)
+{
+  const HyphaForwardPlan plan = { local, id, target, FALSE };
+  HyphaForward *forward = NULL;
+
+  if (self->stopped) {
+    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_DISCONNECTED, _ ("this node has stopped"));
+    return NULL;
+  }
+  if (check_room (count (self), HYPHA_ERROR_BUSY, error))
+    forward = make (self, &plan, HYPHA_FORWARD_PEER, error);
+  if (forward == NULL)
+    return NULL;
+  hypha_forward_call_peer (forward, name);
+  g_list_store_append (self->list, forward);
+  return forward;
+}
+
 void
 hypha_forwards_remove (HyphaForwards *self, HyphaForward *forward)
 {
+  G_GNUC_UNUSED g_autoptr (HyphaForward) held = g_object_ref (forward);
   guint position;
 
   hypha_forward_close (forward);
-  if (g_list_store_find (self->list, forward, &position))
-    g_list_store_remove (self->list, position);
+  if (!g_list_store_find (self->list, forward, &position))
+    return;
+  g_list_store_remove (self->list, position);
+  g_signal_emit (self, signals[REMOVED], 0, forward);
 }
 
 /* ---- life ---- */
 
-/* What is to go to a peer does not go to whoever pairs and calls itself so. */
+/* What is to go to a peer, or to this node itself, does not go to whoever pairs and calls itself
+ * so.
+ */
 static gboolean
 on_spoken_for (HyphaNode *node, const char *name, HyphaForwards *self)
 {
+  if (g_str_equal (name, HYPHA_FORWARD_SELF))
+    return TRUE;
   for (guint i = 0; i < count (self); i++)
     if (g_str_equal (hypha_forward_get_peer (get (self, i)), name))
       return TRUE;
@@ -303,6 +358,7 @@ hypha_forwards_new (HyphaNode *node)
   HyphaLoader *loader = hypha_node_get_loader (node);
 
   self->node = g_object_ref (node);
+  self->builtins = hypha_builtins_new ();
   g_signal_connect (loader, "transport-added", G_CALLBACK (on_transport_added), self);
   g_signal_connect_object (node, "spoken-for", G_CALLBACK (on_spoken_for), self, 0);
   return self;
@@ -326,6 +382,7 @@ hypha_forwards_dispose (GObject *object)
   HyphaForwards *self = HYPHA_FORWARDS (object);
 
   hypha_forwards_stop (self);
+  g_clear_pointer (&self->builtins, hypha_builtins_unref);
   g_clear_object (&self->node);
   G_OBJECT_CLASS (hypha_forwards_parent_class)->dispose (object);
 }
@@ -344,6 +401,8 @@ hypha_forwards_class_init (HyphaForwardsClass *klass)
 
   object_class->dispose = hypha_forwards_dispose;
   object_class->finalize = hypha_forwards_finalize;
+  signals[REMOVED] = g_signal_new ("removed", HYPHA_TYPE_FORWARDS, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                   NULL, G_TYPE_NONE, 1, HYPHA_TYPE_FORWARD);
 }
 
 static void

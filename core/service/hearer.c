@@ -4,8 +4,6 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 
-#include "node/telling.h"
-
 #define OPEN_TIMEOUT_MS 10000
 /* A peer that tells more often is heard so often. */
 #define PAUSE_MS 500
@@ -32,7 +30,8 @@ struct _HyphaHearer {
 
   gboolean hears, failed;
   GError *trouble; /* nullable */
-  HyphaTelling telling;
+  HyphaTelling own;
+  HyphaTelling *telling; /* OWN, or one that is shared */
 };
 
 static void try_to_hear (HyphaHearer *self);
@@ -45,7 +44,7 @@ tell_trouble (HyphaHearer *self, const char *trouble)
 {
   g_autofree char *about = g_strdup_printf ("%s: ", self->what);
 
-  hypha_telling_tell (&self->telling, about, trouble, "reasons were not told");
+  hypha_telling_tell (self->telling, about, trouble, "reasons were not told");
 }
 
 /* ERROR (nullable): taken. FAILED: it has to be mended by somebody; else it only takes its time. */
@@ -328,7 +327,14 @@ hypha_hearer_new (HyphaNode *node, const char *peer, const char *what, const cha
   self->kind = kind;
   self->user_data = user_data;
   self->buffer = g_malloc (kind->longest);
+  self->telling = &self->own;
   return self;
+}
+
+void
+hypha_hearer_share_telling (HyphaHearer *self, HyphaTelling *telling)
+{
+  self->telling = telling;
 }
 
 static void

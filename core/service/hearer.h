@@ -2,6 +2,7 @@
 #pragma once
 
 #include "node/node.h"
+#include "node/telling.h"
 
 G_BEGIN_DECLS
 
@@ -25,12 +26,15 @@ typedef struct {
 HyphaHearer *hypha_hearer_new (HyphaNode *node, const char *peer, const char *what,
                                const char *request, const HyphaHearerKind *kind,
                                gpointer user_data);
+/* Its troubles are told as often as TELLING lets it, with those of others; TELLING lives as long.
+ */
+void hypha_hearer_share_telling (HyphaHearer *self, HyphaTelling *telling);
 void hypha_hearer_open (HyphaHearer *self);  /* once */
 void hypha_hearer_close (HyphaHearer *self); /* for good; nobody is called any more */
 void hypha_hearer_unref (HyphaHearer *self); /* it was closed, or never open */
 
 gboolean hypha_hearer_hears (HyphaHearer *self);
-gboolean hypha_hearer_has_link (HyphaHearer *self);        /* to the peer */
+gboolean hypha_hearer_has_link (HyphaHearer *self);         /* to the peer */
 const GError *hypha_hearer_get_trouble (HyphaHearer *self); /* NULL: none */
 /* The trouble is one that somebody has to mend. */
 gboolean hypha_hearer_has_failed (HyphaHearer *self);

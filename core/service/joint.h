@@ -7,7 +7,8 @@
 G_BEGIN_DECLS
 
 /* One connection that came to a forward: it waits until the peer can be reached, and is joined with
- * a stream then; or with what listens at an endpoint. Whatever goes wrong before or after is a reset for who connected. Main thread. */
+ * a stream then; or with what listens at an endpoint. Whatever goes wrong before or after is a
+ * reset for who connected. Main thread. */
 typedef struct _HyphaJoint HyphaJoint;
 
 /* Once, at the end of both directions; the joint frees itself afterwards. ERROR NULL: both were
@@ -17,8 +18,8 @@ typedef void (*HyphaJointEnded) (HyphaJoint *self, guint64 received, guint64 sen
 
 HyphaJoint *hypha_joint_new (HyphaNode *node, const char *peer, const char *service,
                              HyphaChannel *channel, HyphaJointEnded ended, gpointer user_data);
-/* The same for TARGET, an endpoint that this node connects to. BUILTINS: not owned; whatever of them
- * still goes on when they go is reset. */
+/* The same for TARGET, an endpoint that this node connects to. BUILTINS: not owned; whatever of
+ * them still goes on when they go is reset. */
 HyphaJoint *hypha_joint_new_for_endpoint (HyphaLoader *loader, HyphaBuiltins *builtins,
                                           const char *target, HyphaChannel *channel,
                                           HyphaJointEnded ended, gpointer user_data);

@@ -21,8 +21,9 @@ read_pattern (const char *pattern, HyphaLoader *loader, HyphaEndpoint **options,
   if (place == NULL)
     return NULL;
   if (hypha_place_has_uid (place)) {
-    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                         _ ("nobody is asked for a user id where this node listens: leave uid out"));
+    g_set_error_literal (
+        error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+        _ ("nobody is asked for a user id where this node listens: leave uid out"));
     return NULL;
   }
   if (options != NULL)
@@ -104,7 +105,7 @@ spell (HyphaLoader *loader, const char *local, const char *target, GError **erro
     return NULL;
   bare = hypha_endpoint_without_options (endpoint);
   if (!hypha_endpoint_equal (bare, endpoint))
-    return refuse (local, _ ("its options are those of the pattern there"), error);
+    return refuse (local, _ ("the options are for the pattern in 'listen' to give"), error);
   if (is_tricky (hypha_endpoint_get_rest (bare)))
     return refuse (local, _ ("it is no plain address"), error);
   if (!mirror)
@@ -121,9 +122,8 @@ spell (HyphaLoader *loader, const char *local, const char *target, GError **erro
 static char *
 with_options (HyphaEndpoint *endpoint, HyphaEndpoint *options, const char *local)
 {
-  g_autoptr (HyphaEndpoint) whole =
-      hypha_endpoint_new (hypha_endpoint_get_scheme (endpoint), hypha_endpoint_get_rest (endpoint),
-                          options);
+  g_autoptr (HyphaEndpoint) whole = hypha_endpoint_new (
+      hypha_endpoint_get_scheme (endpoint), hypha_endpoint_get_rest (endpoint), options);
   const char *filter = strchr (local, '?');
 
   return g_strconcat (hypha_endpoint_to_string (whole), filter, NULL);
@@ -158,8 +158,6 @@ hypha_listen_patterns_find (const char *const *patterns, HyphaLoader *loader, co
   }
   quoted = hypha_text_quote (local);
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED,
-               _ ("%s is none of the endpoints that the settings there let this node's service "
-                  "'forward' listen on"),
-               quoted);
+               _ ("%s fits no pattern of 'listen' in the setting services"), quoted);
   return NULL;
 }

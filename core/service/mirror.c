@@ -38,7 +38,8 @@ struct _HyphaMirror {
   GHashTable *doors;   /* port to HyphaForward */
   HyphaPorts *ports;   /* of this machine */
   guint recheck, first_taken, n_taken, n_beyond;
-  HyphaTelling telling; /* of all doors */
+  HyphaTelling own;      /* of all doors */
+  HyphaTelling *telling; /* OWN, or one that is shared */
 
   char *reason;               /* as it was told last */
   guint64 rx_bytes, tx_bytes; /* of doors that have closed */
@@ -93,14 +94,18 @@ open_door (HyphaMirror *self, guint port)
 {
   g_autofree char *local = g_strdup_printf ("%s%u", self->before, port);
   g_autofree char *target = g_strdup_printf ("%s%u", self->target, port);
+  const HyphaForwardPlan plan = { local, self->name, target, FALSE };
   g_autoptr (GError) error = NULL;
-  HyphaForward *door = hypha_forward_new (self->node, 0, local, self->name, target, TRUE, &error);
+  /* What is shared is shared with others that peers have asked for. */
+  HyphaForwardOrigin origin =
+      self->telling == &self->own ? HYPHA_FORWARD_SETTINGS : HYPHA_FORWARD_PEER;
+  HyphaForward *door = hypha_forward_new (self->node, NULL, 0, &plan, origin, &error);
 
   if (door == NULL) {
     g_message ("mirror %s: %s", self->local, error->message);
     return;
   }
-  hypha_forward_share_telling (door, &self->telling);
+  hypha_forward_share_telling (door, self->telling);
   g_signal_connect (door, "changed", G_CALLBACK (on_door_changed), self);
   g_hash_table_insert (self->doors, GUINT_TO_POINTER (port), door);
   hypha_forward_open (door);
@@ -317,11 +322,19 @@ hypha_mirror_new (HyphaNode *node, const char *local, const char *peer, const ch
   self->user_data = user_data;
   self->doors = g_hash_table_new_full (NULL, NULL, NULL, door_free);
   self->ports = hypha_ports_new ();
+  self->telling = &self->own;
   self->hearer = hypha_hearer_new (node, peer, local, NULL, &ports_kind, self);
   if (check_length (self, error) && check_target (self, error) && read_local (self, error))
     return self;
   hypha_mirror_free (self);
   return NULL;
+}
+
+void
+hypha_mirror_share_telling (HyphaMirror *self, HyphaTelling *telling)
+{
+  self->telling = telling;
+  hypha_hearer_share_telling (self->hearer, telling);
 }
 
 void

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "node/node.h"
+#include "node/telling.h"
 
 G_BEGIN_DECLS
 
@@ -23,6 +24,8 @@ char *hypha_mirror_dup_sample (const char *local, const char *target);
 HyphaMirror *hypha_mirror_new (HyphaNode *node, const char *local, const char *peer,
                                const char *target, HyphaMirrorChanged changed, gpointer user_data,
                                GError **error);
+/* As of a forward. */
+void hypha_mirror_share_telling (HyphaMirror *self, HyphaTelling *telling);
 /* Also: what could not be opened is tried again now. */
 void hypha_mirror_open (HyphaMirror *self);
 /* For good. As of a forward: what waits for the peer is reset, what is joined goes on. */

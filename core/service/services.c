@@ -5,6 +5,8 @@
 #include <glib/gi18n-lib.h>
 
 #include "service/builtin.h"
+#include "service/forward-host.h"
+#include "service/listen-patterns.h"
 #include "service/port-teller.h"
 #include "service/service.h"
 
@@ -13,8 +15,9 @@ struct _HyphaServices {
   HyphaNode *node;
   HyphaBuiltins *builtins;
   HyphaPortTeller *port_teller;
-  GHashTable *by_name;    /* of HyphaService: of the settings, and the built-in ones */
-  GHashTable *registered; /* name to Registered */
+  HyphaForwardHost *forward_host; /* nullable */
+  GHashTable *by_name;            /* of HyphaService: of the settings, and the built-in ones */
+  GHashTable *registered;         /* name to Registered */
 };
 
 /* What a program has registered. */
@@ -60,6 +63,15 @@ find_taken (HyphaServices *self, const char *name)
 }
 
 static void
+serve_forward (HyphaServices *self, HyphaIncoming *incoming)
+{
+  if (self->forward_host != NULL)
+    hypha_forward_host_serve (self->forward_host, incoming);
+  else
+    hypha_incoming_refuse (incoming, HYPHA_ERROR_REFUSED);
+}
+
+static void
 answer (HyphaNode *node, HyphaIncoming *incoming, gpointer user_data)
 {
   HyphaServices *self = user_data;
@@ -82,6 +94,8 @@ answer (HyphaNode *node, HyphaIncoming *incoming, gpointer user_data)
     hypha_builtins_discard (self->builtins, incoming);
   else if (g_str_equal (service->target, "ports"))
     hypha_port_teller_serve (self->port_teller, incoming);
+  else if (g_str_equal (service->target, "forward"))
+    serve_forward (self, incoming);
   else {
     g_autofree char *target = hypha_service_dup_target (service, name);
 
@@ -133,10 +147,36 @@ hypha_services_new (HyphaNode *node)
   return self;
 }
 
+static char *
+may_forward (HyphaNodePeer *peer, const char *name, const char *local, const char *target,
+             gpointer user_data, GError **error)
+{
+  HyphaServices *self = user_data;
+  HyphaService *service = find (self, name);
+
+  if (service != NULL && g_str_equal (service->target, "forward") &&
+      hypha_service_admits (service, peer))
+    return hypha_listen_patterns_find ((const char *const *) service->listen,
+                                       hypha_node_get_loader (self->node), local, target, error);
+  g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED,
+                       _ ("the setting services does not let this peer have this node listen"));
+  return NULL;
+}
+
+void
+hypha_services_set_forwards (HyphaServices *self, HyphaForwards *forwards)
+{
+  g_return_if_fail (self->forward_host == NULL);
+
+  self->forward_host = hypha_forward_host_new (self->node, forwards, may_forward, self);
+}
+
 void
 hypha_services_stop (HyphaServices *self)
 {
   hypha_port_teller_stop (self->port_teller);
+  if (self->forward_host != NULL)
+    hypha_forward_host_stop (self->forward_host);
 }
 
 /* Whoever registered one of these names is not asked any more while the settings have it. */
@@ -199,6 +239,8 @@ hypha_services_configure (HyphaServices *self, GVariant *services, GError **erro
   self->by_name = g_steal_pointer (&table);
   tell_shadowed (self);
   hypha_port_teller_review (self->port_teller, may_hear_ports, self);
+  if (self->forward_host != NULL)
+    hypha_forward_host_review (self->forward_host);
   g_signal_emit (self, signals[CHANGED], 0);
   return TRUE;
 }
@@ -323,6 +365,7 @@ hypha_services_finalize (GObject *object)
   g_object_unref (self->node);
   hypha_builtins_unref (self->builtins);
   hypha_port_teller_free (self->port_teller);
+  g_clear_pointer (&self->forward_host, hypha_forward_host_free);
   g_hash_table_unref (self->by_name);
   g_hash_table_unref (self->registered);
   G_OBJECT_CLASS (hypha_services_parent_class)->finalize (object);

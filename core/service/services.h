@@ -2,6 +2,7 @@
 #pragma once
 
 #include "node/node.h"
+#include "service/forwards.h"
 
 G_BEGIN_DECLS
 
@@ -14,10 +15,13 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE (HyphaServices, hypha_services, HYPHA, SERVICES, GObject)
 
 HyphaServices *hypha_services_new (HyphaNode *node);
+/* Where what peers ask for by the target "forward" goes; without, it is refused. Once. */
+void hypha_services_set_forwards (HyphaServices *self, HyphaForwards *forwards);
 /* Before the node is drained: what would never end by itself ends. */
 void hypha_services_stop (HyphaServices *self);
-/* a{sa{sv}}: name to target s ("tcp://...", "unix:...", "echo", "discard", "ports", "off",
- * "handler" or absent: whoever registers), peers as (names or ids; absent: every trusted peer).
+/* a{sa{sv}}: name to target s ("tcp://...", "unix:...", "echo", "discard", "ports",
+ * "forward", "off", "handler" or absent: whoever registers), peers as (names or ids; absent: every
+ * trusted peer), listen as (of "forward": patterns of endpoints).
  * "tcp:*" to "tcp://host:*": one for each port that has no entry of its own. Checked whole:
  * INVALID_SETTING names the service, the entry and the reason, and nothing changes. Streams that
  * are open stay. */

@@ -116,6 +116,9 @@ class Fake:
         self.order("add", f"{ROOT}/forward/10", {forward: {
             "Local": "'tcp://127.0.0.1:22'", "Given": "'tcp://127.0.0.1:22'", "Peer": f"'{WEB[:6]}'", "Target": "'ssh'",
             "State": "'failed'", "Reason": "'tcp://127.0.0.1:22: Address already in use, by sshd (812): choose another port'"}})
+        self.order("add", f"{ROOT}/forward/11", {forward: {
+            "Local": "'tcp://127.0.0.1:9000'", "Given": "'tcp://127.0.0.1:9000'", "Peer": "'web1'", "Target": "'app'",
+            "State": "'listening'", "Reverse": "true"}})
         self.order("answer", f"{NODE}.AddForward", f"('{ROOT}/forward/2',)")
         self.order("answer", f"{PEER}.Streams", "([{'id': <uint64 7>, 'service': <'ssh'>, 'mine': <true>, 'received': "
                                                 "<uint64 4096>, 'sent': <uint64 12>}],)")

@@ -112,10 +112,12 @@ mv '{folder}/run.part' '{folder}/run'
         self.assertEqual(sorted(offers("hyphactl forward ")), ["add", "list", "remove"])
         self.assertEqual(sorted(offers("hyphactl forward add ")), ["tcp:", "vsock:"])
         self.assertEqual(offers("hyphactl forward add tcp://127.0.0.1:0 we"), ["web1"])
+        self.assertEqual(offers("hyphactl forward add tcp://127.0.0.1:0 se"), ["self"])
+        self.assertEqual(offers("hyphactl ping se"), [])
         self.assertEqual(offers("hyphactl forward add tcp://127.0.0.1:0 web1 ec"), ["echo"])
         # As many as one likes.
         for before in ("", "tcp://127.0.0.1:22 ", "a b c "):
-            self.assertEqual(sorted(offers(f"hyphactl forward remove {before}t")), ["tcp://127.0.0.1:22", "tcp://127.0.0.1:8080"])
+            self.assertEqual(sorted(offers(f"hyphactl forward remove {before}t")), ["tcp://127.0.0.1:22", "tcp://127.0.0.1:8080", "tcp://127.0.0.1:9000"])
         self.assertEqual(offers("hyphactl forward nonsense "), [])
         # The value of an option is no argument.
         self.assertEqual(offers("hyphactl open --timeout 5 web1 ec"), ["echo"])

@@ -9,7 +9,7 @@ import sys
 
 from harness import DEADLINE, Case, Node, main, trust_each_other, wait_for
 
-KEYS = ["local", "peer", "target", "state", "reason", "rx-bytes", "tx-bytes", "persistent"]
+KEYS = ["local", "peer", "target", "state", "reason", "rx-bytes", "tx-bytes", "persistent", "reverse"]
 ANY = "tcp://127.0.0.1:0"
 
 
@@ -58,7 +58,7 @@ class Forward(Case):
             local = self.add(ANY, peer, "echo")
             [forward] = self.list()
             self.assertEqual(forward, {"local": local, "peer": peer, "target": "echo", "state": "listening", "reason": "",
-                                       "rx-bytes": 0, "tx-bytes": 0, "persistent": False})
+                                       "rx-bytes": 0, "tx-bytes": 0, "persistent": False, "reverse": False})
             self.assertEqual(list(forward), KEYS)
             self.echo(local)
             wait_for(lambda: [(f["rx-bytes"], f["tx-bytes"]) for f in self.list()] == [(14, 14)], "the bytes")

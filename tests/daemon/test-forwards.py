@@ -258,7 +258,7 @@ class Forwards(Sides):
         good = "'local': <'tcp://127.0.0.1:0'>, 'peer': <'alpha'>"
         for number, (entry, words) in enumerate((
                 ("{%s}" % good, "'local', 'peer' and 'target' are needed"),
-                ("{%s, 'target': <'echo'>, 'reverse': <true>}" % good, "'reverse' of type b is not known"),
+                ("{%s, 'target': <'echo'>, 'reverse': <1>}" % good, "'reverse' of type i is not known"),
                 ("{%s, 'target': <'two words'>}" % good, "name"),
                 ("{'local': <'nowhere'>, 'peer': <'alpha'>, 'target': <'echo'>}", "nowhere"),
                 ("{'local': <'tcp://127.0.0.1:0'>, 'peer': <''>, 'target': <'echo'>}", "a peer is a name"))):

@@ -298,14 +298,58 @@ class Mirror(Machines):
         self.assertEqual([f["persistent"] for f in self.beta.ask("forward")], [True, True])
         self.beta.do("forward", "remove", *wide)
         self.assertEqual(self.beta.ask("mirror", "alpha", "--ports", "80"),
-                         [{"local": f"{local}?ports=80", "peer": "alpha", "target": "tcp:*"} for local in wide])
+                         [{"local": f"{local}?ports=80", "peer": "alpha", "target": "tcp:*", "reverse": False} for local in wide])
         for path in self.paths():
             self.wait_ports(path, [80])
         self.assert_fails(self.beta.ctl("mirror", "alpha", "--ports", "http"), 1, "'http' is not a decimal number")
-        self.assert_fails(self.beta.ctl("mirror", "alpha", "--reverse"), 1, "run hyphactl mirror on alpha")
 
-    def paths(self):
-        done = self.beta.call(ROOT, "org.freedesktop.DBus.ObjectManager.GetManagedObjects")
+    def test_verb_mirrors_this_machine_at_the_peer(self):
+        wide = ["tcp://127.0.0.1:*", "tcp://[::1]:*"]
+        self.configure(self.beta, self.services.replace("beta", "alpha"))
+        self.assert_fails(self.beta.ctl("mirror", "alpha", "--reverse"), 1, "no such service")
+        self.alpha.do("config", "set", "services", f"{{'forward': {{'target': <'forward'>, {self.peers}, 'listen': <{wide}>}}}}")
+        mine, port = self.serve(where=self.near)
+        self.serve(port=80, where=self.near)
+        _, other = self.serve(where=self.near)
+        taken, _ = self.serve(port=other)
+        self.assertEqual(self.beta.do("mirror", "alpha", "--reverse").split(), wide)
+        self.assertEqual([(f["local"], f["peer"], f["reverse"]) for f in self.beta.ask("forward")],
+                         [(local, "alpha", True) for local in wide])
+        four, six = self.paths()
+        # The other port is taken there, whatever the family.
+        self.wait_ports(four, [port])
+        self.wait_ports(six, [port])
+        wait_for(lambda: f"at alpha: port {other} is listened on here already" in self.get(four, "Reason"), "the reason")
+        self.assertEqual(self.get(four, "State"), "'listening'")
+        for there in self.paths(self.alpha):
+            self.assertEqual(self.get(there, "Peer", self.alpha), "'beta'")
+        taken.close()
+        self.wait_ports(four, [port, other])
+        # The other way round: who connects is at alpha.
+        self.near, self.far = self.far, self.near
+        self.assert_served(mine, "127.0.0.1", port)
+        self.assert_served(mine, "::1", port)
+        wait_for(lambda: self.get(four, "TxBytes") == "uint64 8", "the bytes")
+        mine.close()
+        for path in (four, six):
+            self.wait_ports(path, [other])
+        self.assertFalse(self.is_open("127.0.0.1", port))
+        # Told again, with a filter: another one.
+        self.beta.do("forward", "remove", *wide)
+        wait_for(lambda: not self.paths(self.alpha), "the end of both")
+        self.beta.do("mirror", "alpha", "--reverse", "--ports", "80")
+        for path in self.paths():
+            self.wait_ports(path, [80])
+
+    def test_reverse_mirror_needs_the_ports_of_this_node(self):
+        self.alpha.do("config", "set", "services",
+                      f"{{'forward': {{'target': <'forward'>, {self.peers}, 'listen': <['tcp://127.0.0.1:*']>}}}}")
+        done = self.beta.call(ROOT, "org.hypha.Node1.AddForward", "tcp://127.0.0.1:*", "alpha", "tcp:*", "{'reverse': <true>}")
+        self.assert_fails(done, 1, "at alpha: beta, service 'ports': the peer has no such service")
+        self.assertEqual(self.paths(self.alpha), [])
+
+    def paths(self, node=None):
+        done = (node or self.beta).call(ROOT, "org.freedesktop.DBus.ObjectManager.GetManagedObjects")
         return sorted(set(re.findall(f"'({ROOT}/forward/[0-9]+)'", done.stdout)))
 
     def test_what_cannot_be_a_mirror_is_refused(self):

@@ -66,6 +66,7 @@ start (void)
   g_assert_no_error (error);
   self->services = hypha_services_new (self->node);
   self->forwards = hypha_forwards_new (self->node);
+  hypha_services_set_forwards (self->services, self->forwards);
   hypha_settings_feed (self->settings, self->node, self->services, self->forwards);
   return self;
 }

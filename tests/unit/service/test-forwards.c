@@ -32,9 +32,10 @@ tear_down (Fixture *f, gconstpointer data)
 static HyphaForward *
 add (Fixture *f, const char *local, const char *peer, const char *target, GError **error)
 {
+  const HyphaForwardPlan plan = { local, peer, target, FALSE };
   g_autoptr (GAsyncResult) result = NULL;
 
-  hypha_forwards_add_async (f->forwards, local, peer, target, keep_result, &result);
+  hypha_forwards_add_async (f->forwards, &plan, keep_result, &result);
   wait_until (result != NULL);
   return hypha_forwards_add_finish (f->forwards, result, error);
 }

@@ -83,9 +83,10 @@ tear_down (Fixture *f, gconstpointer data)
 static HyphaForward *
 add (Fixture *f, const char *local, GError **error)
 {
+  const HyphaForwardPlan plan = { local, "beta", "kind:*", FALSE };
   g_autoptr (GAsyncResult) result = NULL;
 
-  hypha_forwards_add_async (f->forwards, local, "beta", "kind:*", keep_result, &result);
+  hypha_forwards_add_async (f->forwards, &plan, keep_result, &result);
   wait_until (result != NULL);
   return hypha_forwards_add_finish (f->forwards, result, error);
 }
@@ -301,6 +302,14 @@ test_ports_that_cannot_be_opened_do_not_fill_the_log (Fixture *f, gconstpointer 
     close (fds[i]);
 }
 
+static HyphaForward *
+make (Fixture *f, const char *local, const char *target, GError **error)
+{
+  const HyphaForwardPlan plan = { local, "beta", target, FALSE };
+
+  return hypha_forward_new (f->pair.a.node, NULL, 1, &plan, HYPHA_FORWARD_ASKED, error);
+}
+
 static void
 test_what_is_too_long_with_a_port_is_refused (Fixture *f, gconstpointer data)
 {
@@ -312,13 +321,13 @@ test_what_is_too_long_with_a_port_is_refused (Fixture *f, gconstpointer data)
   g_autoptr (HyphaForward) mirror = NULL;
   g_autoptr (GError) error = NULL;
 
-  g_assert_null (hypha_forward_new (f->pair.a.node, 1, local, "beta", "kind:*", FALSE, &error));
+  g_assert_null (make (f, local, "kind:*", &error));
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT);
   g_clear_error (&error);
-  g_assert_null (hypha_forward_new (f->pair.a.node, 1, LOCAL, "beta", long_target, FALSE, &error));
+  g_assert_null (make (f, LOCAL, long_target, &error));
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT);
   g_clear_error (&error);
-  mirror = hypha_forward_new (f->pair.a.node, 1, LOCAL, "beta", good, FALSE, &error);
+  mirror = make (f, LOCAL, good, &error);
   g_assert_no_error (error);
 }
 
@@ -339,12 +348,13 @@ test_peer_that_goes_takes_its_ports_along (Fixture *f, gconstpointer data)
 static void
 test_peer_that_is_not_known_may_be_soon (Fixture *f, gconstpointer data)
 {
+  const HyphaForwardPlan plan = { LOCAL, "gamma", "kind:*", FALSE };
   g_autofree char *id = id_of (&f->pair.b);
   g_autoptr (GError) error = NULL;
   g_autoptr (HyphaForward) mirror = NULL;
   g_autoptr (GAsyncResult) result = NULL;
 
-  hypha_forwards_add_async (f->forwards, LOCAL, "gamma", "kind:*", keep_result, &result);
+  hypha_forwards_add_async (f->forwards, &plan, keep_result, &result);
   wait_until (result != NULL);
   mirror = hypha_forwards_add_finish (f->forwards, result, &error);
   g_assert_no_error (error);
@@ -421,13 +431,14 @@ test_mirror_is_one_of_the_settings (Fixture *f, gconstpointer data)
 static void
 test_mirror_that_is_asked_for_twice_at_once_is_one (Fixture *f, gconstpointer data)
 {
+  const HyphaForwardPlan plan = { LOCAL, "beta", "kind:*", FALSE };
   g_autoptr (GAsyncResult) first = NULL;
   g_autoptr (GAsyncResult) second = NULL;
   g_autoptr (HyphaForward) one = NULL;
   g_autoptr (HyphaForward) other = NULL;
 
-  hypha_forwards_add_async (f->forwards, LOCAL, "beta", "kind:*", keep_result, &first);
-  hypha_forwards_add_async (f->forwards, LOCAL, "beta", "kind:*", keep_result, &second);
+  hypha_forwards_add_async (f->forwards, &plan, keep_result, &first);
+  hypha_forwards_add_async (f->forwards, &plan, keep_result, &second);
   wait_until (first != NULL && second != NULL);
   one = hypha_forwards_add_finish (f->forwards, first, NULL);
   other = hypha_forwards_add_finish (f->forwards, second, NULL);

@@ -172,7 +172,7 @@ is_taken (HyphaNode *self, const HyphaNodeId *id, const char *name)
 
   if (holder != NULL)
     return !hypha_node_id_equal (holder, id);
-  if (hypha_trust_rules_give (self->rules, name, id))
+  if (g_str_equal (name, HYPHA_TRUST_SELF) || hypha_trust_rules_give (self->rules, name, id))
     return TRUE;
   g_signal_emit_by_name (self, "spoken-for", name, &spoken_for);
   return spoken_for;

@@ -337,8 +337,6 @@ hypha_forwards_remove (HyphaForwards *self, HyphaForward *forward)
 static gboolean
 on_spoken_for (HyphaNode *node, const char *name, HyphaForwards *self)
 {
-  if (g_str_equal (name, HYPHA_FORWARD_SELF))
-    return TRUE;
   for (guint i = 0; i < count (self); i++)
     if (g_str_equal (hypha_forward_get_peer (get (self, i)), name))
       return TRUE;

@@ -164,6 +164,7 @@ struct _HyphaSession {
    * streams are heard; and how many frames of theirs came since. */
   guint64 peer_epoch, heard, heard_frames;
   gint64 offline_since; /* G_MININT64: from the next tick on */
+  gint64 looked;        /* when a tick last found it without a link */
 
   /* to be sent over the chosen link */
   GQueue opens, control, active;

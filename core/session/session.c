@@ -3,6 +3,11 @@
 
 #include <glib/gi18n-lib.h>
 
+/* A session that waits for a link is looked at so often; where it is not for so long, time has
+ * stood still here. */
+#define LOOK G_TIME_SPAN_SECOND
+#define STANDSTILL (2 * LOOK)
+
 /**
  * hypha_session_limits_init: (skip)
  * @limits: (out caller-allocates): where to put the defaults
@@ -344,6 +349,25 @@ expires_at (HyphaSession *self)
   return self->offline_since + self->limits.session_timeout;
 }
 
+/* When somebody looked last, or the last link went. */
+static gint64
+looked_at (HyphaSession *self)
+{
+  return MAX (self->looked, self->offline_since);
+}
+
+/* Whoever was stopped, or saved with its machine and restored, has had no time in which to find its
+ * peer: of a standstill, no more counts than of any other time between two looks. */
+static void
+pass_over_standstill (HyphaSession *self, gint64 now)
+{
+  const gint64 unseen = now - looked_at (self);
+
+  if (unseen > STANDSTILL)
+    self->offline_since += unseen - LOOK;
+  self->looked = now;
+}
+
 /**
  * hypha_session_tick: (skip)
  * @self: a session
@@ -366,7 +390,8 @@ hypha_session_tick (HyphaSession *self, gint64 now)
   if (may_expire (self)) {
     if (self->offline_since == G_MININT64)
       self->offline_since = now;
-    else if (now >= expires_at (self))
+    pass_over_standstill (self, now);
+    if (now >= expires_at (self))
       hypha_session_over (self, HYPHA_ERROR_EXPIRED,
                           _ ("there was no link to the peer for longer than session-timeout"),
                           FALSE, HYPHA_AWAY_DISCONNECTED);
@@ -392,6 +417,6 @@ hypha_session_next_tick (HyphaSession *self)
   if (first != NULL)
     next = MIN (next, first->ack_at);
   if (may_expire (self))
-    next = MIN (next, expires_at (self));
+    next = MIN (next, MIN (expires_at (self), looked_at (self) + LOOK));
   return next;
 }

@@ -5,7 +5,9 @@
 import re
 import signal
 import socket
+import subprocess
 import sys
+import time
 
 from harness import DEADLINE, ROOT, Case, Node, main, trust_each_other, wait_for
 from load import HEADER, Load
@@ -233,6 +235,63 @@ class HeldUp(Loaded):
 
     def test_streams_go_on_where_the_dialler_was_held_up(self):
         self.hold_up(self.beta, self.alpha)
+
+
+class Deadline(Pair):
+    """Held up for longer than a session lives, as when a machine is a file for a while."""
+
+    SECONDS = 5
+    config = f"ping-interval=100\nlink-timeout=500\nsession-timeout={1000 * SECONDS}\n"
+
+    def setUp(self):
+        self.pair()
+        self.streams = [near.place.start_ctl("open", far, "echo", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                             bufsize=0) for near, far in ((self.alpha, "beta"), (self.beta, "alpha"))]
+        for stream in self.streams:
+            self.echo(stream, b"before\n")
+
+    def echo(self, stream, text):
+        stream.stdin.write(text)
+        self.assertEqual(stream.stdout.readline(), text)
+
+    def hold_up(self, *nodes):
+        for node in nodes:
+            node.process.send_signal(signal.SIGSTOP)
+        # It is time itself that has to pass.
+        time.sleep(self.SECONDS + 1)
+
+    def test_streams_go_on_where_both_were_held_up(self):
+        self.hold_up(self.alpha, self.beta)
+        for node in (self.alpha, self.beta):
+            node.process.send_signal(signal.SIGCONT)
+        for stream in self.streams:
+            self.echo(stream, b"after\n")
+
+    def test_streams_go_on_where_both_were_held_up_while_they_had_no_link(self):
+        """The time in which they could not look for each other does not count."""
+        endpoint = self.listen[1]
+        self.assertEqual(self.alpha.call(ROOT, "org.hypha.Node1.Unlisten", endpoint).returncode, 0)
+        [link] = self.alpha.ask("links")
+        self.assertEqual(self.alpha.call(link["path"], "org.hypha.Link1.Close").returncode, 0)
+        for node in (self.alpha, self.beta):
+            wait_for(lambda: not node.ask("links"), "an end of the link")
+        self.hold_up(self.alpha, self.beta)
+        self.alpha.process.send_signal(signal.SIGCONT)
+        self.assertEqual(self.alpha.call(ROOT, "org.hypha.Node1.Listen", endpoint, "{}").returncode, 0)
+        self.beta.process.send_signal(signal.SIGCONT)
+        for stream in self.streams:
+            self.echo(stream, b"after\n")
+
+    def test_streams_end_where_one_was_held_up(self):
+        """The other one has given them up, and both say why. What is opened then is as good as ever."""
+        self.hold_up(self.alpha)
+        self.assertEqual(self.streams[1].wait(DEADLINE), 1)
+        self.assertIn(b"no link to the peer for longer than session-timeout", self.streams[1].stderr.read())
+        self.alpha.process.send_signal(signal.SIGCONT)
+        self.assertEqual(self.streams[0].wait(DEADLINE), 1)
+        self.assertIn(b"the peer lost the session", self.streams[0].stderr.read())
+        for node, peer in ((self.alpha, "beta"), (self.beta, "alpha")):
+            self.assertEqual(node.ctl("open", peer, "echo", input="anew").stdout, "anew")
 
 
 if __name__ == "__main__":

@@ -135,10 +135,12 @@ MUTANTS = [Mutant(name, rule, file, list(zip(edits[::2], edits[1::2]))) for name
     ("responder-is-not-forgiven", "whoever was found rolled back is met again", "attach.c",
      "  self->peer_number = 0;\n", ""),
     ("never-expires", "a session without a link lives session-timeout", "session.c",
-     "else if (now >= expires_at (self))", "else if (FALSE)"),
+     "if (now >= expires_at (self))", "if (FALSE)"),
     ("expires-early", "a session without a link lives session-timeout", "session.c",
      "return self->offline_since + self->limits.session_timeout;",
      "return self->offline_since + self->limits.session_timeout / 2;"),
+    ("standstill-counts", "time in which a node stood still does not count for session-timeout", "session.c",
+     "if (unseen > STANDSTILL)", "if (FALSE)"),
     # --- a new link
     ("used-before-resume", "nothing before the peer's RESUME was checked", "attach.c",
      "HyphaCandidate candidate = { .cost = cost };",

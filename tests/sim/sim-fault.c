@@ -137,6 +137,8 @@ pause_node (SimWorld *self, SimNode *node)
   /* As of a machine that sleeps: for the node no time has passed. */
   if (frozen)
     node->offset -= length;
+  else
+    node->stood += MAX (length - 2 * SIM_SECOND, 0);
   sim_note (self, node->name, "pauses", (guint64) node->paused_until, 0, 0);
   for (guint i = 0; i < self->links->len; i++)
     ((SimLink *) g_ptr_array_index (self->links, i))->touched = TRUE;

@@ -377,8 +377,10 @@ end_detach (SimEnd *self)
     return;
   had_any = hypha_session_n_links (session->session) > 0;
   hypha_session_detach (session->session, slink, sim_node_now (self->node));
-  if (had_any && hypha_session_n_links (session->session) == 0)
+  if (had_any && hypha_session_n_links (session->session) == 0) {
     session->linkless_since = sim_node_now (self->node);
+    session->stood_before = self->node->stood;
+  }
 }
 
 static void

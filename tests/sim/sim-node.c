@@ -135,6 +135,7 @@ sim_node_get_session (SimNode *self, guint64 peer_instance)
   session->node = self;
   session->peer_instance = peer_instance;
   session->linkless_since = sim_node_now (self);
+  session->stood_before = self->stood;
   session->session = hypha_session_new (self->lower, &self->numbers, &self->clock, &self->limits,
                                         sim_node_now (self), sim_app_deliver, NULL);
   g_ptr_array_add (self->sessions, session);
@@ -337,7 +338,8 @@ on_over (SimSession *self, const HyphaSessionEvent *event)
       world->counts[SIM_COUNT_OUTLIVED]++;
       other->outlived = TRUE;
     }
-    if (sim_node_now (node) - self->linkless_since < node->limits.session_timeout)
+    if (sim_node_now (node) - self->linkless_since - (node->stood - self->stood_before) <
+        node->limits.session_timeout)
       sim_violation (world, "%c's session expired early", node->name);
     break;
   case HYPHA_ERROR_RESTARTED:

@@ -13,6 +13,7 @@ struct _SimSession {
   guint overs;       /* how often it has ended */
   gboolean outlived; /* the peer gave it up at session-timeout, and its streams are still here */
   gint64 linkless_since;          /* node's time */
+  gint64 stood_before;            /* for how long the node had stood still by then */
   gboolean superseded;            /* a newer instance of the peer has a link that is up */
   gint64 probe_from, probe_until; /* node's time; 0: no probe */
   gint64 lateness;                /* of the next tick: workers are busy at times */
@@ -31,6 +32,7 @@ struct _SimNode {
   HyphaSessionLimits limits;
   gint64 offset;       /* this node's clock against the world's */
   gint64 paused_until; /* world's time */
+  gint64 stood;        /* for how long it has stood still, but for two seconds each time */
   GPtrArray *sessions; /* of SimSession, owned; oldest first */
   SimSession *current; /* nullable */
   GPtrArray *apps;     /* of SimApp, owned: those that are not over */

@@ -96,6 +96,7 @@ install (SimSnapshot *self, SimNode *node)
     SimSession *session = g_ptr_array_index (node->sessions, i);
 
     session->node = node;
+    session->stood_before = node->stood;
     session->session->numbers = &node->numbers;
     session->session->clock = &node->clock;
   }

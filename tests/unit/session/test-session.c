@@ -748,26 +748,64 @@ test_opened_between (void)
 }
 
 static void
+tick_until (Pair *p, gint64 end)
+{
+  gint64 next;
+
+  while ((next = hypha_session_next_tick (p->session[0])) < end) {
+    p->now = next;
+    hypha_session_tick (p->session[0], p->now);
+  }
+  p->now = end;
+  hypha_session_tick (p->session[0], p->now);
+  pair_drain (p);
+}
+
+static void
 test_timeout (void)
 {
   g_autoptr (Pair) p = pair_new ();
   Wire *wire = pair_link (p, 5);
+  gint64 end;
 
   pair_open (p, 0, "echo");
   pair_run (p);
   g_assert_cmpint (hypha_session_next_tick (p->session[0]), ==, G_MAXINT64);
   pair_cut (p, wire);
-  g_assert_cmpint (hypha_session_next_tick (p->session[0]), ==, p->now + 60 * G_TIME_SPAN_SECOND);
-  p->now += 60 * G_TIME_SPAN_SECOND - 1;
-  hypha_session_tick (p->session[0], p->now);
-  pair_drain (p);
+  end = p->now + 60 * G_TIME_SPAN_SECOND;
+  tick_until (p, end - 1);
   g_assert_null (pair_find (p, 0, HYPHA_SESSION_ENDED, 0));
-  p->now += 1;
-  hypha_session_tick (p->session[0], p->now);
-  pair_drain (p);
+  g_assert_cmpint (hypha_session_next_tick (p->session[0]), ==, end);
+  tick_until (p, end);
   assert_ended (p, 0, 0, HYPHA_ERROR_EXPIRED);
   assert_over (p, 0, HYPHA_ERROR_EXPIRED);
   g_assert_cmpint (hypha_session_next_tick (p->session[0]), ==, G_MAXINT64);
+}
+
+/* A process that was stopped, or saved with its machine: it could not look for its peer. */
+static void
+test_timeout_does_not_count_while_time_stands_still (void)
+{
+  g_autoptr (Pair) p = pair_new ();
+  Wire *wire = pair_link (p, 5);
+  gint64 cut;
+
+  pair_open (p, 0, "echo");
+  pair_run (p);
+  pair_cut (p, wire);
+  cut = p->now;
+  tick_until (p, cut + 40 * G_TIME_SPAN_SECOND);
+  for (guint i = 0; i < 3; i++) {
+    /* As long as a machine may be a file. */
+    p->now += 10000 * G_TIME_SPAN_DAY;
+    hypha_session_tick (p->session[0], p->now);
+    pair_drain (p);
+    g_assert_null (pair_find (p, 0, HYPHA_SESSION_ENDED, 0));
+  }
+  tick_until (p, p->now + 16 * G_TIME_SPAN_SECOND);
+  g_assert_null (pair_find (p, 0, HYPHA_SESSION_ENDED, 0));
+  tick_until (p, p->now + 2 * G_TIME_SPAN_SECOND);
+  assert_ended (p, 0, 0, HYPHA_ERROR_EXPIRED);
 }
 
 /* The time without a link counts from when there was something to wait for. */
@@ -780,7 +818,8 @@ test_timeout_begins_with_the_first_stream (void)
   pair_open (p, 0, "echo");
   g_assert_cmpint (hypha_session_next_tick (p->session[0]), <=, p->now);
   hypha_session_tick (p->session[0], p->now);
-  g_assert_cmpint (hypha_session_next_tick (p->session[0]), ==, p->now + 60 * G_TIME_SPAN_SECOND);
+  tick_until (p, p->now + 60 * G_TIME_SPAN_SECOND - 1);
+  g_assert_null (pair_find (p, 0, HYPHA_SESSION_ENDED, 0));
   pair_link (p, 5);
   pair_run (p);
   g_assert_nonnull (pair_find (p, 0, HYPHA_SESSION_ACCEPTED, 0));
@@ -964,6 +1003,8 @@ main (int argc, char **argv)
   ADD ("end/drop-is-found-out-by-the-number", test_drop_unnoticed);
   ADD ("end/opened-between-two-sessions", test_opened_between);
   ADD ("end/expires-without-a-link", test_timeout);
+  ADD ("end/expiry-does-not-count-while-time-stands-still",
+       test_timeout_does_not_count_while_time_stands_still);
   ADD ("end/expiry-begins-with-the-first-stream", test_timeout_begins_with_the_first_stream);
   ADD ("end/renewed-when-ids-ran-out", test_ids_run_out);
   ADD ("copy/is-deep", test_copy);

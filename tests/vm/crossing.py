@@ -14,17 +14,19 @@ def active(links):
     return next((link["transport"] for link in links if link["active"]), None)
 
 
-def cross(node, peer, cut, size):
-    """Sends SIZE random bytes to the peer's echo; as soon as a quarter is back and before half is sent, calls CUT. The SHA-256 of
-    what was sent and of what came back."""
+def cross(node, peer, steps, size):
+    """Sends SIZE random bytes to the peer's echo, in as many parts as there are STEPS and one more; as soon as half of a part is back,
+    carries out the next step, before any byte of the next part is sent. The SHA-256 of what was sent and of what came back."""
     data = os.urandom(size)
-    back, is_cut = bytearray(), threading.Event()
+    part = size // (len(steps) + 1)
+    back, turns = bytearray(), threading.Semaphore(0)
     stream = node.place.start_ctl("open", peer, "echo", stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
 
     def send():
-        stream.stdin.write(data[:size // 2])
-        is_cut.wait()
-        stream.stdin.write(data[size // 2:])
+        for i in range(len(steps)):
+            stream.stdin.write(data[i * part:(i + 1) * part])
+            turns.acquire()
+        stream.stdin.write(data[len(steps) * part:])
         stream.stdin.close()
 
     def receive():
@@ -33,9 +35,10 @@ def cross(node, peer, cut, size):
     threads = [threading.Thread(target=target, daemon=True) for target in (send, receive)]
     for thread in threads:
         thread.start()
-    wait_for(lambda: len(back) >= size // 4, "a quarter of the file")
-    cut()
-    is_cut.set()
+    for i, step in enumerate(steps):
+        wait_for(lambda: len(back) >= i * part + part // 2, f"half of part {i + 1} of the file")
+        step()
+        turns.release()
     status = stream.wait(2 * DEADLINE)
     threads[1].join()
     if status != 0:

@@ -9,14 +9,19 @@ import subprocess
 import threading
 
 from harness import DEADLINE, wait_for
+from monitor import Monitor
 
 CID = 42
 # A guest may be emulated within an emulated machine.
 SLOWNESS = 2
 
+MONITOR = "/run/guest.qmp"
 CONFIG = "/etc/hypha/node.conf"
 IDENTITY = "/var/lib/hypha/identity.pem"
 LOG = "/run/hyphad.log"
+
+# What was freed is zero, and takes no room where the guest is saved.
+KERNEL = "console=ttyS0 panic=-1 quiet cryptomgr.notests init_on_free=1"
 
 
 def acceleration():
@@ -28,11 +33,15 @@ class Guest:
     """With NETWORK, arguments of QEMU's, it has a network card, too."""
 
     def __init__(self, network=(), initrd="/guest/initramfs"):
-        command = ["qemu-system-x86_64", "-M", "microvm,rtc=on", "-cpu", "max", "-m", "256", "-nodefaults", "-display", "none",
-                   "-no-reboot", *acceleration(), "-L", "/usr/share/qemu", "-L", "/usr/share/seabios", "-kernel", "/guest/kernel",
-                   "-initrd", initrd, "-append", "console=ttyS0 panic=-1 quiet cryptomgr.notests", "-device",
-                   f"vhost-vsock-device,guest-cid={CID}", *network, "-serial", "stdio"]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0)
+        self.command = ["qemu-system-x86_64", "-M", "microvm,rtc=on", "-cpu", "max", "-m", "256", "-nodefaults", "-display", "none",
+                        "-no-reboot", *acceleration(), "-L", "/usr/share/qemu", "-L", "/usr/share/seabios", "-kernel", "/guest/kernel",
+                        "-initrd", initrd, "-append", KERNEL, *network, "-serial", "stdio",
+                        "-qmp", f"unix:{MONITOR},server=on,wait=off"]
+        self.start(CID)
+
+    def start(self, cid, *more):
+        self.process = subprocess.Popen([*self.command, "-device", f"vhost-vsock-device,guest-cid={cid}", *more], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0)
         self.said = ""
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
@@ -67,6 +76,22 @@ class Guest:
         self.reader.join()
         self.process.stdin.close()
         self.process.stdout.close()
+
+    # What becomes of it.
+
+    def save(self, path):
+        """Into a file, as a machine is suspended; afterwards it is no more."""
+        monitor = Monitor(MONITOR)
+        monitor.save(path)
+        monitor.close()
+        self.close()
+
+    def restore(self, path, cid):
+        """It goes on where it was saved, under another CID."""
+        self.start(cid, "-incoming", f"exec:cat {path}")
+        monitor = Monitor(MONITOR)
+        monitor.go_on()
+        monitor.close()
 
     # What its shell is told.
 

@@ -44,6 +44,7 @@ def build(kernel, path, programs):
     image.modules(kernel, "/etc/modules-diag", "tcp_diag")
     # Likewise: by it the guest's node reaches the guest's own programs.
     image.modules(kernel, "/etc/modules-loopback", "vsock_loopback")
+    image.program_if_there("sshd")
     names = ("HYPHA_PLUGIN_PATH", "GSETTINGS_SCHEMA_DIR")
     image.text("/etc/environment", "".join(f"export {name}={shlex.quote(os.environ[name])}\n" for name in names))
     programs(image)

@@ -16,8 +16,11 @@ from kernel import Missing
 NOT_OF_PYTHON = re.compile(r"test|tests|idlelib|tkinter|turtledemo|ensurepip|lib2to3|pydoc_data|distutils|\w+-packages|config-.*")
 
 
+PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+
 def tool(name, package):
-    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    found = shutil.which(name, path=PATH)
     if not found:
         raise Missing(f"there is no {name} (Debian: {package})")
     return os.path.realpath(found)
@@ -63,6 +66,12 @@ class Image:
             self.file(library)
         if name:
             self.link("/usr/bin/" + name, os.path.abspath(path))
+
+    def program_if_there(self, name):
+        """In the PATH. Where it is not installed, tests that need it are skipped."""
+        path = shutil.which(name, path=PATH)
+        if path:
+            self.program(os.path.realpath(path), name)
 
     def tree(self, path, without):
         for folder, folders, files in os.walk(path):

@@ -71,6 +71,8 @@ def build_image(kernel, work, command, with_guest):
             for path in pathlib.Path(folder).glob("*.py"):
                 image.file(path)
     if with_guest:
+        image.program_if_there("ssh")
+        image.program_if_there("ssh-keygen")
         guest_image.put_into(image, kernel, work, programs)
     image.write(work / "initramfs")
     return work / "initramfs"

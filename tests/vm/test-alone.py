@@ -62,7 +62,7 @@ class Alone(Case):
             subprocess.run([os.environ["SEVER"], str(self.alpha.process.pid), endpoint + "/"], check=True)
             for node in both:
                 wait_for(lambda: active(node.ask("links")) == "tcp", "TCP in use")
-        sent, back = cross(self.beta, "alpha", vsock_goes, 16 * MIB)
+        sent, back = cross(self.beta, "alpha", [vsock_goes], 16 * MIB)
         self.assertEqual(sent, back)
         self.assertEqual([link["transport"] for link in self.beta.ask("links")], ["tcp"])
         done = self.alpha.call(ROOT, "org.hypha.Node1.Listen", endpoint, "{}")

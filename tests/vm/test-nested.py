@@ -6,19 +6,39 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import shlex
+import shutil
 import socket
 import subprocess
 import sys
+import time
 
 from crossing import active, cross
-from harness import DEADLINE, main
+from guest import CID
+from harness import DEADLINE, HYPHACTL, main
 from nested import SIZE, Nested
+
+LISTEN = ("--vsock-listen-port", "4974")
+DIAL = "vsock://2:4974"
+OTHER_CID = 43
+YEAR = 365 * 86400
+IN_1975 = 5 * YEAR
+
+SSHD = """ListenAddress 127.0.0.1
+HostKey /etc/ssh/host
+AuthorizedKeysFile /etc/ssh/user.pub
+AuthenticationMethods publickey
+PermitRootLogin prohibit-password
+StrictModes no
+UsePAM no
+PidFile none
+"""
 
 
 class WithoutNetwork(Nested):
     def test_guest_has_no_network_no_bus_and_no_dconf(self):
-        self.start_host("--vsock-listen-port", "4974")
-        self.start_guest("vsock://2:4974")
+        self.start_host(*LISTEN)
+        self.start_guest(DIAL)
         self.assertEqual(self.guest.run("ls /sys/class/net").split(), ["lo"])
         self.assertEqual(self.guest.try_run("find / -xdev -name '*dconf*' | grep .")[1], 1)
         self.assertEqual(self.guest.try_run("pidof dbus-daemon || which dbus-daemon")[1], 1)
@@ -26,8 +46,8 @@ class WithoutNetwork(Nested):
         self.host.stop()
 
     def test_file_each_way_in_tls(self):
-        self.start_host("--vsock-listen-port", "4974")
-        self.start_guest("vsock://2:4974")
+        self.start_host(*LISTEN)
+        self.start_guest(DIAL)
         self.check_cids(4974)
         self.check_encrypted(True)
         self.check_file_each_way()
@@ -45,8 +65,8 @@ class WithoutNetwork(Nested):
 
     def test_any_program_reaches_a_port_of_the_guest_by_a_mux(self):
         """As it reaches a guest of Firecracker's by the socket of that."""
-        self.start_host("--vsock-listen-port", "4974")
-        self.start_guest("vsock://2:4974")
+        self.start_host(*LISTEN)
+        self.start_guest(DIAL)
         self.guest.load("loopback")
         self.guest.run("hyphactl config set services \"{'port:*': {'target': <'vsock://local:*'>, 'peers': <['host']>}}\"")
         self.guest.run("socat VSOCK-LISTEN:1024,fork EXEC:cat & mux_server=$!")
@@ -66,8 +86,8 @@ class WithoutNetwork(Nested):
         self.host.stop()
 
     def test_commands_run_in_the_guest(self):
-        self.start_host("--vsock-listen-port", "4974")
-        self.start_guest("vsock://2:4974")
+        self.start_host(*LISTEN)
+        self.start_guest(DIAL)
         self.guest.run("hyphactl config set services \"{'exec': {'peers': <['host']>}}\"")
         self.guest.run("hypha-agent >/run/agent.log 2>&1 & agent=$!")
         self.wait(lambda: self.host.ctl("exec", "guest", "--", "true").returncode == 0, "the guest's agent")
@@ -79,9 +99,10 @@ class WithoutNetwork(Nested):
         self.host.stop()
 
     def test_files_are_copied_into_the_guest_and_back(self):
-        self.start_host("--vsock-listen-port", "4974")
-        self.start_guest("vsock://2:4974")
-        self.guest.run("mkdir -p /run/root; mount -t tmpfs -o size=80m none /run/root")
+        self.start_host(*LISTEN)
+        self.start_guest(DIAL)
+        # There is room for as much in the memory of the guest, but not in its root.
+        self.guest.run("mkdir -p /run/root; mount -t tmpfs tmpfs /run/root")
         self.guest.run("hyphactl config set services \"{'cp': {'peers': <['host']>, 'roots': <['/run/root']>}}\"")
         self.guest.run("hypha-agent >/run/agent.log 2>&1 & agent=$!")
         here, back = self.place_of_host.path / "file", self.place_of_host.path / "back" / "file"
@@ -99,8 +120,8 @@ class WithoutNetwork(Nested):
 
     def test_ports_of_the_guest_are_ports_of_the_host(self):
         """They come and go, and the guest has no network."""
-        self.start_host("--vsock-listen-port", "4974")
-        self.start_guest("vsock://2:4974")
+        self.start_host(*LISTEN)
+        self.start_guest(DIAL)
         self.guest.load("diag")
         self.guest.run("hyphactl config set services \"{'ports': {'target': <'ports'>, 'peers': <['host']>}, "
                        "'tcp:*': {'target': <'tcp://127.0.0.1:*'>, 'peers': <['host']>}}\"")
@@ -117,6 +138,79 @@ class WithoutNetwork(Nested):
             self.wait(lambda: connect() == b"hello\n", "the guest's port here")
             self.guest.run("kill $mirrored; wait $mirrored; true")
             self.wait(lambda: connect() is None, "the end of the guest's port here")
+        self.guest.stop_node()
+        self.host.stop()
+
+    def start_sshd(self, keys):
+        """Debian's, in the guest."""
+        if not shutil.which("ssh") or self.guest.try_run("which sshd")[1] != 0:
+            self.skipTest("ssh, ssh-keygen and sshd are not all installed (Debian: openssh-client, openssh-server)")
+        for key in ("host", "user"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", keys / key], check=True)
+        for name, mode in (("host", "600"), ("user.pub", "644")):
+            self.guest.write(f"/etc/ssh/{name}", (keys / name).read_text(), mode)
+        self.guest.write("/etc/ssh/sshd_config", SSHD)
+        self.guest.run("mkdir -p -m 755 /run/sshd && echo sshd:x:74:74::/run/sshd:/bin/false >>/etc/passwd")
+        self.guest.run("/usr/sbin/sshd -D -e -f /etc/ssh/sshd_config 2>/run/sshd.log & sshd=$!")
+
+    def test_ssh_by_open_to_a_guest_without_network(self):
+        """To its own sshd, which knows nothing of vsock."""
+        self.start_host(*LISTEN)
+        self.start_guest(DIAL)
+        keys = self.place_of_host.private
+        self.start_sshd(keys)
+        self.guest.run("hyphactl config set services \"{'ssh': {'target': <'tcp://127.0.0.1:22'>, 'peers': <['host']>}}\"")
+        proxy = shlex.join([HYPHACTL, "--address", self.place_of_host.address, "open"]) + " %h ssh"
+        options = [f"ProxyCommand={proxy}", "IdentitiesOnly=yes", "BatchMode=yes", "StrictHostKeyChecking=accept-new",
+                   f"UserKnownHostsFile={keys}/known"]
+        ssh = ["ssh", "-F", "none", "-T", "-i", keys / "user", *(word for option in options for word in ("-o", option)), "root@guest"]
+        data = os.urandom(1 << 20)
+        done = subprocess.run([*ssh, "ls /sys/class/net >&2; cat; exit 7"], input=data, capture_output=True, timeout=DEADLINE,
+                              env=self.place_of_host.environment)
+        self.assertEqual((done.returncode, done.stdout == data), (7, True), f"{done.stderr}\n{self.guest.run('cat /run/sshd.log')}")
+        self.assertIn("lo", done.stderr.decode().splitlines())
+        self.assertNotIn("eth0", done.stderr.decode())
+        self.guest.run("kill $sshd; wait $sshd; true")
+        self.guest.stop_node()
+        self.host.stop()
+
+
+class Restored(Nested):
+    """The guest is saved with its memory, as for a snapshot or a migration. All its connections are reset."""
+
+    def restore(self, saved, cid):
+        self.wait(lambda: self.host.peer("guest")["state"] == "offline", "the end of the guest")
+        self.guest.restore(saved, cid)
+        self.wait_for_one_another()
+        [link] = self.wait(lambda: len(links := self.host.ask("links", "guest")) == 1 and links, "one link, and no twin")
+        self.assertRegex(link["remote"], rf"^vsock://{cid}:\d+$")
+
+    def test_stream_goes_on_under_another_cid_and_ends_where_the_guest_goes_back_to_before_it(self):
+        self.start_host(*LISTEN)
+        # Bound to its CID, it would not be let in under another.
+        self.start_guest(DIAL, binding=())
+        before = self.host.peer("guest")["id"]
+        saved = self.place_of_host.path / "saved"
+
+        def elsewhere():
+            self.guest.save(saved)
+            self.restore(saved, OTHER_CID)
+        sent, back = cross(self.host, "guest", [elsewhere], 2 * SIZE)
+        self.assertEqual(sent, back)
+
+        stream = self.place_of_host.start_ctl("open", "guest", "echo", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                              stderr=subprocess.PIPE, bufsize=0)
+        stream.stdin.write(b"after\n")
+        self.assertEqual(stream.stdout.readline(), b"after\n")
+        self.guest.close()
+        self.restore(saved, CID)
+        self.assertEqual(stream.wait(DEADLINE), 1)
+        # By its numbers, or by what it still knows of its streams.
+        self.assertRegex(stream.stderr.read(), b"lost the session|gone backwards")
+        done = self.host.ctl("open", "guest", "echo", input="anew\n")
+        self.assertEqual((done.returncode, done.stdout), (0, "anew\n"), done.stderr)
+        [peer] = self.host.ask("peers")
+        self.assertEqual((peer["id"], peer["name"], self.guest.id()), (before, "guest", before))
         self.guest.stop_node()
         self.host.stop()
 
@@ -138,10 +232,11 @@ class WithNetwork(Nested):
             self.wait(lambda: active(node.ask("links")) == transport, f"{transport} in use")
 
     def test_cheapest_link_that_works_and_not_a_byte_lost(self):
-        """Each pair of nodes talks over the cheapest link that works, and streams move to another without losing a byte."""
-        self.start_host("--vsock-listen-port", "4974", "--tcp-listen-port", "4974")
+        """Each pair of nodes talks over the cheapest link that works, and streams move to another without losing a byte: in the middle
+        of a file vsock is taken away, and given back."""
+        self.start_host(*LISTEN, "--tcp-listen-port", "4974")
         # Bound to its CID, it would not be taken over TCP.
-        self.start_guest("tcp://10.42.0.1:4974", "vsock://2:4974", binding=())
+        self.start_guest("tcp://10.42.0.1:4974", DIAL, binding=())
         self.wait_active("vsock")
         ways = {way["transport"]: way for way in self.host.ask("explain", "guest")}
         self.assertEqual([name for name, way in ways.items() if way["chosen"]], ["vsock"])
@@ -153,10 +248,47 @@ class WithNetwork(Nested):
             # The device leaves the guest. The host is not told: its end stays silent.
             self.guest.run(f"echo {device} >{self.driver}/unbind")
             self.wait_active("tcp")
-        sent, back = cross(self.host, "guest", vsock_goes, 2 * SIZE)
+
+        def vsock_comes():
+            self.guest.run(f"echo {device} >{self.driver}/bind")
+            self.wait_active("vsock")
+        sent, back = cross(self.host, "guest", [vsock_goes, vsock_comes], 3 * SIZE)
         self.assertEqual(sent, back)
-        self.guest.run(f"echo {device} >{self.driver}/bind")
+        self.guest.stop_node()
+        self.host.stop()
+
+    def set_clock(self, seconds):
+        self.guest.run(f"date -s @{seconds:.0f}")
+
+    def test_clock_on_the_wall_may_say_what_it_likes(self):
+        """As in a guest without a clock of its own, or one that was saved for a year."""
+        self.addCleanup(lambda: self.set_clock(time.time()))
+        self.set_clock(IN_1975)
+        self.start_host(*LISTEN, "--tcp-listen-port", "4974")
+        self.start_guest("tcp://10.42.0.1:4974", DIAL, binding=())
         self.wait_active("vsock")
+
+        def links():
+            return sorted((link["transport"], link["remote"]) for link in self.host.ask("links"))
+
+        def a_year_ahead():
+            before = self.wait(lambda: len(found := links()) == 2 and found, "two links, and no twins")
+            self.set_clock(time.time() + YEAR)
+            # Pings go on meanwhile.
+            sent = [link["rx-bytes"] for link in self.host.ask("links")]
+            self.wait(lambda: all(new["rx-bytes"] > old for new, old in zip(self.host.ask("links"), sent)), "pings")
+            self.assertEqual(links(), before)
+
+        def back_to_1975():
+            before = links()
+            self.set_clock(IN_1975)
+            for link in self.host.ask("links"):
+                self.assertEqual(self.host.call(link["path"], "org.hypha.Link1.Close").returncode, 0)
+            # New ones, which begin with a handshake in TLS.
+            self.wait(lambda: len(found := links()) == 2 and not set(found) & set(before), "two new links")
+            self.assertTrue(all(link["encrypted"] for link in self.host.ask("links")))
+        sent, back = cross(self.host, "guest", [a_year_ahead, back_to_1975], SIZE)
+        self.assertEqual(sent, back)
         self.guest.stop_node()
         self.host.stop()
 

@@ -8,6 +8,7 @@ import os
 import pathlib
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -176,26 +177,37 @@ class WithoutNetwork(Nested):
 
 
 class Restored(Nested):
-    """The guest is saved with its memory, as for a snapshot or a migration. All its connections are reset."""
+    """The guest is paused until its link is given up; and saved with its memory, as for a snapshot or a migration: then all its
+    connections are reset."""
+
+    def wait_offline(self):
+        self.wait(lambda: self.host.peer("guest")["state"] == "offline", "the guest, offline")
 
     def restore(self, saved, cid):
-        self.wait(lambda: self.host.peer("guest")["state"] == "offline", "the end of the guest")
+        self.wait_offline()
         self.guest.restore(saved, cid)
         self.wait_for_one_another()
         [link] = self.wait(lambda: len(links := self.host.ask("links", "guest")) == 1 and links, "one link, and no twin")
         self.assertRegex(link["remote"], rf"^vsock://{cid}:\d+$")
 
     def test_stream_goes_on_under_another_cid_and_ends_where_the_guest_goes_back_to_before_it(self):
-        self.start_host(*LISTEN)
+        self.start_host(*LISTEN, config="ping-interval=500\nlink-timeout=3000\n")
         # Bound to its CID, it would not be let in under another.
         self.start_guest(DIAL, binding=())
         before = self.host.peer("guest")["id"]
         saved = self.place_of_host.path / "saved"
 
+        def paused():
+            # Its clocks go on meanwhile, as seen from within.
+            self.guest.process.send_signal(signal.SIGSTOP)
+            self.wait_offline()
+            self.guest.process.send_signal(signal.SIGCONT)
+            self.wait_for_one_another()
+
         def elsewhere():
             self.guest.save(saved)
             self.restore(saved, OTHER_CID)
-        sent, back = cross(self.host, "guest", [elsewhere], 2 * SIZE)
+        sent, back = cross(self.host, "guest", [paused, elsewhere], 2 * SIZE)
         self.assertEqual(sent, back)
 
         stream = self.place_of_host.start_ctl("open", "guest", "echo", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -252,7 +264,7 @@ class WithNetwork(Nested):
         def vsock_comes():
             self.guest.run(f"echo {device} >{self.driver}/bind")
             self.wait_active("vsock")
-        sent, back = cross(self.host, "guest", [vsock_goes, vsock_comes], 3 * SIZE)
+        sent, back = cross(self.host, "guest", [vsock_goes, vsock_comes], 2 * SIZE)
         self.assertEqual(sent, back)
         self.guest.stop_node()
         self.host.stop()

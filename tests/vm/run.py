@@ -22,7 +22,7 @@ from image import Image, tool
 from kernel import Kernel, Missing
 
 HERE = pathlib.Path(__file__).resolve().parent
-DEADLINE = 500 * float(os.environ.get("MESON_TEST_TIMEOUT_MULTIPLIER", "1"))
+DEADLINE = 700 * float(os.environ.get("MESON_TEST_TIMEOUT_MULTIPLIER", "1"))
 # What an emulated machine may take longer than this one, for the deadlines of harness.py.
 SLOWNESS = 3
 # harness.py ends a test that hangs after 3 * 30 * SLOWNESS seconds, and says so. A machine that says nothing for longer

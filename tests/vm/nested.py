@@ -81,6 +81,11 @@ class Nested(Case):
         self.guest.run(f"hyphactl trust {self.host.id()} host")
         self.wait_for_one_another()
 
+    def start_agent(self, service):
+        """In the guest, where the setting says who may SERVICE."""
+        self.guest.run("hypha-agent >/run/agent.log 2>&1 & agent=$!")
+        self.wait(lambda: f"service '{service}' is on" in self.guest.run("cat /run/agent.log"), "the guest's agent")
+
     def wait_for_one_another(self):
         self.wait(lambda: (self.host.peer("guest") or {}).get("state") == "online", "the guest at the host")
         self.wait(lambda: [peer["state"] for peer in self.guest.ask("peers")] == ["online"], "the host in the guest")

@@ -24,6 +24,7 @@ DIAL = "vsock://2:4974"
 OTHER_CID = 43
 YEAR = 365 * 86400
 IN_1975 = 5 * YEAR
+MIB = 1 << 20
 
 SSHD = """ListenAddress 127.0.0.1
 HostKey /etc/ssh/host
@@ -90,8 +91,7 @@ class WithoutNetwork(Nested):
         self.start_host(*LISTEN)
         self.start_guest(DIAL)
         self.guest.run("hyphactl config set services \"{'exec': {'peers': <['host']>}}\"")
-        self.guest.run("hypha-agent >/run/agent.log 2>&1 & agent=$!")
-        self.wait(lambda: self.host.ctl("exec", "guest", "--", "true").returncode == 0, "the guest's agent")
+        self.start_agent("exec")
         done = self.host.ctl("exec", "guest", "--", "sh", "-c", "ls /sys/class/net; cat; echo aside >&2; exit 7", input="from the host\n")
         self.assertEqual((done.returncode, done.stdout, done.stderr), (7, "lo\nfrom the host\n", "aside\n"))
         self.assert_fails(self.host.ctl("exec", "guest", "--", "no-such-command"), 127, "no such command")
@@ -105,14 +105,13 @@ class WithoutNetwork(Nested):
         # There is room for as much in the memory of the guest, but not in its root.
         self.guest.run("mkdir -p /run/root; mount -t tmpfs tmpfs /run/root")
         self.guest.run("hyphactl config set services \"{'cp': {'peers': <['host']>, 'roots': <['/run/root']>}}\"")
-        self.guest.run("hypha-agent >/run/agent.log 2>&1 & agent=$!")
-        here, back = self.place_of_host.path / "file", self.place_of_host.path / "back" / "file"
-        here.write_bytes(b"".join(os.urandom(1 << 20) for _ in range(64)))
-        self.wait(lambda: self.host.ctl("cp", "guest:", str(back.parent)).returncode == 0, "the guest's agent")
+        self.start_agent("cp")
+        here, back = self.place_of_host.path / "file", self.place_of_host.path / "back"
+        here.write_bytes(os.urandom(64 * MIB))
         self.host.do("cp", str(here), "guest:")
         wanted = hashlib.sha256(here.read_bytes()).hexdigest()
         self.assertEqual(self.guest.run("sha256sum /run/root/file").split()[0], wanted)
-        self.host.do("cp", "guest:/run/root/file", str(back.parent))
+        self.host.do("cp", "guest:/run/root/file", str(back))
         self.assertEqual((hashlib.sha256(back.read_bytes()).hexdigest(), back.stat().st_mtime_ns), (wanted, here.stat().st_mtime_ns))
         self.assert_fails(self.host.ctl("cp", "guest:/etc/passwd", str(back)), 1, "outside", "/run/root")
         self.guest.run("kill $agent; wait $agent; umount /run/root")
@@ -238,10 +237,18 @@ class WithNetwork(Nested):
             subprocess.run(command.split(), check=True)
         cls.guest.load("net")
         cls.guest.run("ip addr add 10.42.0.2/24 dev eth0 && ip link set eth0 up")
+        cls.device = pathlib.PurePath(cls.guest.run(f"ls -d {cls.driver}/virtio*").strip()).name
 
     def wait_active(self, transport):
         for node in (self.host, self.guest):
             self.wait(lambda: active(node.ask("links")) == transport, f"{transport} in use")
+
+    def take_vsock(self):
+        """The device leaves the guest. The host is not told: its end stays silent."""
+        self.guest.run(f"echo {self.device} >{self.driver}/unbind")
+
+    def give_vsock(self):
+        self.guest.run(f"echo {self.device} >{self.driver}/bind")
 
     def test_cheapest_link_that_works_and_not_a_byte_lost(self):
         """Each pair of nodes talks over the cheapest link that works, and streams move to another without losing a byte: in the middle
@@ -254,18 +261,50 @@ class WithNetwork(Nested):
         self.assertEqual([name for name, way in ways.items() if way["chosen"]], ["vsock"])
         self.assertLess(ways["vsock"]["cost"], ways["tcp"]["cost"])
 
-        device = pathlib.PurePath(self.guest.run(f"ls -d {self.driver}/virtio*").strip()).name
-
         def vsock_goes():
-            # The device leaves the guest. The host is not told: its end stays silent.
-            self.guest.run(f"echo {device} >{self.driver}/unbind")
+            self.take_vsock()
             self.wait_active("tcp")
 
         def vsock_comes():
-            self.guest.run(f"echo {device} >{self.driver}/bind")
+            self.give_vsock()
             self.wait_active("vsock")
         sent, back = cross(self.host, "guest", [vsock_goes, vsock_comes], 2 * SIZE)
         self.assertEqual(sent, back)
+        self.guest.stop_node()
+        self.host.stop()
+
+    def test_copy_goes_on_where_vsock_is_taken_away_and_given_back(self):
+        self.start_host(*LISTEN, "--tcp-listen-port", "4974")
+        self.start_guest("tcp://10.42.0.1:4974", DIAL, binding=())
+        self.guest.run("hyphactl config set services \"{'cp': {'peers': <['host']>, 'roots': <['/srv']>}}\"")
+        self.guest.run("mkdir /srv && mount -t tmpfs tmpfs /srv")
+        self.start_agent("cp")
+        self.wait_active("vsock")
+        file = self.place_of_host.path / "file"
+        file.write_bytes(os.urandom(64 * MIB))
+
+        def wait_sent(transport, least):
+            self.wait(lambda: [link for link in self.host.ask("links")
+                               if link["active"] and link["transport"] == transport and link["tx-bytes"] >= least],
+                      f"{least} bytes over a link of {transport}")
+
+        copy = self.place_of_host.start_ctl("cp", str(file), "guest:/srv/file", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        wait_sent("vsock", 16 * MIB)
+        self.take_vsock()
+        # Or it might be done too early, by the other way.
+        copy.send_signal(signal.SIGSTOP)
+        self.wait_active("tcp")
+        copy.send_signal(signal.SIGCONT)
+        wait_sent("tcp", 8 * MIB)
+        copy.send_signal(signal.SIGSTOP)
+        self.give_vsock()
+        self.wait_active("vsock")
+        copy.send_signal(signal.SIGCONT)
+        self.assertEqual((copy.communicate(timeout=DEADLINE), copy.returncode), ((b"", b""), 0), self.guest.run("cat /run/agent.log"))
+        # What was left.
+        wait_sent("vsock", 8 * MIB)
+        self.assertEqual(self.guest.run("sha256sum /srv/file").split()[0], hashlib.sha256(file.read_bytes()).hexdigest())
+        self.guest.run("kill $agent; wait $agent; umount /srv; rmdir /srv")
         self.guest.stop_node()
         self.host.stop()
 

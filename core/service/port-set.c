@@ -7,6 +7,9 @@
 #include <string.h>
 
 #include "api/hypha-text.h"
+#include "link/json-text.h"
+
+#define MAX_MEMORY (1024 * 1024) /* of a list's values: much more than its text */
 
 /**
  * hypha_port_set_add: (skip)
@@ -129,59 +132,24 @@ hypha_port_set_to_line (const HyphaPortSet *self)
   return g_string_free (g_steal_pointer (&line), FALSE);
 }
 
-typedef struct {
-  const char *at, *end;
-} Text;
-
-static void
-skip_spaces (Text *text)
-{
-  while (text->at < text->end && strchr (" \t\r", *text->at) != NULL && *text->at != '\0')
-    text->at++;
-}
-
 static gboolean
-take (Text *text, char c)
+read_ports (HyphaPortSet *self, JsonNode *node)
 {
-  skip_spaces (text);
-  if (text->at == text->end || *text->at != c)
+  JsonArray *array =
+      node != NULL && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+  const guint n = array != NULL ? json_array_get_length (array) : G_MAXUINT;
+
+  if (n > HYPHA_PORT_LIST_MAX)
     return FALSE;
-  text->at++;
-  return TRUE;
-}
+  for (guint i = 0; i < n; i++) {
+    JsonNode *port = json_array_get_element (array, i);
 
-/* 0: there is none. */
-static guint
-take_port (Text *text)
-{
-  guint port = 0;
-
-  skip_spaces (text);
-  if (text->at < text->end && *text->at == '0')
-    return 0;
-  for (; text->at < text->end && g_ascii_isdigit (*text->at); text->at++) {
-    port = port * 10 + (guint) (*text->at - '0');
-    if (port > HYPHA_PORT_MAX)
-      return 0;
-  }
-  return port;
-}
-
-static gboolean
-take_ports (Text *text, HyphaPortSet *set)
-{
-  if (take (text, ']'))
-    return TRUE;
-  for (guint n = 0; n < HYPHA_PORT_LIST_MAX; n++) {
-    guint port = take_port (text);
-
-    if (port == 0)
+    if (!JSON_NODE_HOLDS_VALUE (port) || json_node_get_value_type (port) != G_TYPE_INT64 ||
+        json_node_get_int (port) < 1 || json_node_get_int (port) > HYPHA_PORT_MAX)
       return FALSE;
-    hypha_port_set_add (set, port);
-    if (!take (text, ','))
-      return take (text, ']');
+    hypha_port_set_add (self, (guint) json_node_get_int (port));
   }
-  return FALSE;
+  return TRUE;
 }
 
 /**
@@ -191,22 +159,18 @@ take_ports (Text *text, HyphaPortSet *set)
  * @length: bytes of @line, without the end of the line
  * @error: return location for an error: %HYPHA_ERROR_PROTOCOL
  *
- * Takes what hypha_port_set_to_line() makes, and the same with white space between, as other
- * programs make it.
+ * Takes what hypha_port_set_to_line() makes, and the same as other programs write it.
  *
  * Returns: %TRUE with what @line says; %FALSE leaves anything in @self
  */
 gboolean
 hypha_port_set_parse_line (HyphaPortSet *self, const char *line, gsize length, GError **error)
 {
-  Text text = { line, line + length };
+  g_autoptr (JsonNode) node = hypha_json_text_parse (line, length, MAX_MEMORY, NULL);
 
   memset (self, 0, sizeof *self);
-  if (take (&text, '[') && take_ports (&text, self)) {
-    skip_spaces (&text);
-    if (text.at == text.end)
-      return TRUE;
-  }
+  if (read_ports (self, node))
+    return TRUE;
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL,
                _ ("a list of ports is no JSON array of at most %u numbers from 1 to 65535"),
                HYPHA_PORT_LIST_MAX);

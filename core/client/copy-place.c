@@ -74,6 +74,22 @@ split (const char *path, char **parent, gboolean *slash)
 }
 
 /**
+ * hypha_copy_dup_sent:
+ * @path: of what is to be copied
+ *
+ * Returns: (transfer full): what it is called at the other end; "": only what is in it is meant
+ */
+char *
+hypha_copy_dup_sent (const char *path)
+{
+  gboolean slash;
+  g_autofree char *parent = NULL;
+  char *name = split (path, &parent, &slash);
+
+  return name ? name : g_strdup ("");
+}
+
+/**
  * hypha_copy_open_root:
  * @path: absolute
  * @error: return location for an error: %HYPHA_ERROR_FAILED
@@ -107,14 +123,11 @@ gboolean
 hypha_copy_source_open (HyphaCopySource *self, int root, const char *path, const char *text,
                         GError **error)
 {
-  gboolean slash, text_slash;
+  gboolean slash;
   g_autofree char *parent = NULL;
-  g_autofree char *text_parent = NULL;
   g_autofree char *name = split (path, &parent, &slash);
 
-  *self = (HyphaCopySource){ .fd = -1, .sent = split (text, &text_parent, &text_slash) };
-  if (self->sent == NULL)
-    self->sent = g_strdup ("");
+  *self = (HyphaCopySource){ .fd = -1, .sent = hypha_copy_dup_sent (text) };
   if (name == NULL || slash)
     self->fd = open_directory (root, path, O_RDONLY);
   else
@@ -179,6 +192,21 @@ hypha_copy_destination_open (HyphaCopyDestination *self, int root, const char *p
 }
 
 /**
+ * hypha_copy_destination_want:
+ * @self: where it goes
+ * @paths: (array zero-terminated=1): what was asked for
+ *
+ * A sender that was asked for one file, and has a .profile instead, or beside it, is not let.
+ */
+void
+hypha_copy_destination_want (HyphaCopyDestination *self, char **paths)
+{
+  self->wanted = g_ptr_array_new_with_free_func (g_free);
+  for (; *paths; paths++)
+    g_ptr_array_add (self->wanted, hypha_copy_dup_sent (*paths));
+}
+
+/**
  * hypha_copy_destination_clear:
  * @self: where it went
  *
@@ -192,4 +220,5 @@ hypha_copy_destination_clear (HyphaCopyDestination *self)
   self->fd = -1;
   g_clear_pointer (&self->name, g_free);
   g_clear_pointer (&self->shown, g_free);
+  g_clear_pointer (&self->wanted, g_ptr_array_unref);
 }

@@ -19,8 +19,11 @@ typedef struct {
   char *name;         /* what comes gets this name in it; NULL: it keeps its own */
   gboolean directory; /* that has to be one */
   char *shown;        /* for people */
+  GPtrArray *wanted;  /* names that have to come, each once, and no others; NULL: whatever comes */
 } HyphaCopyDestination;
 
+/* What PATH is called at the other end. */
+char *hypha_copy_dup_sent (const char *path);
 int hypha_copy_open_root (const char *path, GError **error);
 /* TEXT: what PATH is called, if that begins at a root. */
 gboolean hypha_copy_source_open (HyphaCopySource *self, int root, const char *path,
@@ -28,6 +31,8 @@ gboolean hypha_copy_source_open (HyphaCopySource *self, int root, const char *pa
 void hypha_copy_source_clear (HyphaCopySource *self);
 gboolean hypha_copy_destination_open (HyphaCopyDestination *self, int root, const char *path,
                                       const char *text, gboolean into, GError **error);
+/* Nothing is to come but PATHS, as the sender has them. */
+void hypha_copy_destination_want (HyphaCopyDestination *self, char **paths);
 void hypha_copy_destination_clear (HyphaCopyDestination *self);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (HyphaCopySource, hypha_copy_source_clear)

@@ -31,6 +31,8 @@ typedef struct {
   GArray *directories; /* Directory, the outermost first */
   GString *path;       /* of what comes, for people */
   guint64 number;      /* of the entry */
+  GPtrArray *wanted;   /* names that have not come; NULL: any */
+  guint missing;       /* of these, so many were told not to */
   guint skipped;       /* directories in each other that nothing is taken of */
   gboolean in_file;    /* until its end */
   gboolean awaits_from;
@@ -354,16 +356,20 @@ end_file (Receiver *self, GError **error)
   return tell_errno (self, number, error);
 }
 
-/* The sender could not read all of it, or stopped since it was told of the trouble here. */
-static void
-take_broken (Receiver *self, const HyphaParcel *parcel)
+/* The sender could not read all of it, or stopped since it was told of the trouble here. What is
+ * left out for no reason would look as if it had been copied. */
+static gboolean
+take_broken (Receiver *self, const HyphaParcel *parcel, GError **error)
 {
   g_autofree char *sentence = hypha_copy_dup_sentence (parcel->data, parcel->length);
 
+  if (*sentence == '\0' && self->part.fd >= 0)
+    return hypha_copy_refuse (error, _ ("a file without an end"));
   self->in_file = self->awaits_from = FALSE;
   hypha_copy_part_drop (&self->part);
   if (*sentence)
     self->events->problem (sentence, TRUE, self->user_data);
+  return TRUE;
 }
 
 static gboolean
@@ -383,14 +389,24 @@ take_in_file (Receiver *self, const HyphaParcel *parcel, GError **error)
   case HYPHA_COPY_FILE_END:
     return end_file (self, error);
   case HYPHA_COPY_FILE_BROKEN:
-    take_broken (self, parcel);
-    return TRUE;
+    return take_broken (self, parcel, error);
   default:
     return hypha_copy_refuse (error, _ ("a file without an end"));
   }
 }
 
 /* ---- all of it ---- */
+
+/* A sender is asked for this and that, and may not choose what else lies beside it. */
+static gboolean
+is_wanted (Receiver *self, const char *name)
+{
+  guint at;
+
+  return self->wanted == NULL ||
+         (g_ptr_array_find_with_equal_func (self->wanted, name, g_str_equal, &at) &&
+          g_ptr_array_remove_index (self->wanted, at));
+}
 
 static gboolean
 take_entry (Receiver *self, const HyphaParcel *parcel, GError **error)
@@ -402,6 +418,8 @@ take_entry (Receiver *self, const HyphaParcel *parcel, GError **error)
   self->number++;
   if (is_outermost (self) && self->skipped == 0 && self->destination->name && self->number > 1)
     return hypha_copy_refuse (error, _ ("more than one thing, and one name for it"));
+  if (is_outermost (self) && self->skipped == 0 && !is_wanted (self, entry.name))
+    return hypha_copy_refuse (error, _ ("something that was not asked for"));
   if (self->skipped == 0)
     set_path (self, get_path_length (self), entry.name);
   switch (entry.type) {
@@ -423,10 +441,29 @@ take_failure (const HyphaParcel *parcel, GError **error)
   return FALSE;
 }
 
+static void
+take_missing (Receiver *self, const HyphaParcel *parcel)
+{
+  g_autofree char *sentence = hypha_copy_dup_sentence (parcel->data, parcel->length);
+
+  self->missing += is_outermost (self) && self->skipped == 0;
+  self->events->problem (sentence, TRUE, self->user_data);
+}
+
+static gboolean
+take_end (Receiver *self, GError **error)
+{
+  if (!is_outermost (self) || self->skipped > 0)
+    return hypha_copy_refuse (error, _ ("a directory without an end"));
+  if (self->wanted && self->wanted->len > self->missing)
+    return hypha_copy_refuse (error, _ ("the end, and not all that was asked for"));
+  self->ended = TRUE;
+  return TRUE;
+}
+
 static gboolean
 take (Receiver *self, const HyphaParcel *parcel, GError **error)
 {
-  g_autofree char *sentence = NULL;
 
   if (parcel->type == HYPHA_COPY_FAILED)
     return take_failure (parcel, error);
@@ -441,12 +478,10 @@ take (Receiver *self, const HyphaParcel *parcel, GError **error)
   case HYPHA_COPY_DIRECTORY_END:
     return end_directory (self, error);
   case HYPHA_COPY_MISSING:
-    sentence = hypha_copy_dup_sentence (parcel->data, parcel->length);
-    self->events->problem (sentence, TRUE, self->user_data);
+    take_missing (self, parcel);
     return TRUE;
   case HYPHA_COPY_END:
-    self->ended = self->directories->len == 0 && self->skipped == 0;
-    return self->ended || hypha_copy_refuse (error, _ ("a directory without an end"));
+    return take_end (self, error);
   default:
     return hypha_copy_refuse (error, _ ("a message of an unknown kind"));
   }
@@ -511,6 +546,7 @@ hypha_copy_receive (int socket, const HyphaCopyDestination *destination,
                              .events = events,
                              .user_data = user_data,
                              .counts = counts,
+                             .wanted = destination->wanted,
                              .part = { .fd = -1 } };
   g_autoptr (GError) reason = NULL;
   HyphaParcel parcel;

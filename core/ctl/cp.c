@@ -335,6 +335,8 @@ hypha_verb_cp (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **error
       (!places.to_peer && !hypha_copy_destination_open (&destination, -1, places.dest, places.dest,
                                                         places.sources[1] != NULL, error)))
     return FALSE;
+  if (!places.to_peer)
+    hypha_copy_destination_want (&destination, places.sources);
   stream = open_stream (ctl, places.peer, timeout, error);
   if (stream == NULL)
     return FALSE;

@@ -785,7 +785,7 @@ class Hostile(Copies):
         (self.home / "in").mkdir()
         for why, said in self.WRONG:
             answer[0] = said
-            done = self.cp("alpha:x", "in")
+            done = self.cp("alpha:x", "alpha:d", "in")
             self.assert_fails(done, 1, why)
             self.assertEqual(os.listdir(self.home), ["in"], why)
             for path in (self.home / "in").iterdir():
@@ -798,10 +798,47 @@ class Hostile(Copies):
             self.assert_fails(self.cp("alpha:x", "in"), 1, "evil\\u{1b}[2J\\xff")
         outside = self.home / "outside"
         outside.mkdir()
-        answer[0] = (parcel(LINK, entry(b"way", target=os.fsencode(outside))) + parcel(DIRECTORY, entry(b"way")) + parcel(FILE, entry(b"x")) +
-                     parcel(FILE_END) + parcel(DIRECTORY_END) + parcel(END))
-        self.assert_fails(self.cp("alpha:x", "in"), 1, "way", "no directory")
+        answer[0] = (parcel(DIRECTORY, entry(b"d")) + parcel(LINK, entry(b"way", target=os.fsencode(outside))) + parcel(DIRECTORY, entry(b"way")) +
+                     parcel(FILE, entry(b"x")) + parcel(FILE_END) + parcel(DIRECTORY_END) * 2 + parcel(END))
+        self.assert_fails(self.cp("alpha:d", "in"), 1, "way", "no directory")
         self.assert_nothing(outside)
+
+    def test_sender_may_not_choose_what_comes(self):
+        answer = [b""]
+        self.service(answer)
+        (self.home / "in").mkdir()
+        (self.home / "in" / ".profile").write_text("mine")
+
+        def file(name, data=b"evil"):
+            return parcel(FILE, entry(name, len(data))) + parcel(DATA, data) + parcel(FILE_END)
+
+        evil = file(b".profile")
+        for said in (evil, file(b"x") + evil, file(b"x") * 2, parcel(LINK, entry(b".profile", target=b"x")), parcel(DIRECTORY, entry(b".ssh")),
+                     parcel(DIRECTORY, entry(b"")) + evil + parcel(DIRECTORY_END)):
+            answer[0] = said + parcel(END)
+            for words in (("alpha:x", "in"), ("alpha:some/x/", "alpha:y", "in")):
+                self.assert_fails(self.cp(*words), 1, "not asked for")
+            self.assertLessEqual(set(os.listdir(self.home / "in")), {".profile", "x"})
+            self.assertEqual((self.home / "in" / ".profile").read_text(), "mine")
+        # What is in a directory is not known before; and a name for what comes is the caller's.
+        answer[0] = parcel(DIRECTORY, entry(b"")) + file(b"y") + parcel(DIRECTORY_END) + parcel(END)
+        for path in "", ".", "some/.", "..", "/":
+            self.copy(f"alpha:{path}", "in")
+            (self.home / "in" / "y").unlink()
+
+    def test_sender_that_has_less_than_was_asked_for(self):
+        answer = [b""]
+        self.service(answer)
+        x = parcel(FILE, entry(b"x")) + parcel(FILE_END)
+        d = parcel(DIRECTORY, entry(b"x")) + parcel(MISSING, b"in it") + parcel(DIRECTORY_END)
+        for said in (b"", x, d):
+            answer[0] = said + parcel(END)
+            self.assert_fails(self.cp("alpha:x", "alpha:y", "."), 1, "not all that was asked for")
+        answer[0] = parcel(FILE, entry(b"x", 4)) + parcel(DATA, b"half") + parcel(FILE_BROKEN) + parcel(END)
+        self.assert_fails(self.cp("alpha:x", "got"), 1, "without an end")
+        self.assertFalse((self.home / "got").exists())
+        answer[0] = x + parcel(MISSING, b"no y") + parcel(END)
+        self.assert_fails(self.cp("alpha:x", "alpha:y", "."), 1, "no y")
 
     def test_receiver_that_lies_to_hyphactl(self):
         answer = [b""]

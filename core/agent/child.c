@@ -20,6 +20,7 @@ struct _HyphaAgentChild {
   int process; /* pidfd */
   int report;
   guint process_source, report_source;
+  gboolean alone;
   gboolean never_ran; /* and ends by itself */
   gboolean exited;
   guint grace; /* timer, from SIGHUP to SIGKILL */
@@ -100,7 +101,7 @@ on_exited (int fd, GIOCondition condition, gpointer user_data)
       info.si_code == CLD_EXITED ? W_EXITCODE (info.si_status, 0) : W_EXITCODE (0, info.si_status);
   if (self->events)
     self->events->exited (status, self->user_data);
-  else if (self->killed)
+  else if (self->killed || self->alone)
     child_free (self);
   return G_SOURCE_REMOVE;
 }
@@ -121,6 +122,7 @@ hypha_agent_child_new (const HyphaAgentLaunch *launch, const HyphaAgentChildEven
   HyphaAgentChild *self = g_new0 (HyphaAgentChild, 1);
 
   self->events = events;
+  self->alone = events->alone;
   self->user_data = user_data;
   self->pid = launch->pid;
   self->report = launch->report;
@@ -193,11 +195,12 @@ hypha_agent_child_end (HyphaAgentChild *self)
   close_report (self);
   self->events = NULL;
   self->killed = self->never_ran;
-  if (self->never_ran) {
-    if (self->exited)
-      child_free (self);
+  if (self->exited && (self->never_ran || self->alone)) {
+    child_free (self);
     return;
   }
+  if (self->never_ran)
+    return;
   hypha_agent_child_signal (self, SIGHUP);
   hypha_agent_child_signal (self, SIGCONT);
   self->grace = g_timeout_add (GRACE_MS, on_grace, self);

@@ -13,6 +13,7 @@ typedef struct {
   void (*ran) (const HyphaAgentReport *why_not, gpointer user_data);
   /* STATUS is as of waitpid(). What it wrote may still be on its way. */
   void (*exited) (int status, gpointer user_data);
+  gboolean alone; /* it starts no others, so that nothing is left when it has exited */
 } HyphaAgentChildEvents;
 
 /* Takes LAUNCH but for its fds. */

@@ -164,7 +164,9 @@ on_exited (int status, gpointer user_data)
   settle (self);
 }
 
-static const HyphaAgentChildEvents child_events = { .ran = on_ran, .exited = on_exited };
+static const HyphaAgentChildEvents child_events = { .ran = on_ran,
+                                                    .exited = on_exited,
+                                                    .alone = TRUE };
 
 static HyphaAgentRequest *
 make_launch (HyphaAgentCopy *self, const HyphaAgentCopyRequest *request)

@@ -176,8 +176,7 @@ end_directory (Receiver *self, GError **error)
   if (last == NULL)
     return hypha_copy_refuse (error, _ ("the end of a directory that has not begun"));
   g_string_truncate (self->path, last->path_length);
-  done = last->as_it_is ||
-         (fchmod (last->fd, last->mode) == 0 && futimens (last->fd, last->times) == 0);
+  done = last->as_it_is || hypha_copy_finish_directory (last->fd, last->mode, last->times);
   number = done ? 0 : errno;
   if (!hypha_copy_sync_directory (last->fd))
     number = errno;

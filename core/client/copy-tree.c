@@ -100,6 +100,28 @@ hypha_copy_make_directory (int parent, const char *name)
 }
 
 /**
+ * hypha_copy_finish_directory:
+ * @fd: of a directory that nothing is put into any more
+ * @mode: what everybody may do there
+ * @times: of access and of modification
+ *
+ * Makes it what it should be. Its set-user-ID, set-group-ID and sticky bits are those of this
+ * place, like its owner: a /tmp that came as 0777 stays one in which nobody can take away what
+ * is others'.
+ *
+ * Returns: %TRUE; with errno otherwise
+ */
+gboolean
+hypha_copy_finish_directory (int fd, guint32 mode, const struct timespec times[2])
+{
+  struct stat st;
+
+  return fstat (fd, &st) == 0 &&
+         fchmod (fd, (st.st_mode & 07777 & ~(mode_t) HYPHA_COPY_MODES) | mode) == 0 &&
+         futimens (fd, times) == 0;
+}
+
+/**
  * hypha_copy_sync_directory:
  * @fd: of a directory
  *

@@ -20,6 +20,7 @@ HyphaCopyFileId *hypha_copy_file_id_new (const struct stat *st);
 
 const char *hypha_copy_find_obstacle (int directory, const char *name);
 int hypha_copy_make_directory (int parent, const char *name);
+gboolean hypha_copy_finish_directory (int fd, guint32 mode, const struct timespec times[2]);
 gboolean hypha_copy_sync_directory (int fd);
 gboolean hypha_copy_make_link (int directory, const char *name, const HyphaCopyEntry *entry);
 /* PATH: from TOP, to one of FILES. */

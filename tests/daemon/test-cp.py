@@ -237,6 +237,17 @@ class Trees(Copies):
         self.copy("thing", "alpha:")
         self.assertEqual(os.readlink(self.root / "thing"), "/somewhere")
 
+    def test_directories_that_are_there_keep_their_special_bits(self):
+        for name in "all", "group", "new":
+            (self.home / "tree" / name).mkdir(parents=True)
+            (self.home / "tree" / name).chmod(0o777)
+        for name, mode in ("all", 0o1777), ("group", 0o2750):
+            (self.root / "tree" / name).mkdir(parents=True)
+            (self.root / "tree" / name).chmod(mode)
+        self.copy("tree", "alpha:")
+        modes = {path.name: path.stat().st_mode & 0o7777 for path in (self.root / "tree").iterdir()}
+        self.assertEqual(modes, {"all": 0o1777, "group": 0o2777, "new": 0o777})
+
     def test_what_is_no_file_is_not_opened_and_told(self):
         for top in self.home / "odd", self.root / "odd":
             top.mkdir()

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -240,13 +241,60 @@ hypha_copy_part_keep (HyphaCopyPart *self)
 
 /* ---- what is there ---- */
 
+/* LENGTH bytes. FALSE with errno; 0: there are fewer. */
+static gboolean
+read_block (int fd, guint64 at, guint8 *block, gsize length)
+{
+  gsize have = 0;
+
+  while (have < length) {
+    gssize n = pread (fd, block + have, length - have, (off_t) (at + have));
+
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n == 0)
+      errno = 0;
+    if (n <= 0)
+      return FALSE;
+    have += (gsize) n;
+  }
+  return TRUE;
+}
+
+static gboolean
+is_zero (const guint8 *block, gsize length)
+{
+  return block[0] == 0 && memcmp (block, block + 1, length - 1) == 0;
+}
+
+/* The block from AT on that may hold something else than zeros; LENGTH: none does. */
+static guint64
+skip_holes (int fd, guint64 at, guint64 length)
+{
+  off_t found = lseek (fd, (off_t) at, SEEK_DATA);
+
+  if (found < 0)
+    return errno == ENXIO ? length : at;
+  return MAX (at, MIN ((guint64) found / BLOCK_BYTES * BLOCK_BYTES, length));
+}
+
+static void
+update_number (GChecksum *checksum, guint64 value)
+{
+  guint64 order = GUINT64_TO_BE (value);
+
+  g_checksum_update (checksum, (const guchar *) &order, sizeof order);
+}
+
 /**
  * hypha_copy_hash:
  * @fd: of a file
  * @length: how much of it
  * @go_on: asked now and then whether anybody still wants to know
  * @user_data: for @go_on
- * @digest: (out caller-allocates): SHA-256
+ * @digest: (out caller-allocates): SHA-256 of the blocks of 256 KiB that are not all zeros, and
+ *   before each of them, and at the end, how many bytes of such there were since the last one, in
+ *   64 bits: what is empty costs nothing, however large it is
  *
  * Returns: %TRUE with the digest; with errno otherwise, 0 if the file is shorter
  */
@@ -257,24 +305,34 @@ hypha_copy_hash (int fd, guint64 length, gboolean (*go_on) (gpointer user_data),
   g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
   g_autofree guint8 *block = g_malloc (BLOCK_BYTES);
   gsize digest_length = HYPHA_COPY_DIGEST;
+  guint64 zeros = skip_holes (fd, 0, length);
   guint blocks = 0;
+  struct stat st;
 
-  for (guint64 at = 0; at < length;) {
-    gssize n = pread (fd, block, MIN (length - at, BLOCK_BYTES), (off_t) at);
-
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n == 0)
-      errno = 0;
-    else if (n > 0 && ++blocks % ASK_EVERY == 0 && !go_on (user_data))
-      errno = ECANCELED;
-    else if (n > 0) {
-      g_checksum_update (checksum, block, n);
-      at += (guint64) n;
-      continue;
-    }
+  errno = 0;
+  if (fstat (fd, &st) != 0 || (guint64) st.st_size < length)
     return FALSE;
+  for (guint64 at = zeros; at < length;) {
+    gsize n = MIN (length - at, BLOCK_BYTES);
+    guint64 next = at + n;
+
+    if (!read_block (fd, at, block, n))
+      return FALSE;
+    if (++blocks % ASK_EVERY == 0 && !go_on (user_data)) {
+      errno = ECANCELED;
+      return FALSE;
+    }
+    if (is_zero (block, n)) {
+      next = skip_holes (fd, next, length);
+      zeros += next - at;
+    } else {
+      update_number (checksum, zeros);
+      g_checksum_update (checksum, block, (gssize) n);
+      zeros = 0;
+    }
+    at = next;
   }
+  update_number (checksum, zeros);
   g_checksum_get_digest (checksum, digest, &digest_length);
   return TRUE;
 }

@@ -5,7 +5,7 @@
 
 G_BEGIN_DECLS
 
-#define HYPHA_COPY_DIGEST 32 /* SHA-256 */
+#define HYPHA_COPY_DIGEST 32
 
 /* A file while it comes: beside the one that it will be, under a name of its own, locked. */
 typedef struct {
@@ -31,7 +31,7 @@ gboolean hypha_copy_part_finish (HyphaCopyPart *self, const HyphaCopyEntry *entr
 void hypha_copy_part_drop (HyphaCopyPart *self);
 void hypha_copy_part_keep (HyphaCopyPart *self);
 
-/* The first LENGTH bytes of a file. FALSE with errno; 0: it is shorter. GO_ON is asked now and
+/* A digest of the first LENGTH bytes of a file, wherever it has holes. FALSE with errno; 0: it is shorter. GO_ON is asked now and
  * then, and may say no (ECANCELED). */
 gboolean hypha_copy_hash (int fd, guint64 length, gboolean (*go_on) (gpointer user_data),
                           gpointer user_data, guint8 digest[HYPHA_COPY_DIGEST]);

@@ -30,7 +30,7 @@ enum {
 
 /* From the end that receives. */
 enum {
-  HYPHA_COPY_HAVE = 32, /* 64 bits, SHA-256: so much of this file is here, if it is the same */
+  HYPHA_COPY_HAVE = 32, /* 64 bits, a digest: so much of this file is here, if it is the same */
   HYPHA_COPY_PROBLEM,   /* 64 bits, a sentence: the entry of this number cannot be taken */
   HYPHA_COPY_DONE,      /* five numbers of 64 bits: everything is there, on the disk */
 };

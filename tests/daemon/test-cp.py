@@ -528,6 +528,36 @@ class Resumed(Copies):
         self.assertLess((self.root / "sparse").stat().st_blocks * 512, 4 << 20)
 
 
+    def test_holes_cost_nothing_however_large_they_are(self):
+        large = 1 << 40
+        for top in self.home, self.root:
+            with open(top / "sparse", "wb") as file:
+                file.write(b"begin")
+                file.seek(large // 2 + 3)
+                file.write(b"middle")
+                try:
+                    file.truncate(large)
+                except OSError as error:
+                    self.skipTest(f"no large files here: {error}")
+            os.utime(top / "sparse", (1, 1))
+        self.assertEqual(self.counts("sparse", "alpha:")["resumed"], large)
+        # Zeros are zeros, with or without room.
+        with open(self.root / "sparse", "r+b") as file:
+            file.seek(large // 2 + (1 << 20))
+            file.write(bytes(1 << 20))
+        os.utime(self.root / "sparse", (1, 1))
+        self.assertEqual(self.counts("sparse", "alpha:")["resumed"], large)
+        for at, what in (large // 2 + 4, b"M"), (large - 1, b"e"), (large // 4, b"more"):
+            with open(self.root / "sparse", "r+b") as file:
+                file.seek(at)
+                file.write(what)
+            os.utime(self.root / "sparse", (1, 1))
+            self.assertEqual(self.counts("sparse", "alpha:")["resumed"], 0)
+            with open(self.root / "sparse", "rb") as file:
+                file.seek(at)
+                self.assertNotEqual(file.read(len(what)), what)
+
+
 class Links(Copies):
     def runner(self):
         return [os.environ["SEVER"], "--allow"]

@@ -184,23 +184,39 @@ hypha_copy_part_write (HyphaCopyPart *self, const guint8 *data, gsize length)
 }
 
 /**
- * hypha_copy_part_finish:
+ * hypha_copy_part_prepare:
  * @self: a file of which everything has come
  * @entry: what it is
  *
- * Makes it what it should be, for good, and closes it.
+ * Makes it what it should be.
+ *
+ * Returns: %TRUE; with errno otherwise
+ */
+gboolean
+hypha_copy_part_prepare (HyphaCopyPart *self, const HyphaCopyEntry *entry)
+{
+  const struct timespec times[] = { entry->accessed, entry->modified };
+
+  return (self->part == NULL || ftruncate (self->fd, (off_t) entry->size) == 0) &&
+         fchmod (self->fd, entry->mode) == 0 && futimens (self->fd, times) == 0;
+}
+
+/**
+ * hypha_copy_part_place:
+ * @self: a file that was made ready
+ *
+ * Puts it on the disk, unless it is there, gives it its name, and closes it.
  *
  * Returns: %TRUE if it is there; with errno otherwise
  */
 gboolean
-hypha_copy_part_finish (HyphaCopyPart *self, const HyphaCopyEntry *entry)
+hypha_copy_part_place (HyphaCopyPart *self)
 {
-  const struct timespec times[] = { entry->accessed, entry->modified };
-
-  if (self->part && ftruncate (self->fd, (off_t) entry->size) != 0)
+  if (self->trouble != 0) {
+    errno = self->trouble;
     return FALSE;
-  if (fchmod (self->fd, entry->mode) != 0 || futimens (self->fd, times) != 0 ||
-      fsync (self->fd) != 0)
+  }
+  if (!self->synced && fsync (self->fd) != 0)
     return FALSE;
   if (self->part && renameat (self->directory, self->part, self->directory, self->name) != 0)
     return FALSE;

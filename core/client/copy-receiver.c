@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/copy-part.h"
+#include "client/copy-batch.h"
 #include "client/copy-tree.h"
 #include "client/copy-wire.h"
 #include "hypha-error.h"
@@ -38,6 +38,7 @@ typedef struct {
   gboolean awaits_from;
   HyphaCopyEntry entry; /* of the file */
   HyphaCopyPart part;   /* of the file; without a descriptor, nothing of it is taken */
+  GArray *whole;        /* HyphaCopyWhole: files that wait to be put on the disk */
   GHashTable *linked;   /* set of HyphaCopyFileId */
   gboolean ended;
 } Receiver;
@@ -67,6 +68,42 @@ tell_errno (Receiver *self, int number, GError **error)
                _ ("%s: %s; what came of it is kept, and the same command goes on from there"),
                self->path->str, g_strerror (number));
   return FALSE;
+}
+
+/* ---- what has come ---- */
+
+static gboolean
+tell_errno_of (Receiver *self, const HyphaCopyWhole *whole, int number, GError **error)
+{
+  g_autofree char *path = g_strdup (self->path->str);
+  guint64 current = self->number;
+  gboolean goes_on;
+
+  self->number = whole->number;
+  g_string_assign (self->path, whole->path);
+  goes_on = tell_errno (self, number, error);
+  self->number = current;
+  g_string_assign (self->path, path);
+  return goes_on;
+}
+
+/* Gives the files that wait their names. Whatever else is done to names comes after that. */
+static gboolean
+place_whole (Receiver *self, GError **error)
+{
+  gboolean goes_on = TRUE;
+
+  hypha_copy_batch_sync (self->whole);
+  for (guint i = 0; i < self->whole->len && goes_on; i++) {
+    HyphaCopyWhole *whole = &g_array_index (self->whole, HyphaCopyWhole, i);
+
+    if (hypha_copy_part_place (&whole->part))
+      self->counts->files++;
+    else
+      goes_on = tell_errno_of (self, whole, errno, error);
+  }
+  g_array_set_size (self->whole, 0);
+  return goes_on;
 }
 
 /* ---- where it goes ---- */
@@ -175,6 +212,8 @@ end_directory (Receiver *self, GError **error)
   }
   if (last == NULL)
     return hypha_copy_refuse (error, _ ("the end of a directory that has not begun"));
+  if (!place_whole (self, error))
+    return FALSE;
   g_string_truncate (self->path, last->path_length);
   done = last->as_it_is || hypha_copy_finish_directory (last->fd, last->mode, last->times);
   number = done ? 0 : errno;
@@ -346,9 +385,10 @@ end_file (Receiver *self, GError **error)
   if (self->part.position != self->entry.size)
     return hypha_copy_refuse (error, _ ("the end of a file that is not whole"));
   remember_linked (self);
-  if (hypha_copy_part_finish (&self->part, &self->entry)) {
-    self->counts->files++;
-    return TRUE;
+  if (hypha_copy_part_prepare (&self->part, &self->entry)) {
+    hypha_copy_batch_add (self->whole, &self->part, self->number, self->path->str);
+    return (self->entry.size < HYPHA_COPY_RESUMABLE && self->whole->len < HYPHA_COPY_BATCH) ||
+           place_whole (self, error);
   }
   number = errno;
   hypha_copy_part_drop (&self->part);
@@ -407,6 +447,17 @@ is_wanted (Receiver *self, const char *name)
           g_ptr_array_remove_index (self->wanted, at));
 }
 
+/* One of this name has come, and has not got it. */
+static gboolean
+waits (Receiver *self, const char *name)
+{
+  for (guint i = 0; i < self->whole->len; i++) {
+    if (g_str_equal (g_array_index (self->whole, HyphaCopyWhole, i).part.name, name))
+      return TRUE;
+  }
+  return FALSE;
+}
+
 static gboolean
 take_entry (Receiver *self, const HyphaParcel *parcel, GError **error)
 {
@@ -419,6 +470,9 @@ take_entry (Receiver *self, const HyphaParcel *parcel, GError **error)
     return hypha_copy_refuse (error, _ ("more than one thing, and one name for it"));
   if (is_outermost (self) && self->skipped == 0 && !is_wanted (self, entry.name))
     return hypha_copy_refuse (error, _ ("something that was not asked for"));
+  if ((entry.type != HYPHA_COPY_FILE || entry.resumable || waits (self, get_name (self, &entry))) &&
+      !place_whole (self, error))
+    return FALSE;
   if (self->skipped == 0)
     set_path (self, get_path_length (self), entry.name);
   switch (entry.type) {
@@ -463,7 +517,6 @@ take_end (Receiver *self, GError **error)
 static gboolean
 take (Receiver *self, const HyphaParcel *parcel, GError **error)
 {
-
   if (parcel->type == HYPHA_COPY_FAILED)
     return take_failure (parcel, error);
   if (self->in_file)
@@ -490,6 +543,7 @@ static void
 receiver_clear (Receiver *self)
 {
   hypha_copy_part_drop (&self->part);
+  g_array_unref (self->whole);
   for (guint i = 0; i < self->directories->len; i++)
     close (g_array_index (self->directories, Directory, i).fd);
   g_array_unref (self->directories);
@@ -503,6 +557,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Receiver, receiver_clear)
 static gboolean
 finish (Receiver *self, GError **error)
 {
+  if (!place_whole (self, error))
+    return FALSE;
   if (!hypha_copy_sync_directory (self->destination->fd)) {
     set_path (self, strlen (self->destination->shown), "");
     if (!tell_errno (self, errno, error))
@@ -554,6 +610,7 @@ hypha_copy_receive (int socket, const HyphaCopyDestination *destination,
   self.wire = hypha_copy_wire_new (socket, &wire_events, &self);
   self.directories = g_array_new (FALSE, FALSE, sizeof (Directory));
   self.path = g_string_new (destination->shown);
+  self.whole = hypha_copy_batch_new ();
   self.linked = hypha_copy_file_ids_new (NULL);
   while (!self.ended && hypha_copy_wire_next (self.wire, &parcel, &reason) &&
          take (&self, &parcel, &reason))
@@ -562,6 +619,7 @@ hypha_copy_receive (int socket, const HyphaCopyDestination *destination,
     hypha_copy_wire_finish (self.wire);
     return TRUE;
   }
+  place_whole (&self, NULL);
   /* Who is told finds what is left. */
   if (g_error_matches (reason, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL))
     hypha_copy_part_drop (&self.part);

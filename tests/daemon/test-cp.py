@@ -775,6 +775,22 @@ class Hostile(Copies):
             wait_for(lambda: not self.agent.children(), "the end of the copy")
             self.assert_nothing(self.root)
 
+    def test_small_files_that_wait_for_each_other(self):
+        def file(name, data):
+            return parcel(FILE, entry(name, len(data))) + parcel(DATA, data) + parcel(FILE_END)
+
+        # Each that is whole is there, wherever it breaks off.
+        self.put(*(file(b"f%d" % n, b"%d" % n) for n in range(100)), parcel(FILE, entry(b"half", 5)), parcel(DATA, b"123"))
+        wait_for(lambda: not self.agent.children(), "the end of the copy")
+        self.assertEqual({path.name: path.read_text() for path in self.root.iterdir()}, {f"f{n}": str(n) for n in range(100)})
+        # What comes later is what is there.
+        answers = self.put(file(b"a", b"1"), file(b"a", b"22"), file(b"l", b"x"), parcel(LINK, entry(b"l", target=b"a")),
+                           file(b"d", b""), parcel(DIRECTORY, entry(b"d")), parcel(DIRECTORY_END), parcel(END))
+        self.assertEqual([kind for kind, _ in answers], [PROBLEM, DONE])
+        self.assertEqual(struct.unpack(">5Q", answers[1][1]), (4, 0, 1, 4, 0))
+        self.assertEqual(((self.root / "a").read_text(), os.readlink(self.root / "l"), (self.root / "d").read_text()), ("22", "a", ""))
+        self.assertEqual(self.parts(self.root), [])
+
     def test_requests_that_are_wrong(self):
         for request, why in ((b"", "JSON"), (b"[]", "object"), (b"{}", "either"), (b'{"get": [], "put": ""}', "get"), (b'{"get": ["x"], "put": ""}', "either"),
                              (b'{"get": "x"}', "get"), (b'{"get": [1]}', "get"), (b'{"put": 1}', "put"), (b'{"put": "", "into": 1}', "into"),

@@ -136,6 +136,7 @@ hypha_agent_copy_serve (const char *const *roots)
     return EXIT_FAILURE;
   }
   g_unsetenv (HYPHA_AGENT_COPY_REQUEST);
+  hypha_copy_wire_end_by_signal (STDIN_FILENO);
   request = hypha_agent_copy_request_parse ((const guint8 *) text, strlen (text), &error);
   if (request == NULL)
     fail (error->message);

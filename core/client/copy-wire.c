@@ -4,6 +4,7 @@
 #include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -302,4 +303,52 @@ hypha_copy_wire_fail (HyphaCopyWire *self, const char *sentence)
   hypha_parcel_append (self->out, HYPHA_COPY_FAILED, sentence,
                        MIN (strlen (sentence), HYPHA_PARCEL_MAX));
   hypha_copy_wire_flush (self, NULL);
+}
+
+/* ---- signals ---- */
+
+static int ended_by_signal = -1;
+static volatile sig_atomic_t came;
+
+static void
+on_signal (int number)
+{
+  int before = errno;
+
+  came = number;
+  shutdown (ended_by_signal, SHUT_RDWR);
+  errno = before;
+}
+
+/**
+ * hypha_copy_wire_end_by_signal:
+ * @socket: a connected socket
+ *
+ * Whoever copies when this process is asked to end sees the end of the stream, and takes away
+ * what is half. A second signal ends the process at once. Signals that are ignored stay so.
+ */
+void
+hypha_copy_wire_end_by_signal (int socket)
+{
+  static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
+  const struct sigaction action = { .sa_handler = on_signal,
+                                    .sa_flags = SA_RESTART | (int) SA_RESETHAND };
+  struct sigaction before;
+
+  ended_by_signal = socket;
+  for (gsize i = 0; i < G_N_ELEMENTS (signals); i++) {
+    if (sigaction (signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+      sigaction (signals[i], &action, NULL);
+  }
+}
+
+/**
+ * hypha_copy_wire_get_signal:
+ *
+ * Returns: which signal asked this process to end; 0 if none did
+ */
+int
+hypha_copy_wire_get_signal (void)
+{
+  return came;
 }

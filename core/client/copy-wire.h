@@ -30,6 +30,10 @@ gboolean hypha_copy_wire_is_over (HyphaCopyWire *self);
 void hypha_copy_wire_finish (HyphaCopyWire *self);
 void hypha_copy_wire_fail (HyphaCopyWire *self, const char *sentence);
 
+/* From now on the first signal that ends this process is the end of SOCKET, and no more. */
+void hypha_copy_wire_end_by_signal (int socket);
+int hypha_copy_wire_get_signal (void); /* 0: none came */
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaCopyWire, hypha_copy_wire_free)
 
 G_END_DECLS

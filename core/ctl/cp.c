@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <glib/gi18n-lib.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -273,6 +274,18 @@ print_counts (const Copy *self)
   hypha_ctl_print_json (g_variant_builder_end (&builder));
 }
 
+/* As whoever did not catch it: a script that is told to end ends with the command. */
+static void
+die_of_signal (void)
+{
+  int number = hypha_copy_wire_get_signal ();
+
+  if (number == 0)
+    return;
+  signal (number, SIG_DFL);
+  raise (number);
+}
+
 /* ---- the verb ---- */
 
 /* The peer does not tell which of the three it is. */
@@ -340,11 +353,14 @@ hypha_verb_cp (const HyphaVerb *verb, HyphaCtl *ctl, char **argv, GError **error
   stream = open_stream (ctl, places.peer, timeout, error);
   if (stream == NULL)
     return FALSE;
+  hypha_copy_wire_end_by_signal (hypha_stream_get_fd (stream));
   hypha_copy_bar_open (&copy.bar, !quiet);
   done = run (&copy, stream, request, places.to_peer ? NULL : &destination, error);
   hypha_copy_bar_clear (&copy.bar);
-  if (!done)
+  if (!done) {
+    die_of_signal ();
     return FALSE;
+  }
   if (ctl->json)
     print_counts (&copy);
   ctl->status = copy.problems > 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -815,7 +815,7 @@ class Hostile(Copies):
         self.assertEqual([kind for kind, _ in answers], [FILE, FILE_BROKEN, END])
 
     def service(self, answer):
-        """A service cp of alpha that is not an agent: it reads the request and says this, and reads on unless it is to break off."""
+        """A service cp of alpha that is not an agent: it reads the request and says this, and reads on unless it is to break off; HOLD: more may follow."""
         self.agent.stop()
         listener = socket.socket(socket.AF_UNIX)
         path = self.alpha.place.private / f"liar-{len(os.listdir(self.alpha.place.private))}"
@@ -828,13 +828,39 @@ class Hostile(Copies):
                     with listener.accept()[0] as one:
                         one.recv(65536)
                         one.sendall(answer[0])
-                        one.shutdown(socket.SHUT_WR)
+                        if answer[1:] != ["hold"]:
+                            one.shutdown(socket.SHUT_WR)
                         while answer[1:] != ["break off"] and one.recv(65536):
                             pass
 
         threading.Thread(target=serve, daemon=True).start()
         self.addCleanup(listener.close)
         self.alpha.do("config", "set", "services", f"{{'cp': {{'target': <'unix://{path}'>}}}}")
+
+    def test_who_is_asked_to_end_leaves_nothing_half(self):
+        names = [f"f{n}" for n in range(10)]
+        said = parcel(DIRECTORY, entry(b"d"))
+        said += b"".join(parcel(FILE, entry(name.encode(), 1)) + parcel(DATA, b"x") + parcel(FILE_END) for name in names)
+        said += parcel(FILE, entry(b"half", 5)) + parcel(DATA, b"123")
+
+        def is_under_way(top):
+            return (top / "d" / ".half.hypha-part").exists()
+
+        process = self.beta.place.start_ctl("open", "alpha", "cp", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                              stderr=subprocess.DEVNULL)
+        process.stdin.write(parcel(REQUEST, b'{"put": ""}') + said)
+        process.stdin.flush()
+        wait_for(lambda: is_under_way(self.root), "the last file")
+        self.agent.stop()
+        self.assertEqual(sorted(os.listdir(self.root / "d")), names)
+        process.stdin.close()
+        process.wait(DEADLINE)
+        self.service([said, "hold"])
+        process = self.start("alpha:d", ".")
+        wait_for(lambda: is_under_way(self.home), "the last file")
+        process.send_signal(signal.SIGINT)
+        self.assertEqual((process.communicate(timeout=DEADLINE), process.returncode), ((b"", b""), -signal.SIGINT))
+        self.assertEqual(sorted(os.listdir(self.home / "d")), names)
 
     def test_sender_that_lies_to_hyphactl(self):
         answer = [b""]

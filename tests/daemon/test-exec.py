@@ -471,7 +471,7 @@ class Hostile(Exec):
         self.assert_refused("4294967295 bytes", b"\xff" * 5)
         self.assert_refused("does not begin", (INPUT, b"x"))
         good = (REQUEST, json.dumps({"argv": ["sleep", "1000"]}).encode())
-        self.assert_refused("more input than was asked for", good, (INPUT, b"x" * 65536), *[(INPUT, b"x" * 65536)] * 4)
+        self.assert_refused("more input than was asked for", good, (INPUT, b"x" * 65536), *[(INPUT, b"x" * 65536)] * 7)
         self.assert_refused("second request", good, good)
         self.assert_refused("unknown kind", good, (99, b""))
         self.assert_refused("signal", good, (SIGNAL, b"NONSENSE"))

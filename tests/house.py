@@ -9,7 +9,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FLOORS = {"api": 1, "dbus": 1, "io": 2, "loader": 2, "link": 3, "session": 4, "node": 5, "service": 6, "client": 6,
-          "daemon": 7, "ctl": 7, "agent": 7, "guest": 8}
+          "daemon": 7, "copy": 7, "ctl": 8, "agent": 8, "guest": 9}
 TOP = {"meson.build", "core", "plugins", "schemas", "tests", "po", "data", "README.md", "meson_options.txt", "LICENSE", "dev"}
 TRANSPORTS = re.compile(r'"(tcp|udp|unix|vsock|quic|hvsock)[:"]')
 GOTO = r"\bgoto\s+\w+;"
@@ -51,8 +51,8 @@ def check_includes(path, room):
             continue
         if FLOORS[found] >= FLOORS[room]:
             complain(path, number, f"{room} includes {found}, which is not on a lower floor")
-        elif room in ("agent", "ctl") and found != "client":
-            complain(path, number, f"{room} uses nothing but client")
+        elif room in ("agent", "copy", "ctl") and found not in ("client", "copy"):
+            complain(path, number, f"{room} uses nothing but client and copy")
 
 
 def check_plugin_includes(path, plugins):

@@ -6,7 +6,7 @@
 #include "agent/copy.h"
 #include "agent/exec.h"
 #include "client/client-service.h"
-#include "client/copy-words.h"
+#include "copy/words.h"
 #include "client/exec-words.h"
 
 #define SETTING "services"

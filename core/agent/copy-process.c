@@ -9,9 +9,9 @@
 
 #include "agent/copy-request.h"
 #include "agent/copy-roots.h"
-#include "client/copy-receiver.h"
-#include "client/copy-sender.h"
-#include "client/copy-wire.h"
+#include "copy/receiver.h"
+#include "copy/sender.h"
+#include "copy/wire.h"
 
 /* Both ends are told of a problem by the copy itself: the caller tells people. */
 static void

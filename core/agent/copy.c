@@ -13,7 +13,7 @@
 #include "agent/child.h"
 #include "agent/copy-request.h"
 #include "agent/exec.h"
-#include "client/copy-entry.h"
+#include "copy/entry.h"
 
 #define REQUEST_TIMEOUT_MS 10000
 

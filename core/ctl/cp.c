@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/copy-receiver.h"
-#include "client/copy-sender.h"
-#include "client/copy-wire.h"
+#include "copy/receiver.h"
+#include "copy/sender.h"
+#include "copy/wire.h"
 #include "client/standard-streams.h"
 #include "ctl/copy-bar.h"
 #include "ctl/output.h"

@@ -24,7 +24,7 @@ import time
 from agent import AGENT, Agent
 from harness import DEADLINE, Case, Node, main, trust_each_other, wait_for
 
-# What is said over the stream: core/client/copy-words.h.
+# What is said over the stream: core/copy/words.h.
 REQUEST = 1
 DIRECTORY, FILE, LINK, HARD_LINK, DIRECTORY_END, FROM, DATA, HOLE, FILE_END, FILE_BROKEN, MISSING, END = range(2, 14)
 HAVE, PROBLEM, DONE = 32, 33, 34

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/copy-receiver.h"
+#include "copy/receiver.h"
 #include "private-folder.h"
 
 #include "hypha-error.h"

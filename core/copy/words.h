@@ -7,7 +7,7 @@ G_BEGIN_DECLS
 
 /* What the two ends of the service `cp` say to each other, in parcels. The caller begins with
  * REQUEST; from then on one end sends a tree and the other receives it, whoever called.
- * core/agent/README.md tells it all. */
+ * README.md tells it all, and core/agent/README.md what a request says. */
 #define HYPHA_COPY_SERVICE "cp"
 
 #define HYPHA_COPY_REQUEST 1 /* JSON: what to copy */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "client/copy-part.h"
-#include "client/copy-sender.h"
-#include "client/copy-tree.h"
-#include "client/copy-wire.h"
+#include "copy/part.h"
+#include "copy/sender.h"
+#include "copy/tree.h"
+#include "copy/wire.h"
 
 G_BEGIN_DECLS
 

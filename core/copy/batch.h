@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "client/copy-part.h"
+#include "copy/part.h"
 
 G_BEGIN_DECLS
 

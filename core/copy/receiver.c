@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "client/copy-receiver.h"
+#include "copy/receiver-private.h"
 
 #include <glib/gi18n-lib.h>
 #include <errno.h>
@@ -8,9 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/copy-batch.h"
-#include "client/copy-tree.h"
-#include "client/copy-wire.h"
+#include "copy/tree.h"
 #include "hypha-error.h"
 
 /* A directory while what lies in it comes. */
@@ -22,31 +20,10 @@ typedef struct {
   gboolean as_it_is; /* the destination itself: it was there, and its mode and times are its own */
 } Directory;
 
-typedef struct {
-  HyphaCopyWire *wire;
-  const HyphaCopyDestination *destination;
-  const HyphaCopyEvents *events;
-  gpointer user_data;
-  HyphaCopyCounts *counts;
-  GArray *directories; /* Directory, the outermost first */
-  GString *path;       /* of what comes, for people */
-  guint64 number;      /* of the entry */
-  GPtrArray *wanted;   /* names that have not come; NULL: any */
-  guint missing;       /* of these, so many were told not to */
-  guint skipped;       /* directories in each other that nothing is taken of */
-  gboolean in_file;    /* until its end */
-  gboolean awaits_from;
-  HyphaCopyEntry entry; /* of the file */
-  HyphaCopyPart part;   /* of the file; without a descriptor, nothing of it is taken */
-  GArray *whole;        /* HyphaCopyWhole: files that wait to be put on the disk */
-  GHashTable *linked;   /* set of HyphaCopyFileId */
-  gboolean ended;
-} Receiver;
-
 /* ---- what cannot be taken ---- */
 
 static void
-tell_problem (Receiver *self, const char *why)
+tell_problem (HyphaCopyReceiver *self, const char *why)
 {
   g_autofree char *sentence = g_strdup_printf ("%s: %s", self->path->str, why);
 
@@ -55,9 +32,18 @@ tell_problem (Receiver *self, const char *why)
   self->events->problem (sentence, FALSE, self->user_data);
 }
 
-/* Where there is no room any more, nothing else has any. */
-static gboolean
-tell_errno (Receiver *self, int number, GError **error)
+/**
+ * hypha_copy_receiver_tell_errno:
+ * @self: a receiver
+ * @number: errno, of what came last
+ * @error: return location for an error: %HYPHA_ERROR_FAILED
+ *
+ * Tells both ends what is wrong with it. Where there is no room any more, nothing else has any.
+ *
+ * Returns: %TRUE if the rest may come
+ */
+gboolean
+hypha_copy_receiver_tell_errno (HyphaCopyReceiver *self, int number, GError **error)
 {
   if (number != ENOSPC && number != EDQUOT) {
     tell_problem (self,
@@ -73,7 +59,7 @@ tell_errno (Receiver *self, int number, GError **error)
 /* ---- what has come ---- */
 
 static gboolean
-tell_errno_of (Receiver *self, const HyphaCopyWhole *whole, int number, GError **error)
+tell_errno_of (HyphaCopyReceiver *self, const HyphaCopyWhole *whole, int number, GError **error)
 {
   g_autofree char *path = g_strdup (self->path->str);
   guint64 current = self->number;
@@ -81,15 +67,23 @@ tell_errno_of (Receiver *self, const HyphaCopyWhole *whole, int number, GError *
 
   self->number = whole->number;
   g_string_assign (self->path, whole->path);
-  goes_on = tell_errno (self, number, error);
+  goes_on = hypha_copy_receiver_tell_errno (self, number, error);
   self->number = current;
   g_string_assign (self->path, path);
   return goes_on;
 }
 
-/* Gives the files that wait their names. Whatever else is done to names comes after that. */
-static gboolean
-place_whole (Receiver *self, GError **error)
+/**
+ * hypha_copy_receiver_place_whole:
+ * @self: a receiver
+ * @error: return location for an error, as of hypha_copy_receiver_tell_errno()
+ *
+ * Gives the files that wait their names. Whatever else is done to names comes after that.
+ *
+ * Returns: %TRUE if the rest may come
+ */
+gboolean
+hypha_copy_receiver_place_whole (HyphaCopyReceiver *self, GError **error)
 {
   gboolean goes_on = TRUE;
 
@@ -108,8 +102,14 @@ place_whole (Receiver *self, GError **error)
 
 /* ---- where it goes ---- */
 
-static int
-get_directory (Receiver *self)
+/**
+ * hypha_copy_receiver_get_directory:
+ * @self: a receiver
+ *
+ * Returns: the innermost directory that is open
+ */
+int
+hypha_copy_receiver_get_directory (HyphaCopyReceiver *self)
 {
   guint n = self->directories->len;
 
@@ -117,20 +117,26 @@ get_directory (Receiver *self)
 }
 
 static gboolean
-is_outermost (Receiver *self)
+is_outermost (HyphaCopyReceiver *self)
 {
   return self->directories->len == 0;
 }
 
-/* The name that ENTRY gets; "" for the destination itself. */
-static const char *
-get_name (Receiver *self, const HyphaCopyEntry *entry)
+/**
+ * hypha_copy_receiver_get_name:
+ * @self: a receiver
+ * @entry: what comes
+ *
+ * Returns: (transfer none): the name that it gets; "" for the destination itself
+ */
+const char *
+hypha_copy_receiver_get_name (HyphaCopyReceiver *self, const HyphaCopyEntry *entry)
 {
   return is_outermost (self) && self->destination->name ? self->destination->name : entry->name;
 }
 
 static void
-set_path (Receiver *self, gsize length, const char *name)
+set_path (HyphaCopyReceiver *self, gsize length, const char *name)
 {
   g_string_truncate (self->path, length);
   if (*name == '\0' || (is_outermost (self) && self->destination->name))
@@ -141,7 +147,7 @@ set_path (Receiver *self, gsize length, const char *name)
 }
 
 static gsize
-get_path_length (Receiver *self)
+get_path_length (HyphaCopyReceiver *self)
 {
   guint n = self->directories->len;
   Directory *last = n > 0 ? &g_array_index (self->directories, Directory, n - 1) : NULL;
@@ -149,9 +155,17 @@ get_path_length (Receiver *self)
   return last ? last->path_length : strlen (self->destination->shown);
 }
 
-/* FALSE: it is not taken, and that was told. */
-static gboolean
-may_take (Receiver *self, const HyphaCopyEntry *entry, const char *name)
+/**
+ * hypha_copy_receiver_may_take:
+ * @self: a receiver
+ * @entry: what comes
+ * @name: that it gets
+ *
+ * Returns: %FALSE: it is not taken, and that was told
+ */
+gboolean
+hypha_copy_receiver_may_take (HyphaCopyReceiver *self, const HyphaCopyEntry *entry,
+                              const char *name)
 {
   const char *obstacle = NULL;
 
@@ -161,7 +175,7 @@ may_take (Receiver *self, const HyphaCopyEntry *entry, const char *name)
            self->destination->directory)
     obstacle = _ ("this is no directory");
   else if (entry->type != HYPHA_COPY_DIRECTORY)
-    obstacle = hypha_copy_find_obstacle (get_directory (self), name);
+    obstacle = hypha_copy_find_obstacle (hypha_copy_receiver_get_directory (self), name);
   if (obstacle)
     tell_problem (self, obstacle);
   return obstacle == NULL;
@@ -170,26 +184,27 @@ may_take (Receiver *self, const HyphaCopyEntry *entry, const char *name)
 /* ---- directories ---- */
 
 static gboolean
-begin_directory (Receiver *self, const HyphaCopyEntry *entry, GError **error)
+begin_directory (HyphaCopyReceiver *self, const HyphaCopyEntry *entry, GError **error)
 {
   Directory directory = { .mode = entry->mode, .times = { entry->accessed, entry->modified } };
-  const char *name = get_name (self, entry);
+  const char *name = hypha_copy_receiver_get_name (self, entry);
 
   if (*entry->name == '\0' && !is_outermost (self))
     return hypha_copy_refuse (error, _ ("a name that no file may have"));
   if (self->skipped == 0 && self->directories->len >= HYPHA_COPY_MAX_DEPTH)
     return hypha_copy_refuse (error, _ ("too many directories in each other"));
-  if (self->skipped > 0 || (*name && !may_take (self, entry, name))) {
+  if (self->skipped > 0 || (*name && !hypha_copy_receiver_may_take (self, entry, name))) {
     self->skipped++;
     return TRUE;
   }
   directory.as_it_is = *name == '\0';
-  directory.fd = directory.as_it_is ? fcntl (self->destination->fd, F_DUPFD_CLOEXEC, 0)
-                                    : hypha_copy_make_directory (get_directory (self), name);
+  directory.fd = directory.as_it_is
+                     ? fcntl (self->destination->fd, F_DUPFD_CLOEXEC, 0)
+                     : hypha_copy_make_directory (hypha_copy_receiver_get_directory (self), name);
   if (directory.fd < 0) {
     self->skipped++;
     if (errno != ENOTDIR && errno != ELOOP)
-      return tell_errno (self, errno, error);
+      return hypha_copy_receiver_tell_errno (self, errno, error);
     tell_problem (self, _ ("there is something of this name that is no directory"));
     return TRUE;
   }
@@ -199,7 +214,7 @@ begin_directory (Receiver *self, const HyphaCopyEntry *entry, GError **error)
 }
 
 static gboolean
-end_directory (Receiver *self, GError **error)
+end_directory (HyphaCopyReceiver *self, GError **error)
 {
   guint n = self->directories->len;
   Directory *last = n > 0 ? &g_array_index (self->directories, Directory, n - 1) : NULL;
@@ -212,7 +227,7 @@ end_directory (Receiver *self, GError **error)
   }
   if (last == NULL)
     return hypha_copy_refuse (error, _ ("the end of a directory that has not begun"));
-  if (!place_whole (self, error))
+  if (!hypha_copy_receiver_place_whole (self, error))
     return FALSE;
   g_string_truncate (self->path, last->path_length);
   done = last->as_it_is || hypha_copy_finish_directory (last->fd, last->mode, last->times);
@@ -225,7 +240,7 @@ end_directory (Receiver *self, GError **error)
   if (n == 1)
     g_hash_table_remove_all (self->linked);
   if (number != 0)
-    return tell_errno (self, number, error);
+    return hypha_copy_receiver_tell_errno (self, number, error);
   self->counts->directories++;
   return TRUE;
 }
@@ -233,212 +248,34 @@ end_directory (Receiver *self, GError **error)
 /* ---- links ---- */
 
 static int
-get_top (Receiver *self)
+get_top (HyphaCopyReceiver *self)
 {
   return g_array_index (self->directories, Directory, 0).fd;
 }
 
 static gboolean
-take_link (Receiver *self, const HyphaCopyEntry *entry, GError **error)
+take_link (HyphaCopyReceiver *self, const HyphaCopyEntry *entry, GError **error)
 {
-  const char *name = get_name (self, entry);
+  const char *name = hypha_copy_receiver_get_name (self, entry);
   gboolean hard = entry->type == HYPHA_COPY_HARD_LINK;
 
   if (hard && is_outermost (self) && self->skipped == 0)
     return hypha_copy_refuse (error, _ ("one more name of a file, and no directory for it"));
-  if (self->skipped > 0 || !may_take (self, entry, name))
+  if (self->skipped > 0 || !hypha_copy_receiver_may_take (self, entry, name))
     return TRUE;
-  if (!(hard ? hypha_copy_make_hard_link (get_directory (self), name, get_top (self), entry->target,
-                                          self->linked)
-             : hypha_copy_make_link (get_directory (self), name, entry)))
-    return tell_errno (self, errno, error);
+  if (!(hard ? hypha_copy_make_hard_link (hypha_copy_receiver_get_directory (self), name,
+                                          get_top (self), entry->target, self->linked)
+             : hypha_copy_make_link (hypha_copy_receiver_get_directory (self), name, entry)))
+    return hypha_copy_receiver_tell_errno (self, errno, error);
   self->counts->links++;
   return TRUE;
-}
-
-/* ---- files ---- */
-
-static gboolean
-on_hashed (gpointer user_data)
-{
-  Receiver *self = user_data;
-
-  return !hypha_copy_wire_is_over (self->wire);
-}
-
-/* What is there may be of another file. */
-static gboolean
-tell_what_is_there (Receiver *self, GError **error)
-{
-  guint8 digest[HYPHA_COPY_DIGEST] = { 0 };
-
-  if (self->part.there > 0 &&
-      !hypha_copy_hash (self->part.fd, self->part.there, on_hashed, self, digest)) {
-    if (errno == ECANCELED) {
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_RESET,
-                   _ ("the stream was over before the copy was"));
-      return FALSE;
-    }
-    self->part.there = 0;
-  }
-  hypha_copy_append_u64 (hypha_copy_wire_get_out (self->wire), HYPHA_COPY_HAVE, self->part.there,
-                         digest, sizeof digest);
-  self->awaits_from = TRUE;
-  return TRUE;
-}
-
-static gboolean
-open_part (Receiver *self, GError **error)
-{
-  int number;
-
-  if (hypha_copy_part_open (&self->part, get_directory (self), &self->entry,
-                            get_name (self, &self->entry)))
-    return TRUE;
-  number = errno;
-  hypha_copy_part_clear (&self->part);
-  return tell_errno (self, number, error);
-}
-
-static gboolean
-begin_file (Receiver *self, const HyphaCopyEntry *entry, GError **error)
-{
-  const char *name = get_name (self, entry);
-
-  self->in_file = TRUE;
-  self->entry = *entry;
-  self->events->file (self->path->str, entry->size, self->user_data);
-  if (self->skipped > 0 || !may_take (self, entry, name))
-    return TRUE;
-  if (!(entry->resumable &&
-        hypha_copy_part_open_whole (&self->part, get_directory (self), entry, name)) &&
-      !open_part (self, error))
-    return FALSE;
-  return self->part.fd < 0 || !entry->resumable || tell_what_is_there (self, error);
-}
-
-static gboolean
-take_from (Receiver *self, const HyphaParcel *parcel, GError **error)
-{
-  guint64 from;
-
-  if (!hypha_copy_read_u64 (parcel, 0, &from) || (from != 0 && from != self->part.there))
-    return hypha_copy_refuse (error, _ ("a file that goes on where it was not broken off"));
-  self->awaits_from = FALSE;
-  if (from > 0) {
-    self->part.position = from;
-    self->counts->resumed += from;
-  } else if (self->part.part == NULL) {
-    hypha_copy_part_clear (&self->part);
-    self->entry.resumable = FALSE;
-    return open_part (self, error);
-  } else if (!hypha_copy_part_restart (&self->part)) {
-    return tell_errno (self, errno, error);
-  }
-  return TRUE;
-}
-
-static gboolean
-take_bytes (Receiver *self, const HyphaParcel *parcel, GError **error)
-{
-  guint64 length = parcel->length;
-
-  if (parcel->type == HYPHA_COPY_HOLE && !hypha_copy_read_u64 (parcel, 0, &length))
-    return hypha_copy_refuse (error, _ ("a hole without a length"));
-  if (self->part.fd < 0)
-    return TRUE;
-  if (length > self->entry.size - self->part.position)
-    return hypha_copy_refuse (error, _ ("more of a file than it has"));
-  if (parcel->type == HYPHA_COPY_HOLE) {
-    self->part.position += length;
-  } else if (hypha_copy_part_write (&self->part, parcel->data, parcel->length)) {
-    self->counts->bytes += length;
-  } else {
-    gboolean goes_on = tell_errno (self, errno, error);
-
-    if (goes_on)
-      hypha_copy_part_drop (&self->part);
-    return goes_on;
-  }
-  self->events->moved (self->part.position, self->user_data);
-  return TRUE;
-}
-
-static void
-remember_linked (Receiver *self)
-{
-  struct stat st;
-
-  if (self->entry.linked && g_hash_table_size (self->linked) < HYPHA_COPY_MAX_LINKED &&
-      fstat (self->part.fd, &st) == 0)
-    g_hash_table_add (self->linked, hypha_copy_file_id_new (&st));
-}
-
-static gboolean
-end_file (Receiver *self, GError **error)
-{
-  int number;
-
-  self->in_file = FALSE;
-  if (self->part.fd < 0)
-    return TRUE;
-  if (self->part.position != self->entry.size)
-    return hypha_copy_refuse (error, _ ("the end of a file that is not whole"));
-  remember_linked (self);
-  if (hypha_copy_part_prepare (&self->part, &self->entry)) {
-    hypha_copy_batch_add (self->whole, &self->part, self->number, self->path->str);
-    return (self->entry.size < HYPHA_COPY_RESUMABLE && self->whole->len < HYPHA_COPY_BATCH) ||
-           place_whole (self, error);
-  }
-  number = errno;
-  hypha_copy_part_drop (&self->part);
-  return tell_errno (self, number, error);
-}
-
-/* The sender could not read all of it, or stopped since it was told of the trouble here. What is
- * left out for no reason would look as if it had been copied. */
-static gboolean
-take_broken (Receiver *self, const HyphaParcel *parcel, GError **error)
-{
-  g_autofree char *sentence = hypha_copy_dup_sentence (parcel->data, parcel->length);
-
-  if (*sentence == '\0' && self->part.fd >= 0)
-    return hypha_copy_refuse (error, _ ("a file without an end"));
-  self->in_file = self->awaits_from = FALSE;
-  hypha_copy_part_drop (&self->part);
-  if (*sentence)
-    self->events->problem (sentence, TRUE, self->user_data);
-  return TRUE;
-}
-
-static gboolean
-take_in_file (Receiver *self, const HyphaParcel *parcel, GError **error)
-{
-  if (self->awaits_from && parcel->type != HYPHA_COPY_FROM &&
-      parcel->type != HYPHA_COPY_FILE_BROKEN)
-    return hypha_copy_refuse (error, _ ("a file that goes on where it was not broken off"));
-  switch (parcel->type) {
-  case HYPHA_COPY_FROM:
-    return self->awaits_from
-               ? take_from (self, parcel, error)
-               : hypha_copy_refuse (error, _ ("a file that goes on where it was not broken off"));
-  case HYPHA_COPY_DATA:
-  case HYPHA_COPY_HOLE:
-    return take_bytes (self, parcel, error);
-  case HYPHA_COPY_FILE_END:
-    return end_file (self, error);
-  case HYPHA_COPY_FILE_BROKEN:
-    return take_broken (self, parcel, error);
-  default:
-    return hypha_copy_refuse (error, _ ("a file without an end"));
-  }
 }
 
 /* ---- all of it ---- */
 
 /* A sender is asked for this and that, and may not choose what else lies beside it. */
 static gboolean
-is_wanted (Receiver *self, const char *name)
+is_wanted (HyphaCopyReceiver *self, const char *name)
 {
   guint at;
 
@@ -449,7 +286,7 @@ is_wanted (Receiver *self, const char *name)
 
 /* One of this name has come, and has not got it. */
 static gboolean
-waits (Receiver *self, const char *name)
+waits (HyphaCopyReceiver *self, const char *name)
 {
   for (guint i = 0; i < self->whole->len; i++) {
     if (g_str_equal (g_array_index (self->whole, HyphaCopyWhole, i).part.name, name))
@@ -459,7 +296,7 @@ waits (Receiver *self, const char *name)
 }
 
 static gboolean
-take_entry (Receiver *self, const HyphaParcel *parcel, GError **error)
+take_entry (HyphaCopyReceiver *self, const HyphaParcel *parcel, GError **error)
 {
   HyphaCopyEntry entry;
 
@@ -470,8 +307,9 @@ take_entry (Receiver *self, const HyphaParcel *parcel, GError **error)
     return hypha_copy_refuse (error, _ ("more than one thing, and one name for it"));
   if (is_outermost (self) && self->skipped == 0 && !is_wanted (self, entry.name))
     return hypha_copy_refuse (error, _ ("something that was not asked for"));
-  if ((entry.type != HYPHA_COPY_FILE || entry.resumable || waits (self, get_name (self, &entry))) &&
-      !place_whole (self, error))
+  if ((entry.type != HYPHA_COPY_FILE || entry.resumable ||
+       waits (self, hypha_copy_receiver_get_name (self, &entry))) &&
+      !hypha_copy_receiver_place_whole (self, error))
     return FALSE;
   if (self->skipped == 0)
     set_path (self, get_path_length (self), entry.name);
@@ -479,7 +317,7 @@ take_entry (Receiver *self, const HyphaParcel *parcel, GError **error)
   case HYPHA_COPY_DIRECTORY:
     return begin_directory (self, &entry, error);
   case HYPHA_COPY_FILE:
-    return begin_file (self, &entry, error);
+    return hypha_copy_receiver_begin_file (self, &entry, error);
   default:
     return take_link (self, &entry, error);
   }
@@ -495,7 +333,7 @@ take_failure (const HyphaParcel *parcel, GError **error)
 }
 
 static void
-take_missing (Receiver *self, const HyphaParcel *parcel)
+take_missing (HyphaCopyReceiver *self, const HyphaParcel *parcel)
 {
   g_autofree char *sentence = hypha_copy_dup_sentence (parcel->data, parcel->length);
 
@@ -504,7 +342,7 @@ take_missing (Receiver *self, const HyphaParcel *parcel)
 }
 
 static gboolean
-take_end (Receiver *self, GError **error)
+take_end (HyphaCopyReceiver *self, GError **error)
 {
   if (!is_outermost (self) || self->skipped > 0)
     return hypha_copy_refuse (error, _ ("a directory without an end"));
@@ -515,12 +353,12 @@ take_end (Receiver *self, GError **error)
 }
 
 static gboolean
-take (Receiver *self, const HyphaParcel *parcel, GError **error)
+take (HyphaCopyReceiver *self, const HyphaParcel *parcel, GError **error)
 {
   if (parcel->type == HYPHA_COPY_FAILED)
     return take_failure (parcel, error);
   if (self->in_file)
-    return take_in_file (self, parcel, error);
+    return hypha_copy_receiver_take_in_file (self, parcel, error);
   switch (parcel->type) {
   case HYPHA_COPY_DIRECTORY:
   case HYPHA_COPY_FILE:
@@ -540,7 +378,7 @@ take (Receiver *self, const HyphaParcel *parcel, GError **error)
 }
 
 static void
-receiver_clear (Receiver *self)
+receiver_clear (HyphaCopyReceiver *self)
 {
   hypha_copy_part_drop (&self->part);
   g_array_unref (self->whole);
@@ -552,16 +390,16 @@ receiver_clear (Receiver *self)
   hypha_copy_wire_free (self->wire);
 }
 
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Receiver, receiver_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (HyphaCopyReceiver, receiver_clear)
 
 static gboolean
-finish (Receiver *self, GError **error)
+finish (HyphaCopyReceiver *self, GError **error)
 {
-  if (!place_whole (self, error))
+  if (!hypha_copy_receiver_place_whole (self, error))
     return FALSE;
   if (!hypha_copy_sync_directory (self->destination->fd)) {
     set_path (self, strlen (self->destination->shown), "");
-    if (!tell_errno (self, errno, error))
+    if (!hypha_copy_receiver_tell_errno (self, errno, error))
       return FALSE;
   }
   hypha_copy_counts_append (hypha_copy_wire_get_out (self->wire), self->counts);
@@ -571,7 +409,7 @@ finish (Receiver *self, GError **error)
 static void
 on_tick (gpointer user_data)
 {
-  Receiver *self = user_data;
+  HyphaCopyReceiver *self = user_data;
 
   self->events->tick (self->user_data);
 }
@@ -597,12 +435,12 @@ hypha_copy_receive (int socket, const HyphaCopyDestination *destination,
                     GError **error)
 {
   const HyphaCopyWireEvents wire_events = { .tick = events->tick ? on_tick : NULL };
-  g_auto (Receiver) self = { .destination = destination,
-                             .events = events,
-                             .user_data = user_data,
-                             .counts = counts,
-                             .wanted = destination->wanted,
-                             .part = { .fd = -1 } };
+  g_auto (HyphaCopyReceiver) self = { .destination = destination,
+                                      .events = events,
+                                      .user_data = user_data,
+                                      .counts = counts,
+                                      .wanted = destination->wanted,
+                                      .part = { .fd = -1 } };
   g_autoptr (GError) reason = NULL;
   HyphaParcel parcel;
 
@@ -619,7 +457,7 @@ hypha_copy_receive (int socket, const HyphaCopyDestination *destination,
     hypha_copy_wire_finish (self.wire);
     return TRUE;
   }
-  place_whole (&self, NULL);
+  hypha_copy_receiver_place_whole (&self, NULL);
   /* Who is told finds what is left. */
   if (g_error_matches (reason, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL))
     hypha_copy_part_drop (&self.part);

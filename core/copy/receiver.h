@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "client/copy-entry.h"
-#include "client/copy-events.h"
-#include "client/copy-place.h"
+#include "copy/entry.h"
+#include "copy/events.h"
+#include "copy/place.h"
 
 G_BEGIN_DECLS
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "client/copy-wire.h"
+#include "copy/wire.h"
 
 #include <glib/gi18n-lib.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
 
 #include <hypha-api.h>
 
-#include "client/copy-entry.h"
+#include "copy/entry.h"
 
 static HyphaParcel
 as_parcel (const GByteArray *bytes)

@@ -3,7 +3,7 @@
 
 #include <sys/stat.h>
 
-#include "client/copy-entry.h"
+#include "copy/entry.h"
 
 G_BEGIN_DECLS
 

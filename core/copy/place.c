@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "client/copy-place.h"
+#include "copy/place.h"
 
 #include <glib/gi18n-lib.h>
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "client/copy-entry.h"
+#include "copy/entry.h"
 #include "hypha-error.h"
 
 /* The kernel gives up when somebody moves directories about at the same time. */

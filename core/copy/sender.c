@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "client/copy-sender-private.h"
+#include "copy/sender-private.h"
 
 #include <glib/gi18n-lib.h>
 #include <dirent.h>
@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/copy-part.h"
-#include "client/copy-wire.h"
+#include "copy/part.h"
+#include "copy/wire.h"
 #include "hypha-error.h"
 
 /* ---- what the receiver says ---- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "client/copy-batch.h"
+#include "copy/batch.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 
 #include <time.h>
 
-#include "client/copy-words.h"
+#include "copy/words.h"
 
 G_BEGIN_DECLS
 

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <link.h>
+#include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
 #include <pwd.h>
@@ -189,6 +190,9 @@ CALL (ssize_t, sendto,
       (fd, buffer, length, flags, to, size), -1, ENOBUFS)
 CALL (ssize_t, write, (int fd, const void *buffer, size_t length), (fd, buffer, length), -1, ENOSPC,
       EINTR)
+CALL (unsigned int, if_nametoindex, (const char *name), (name), 0, ENODEV)
+CALL (char *, if_indextoname, (unsigned int index, char name[IF_NAMESIZE]), (index, name), NULL,
+      ENXIO)
 CALL (DIR *, fdopendir, (int fd), (fd), NULL, ENOMEM)
 CALL (struct dirent64 *, readdir64, (DIR * folder), (folder), NULL, EIO)
 /* These return the error. */
@@ -301,6 +305,8 @@ static Call *const calls[] = {
   &call_getrandom,
   &call_getsockname,
   &call_getsockopt,
+  &call_if_indextoname,
+  &call_if_nametoindex,
   &call_inotify_add_watch,
   &call_inotify_init1,
   &call_inotify_rm_watch,

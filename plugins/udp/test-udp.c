@@ -452,6 +452,38 @@ test_each_source_is_a_flow (Fixture *f, gconstpointer data)
   g_assert_cmpuint (f->accepted->len, ==, G_N_ELEMENTS (clients));
 }
 
+/* Each of those who hear a broadcast would answer whoever is named as its source. */
+static void
+test_broadcast_makes_no_flow (Fixture *f, gconstpointer data)
+{
+  static const char *const many[] = { "127.255.255.255", "255.255.255.255" };
+  guint64 before = udp_drops_get (UDP_DROP_NETWORK);
+  guint16 own = 0;
+  int client = open_peer ("127.0.0.1", &own), plain;
+  const int yes = 1;
+
+  if (strchr (data, '[') != NULL && !has_address ("::1"))
+    return;
+  start_listening (f, data);
+  g_assert_cmpint (setsockopt (client, SOL_SOCKET, SO_BROADCAST, &yes, sizeof yes), ==, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (many); i++) {
+    g_autofree char *text = NULL;
+    struct sockaddr_in to = { .sin_family = AF_INET };
+    guint32 port;
+
+    g_assert_true (hypha_endpoint_split_host_port (f->bound, G_MAXUINT16, &text, &port, NULL));
+    to.sin_port = g_htons ((guint16) port);
+    g_assert_cmpint (inet_pton (AF_INET, many[i], &to.sin_addr), ==, 1);
+    g_assert_cmpint (sendto (client, "all", 3, 0, (struct sockaddr *) &to, sizeof to), ==, 3);
+  }
+  plain = client_of (f);
+  say (plain, "one", 3);
+  assert_frame (wait_accepted (f, 1), "one", 3);
+  wait_drops (UDP_DROP_NETWORK, before + G_N_ELEMENTS (many));
+  close (client);
+  close (plain);
+}
+
 /* Who asked one address takes no answer from another. */
 static void
 test_answers_come_from_where_was_asked (Fixture *f, gconstpointer data)
@@ -785,6 +817,8 @@ main (int argc, char *argv[])
       "udp://0.0.0.0:0" },
     { "/udp/flow/answers-come-from-where-was-asked-dual-stack",
       test_answers_come_from_where_was_asked, "udp://[::]:0" },
+    { "/udp/flow/broadcast-makes-none", test_broadcast_makes_no_flow, "udp://0.0.0.0:0" },
+    { "/udp/flow/broadcast-makes-none-dual-stack", test_broadcast_makes_no_flow, "udp://[::]:0" },
     { "/udp/flow/slow-reader-loses-the-newest", test_slow_reader_loses_the_newest, NULL },
     { "/udp/end/silence-ends-a-flow-that-came", test_idle_flow_ends, NULL },
     { "/udp/end/silence-ends-a-flow-that-was-made", test_idle_connection_ends, NULL },

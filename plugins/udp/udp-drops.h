@@ -11,7 +11,7 @@ typedef enum {
   UDP_DROP_SLOW,    /* the reader of the stream */
   UDP_DROP_ENDED,   /* nobody reads the stream any more */
   UDP_DROP_FULL,    /* too many flows */
-  UDP_DROP_NETWORK, /* the kernel did not take it, or told later that nobody did */
+  UDP_DROP_NETWORK, /* the kernel did not take it, or tells that nobody did; or it was for many */
   UDP_DROP_CUT,     /* the stream ended within it */
   UDP_N_DROPS,
 } UdpDrop;

@@ -12,10 +12,14 @@ typedef union {
   struct sockaddr_in6 in6;
 } Address;
 
+#define IN_SPACE CMSG_SPACE (sizeof (struct in_pktinfo))
+#define IN6_SPACE CMSG_SPACE (sizeof (struct in6_pktinfo))
+
 typedef union {
   struct cmsghdr alignment;
-  guint8 in[CMSG_SPACE (sizeof (struct in_pktinfo))];
-  guint8 in6[CMSG_SPACE (sizeof (struct in6_pktinfo))];
+  guint8 in[IN_SPACE];
+  guint8 in6[IN6_SPACE];
+  guint8 both[IN_SPACE + IN6_SPACE]; /* of IPv4, on a socket of IPv6 */
 } Control;
 
 static void
@@ -40,8 +44,11 @@ udp_message_prepare (int fd, int family)
 {
   const int on = 1;
 
+  /* On a socket of IPv6, for what comes by IPv4. */
+  if (setsockopt (fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on) < 0 && family == AF_INET)
+    return errno;
   if (family == AF_INET)
-    return setsockopt (fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on) < 0 ? errno : 0;
+    return 0;
   return setsockopt (fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on) < 0 ? errno : 0;
 }
 
@@ -61,24 +68,38 @@ read_address (UdpWay *way, const Address *from)
   }
 }
 
-/* Which of this machine's addresses was asked: the answer has to come from there. */
-static void
+static gboolean
+is_for_many (const struct in_pktinfo *info)
+{
+  /* Of a broadcast, the kernel tells here the address that an answer would have. */
+  return IN_MULTICAST (g_ntohl (info->ipi_addr.s_addr)) ||
+         (info->ipi_spec_dst.s_addr != INADDR_ANY &&
+          info->ipi_spec_dst.s_addr != info->ipi_addr.s_addr);
+}
+
+/* Which of this machine's addresses was asked: the answer has to come from there. FALSE: it was
+ * asked with others. */
+static gboolean
 read_control (UdpWay *way, struct msghdr *message)
 {
+  gboolean one = TRUE;
+
   for (struct cmsghdr *c = CMSG_FIRSTHDR (message); c != NULL; c = CMSG_NXTHDR (message, c)) {
     if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
       struct in_pktinfo info;
 
       memcpy (&info, CMSG_DATA (c), sizeof info);
       map (&way->local, info.ipi_spec_dst);
+      one = one && !is_for_many (&info);
     } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
       struct in6_pktinfo info;
 
       memcpy (&info, CMSG_DATA (c), sizeof info);
-      if (!IN6_IS_ADDR_MULTICAST (&info.ipi6_addr))
-        way->local = info.ipi6_addr;
+      way->local = info.ipi6_addr;
+      one = one && !IN6_IS_ADDR_MULTICAST (&info.ipi6_addr);
     }
   }
+  return one;
 }
 
 gssize
@@ -103,8 +124,10 @@ udp_message_receive (int fd, guint8 *buffer, gsize size, UdpWay *way)
     return got;
   memset (way, 0, sizeof *way);
   read_address (way, &from);
-  read_control (way, &message);
-  return got;
+  if (read_control (way, &message))
+    return got;
+  errno = EDESTADDRREQ;
+  return -1;
 }
 
 /* ---- sending ---- */

@@ -13,7 +13,7 @@ G_BEGIN_DECLS
  * addresses are mapped. */
 typedef struct {
   struct in6_addr peer;
-  struct in6_addr local; /* unspecified: not known, or one that nobody can send from */
+  struct in6_addr local; /* unspecified: not known */
   guint32 scope;         /* of a link-local peer */
   in_port_t port;        /* the peer's; network byte order */
   sa_family_t family;    /* of the socket */
@@ -21,7 +21,8 @@ typedef struct {
 
 /* Lets the kernel tell which address a datagram was sent to. 0, or errno. */
 int udp_message_prepare (int fd, int family);
-/* WAY may be NULL, for a connected socket. Its length, or -1 with errno. */
+/* WAY may be NULL, for a connected socket. Its length, or -1 with errno; EDESTADDRREQ: it was sent
+ * to many, who would all answer to a source that may be forged. */
 gssize udp_message_receive (int fd, guint8 *buffer, gsize size, UdpWay *way);
 /* Along the same way back. 0, or errno. */
 int udp_message_send (int fd, const UdpWay *way, const guint8 *data, gsize size);

@@ -96,6 +96,9 @@ read_control (UdpWay *way, struct msghdr *message)
 
       memcpy (&info, CMSG_DATA (c), sizeof info);
       way->local = info.ipi6_addr;
+      /* Of this machine's own, somebody may ask a link-local address from another one. */
+      if (way->scope == 0 && IN6_IS_ADDR_LINKLOCAL (&info.ipi6_addr))
+        way->scope = info.ipi6_ifindex;
       one = one && !IN6_IS_ADDR_MULTICAST (&info.ipi6_addr);
     }
   }
@@ -159,7 +162,8 @@ write_control (const UdpWay *way, struct msghdr *message, Control *control)
   message->msg_control = control;
   message->msg_controllen = way->family == AF_INET ? sizeof control->in : sizeof control->in6;
   header = CMSG_FIRSTHDR (message);
-  /* The address, and no interface: which way to take is for the kernel to know. */
+  /* The address, and no interface but where it means nothing without one: which way to take is for
+   * the kernel to know. */
   if (way->family == AF_INET) {
     const struct in_pktinfo info = { .ipi_spec_dst = unmap (&way->local) };
 
@@ -168,7 +172,9 @@ write_control (const UdpWay *way, struct msghdr *message, Control *control)
     header->cmsg_len = CMSG_LEN (sizeof info);
     memcpy (CMSG_DATA (header), &info, sizeof info);
   } else {
-    const struct in6_pktinfo info = { .ipi6_addr = way->local };
+    const struct in6_pktinfo info = { .ipi6_addr = way->local,
+                                      .ipi6_ifindex =
+                                          IN6_IS_ADDR_LINKLOCAL (&way->local) ? way->scope : 0 };
 
     header->cmsg_level = IPPROTO_IPV6;
     header->cmsg_type = IPV6_PKTINFO;
@@ -217,43 +223,44 @@ udp_message_send (int fd, const UdpWay *way, const guint8 *data, gsize size)
 
 /* ---- names ---- */
 
-static HyphaEndpoint *
-make_endpoint (const struct in6_addr *address, in_port_t port, guint32 scope)
+static struct sockaddr_in6
+make_name (const UdpWay *self, const struct in6_addr *address, in_port_t port)
 {
-  const struct sockaddr_in6 in6 = {
-    .sin6_family = AF_INET6, .sin6_addr = *address, .sin6_port = port, .sin6_scope_id = scope
-  };
-
-  return hypha_inet_sockaddr_to_endpoint ("udp", (const struct sockaddr *) &in6);
+  return (struct sockaddr_in6){ .sin6_family = AF_INET6,
+                                .sin6_addr = *address,
+                                .sin6_port = port,
+                                .sin6_scope_id =
+                                    IN6_IS_ADDR_LINKLOCAL (address) ? self->scope : 0 };
 }
 
 HyphaEndpoint *
 udp_way_get_remote (const UdpWay *self)
 {
-  return make_endpoint (&self->peer, self->port, self->scope);
+  const struct sockaddr_in6 name = make_name (self, &self->peer, self->port);
+
+  return hypha_inet_sockaddr_to_endpoint ("udp", (const struct sockaddr *) &name);
 }
 
 char *
 udp_way_get_host (const UdpWay *self)
 {
-  const struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
-                                    .sin6_addr = self->peer,
-                                    .sin6_scope_id = self->scope };
+  const struct sockaddr_in6 name = make_name (self, &self->peer, 0);
 
-  return hypha_inet_sockaddr_to_host ((const struct sockaddr *) &in6);
+  return hypha_inet_sockaddr_to_host ((const struct sockaddr *) &name);
 }
 
 HyphaEndpoint *
 udp_way_get_local (const UdpWay *self, HyphaEndpoint *bound)
 {
   g_autofree char *host = NULL;
+  struct sockaddr_in6 name;
   guint32 port;
 
   if (IN6_IS_ADDR_UNSPECIFIED (&self->local) ||
       !hypha_endpoint_split_host_port (bound, G_MAXUINT16, &host, &port, NULL))
     return hypha_endpoint_ref (bound);
-  return make_endpoint (&self->local, g_htons ((guint16) port),
-                        IN6_IS_ADDR_LINKLOCAL (&self->local) ? self->scope : 0);
+  name = make_name (self, &self->local, g_htons ((guint16) port));
+  return hypha_inet_sockaddr_to_endpoint ("udp", (const struct sockaddr *) &name);
 }
 
 guint

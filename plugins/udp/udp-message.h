@@ -14,7 +14,7 @@ G_BEGIN_DECLS
 typedef struct {
   struct in6_addr peer;
   struct in6_addr local; /* unspecified: not known */
-  guint32 scope;         /* of a link-local peer */
+  guint32 scope;         /* of whichever of them is link-local */
   in_port_t port;        /* the peer's; network byte order */
   sa_family_t family;    /* of the socket */
 } UdpWay;

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 
-from harness import DEADLINE, ROOT, Case, Node, main, trust_each_other, wait_for
+from harness import DEADLINE, HYPHACTL, ROOT, Case, Node, main, trust_each_other, wait_for
 
 
 class Server(threading.Thread):
@@ -216,6 +216,32 @@ class Short(Sides):
         dialled.stdin.close()
         self.assertEqual(dialled.wait(DEADLINE), 0)
         dialled.stdout.close()
+
+    def test_link_local_address_answers_who_asks_from_another(self):
+        """In a network of its own. The address means nothing without its interface, and the source does not tell that."""
+        within = "ip link set lo up && ip addr add fe80::7/64 dev lo nodad && exec"
+        inside = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c"]
+        if subprocess.run([*inside, f"{within} true"], capture_output=True).returncode != 0:
+            self.skipTest("here is no network of one's own (unshare, ip), or none with IPv6")
+        script = f"""{within} {sys.executable} - "$@" <<'END'
+import socket, subprocess, sys
+one = subprocess.Popen([*sys.argv[1:], "accept", "udp://any:0"], stdin=-1, stdout=-1, stderr=-1, bufsize=0)
+port = int(one.stderr.readline().decode().strip().rsplit(":", 1)[1])
+client = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+client.settimeout({DEADLINE})
+client.bind(("::1", 0))
+client.connect(("fe80::7", port, 0, socket.if_nametoindex("lo")))
+client.send(b"ask")
+assert one.stdout.read(5) == b"\\0\\3ask"
+one.stdin.write(b"\\0\\6answer")
+print(client.recv(100).decode())
+one.stdin.close()
+sys.exit(one.wait())
+END
+"""
+        done = subprocess.run([*inside, script, "sh", HYPHACTL], env=self.beta.place.environment, capture_output=True, text=True,
+                              timeout=2 * DEADLINE)
+        self.assertEqual((done.returncode, done.stdout), (0, "answer\n"), done.stderr)
 
     def test_first_who_sends_is_accepted_and_nobody_else(self):
         accepting = self.beta.place.start_ctl("accept", "udp://127.0.0.1:0", stdin=subprocess.PIPE, stdout=subprocess.PIPE,

@@ -209,9 +209,10 @@ open_adopted (HyphaDoor *self)
   for (guint i = 0; i < g_list_model_get_n_items (G_LIST_MODEL (self->loader)); i++) {
     g_autoptr (HyphaModule) module = g_list_model_get_item (G_LIST_MODEL (self->loader), i);
     HyphaTransport *transport = hypha_module_get_transport (module);
+    gboolean may =
+        transport != NULL && !(self->events.for_links && hypha_transport_is_lossy (transport));
     g_autoptr (GError) error = NULL;
-    HyphaListener *listener =
-        transport != NULL ? hypha_transport_adopt (transport, self->adopted, &error) : NULL;
+    HyphaListener *listener = may ? hypha_transport_adopt (transport, self->adopted, &error) : NULL;
 
     if (listener != NULL) {
       hypha_loader_follow_listener (self->loader, listener);

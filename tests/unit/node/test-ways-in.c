@@ -793,6 +793,47 @@ test_renew_ends_streams_and_meets_again (NodePair *f, gconstpointer data)
   g_object_unref (must_open (peer, "echo"));
 }
 
+/* ---- sockets that were handed over ---- */
+
+static gboolean
+is_lossy (HyphaTransport *transport)
+{
+  return TRUE;
+}
+
+static void
+adopt_unix (NodePair *f, const char *name)
+{
+  g_autofree char *path = g_build_filename (f->dir, name, NULL);
+  g_autoptr (GSocketAddress) address = g_unix_socket_address_new (path);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GSocket) socket =
+      g_socket_new (G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, NULL);
+
+  g_assert_true (g_socket_bind (socket, address, FALSE, &error));
+  g_assert_true (g_socket_listen (socket, &error));
+  g_assert_true (hypha_node_adopt (f->b.node, dup (g_socket_get_fd (socket)), name, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (unlink (path), ==, 0);
+}
+
+static void
+test_socket_is_not_for_a_transport_that_may_lose (NodePair *f, gconstpointer data)
+{
+  HyphaTransport *transport = hypha_loader_lookup (f->b.loader, "unix", NULL);
+  HyphaTransportInterface *iface = HYPHA_TRANSPORT_GET_IFACE (transport);
+  g_auto (GStrv) none = NULL, one = NULL;
+
+  iface->is_lossy = is_lossy;
+  adopt_unix (f, "lossy");
+  iface->is_lossy = NULL;
+  none = hypha_node_dup_listening (f->b.node);
+  g_assert_cmpuint (g_strv_length (none), ==, 0);
+  adopt_unix (f, "sound");
+  one = hypha_node_dup_listening (f->b.node);
+  g_assert_cmpuint (g_strv_length (one), ==, 1);
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -828,6 +869,8 @@ main (int argc, char *argv[])
   ADD ("/ways-in/pairing/middleman-gets-two-codes", test_middleman_gets_two_codes);
   ADD ("/ways-in/pairing/both-dialling-yields-one-code", test_both_dialling_yields_one_code);
   ADD ("/ways-in/pairing/not-with-itself", test_node_does_not_pair_with_itself);
+  ADD ("/ways-in/handed-over/not-to-a-transport-that-may-lose",
+       test_socket_is_not_for_a_transport_that_may_lose);
   ADD ("/ways-in/renew/ends-streams-and-meets-again", test_renew_ends_streams_and_meets_again);
 #undef ADD
   return g_test_run ();

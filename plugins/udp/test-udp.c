@@ -535,9 +535,13 @@ test_slow_reader_loses_the_newest (Fixture *f, gconstpointer data)
     memcpy (datagram, &i, sizeof i);
     say (slow, datagram, size);
   }
-  /* Nobody else waits for it. */
-  say (quick, "now", 3);
-  assert_frame (wait_accepted (f, 2), "now", 3);
+  /* Nobody else waits for it; but what has just been sent may fill the socket itself. */
+  while (f->accepted->len < 2) {
+    say (quick, "now", 3);
+    g_usleep (1000);
+    g_main_context_iteration (NULL, FALSE);
+  }
+  assert_frame (f->accepted->pdata[1], "now", 3);
   /* What was taken is whole and in order, from the first on; and there is room again. */
   for (;;) {
     struct pollfd ready = { hypha_channel_get_fd (f->accepted->pdata[0]), POLLIN, 0 };

@@ -564,6 +564,64 @@ test_slow_reader_loses_the_newest (Fixture *f, gconstpointer data)
   close (quick);
 }
 
+static void
+hold (gpointer gate)
+{
+  const int *fds = gate;
+  char byte;
+
+  g_assert_cmpint (write (fds[0], "", 1), ==, 1);
+  g_assert_cmpint (read (fds[0], &byte, 1), ==, 1);
+}
+
+/* In two bytes there is a datagram. */
+static void
+test_flows_are_served_by_turns (Fixture *f, gconstpointer data)
+{
+  static const guint8 empty[300 * 2];
+  UdpLoop *loop = udp_loop_acquire (NULL);
+  guint16 port = 0;
+  int server = open_peer ("127.0.0.1", &port), gate[2];
+  g_autofree char *uri = g_strdup_printf ("udp://127.0.0.1:%u", port);
+  g_autoptr (HyphaChannel) many = connect_to (f, uri);
+  g_autoptr (HyphaChannel) one = connect_to (f, uri);
+  const int room = 1024 * 1024;
+  guint before = 0, after = 0;
+  char byte;
+
+  g_assert_cmpint (setsockopt (server, SOL_SOCKET, SO_RCVBUF, &room, sizeof room), ==, 0);
+  write_frame (many, "a", 1);
+  assert_heard (server, "a", 1);
+  write_frame (one, "b", 1);
+  assert_heard (server, "b", 1);
+  /* Both are there when the thread looks. */
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM, 0, gate), ==, 0);
+  udp_loop_call (loop, hold, gate);
+  g_assert_cmpint (read (gate[1], &byte, 1), ==, 1);
+  write_all (hypha_channel_get_fd (many), empty, sizeof empty);
+  write_frame (one, "x", 1);
+  g_assert_cmpint (write (gate[1], "", 1), ==, 1);
+  for (assert_readable (server); recv (server, &byte, 1, 0) == 0; assert_readable (server))
+    before++;
+  g_assert_cmpint (byte, ==, 'x');
+  g_assert_cmpuint (before, <=, 100);
+  for (; before + after < sizeof empty / 2; after++) {
+    assert_readable (server);
+    g_assert_cmpint (recv (server, &byte, 1, 0), ==, 0);
+  }
+  /* Nothing of it is lost by an end of the stream that waits behind. */
+  write_all (hypha_channel_get_fd (many), empty, sizeof empty);
+  g_clear_object (&many);
+  for (guint i = 0; i < sizeof empty / 2; i++) {
+    assert_readable (server);
+    g_assert_cmpint (recv (server, &byte, 1, 0), ==, 0);
+  }
+  close (server);
+  close (gate[0]);
+  close (gate[1]);
+  udp_loop_release (loop);
+}
+
 /* ---- ends ---- */
 
 static void
@@ -824,6 +882,7 @@ main (int argc, char *argv[])
     { "/udp/flow/broadcast-makes-none", test_broadcast_makes_no_flow, "udp://0.0.0.0:0" },
     { "/udp/flow/broadcast-makes-none-dual-stack", test_broadcast_makes_no_flow, "udp://[::]:0" },
     { "/udp/flow/slow-reader-loses-the-newest", test_slow_reader_loses_the_newest, NULL },
+    { "/udp/flow/each-is-served-by-turns", test_flows_are_served_by_turns, NULL },
     { "/udp/end/silence-ends-a-flow-that-came", test_idle_flow_ends, NULL },
     { "/udp/end/silence-ends-a-flow-that-was-made", test_idle_connection_ends, NULL },
     { "/udp/end/half-close-waits-for-answers", test_half_close_waits_for_answers, NULL },

@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #define LENGTH_BYTES 2
-/* What one wake-up reads of a stream: flows are served by turns. */
+/* What one wake-up reads of a stream, and how many datagrams it makes of that, which may be of two
+ * bytes each: flows are served by turns. */
 #define READ_BYTES (64 * 1024)
+#define DATAGRAMS_AT_ONCE 64
 
 struct _UdpFlow {
   UdpLoop *loop;
@@ -34,6 +36,9 @@ struct _UdpFlow {
   guint8 head[LENGTH_BYTES];
   guint8 *held;
   gsize have;
+  /* What has been read, and comes behind that when it is this flow's turn again. */
+  guint8 *later;
+  gsize later_at, later_size;
 };
 
 UdpFlow *
@@ -64,6 +69,7 @@ udp_flow_free (gpointer flow)
     close (self->watch.fd);
   g_free (self->rest);
   g_free (self->held);
+  g_free (self->later);
   g_free (self);
 }
 
@@ -82,7 +88,7 @@ udp_flow_end (UdpFlow *self)
     return;
   self->state = UDP_FLOW_ENDED;
   self->said_all = self->heard_all = TRUE;
-  if (self->have > 0 || self->rest != NULL)
+  if (self->have > 0 || self->rest != NULL || self->later != NULL)
     drop (self, UDP_DROP_CUT, 0);
   udp_loop_unwatch (self->loop, &self->watch);
   close (self->watch.fd);
@@ -147,7 +153,8 @@ note (UdpFlow *self, gboolean from_network)
 static void
 watch (UdpFlow *self)
 {
-  guint32 events = (self->heard_all ? 0 : EPOLLIN) | (self->rest != NULL ? EPOLLOUT : 0);
+  gboolean more = !self->heard_all && self->later == NULL;
+  guint32 events = (more ? EPOLLIN : 0) | (self->rest != NULL ? EPOLLOUT : 0);
 
   if (self->state != UDP_FLOW_ENDED && !udp_loop_watch (self->loop, &self->watch, events))
     udp_flow_end (self);
@@ -274,11 +281,11 @@ fill_gap (UdpFlow *self, gsize n)
   }
 }
 
-/* Whole datagrams go from where they lie. */
-static void
+/* Whole datagrams go from where they lie. Gives how much is left. */
+static gsize
 parse (UdpFlow *self, const guint8 *data, gsize size)
 {
-  while (size > 0 && self->state != UDP_FLOW_ENDED) {
+  for (guint i = 0; size > 0 && i < DATAGRAMS_AT_ONCE; i++) {
     struct iovec gap = get_gap (self);
     gsize whole = self->have == 0 && size >= LENGTH_BYTES ? LENGTH_BYTES + get_length (data) : 0;
     gsize n;
@@ -294,6 +301,34 @@ parse (UdpFlow *self, const guint8 *data, gsize size)
     data += n;
     size -= n;
   }
+  return size;
+}
+
+/* On the loop, behind whoever is ready now. */
+static void
+go_on (gpointer flow)
+{
+  UdpFlow *self = flow;
+  gsize left;
+
+  if (self->state == UDP_FLOW_ENDED)
+    return;
+  left = parse (self, self->later + self->later_at, self->later_size - self->later_at);
+  self->later_at = self->later_size - left;
+  if (left > 0)
+    udp_loop_call (self->loop, go_on, self);
+  else
+    g_clear_pointer (&self->later, g_free);
+  watch (self);
+}
+
+static void
+go_on_later (UdpFlow *self, const guint8 *data, gsize size)
+{
+  self->later = g_memdup2 (data, size);
+  self->later_at = 0;
+  self->later_size = size;
+  udp_loop_call (self->loop, go_on, self);
 }
 
 static void
@@ -314,6 +349,7 @@ pull (UdpFlow *self)
   guint8 buffer[READ_BYTES];
   struct iovec pieces[2] = { get_gap (self), { buffer, sizeof buffer } };
   gssize got;
+  gsize left;
 
   do
     got = readv (self->watch.fd, pieces, G_N_ELEMENTS (pieces));
@@ -325,8 +361,12 @@ pull (UdpFlow *self)
     return;
   }
   fill_gap (self, MIN ((gsize) got, pieces[0].iov_len));
-  if ((gsize) got > pieces[0].iov_len)
-    parse (self, buffer, (gsize) got - pieces[0].iov_len);
+  if ((gsize) got <= pieces[0].iov_len)
+    return;
+  got -= (gssize) pieces[0].iov_len;
+  left = parse (self, buffer, (gsize) got);
+  if (left > 0)
+    go_on_later (self, buffer + (gsize) got - left, left);
 }
 
 static void
@@ -336,7 +376,7 @@ ready (gpointer flow, guint32 events)
 
   if (self->rest != NULL && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)
     flush (self);
-  if (self->state != UDP_FLOW_ENDED && !self->heard_all)
+  if (self->state != UDP_FLOW_ENDED && !self->heard_all && self->later == NULL)
     pull (self);
   /* Both directions, and nothing is left. */
   if (self->state != UDP_FLOW_ENDED && self->heard_all && (events & EPOLLHUP) != 0)

@@ -293,6 +293,33 @@ wait_accepted (Fixture *f, guint n)
   return f->accepted->pdata[n - 1];
 }
 
+/* The thread of datagrams waits from then on, so that what comes meanwhile comes at once. */
+static void
+hold (gpointer gate)
+{
+  const int *fds = gate;
+  char byte;
+
+  g_assert_cmpint (write (fds[0], "", 1), ==, 1);
+  g_assert_cmpint (read (fds[0], &byte, 1), ==, 1);
+}
+
+static void
+hold_loop (UdpLoop *loop, int *gate)
+{
+  char byte;
+
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM, 0, gate), ==, 0);
+  udp_loop_call (loop, hold, gate);
+  g_assert_cmpint (read (gate[1], &byte, 1), ==, 1);
+}
+
+static void
+let_go (const int *gate)
+{
+  g_assert_cmpint (write (gate[1], "", 1), ==, 1);
+}
+
 static void
 wait_drops (UdpDrop drop, guint64 n)
 {
@@ -564,16 +591,6 @@ test_slow_reader_loses_the_newest (Fixture *f, gconstpointer data)
   close (quick);
 }
 
-static void
-hold (gpointer gate)
-{
-  const int *fds = gate;
-  char byte;
-
-  g_assert_cmpint (write (fds[0], "", 1), ==, 1);
-  g_assert_cmpint (read (fds[0], &byte, 1), ==, 1);
-}
-
 /* In two bytes there is a datagram. */
 static void
 test_flows_are_served_by_turns (Fixture *f, gconstpointer data)
@@ -594,13 +611,10 @@ test_flows_are_served_by_turns (Fixture *f, gconstpointer data)
   assert_heard (server, "a", 1);
   write_frame (one, "b", 1);
   assert_heard (server, "b", 1);
-  /* Both are there when the thread looks. */
-  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM, 0, gate), ==, 0);
-  udp_loop_call (loop, hold, gate);
-  g_assert_cmpint (read (gate[1], &byte, 1), ==, 1);
+  hold_loop (loop, gate);
   write_all (hypha_channel_get_fd (many), empty, sizeof empty);
   write_frame (one, "x", 1);
-  g_assert_cmpint (write (gate[1], "", 1), ==, 1);
+  let_go (gate);
   for (assert_readable (server); recv (server, &byte, 1, 0) == 0; assert_readable (server))
     before++;
   g_assert_cmpint (byte, ==, 'x');
@@ -702,6 +716,29 @@ test_end_of_the_stream_ends_the_flow (Fixture *f, gconstpointer data)
     assert_end (channel);
   }
   close (client);
+}
+
+/* As a server does that closes after its answer, while the next question is under way. */
+static void
+test_question_does_not_push_out_the_last_answer (Fixture *f, gconstpointer data)
+{
+  UdpLoop *loop = udp_loop_acquire (NULL);
+  int client, gate[2];
+
+  start_listening (f, "udp://127.0.0.1:0");
+  client = client_of (f);
+  say (client, "one", 3);
+  assert_frame (wait_accepted (f, 1), "one", 3);
+  hold_loop (loop, gate);
+  say (client, "two", 3);
+  write_frame (f->accepted->pdata[0], "answer", 6);
+  close (hypha_channel_steal_fd (f->accepted->pdata[0]));
+  let_go (gate);
+  assert_heard (client, "answer", 6);
+  close (client);
+  close (gate[0]);
+  close (gate[1]);
+  udp_loop_release (loop);
 }
 
 static void
@@ -887,6 +924,8 @@ main (int argc, char *argv[])
     { "/udp/end/silence-ends-a-flow-that-was-made", test_idle_connection_ends, NULL },
     { "/udp/end/half-close-waits-for-answers", test_half_close_waits_for_answers, NULL },
     { "/udp/end/of-the-stream-ends-the-flow", test_end_of_the_stream_ends_the_flow, NULL },
+    { "/udp/end/question-does-not-push-out-the-last-answer",
+      test_question_does_not_push_out_the_last_answer, NULL },
     { "/udp/end/of-listening-ends-its-flows", test_closing_frees_the_port_and_ends_its_flows,
       NULL },
     { "/udp/bounds/flood-has-no-more-than-the-places",

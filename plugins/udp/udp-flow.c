@@ -160,15 +160,15 @@ watch (UdpFlow *self)
     udp_flow_end (self);
 }
 
-/* Nobody reads there any more. Who is asked by datagrams cannot be told; but the next of them makes
- * a flow of its own. */
+/* Nobody reads there any more; what was said before still goes. Who is asked by datagrams cannot be
+ * told; but the next of them makes a flow of its own. */
 static void
 lose_reader (UdpFlow *self)
 {
   self->said_all = TRUE;
   g_clear_pointer (&self->rest, g_free);
   if (self->from_network || self->heard_all)
-    udp_flow_end (self);
+    begin_end (self, g_get_monotonic_time ());
 }
 
 static void

@@ -133,29 +133,38 @@ send_along (gpointer port, UdpFlow *flow, const guint8 *data, gsize size)
   return reason;
 }
 
-static void
-on_closing (gpointer port, UdpFlow *flow)
-{
-  UdpPort *self = port;
-
-  leave_way (self, flow);
-  udp_loop_hurry (self->loop, &self->ticker, g_get_monotonic_time () + TICK);
-}
-
 static gboolean
 keeps_place (UdpPort *self, UdpFlow *flow, gint64 now)
 {
   return self->listening && !self->over && now < udp_flow_get_born (flow) + HOLD;
 }
 
+/* One that was refused takes its datagrams with it: they do not ask more often. */
+static gboolean
+keeps_way (UdpPort *self, UdpFlow *flow, gint64 now)
+{
+  return keeps_place (self, flow, now) && !udp_flow_is_answered (flow);
+}
+
+static void
+on_closing (gpointer port, UdpFlow *flow)
+{
+  UdpPort *self = port;
+  gint64 now = g_get_monotonic_time ();
+
+  if (!keeps_way (self, flow, now))
+    leave_way (self, flow);
+  udp_loop_hurry (self->loop, &self->ticker, now + TICK);
+}
+
 static void
 on_ended (gpointer port, UdpFlow *flow)
 {
   UdpPort *self = port;
+  gint64 now = g_get_monotonic_time ();
 
-  if (keeps_place (self, flow, g_get_monotonic_time ())) {
-    /* One that was refused takes its datagrams with it: they do not ask more often. */
-    if (udp_flow_is_answered (flow))
+  if (keeps_place (self, flow, now)) {
+    if (!keeps_way (self, flow, now))
       leave_way (self, flow);
     udp_loop_hurry (self->loop, &self->ticker, udp_flow_get_born (flow) + HOLD);
     return;

@@ -43,10 +43,22 @@ explain_bind (const char *display, int reason, GError **error)
   }
 }
 
+/* Also of IPv4 within IPv6, as a name may stand for. */
+static gboolean
+is_for_many (GInetAddress *numeric)
+{
+  const guint8 *bytes = g_inet_address_to_bytes (numeric);
+
+  if (g_inet_address_get_family (numeric) == G_SOCKET_FAMILY_IPV6 &&
+      IN6_IS_ADDR_V4MAPPED ((const struct in6_addr *) (const void *) bytes))
+    return (bytes[12] & 0xf0) == 0xe0;
+  return g_inet_address_get_is_multicast (numeric);
+}
+
 static gboolean
 check_one (GInetAddress *numeric, const char *display, GError **error)
 {
-  if (!g_inet_address_get_is_multicast (numeric))
+  if (!is_for_many (numeric))
     return TRUE;
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
                _ ("%s is for many: a flow of datagrams is between two; name the address of one"),

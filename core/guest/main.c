@@ -22,7 +22,10 @@ stay_alone (void)
 {
   g_setenv ("GIO_MODULE_DIR", "", TRUE);
   g_unsetenv ("GIO_EXTRA_MODULES");
-  g_setenv ("LC_ALL", "C", TRUE); /* other character sets are modules */
+  /* Other character sets are modules, and GLib may be told of one in two ways of its own. */
+  g_setenv ("LC_ALL", "C", TRUE);
+  g_setenv ("CHARSET", "UTF-8", TRUE);
+  g_setenv ("G_FILENAME_ENCODING", "UTF-8", TRUE);
   __nss_configure_lookup ("passwd", "files");
   __nss_configure_lookup ("group", "files");
   __nss_configure_lookup ("initgroups", "files");

@@ -115,6 +115,20 @@ class Static(FakeCase):
         said = subprocess.check_output([folder / "hypha-agent", "--version"], env={}, text=True, timeout=DEADLINE)
         self.assertTrue(said.startswith("hypha-agent "), said)
 
+    def test_program_takes_no_character_set_from_its_environment(self):
+        """Each but its own would be a module, of another C library."""
+        if not GUEST:
+            self.skipTest("hypha-guest was not built")
+        place = self.place()
+        config = place.path / "node.conf"
+        config.write_text("[org/hypha/node]\nname='w\u00f6b'\n", encoding="utf-8")
+        foreign = place.environment | {"CHARSET": "EUC-JP", "G_FILENAME_ENCODING": "EUC-JP", "LC_ALL": "ja_JP.EUC-JP"}
+        done = subprocess.run([GUEST, "--config", config, "--listen", "unix:///tmp/z\u00f6", "--print-config"], env=foreign,
+                              capture_output=True, encoding="utf-8", timeout=DEADLINE)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("name='w\u00f6b'\n", done.stdout)
+        self.assertIn("unix:///tmp/z\u00f6'", done.stdout)
+
     def test_program_that_would_not_run_there_is_refused(self):
         odd = self.place().path / "odd"
         odd.mkdir()

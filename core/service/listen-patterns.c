@@ -90,6 +90,38 @@ is_tricky (const char *rest)
   return strchr (rest, '*') != NULL;
 }
 
+/* What is before the port of ENDPOINT, where that has hosts. */
+static char *
+dup_host (HyphaEndpoint *endpoint)
+{
+  const char *rest = hypha_endpoint_get_rest (endpoint);
+  const char *colon = strrchr (rest, ':');
+
+  return colon != NULL && g_str_has_prefix (rest, "//") && rest[2] != '/'
+             ? g_strndup (rest + 2, (gsize) (colon - rest) - 2)
+             : NULL;
+}
+
+/* Whether somebody is asked for what it means. "any" stands for itself. */
+static gboolean
+is_name (const char *host)
+{
+  return *host != '[' && strspn (host, "0123456789.") != strlen (host) &&
+         !g_str_equal (host, "any");
+}
+
+/* A '*' stands for no name: whoever answers for it chooses where it leads. */
+static gboolean
+covers (HyphaPlace *place, HyphaEndpoint *endpoint)
+{
+  g_autofree char *host = dup_host (endpoint);
+  g_autofree char *pattern = dup_host (hypha_place_get_endpoint (place));
+
+  if (host != NULL && is_name (host) && g_strcmp0 (host, pattern) != 0)
+    return FALSE;
+  return hypha_place_covers (place, endpoint);
+}
+
 /* LOCAL as its transport spells it, without options; of a mirror, with '*' for the port again. */
 static HyphaEndpoint *
 spell (HyphaLoader *loader, const char *local, const char *target, GError **error)
@@ -153,7 +185,7 @@ hypha_listen_patterns_find (const char *const *patterns, HyphaLoader *loader, co
     g_autoptr (HyphaEndpoint) options = NULL;
     g_autoptr (HyphaPlace) place = read_pattern (*patterns, loader, &options, NULL);
 
-    if (place != NULL && hypha_place_covers (place, endpoint))
+    if (place != NULL && covers (place, endpoint))
       return with_options (endpoint, options, local);
   }
   quoted = hypha_text_quote (local);

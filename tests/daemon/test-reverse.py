@@ -248,6 +248,15 @@ class Reverse(Two):
         for local in (f"unix:{self.folder}/a1", f"unix://{self.folder}/%61b", "tcp://[0:0::1]:0", f"unix://{private}/other/sock"):
             self.add(local)
 
+    def test_star_stands_for_no_name_that_is_looked_up(self):
+        """Whoever answers for it could have every address of this machine listened on."""
+        self.let(self.forward("['tcp://127.0.0.*:*', 'tcp://local*:8*', 'tcp://localhost:*']"))
+        for local in ("tcp://127.0.0.1.evil.invalid:0", "tcp://127.0.0.1.evil.invalid:*", "tcp://localhost.evil.invalid:80", "tcp://localhost2:80"):
+            self.assert_fails(self.call_add(local, target="tcp:*" if local.endswith("*") else "web"), 1, "fits no pattern")
+        # In full, it is what the settings say.
+        for local in ("tcp://127.0.0.2:0", "tcp://LocalHost:0"):
+            self.add(local)
+
     def test_options_are_those_of_the_pattern(self):
         other = self.alpha_place.private / "other"
         other.mkdir()

@@ -2,6 +2,7 @@
 #include "service/forward.h"
 
 #include <glib/gi18n-lib.h>
+#include <string.h>
 
 #include "io/hard-close.h"
 #include "link/name.h"
@@ -194,6 +195,29 @@ check (HyphaForward *self, gboolean reverse, GError **error)
              : hypha_service_check_name (self->target, HYPHA_ERROR_INVALID_ARGUMENT, error);
 }
 
+/* What is listened on for a peer: a socket file is for this user alone, as one that is asked for by
+ * its path here, unless the settings say more. */
+static char *
+dup_uri (HyphaForward *self)
+{
+  g_autoptr (HyphaEndpoint) endpoint = NULL;
+
+  if (self->origin == HYPHA_FORWARD_PEER)
+    endpoint = hypha_endpoint_parse (self->given, NULL);
+  if (endpoint == NULL || hypha_endpoint_get_option (endpoint, "mode") != NULL)
+    return g_strdup (self->given);
+  return g_strconcat (self->given, strchr (self->given, '?') != NULL ? "&" : "?", "mode=600", NULL);
+}
+
+static void
+make_door (HyphaForward *self, GError **error)
+{
+  g_autofree char *uri = dup_uri (self);
+
+  self->door = hypha_door_new (hypha_node_get_loader (self->node), uri,
+                               self->origin != HYPHA_FORWARD_ASKED, &door_events, self, error);
+}
+
 HyphaForward *
 hypha_forward_new (HyphaNode *node, HyphaBuiltins *builtins, guint64 serial,
                    const HyphaForwardPlan *plan, HyphaForwardOrigin origin, GError **error)
@@ -216,8 +240,7 @@ hypha_forward_new (HyphaNode *node, HyphaBuiltins *builtins, guint64 serial,
     self->mirror = hypha_mirror_new (node, self->given, self->peer, self->target, on_inner_changed,
                                      self, error);
   else
-    self->door = hypha_door_new (hypha_node_get_loader (node), self->given,
-                                 origin != HYPHA_FORWARD_ASKED, &door_events, self, error);
+    make_door (self, error);
   return self->door != NULL || self->mirror != NULL || self->reverse != NULL
              ? g_steal_pointer (&self)
              : NULL;

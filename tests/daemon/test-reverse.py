@@ -257,6 +257,12 @@ class Reverse(Two):
         for local in ("tcp://127.0.0.2:0", "tcp://LocalHost:0"):
             self.add(local)
 
+    def test_socket_is_for_its_node_alone_unless_the_pattern_says_more(self):
+        self.add(f"unix://{self.folder}/socket")
+        self.assertEqual((self.folder / "socket").stat().st_mode & 0o777, 0o600)
+        [there] = self.forwards(self.alpha)
+        self.assertEqual(there["local"], f"unix://{self.folder}/socket")
+
     def test_options_are_those_of_the_pattern(self):
         other = self.alpha_place.private / "other"
         other.mkdir()

@@ -6,9 +6,14 @@
 #include "service/audience.h"
 #include "service/forward-talk.h"
 #include "service/mirror.h"
+#include "service/pace.h"
 
 /* Between two lines: connections may end at any rate, and each changes what is told. */
 #define PAUSE_MS 500
+/* All that a peer may have, and that once more; then one each while. Each is an object on the bus,
+ * of which all programs there are told. */
+#define AT_ONCE (2 * HYPHA_FORWARD_HOST_MAX_OF_PEER)
+#define EACH_MS 250
 
 struct _HyphaForwardHost {
   HyphaLoader *loader;
@@ -18,6 +23,7 @@ struct _HyphaForwardHost {
   HyphaAudience *audience;
   guint making_room;
   HyphaTelling telling; /* of all forwards that peers have asked for */
+  HyphaPace *pace;      /* of each peer, by its id */
 };
 
 /* What one stream has asked for. */
@@ -27,7 +33,7 @@ typedef struct {
   HyphaForwardOrder order;
   char *local;           /* that was granted; NULL: it was not, which was told */
   HyphaForward *forward; /* likewise */
-  char *told;            /* the last line */
+  char *told;            /* the last line; NULL: its answer is still to come */
   gboolean crowded;      /* there was no room for it */
   gboolean changed;
   guint pause;
@@ -127,12 +133,16 @@ may_mirror (HyphaForwardHost *self, HyphaNodePeer *peer, GError **error)
   return FALSE;
 }
 
+static gboolean on_turn (gpointer data);
+
+/* Now, or when it is its turn: then it is asked for again. */
 static gboolean
 grant (Lodger *self, GError **error)
 {
   HyphaForwardHost *host = self->host;
   HyphaNodePeer *peer = hypha_seat_get_peer (self->seat);
   g_autofree char *name = hypha_peer_dup_name (HYPHA_PEER (peer));
+  guint wait;
 
   if (hypha_mirror_is_target (self->order.target) && !may_mirror (host, peer, error))
     return FALSE;
@@ -140,6 +150,12 @@ grant (Lodger *self, GError **error)
                            self->order.target, host->user_data, error);
   if (self->local == NULL)
     return FALSE;
+  wait = hypha_pace_take (host->pace, hypha_node_peer_get_id_text (peer), g_get_monotonic_time ());
+  if (wait > 0) {
+    g_clear_pointer (&self->local, g_free);
+    self->pause = g_timeout_add (wait, on_turn, self);
+    return TRUE;
+  }
   self->forward =
       hypha_forwards_add_for_peer (host->forwards, self->local, hypha_node_peer_get_id_text (peer),
                                    name, self->order.target, error);
@@ -154,6 +170,29 @@ grant (Lodger *self, GError **error)
 
 /* What is not granted is told, and the stream stays: it is cut off when the answer may be another.
  */
+static void
+try_to_grant (Lodger *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (grant (self, &error))
+    return;
+  g_clear_pointer (&self->local, g_free);
+  self->crowded = g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_BUSY);
+  self->told = hypha_forward_news_to_line ("failed", self->order.local, error->message, 0, 0, NULL);
+  self->pause = g_idle_add_full (G_PRIORITY_DEFAULT, on_refused, self, NULL);
+}
+
+static gboolean
+on_turn (gpointer data)
+{
+  Lodger *self = data;
+
+  self->pause = 0;
+  try_to_grant (self);
+  return G_SOURCE_REMOVE;
+}
+
 static gboolean
 on_asked (HyphaSeat *seat, const char *line, gsize length, gpointer user_data)
 {
@@ -175,13 +214,7 @@ on_asked (HyphaSeat *seat, const char *line, gsize length, gpointer user_data)
   lodger->order = order;
   order = (HyphaForwardOrder){ NULL, NULL };
   hypha_seat_set_data (seat, lodger);
-  if (!grant (lodger, &error)) {
-    g_clear_pointer (&lodger->local, g_free);
-    lodger->crowded = g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_BUSY);
-    lodger->told =
-        hypha_forward_news_to_line ("failed", lodger->order.local, error->message, 0, 0, NULL);
-    lodger->pause = g_idle_add_full (G_PRIORITY_DEFAULT, on_refused, lodger, NULL);
-  }
+  try_to_grant (lodger);
   return TRUE;
 }
 
@@ -246,7 +279,7 @@ still_holds (HyphaForwardHost *self, Lodger *lodger)
   g_autofree char *local = NULL;
 
   if (lodger->forward == NULL)
-    return FALSE;
+    return lodger->told == NULL;
   local = self->may (hypha_seat_get_peer (seat), hypha_seat_get_service (seat), lodger->order.local,
                      lodger->order.target, self->user_data, NULL);
   return g_strcmp0 (local, lodger->local) == 0;
@@ -307,6 +340,7 @@ hypha_forward_host_new (HyphaNode *node, HyphaForwards *forwards, HyphaForwardHo
   self->may = may;
   self->user_data = user_data;
   self->audience = hypha_audience_new (&kind, self);
+  self->pace = hypha_pace_new (AT_ONCE, EACH_MS);
   g_signal_connect_swapped (forwards, "removed", G_CALLBACK (on_removed), self);
   g_signal_connect_swapped (self->loader, "transport-added", G_CALLBACK (hypha_forward_host_review),
                             self);
@@ -335,6 +369,7 @@ hypha_forward_host_free (HyphaForwardHost *self)
   g_signal_handlers_disconnect_by_data (self->loader, self);
   g_signal_handlers_disconnect_by_data (self->forwards, self);
   hypha_audience_free (self->audience);
+  hypha_pace_free (self->pace);
   g_clear_handle_id (&self->making_room, g_source_remove);
   g_object_unref (self->loader);
   g_object_unref (self->forwards);

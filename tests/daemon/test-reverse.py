@@ -477,12 +477,15 @@ class Hostile(Two):
             with stream:
                 stream.sendall((self.order(), half, b"nonsense\n", self.order("nonsense"), self.order(target="tcp:*"),
                                 self.order("tcp://127.0.0.1:*", "tcp:*"), self.order() * 2)[number % 7])
-                if number % 5 == 0 and number % 7 != 1:
+                if number % 40 == 0 and number % 7 != 1:
                     stream.recv(1)
         wait_for(lambda: self.forwards(self.alpha) == [], "the end of all")
         wait_for(lambda: len(os.listdir(f"/proc/{self.alpha.process.pid}/fd")) <= descriptors + 4, "as few descriptors as before")
         self.assertLess(len(self.alpha.log().splitlines()), 60)
         self.add(ANY)
+        # Each object is told to all programs on the bus.
+        [last] = self.paths(self.alpha)
+        self.assertLess(int(last.rsplit("/", 1)[1]), 500)
 
     def test_mirrors_are_fewer(self):
         readers = []

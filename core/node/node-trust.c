@@ -161,6 +161,7 @@ hypha_node_set_trusted (HyphaNode *self, GVariant *trusted, GError **error)
   if (!hypha_trust_set (self->trust, trusted, error))
     return FALSE;
   apply_trust (self);
+  g_signal_emit_by_name (self, "trust-changed");
   return TRUE;
 }
 

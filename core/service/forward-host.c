@@ -270,16 +270,19 @@ hypha_forward_host_serve (HyphaForwardHost *self, HyphaIncoming *incoming)
 
 /* ---- what changes ---- */
 
-/* Whether the answer is the same as it was; also, that nothing was granted, of which the reason may
- * be another. */
+/* Whether the answer is the same as it was, and the peer is called as it was; also, that nothing
+ * was granted, of which the reason may be another. */
 static gboolean
 still_holds (HyphaForwardHost *self, Lodger *lodger)
 {
   HyphaSeat *seat = lodger->seat;
+  g_autofree char *name = hypha_peer_dup_name (HYPHA_PEER (hypha_seat_get_peer (seat)));
   g_autofree char *local = NULL;
 
   if (lodger->forward == NULL)
     return lodger->told == NULL;
+  if (!g_str_equal (name, hypha_forward_get_peer (lodger->forward)))
+    return FALSE;
   local = self->may (hypha_seat_get_peer (seat), hypha_seat_get_service (seat), lodger->order.local,
                      lodger->order.target, self->user_data, NULL);
   return g_strcmp0 (local, lodger->local) == 0;

@@ -134,6 +134,24 @@ on_spoken_for (HyphaNode *node, const char *name, HyphaServices *self)
   return FALSE;
 }
 
+static gboolean
+may_hear_ports (HyphaNodePeer *peer, const char *name, gpointer user_data)
+{
+  HyphaService *service = find (user_data, name);
+
+  return service != NULL && g_str_equal (service->target, "ports") &&
+         hypha_service_admits (service, peer);
+}
+
+/* Who may have a service is told by a name, too, which may be another's now. */
+static void
+review (HyphaServices *self)
+{
+  hypha_port_teller_review (self->port_teller, may_hear_ports, self);
+  if (self->forward_host != NULL)
+    hypha_forward_host_review (self->forward_host);
+}
+
 HyphaServices *
 hypha_services_new (HyphaNode *node)
 {
@@ -144,6 +162,7 @@ hypha_services_new (HyphaNode *node)
   self->port_teller = hypha_port_teller_new ();
   hypha_node_set_accept_func (node, answer, self);
   g_signal_connect_object (node, "spoken-for", G_CALLBACK (on_spoken_for), self, 0);
+  g_signal_connect_object (node, "trust-changed", G_CALLBACK (review), self, G_CONNECT_SWAPPED);
   return self;
 }
 
@@ -198,15 +217,6 @@ tell_shadowed (HyphaServices *self)
   }
 }
 
-static gboolean
-may_hear_ports (HyphaNodePeer *peer, const char *name, gpointer user_data)
-{
-  HyphaService *service = find (user_data, name);
-
-  return service != NULL && g_str_equal (service->target, "ports") &&
-         hypha_service_admits (service, peer);
-}
-
 gboolean
 hypha_services_configure (HyphaServices *self, GVariant *services, GError **error)
 {
@@ -238,9 +248,7 @@ hypha_services_configure (HyphaServices *self, GVariant *services, GError **erro
   g_hash_table_unref (self->by_name);
   self->by_name = g_steal_pointer (&table);
   tell_shadowed (self);
-  hypha_port_teller_review (self->port_teller, may_hear_ports, self);
-  if (self->forward_host != NULL)
-    hypha_forward_host_review (self->forward_host);
+  review (self);
   g_signal_emit (self, signals[CHANGED], 0);
   return TRUE;
 }

@@ -290,6 +290,28 @@ class Reverse(Two):
         for path in (kept, lost):
             self.wait_get(path, State="listening")
 
+    def test_another_name_there_ends_what_the_name_had(self):
+        local = f"unix://{self.folder}/socket"
+        path = self.add(local)
+        client, server = self.connect(local), self.accept()
+        for name, rename in (("gamma", lambda: self.alpha.do("trust", self.beta.id(), "gamma")),
+                             ("delta", lambda: self.alpha.do("config", "set", "trusted-peers", f"{{'{self.beta.id()}': {{'name': <'delta'>}}}}"))):
+            rename()
+            self.wait_get(path, State="failed", Reason="does not give this service")
+            self.assertEqual(self.forwards(self.alpha), [])
+            self.assert_closed(local)
+            self.let(self.forward(peers=f"['{name}']"))
+            self.wait_get(path, State="listening")
+            self.assertEqual([f["peer"] for f in self.forwards(self.alpha)], [name])
+        client.sendall(b"x")
+        self.assertEqual(server.recv(1), b"x")
+
+    def test_peer_that_the_settings_name_later_is_asked_then(self):
+        path = self.add(f"unix://{self.folder}/socket", peer="gamma")
+        self.assertIn("no peer is called 'gamma'", self.get(path, "Reason"))
+        self.beta.do("config", "set", "trusted-peers", f"{{'{self.alpha.id()}': {{'name': <'gamma'>}}}}")
+        self.wait_get(path, State="listening")
+
     def test_settings_that_are_wrong_are_told(self):
         peers, listen = "'peers': <['beta']>", "'listen': <['tcp://127.0.0.1:*']>"
         for entry, words in ((f"'target': <'forward'>, {peers}", "'peers' and 'listen' are needed"),

@@ -152,6 +152,20 @@ add (Forward *self, GError **error)
 
 /* ---- remove ---- */
 
+/* Where it listens, if no peer has a say in that: what one tells may be the address of another
+ * forward, and so may what one has this node try in vain. */
+static const char *
+get_sure (HyphaDBusForward1 *forward)
+{
+  const char *local = hypha_dbus_forward1_get_local (forward);
+  gboolean sure = hypha_dbus_forward1_get_reverse (forward)
+                      ? g_strcmp0 (local, hypha_dbus_forward1_get_given (forward)) == 0
+                      : hypha_dbus_forward1_get_persistent (forward) ||
+                            g_strcmp0 (hypha_dbus_forward1_get_state (forward), "listening") == 0;
+
+  return sure ? local : NULL;
+}
+
 /* Those of which LOCAL is told by GET: where they listen, or what was given. */
 static GPtrArray *
 find_all (GPtrArray *objects, const char *local, const char *(*get) (HyphaDBusForward1 *) )
@@ -214,15 +228,19 @@ set_several (GPtrArray *found, const char *local, gboolean listed, GError **erro
 static HyphaDBusForward1 *
 find (GPtrArray *objects, const char *local, GError **error)
 {
+  g_autoptr (GPtrArray) sure = find_all (objects, local, get_sure);
   g_autoptr (GPtrArray) listed = find_all (objects, local, hypha_dbus_forward1_get_local);
   g_autoptr (GPtrArray) given = find_all (objects, local, hypha_dbus_forward1_get_given);
   g_autoptr (GPtrArray) at_path = find_path (objects, local);
-  GPtrArray *found = listed->len > 0 ? listed : given->len > 0 ? given : at_path;
+  GPtrArray *found = sure->len > 0     ? sure
+                     : given->len > 0  ? given
+                     : listed->len > 0 ? listed
+                                       : at_path;
 
   if (found->len == 1)
     return found->pdata[0];
   if (found->len > 1)
-    set_several (found, local, found == listed, error);
+    set_several (found, local, found == sure || found == listed, error);
   else
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
                  _ ("there is no forward of '%s': hyphactl forward lists them"), local);

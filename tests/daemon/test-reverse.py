@@ -574,6 +574,41 @@ class Hostile(Two):
         self.accept(server)
 
 
+    def test_address_that_a_peer_tells_is_taken_for_no_other(self):
+        server = self.answer()
+        own, other = f"unix://{self.folder}/own", f"unix://{self.folder}/other"
+        self.add(own, target="echo", options="")
+        for told in (own, other):
+            thread = threading.Thread(target=lambda: self.add(ANY))
+            thread.start()
+            asked = self.accept(server)
+            asked.sendall(json.dumps({"state": "listening", "local": told, "reason": ""}).encode() + b"\n")
+            thread.join()
+            if told == own:
+                self.beta.do("forward", "remove", own)
+                self.assertEqual([(f["local"], f["reverse"]) for f in self.forwards()], [(own, True)])
+            # The address that was asked for is no less than one that is told, and that is good if there is no other.
+            self.beta.do("forward", "remove", told)
+            self.assertEqual(self.forwards(), [])
+
+    def test_what_was_given_twice_is_told_apart_by_where_it_listens(self):
+        reverse, own = self.get(self.add(ANY), "Local"), self.get(self.add(ANY, options=""), "Local")
+        self.assert_fails(self.beta.ctl("forward", "remove", ANY), 1, "several forwards", "give the address that one listens on")
+        self.beta.do("forward", "remove", reverse)
+        self.assertEqual([f["local"] for f in self.forwards()], [own])
+
+    def test_what_a_peer_has_listened_on_hides_no_forward_of_the_node(self):
+        local = f"unix://{self.folder}/own"
+        self.add(local, "beta", "web", "", self.alpha)
+        reader = self.open()
+        self.say(reader, self.order(local))
+        self.assertEqual(json.loads(reader.stdout.readline())["state"], "failed")
+        self.assertEqual([f["local"] for f in self.forwards(self.alpha)], [local, local])
+        self.alpha.do("forward", "remove", local)
+        [left] = self.forwards(self.alpha)
+        self.assertEqual(left["state"], "failed")
+
+
 class Deadline(Hostile):
     def test_who_never_orders_is_cut_off(self):
         reader = self.open()

@@ -238,13 +238,7 @@ on_room (gpointer data)
 static void
 on_left (HyphaSeat *seat, gpointer user_data)
 {
-  HyphaForwardHost *self = user_data;
-  Lodger *lodger = hypha_seat_get_data (seat);
-
-  /* Not now: somebody may be going through them. */
-  if (lodger->forward != NULL && self->making_room == 0)
-    self->making_room = g_idle_add (on_room, self);
-  lodger_free (lodger);
+  lodger_free (hypha_seat_get_data (seat));
 }
 
 static const HyphaAudienceKind kind = {
@@ -307,12 +301,15 @@ hypha_forward_host_review (HyphaForwardHost *self)
   }
 }
 
-/* Somebody here wants it no more. */
+/* Somebody here wants it no more, or has left; or it was the node's own. */
 static void
 on_removed (HyphaForwardHost *self, HyphaForward *forward)
 {
   g_autoptr (GPtrArray) seats = hypha_audience_list (self->audience);
 
+  /* Not now: somebody may be going through them. */
+  if (self->making_room == 0)
+    self->making_room = g_idle_add (on_room, self);
   for (guint i = 0; i < seats->len; i++) {
     Lodger *lodger = hypha_seat_get_data (seats->pdata[i]);
 

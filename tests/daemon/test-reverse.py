@@ -521,6 +521,16 @@ class Hostile(Two):
         next(reader for reader in readers if reader is not crowded).kill()
         self.assertEqual(crowded.stdout.read(), b"")
 
+    def test_who_found_no_room_asks_again_when_the_node_has_some(self):
+        entries = ", ".join(f"{{'local': <'unix://{self.folder}/{number}'>, 'peer': <'beta'>, 'target': <'web'>}}" for number in range(256))
+        self.configure(self.alpha, "forwards", f"[{entries}]")
+        wait_for(lambda: len(self.forwards(self.alpha)) == 256, "as many as there may be")
+        reader = self.open()
+        self.say(reader, self.order())
+        self.assertIn("no more may be", json.loads(reader.stdout.readline())["reason"])
+        self.configure(self.alpha, "forwards", "[]")
+        self.assertEqual(reader.stdout.read(), b"")
+
     # The other way round: alpha does what a program of the test says.
 
     def answer(self, *lines):

@@ -65,6 +65,38 @@ class WithoutNetwork(Nested):
         self.guest.stop_node()
         self.host.stop()
 
+    def test_guest_says_hello_by_socat_and_the_host_answers(self):
+        """The plainest of all: nothing of Hypha in the guest, and no node."""
+        host = self.place_of_host.start_ctl("accept", "vsock://any:5000", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                            text=True, bufsize=1)
+        self.assertIn("vsock://any:5000", host.stderr.readline())
+        self.guest.run("echo hello, host | socat -t 60 - VSOCK-CONNECT:2:5000 >/run/answer & greeter=$!")
+        self.assertEqual(host.stdout.readline(), "hello, host\n")
+        said, complaint = host.communicate("hello, guest\n", 2 * DEADLINE)
+        self.assertEqual((said, host.returncode), ("", 0), complaint)
+        self.guest.run("wait $greeter")
+        self.assertEqual(self.guest.run("cat /run/answer"), "hello, guest\n")
+
+    def test_forward_leads_to_a_server_in_the_guest(self):
+        self.start_host(*LISTEN)
+        self.start_guest(DIAL)
+        self.guest.run("hyphactl config set services \"{'cat': {'target': <'tcp://127.0.0.1:8124'>, 'peers': <['host']>}}\"")
+        self.guest.run("socat TCP-LISTEN:8124,fork,reuseaddr,bind=127.0.0.1 EXEC:cat & server=$!")
+        port = int(self.host.do("forward", "add", "tcp://127.0.0.1:0", "guest", "cat").strip().rpartition(":")[2])
+
+        def echo():
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), DEADLINE) as client:
+                client.sendall(b"hello, guest\n")
+                client.shutdown(socket.SHUT_WR)
+                return client.makefile("rb").read()
+            return None
+        self.wait(lambda: echo() == b"hello, guest\n", "the guest's answer")
+        [forward] = self.host.ask("forward")
+        self.assertEqual((forward["state"], forward["rx-bytes"], forward["tx-bytes"]), ("listening", 13, 13))
+        self.guest.run("kill $server; wait $server; true")
+        self.guest.stop_node()
+        self.host.stop()
+
     def test_any_program_reaches_a_port_of_the_guest_by_a_mux(self):
         """As it reaches a guest of Firecracker's by the socket of that."""
         self.start_host(*LISTEN)

@@ -3,6 +3,7 @@
 
 #include <glib/gi18n-lib.h>
 #include <arpa/inet.h>
+#include <errno.h>
 #include <net/if.h>
 #include <string.h>
 
@@ -342,4 +343,48 @@ hypha_inet_sockaddr_to_endpoint (const char *scheme, const struct sockaddr *addr
   /* The port lies at the same place in both families. */
   port = g_ntohs (((const struct sockaddr_in *) (const void *) address)->sin_port);
   return make_endpoint (scheme, host, port, NULL);
+}
+
+/**
+ * hypha_inet_set_bind_error:
+ * @display: the endpoint, for people
+ * @holder: (nullable): who listens there already, if that is known
+ * @number: errno, of socket(), bind() or listen()
+ * @error: return location for an error: %HYPHA_ERROR_ADDRESS_IN_USE,
+ *   %HYPHA_ERROR_PERMISSION_DENIED, %HYPHA_ERROR_UNAVAILABLE or %HYPHA_ERROR_FAILED
+ *
+ * Sets the error of a transport that cannot listen on an address, with what mends it.
+ */
+void
+hypha_inet_set_bind_error (const char *display, const char *holder, int number, GError **error)
+{
+  g_return_if_fail (display != NULL);
+
+  switch (number) {
+  case EADDRINUSE:
+    g_set_error (
+        error, HYPHA_ERROR, HYPHA_ERROR_ADDRESS_IN_USE,
+        _ ("cannot listen on %s: %s listens there already; end it, or choose another port"),
+        display, holder != NULL ? holder : _ ("somebody"));
+    break;
+  case EACCES:
+  case EPERM:
+    g_set_error (
+        error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED,
+        _ ("cannot listen on %s: a port this low takes a privilege (CAP_NET_BIND_SERVICE); "
+           "choose one from "
+           "1024 on"),
+        display);
+    break;
+  case EADDRNOTAVAIL:
+  case EAFNOSUPPORT:
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+                 _ ("cannot listen on %s: no interface of this machine has that address; the host "
+                    "is any, or one that `ip address` lists"),
+                 display);
+    break;
+  default:
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("cannot listen on %s: %s"), display,
+                 g_strerror (number));
+  }
 }

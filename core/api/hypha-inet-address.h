@@ -62,6 +62,12 @@ char *hypha_inet_sockaddr_to_host (const struct sockaddr *address);
 HYPHA_EXTERN
 HyphaEndpoint *hypha_inet_sockaddr_to_endpoint (const char *scheme, const struct sockaddr *address);
 
+/* Why DISPLAY cannot be listened on, from errno. HOLDER: who does already; NULL: it is not known.
+ */
+HYPHA_EXTERN
+void hypha_inet_set_bind_error (const char *display, const char *holder, int number,
+                                GError **error);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (HyphaInetAddress, hypha_inet_address_free)
 
 G_END_DECLS

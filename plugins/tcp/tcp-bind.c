@@ -10,37 +10,9 @@
 static void
 explain (const HyphaInetSockaddr *address, const char *display, int reason, GError **error)
 {
-  g_autofree char *holder = NULL;
+  g_autofree char *holder = reason == EADDRINUSE ? tcp_holder_describe (address) : NULL;
 
-  switch (reason) {
-  case EADDRINUSE:
-    holder = tcp_holder_describe (address);
-    g_set_error (
-        error, HYPHA_ERROR, HYPHA_ERROR_ADDRESS_IN_USE,
-        _ ("cannot listen on %s: %s listens there already; end it, or choose another port"),
-        display, holder == NULL ? _ ("somebody") : holder);
-    break;
-  case EACCES:
-  case EPERM:
-    g_set_error (
-        error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED,
-        _ ("cannot listen on %s: a port this low takes a privilege (CAP_NET_BIND_SERVICE); "
-           "choose one from "
-           "1024 on"),
-        display);
-    break;
-  case EADDRNOTAVAIL:
-  case EAFNOSUPPORT:
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-                 _ ("cannot listen on %s: no interface of this machine has that address; listen on "
-                    "tcp://any:PORT, or on "
-                    "one that `ip address` lists"),
-                 display);
-    break;
-  default:
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("cannot listen on %s: %s"), display,
-                 g_strerror (reason));
-  }
+  hypha_inet_set_bind_error (display, holder, reason, error);
 }
 
 /* 0, or errno. */

@@ -10,39 +10,6 @@
 /* What may wait in the kernel for the thread that reads for all flows of a port. */
 #define RECEIVE_BYTES (1024 * 1024)
 
-static void
-explain_bind (const char *display, int reason, GError **error)
-{
-  switch (reason) {
-  case EADDRINUSE:
-    g_set_error (
-        error, HYPHA_ERROR, HYPHA_ERROR_ADDRESS_IN_USE,
-        _ ("cannot listen on %s: %s listens there already; end it, or choose another port"),
-        display, _ ("somebody"));
-    break;
-  case EACCES:
-  case EPERM:
-    g_set_error (
-        error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED,
-        _ ("cannot listen on %s: a port this low takes a privilege (CAP_NET_BIND_SERVICE); "
-           "choose one from "
-           "1024 on"),
-        display);
-    break;
-  case EADDRNOTAVAIL:
-  case EAFNOSUPPORT:
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-                 _ ("cannot listen on %s: no interface of this machine has that address; listen on "
-                    "udp://any:PORT, or on "
-                    "one that `ip address` lists"),
-                 display);
-    break;
-  default:
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("cannot listen on %s: %s"), display,
-                 g_strerror (reason));
-  }
-}
-
 /* Also of IPv4 within IPv6, as a name may stand for. */
 static gboolean
 is_for_many (GInetAddress *numeric)
@@ -120,7 +87,7 @@ udp_socket_bind (const HyphaInetAddress *address, GInetAddress *numeric, const c
   reason = fd < 0 ? errno : bind_to (fd, bound, any);
   if (reason == 0)
     return fd;
-  explain_bind (display, reason, error);
+  hypha_inet_set_bind_error (display, NULL, reason, error);
   if (fd >= 0)
     close (fd);
   return -1;

@@ -5,22 +5,7 @@
 
 #include <hypha-api.h>
 
-#include "client/json-text.h"
-
-#define MAX_MEMORY (4 * 1024 * 1024)
-
-static gboolean G_GNUC_PRINTF (2, 3) refuse (GError **error, const char *format, ...)
-{
-  g_autofree char *what = NULL;
-  va_list arguments;
-
-  va_start (arguments, format);
-  what = g_strdup_vprintf (format, arguments);
-  va_end (arguments);
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL, _ ("the request to copy is wrong: %s"),
-               what);
-  return FALSE;
-}
+#include "agent/members.h"
 
 static gboolean
 is_text (JsonNode *node)
@@ -33,7 +18,7 @@ static gboolean
 read_text (JsonNode *node, const char *name, char **text, GError **error)
 {
   if (!is_text (node))
-    return refuse (error, _ ("'%s' is not a text"), name);
+    return hypha_agent_refuse_request (error, _ ("'%s' is not a text"), name);
   g_free (*text);
   *text = json_node_dup_string (node);
   return TRUE;
@@ -49,17 +34,20 @@ read_get (HyphaAgentCopyRequest *self, JsonNode *node, GError **error)
     JsonNode *path = json_array_get_element (array, i);
 
     if (!is_text (path))
-      return refuse (error, _ ("'%s' is not an array of texts"), "get");
+      return hypha_agent_refuse_request (error, _ ("'%s' is not an array of texts"), "get");
     g_strv_builder_add (paths, json_node_get_string (path));
   }
   g_strfreev (self->get);
   self->get = g_strv_builder_end (paths);
-  return self->get[0] != NULL || refuse (error, _ ("'%s' is not an array of texts"), "get");
+  return self->get[0] != NULL ||
+         hypha_agent_refuse_request (error, _ ("'%s' is not an array of texts"), "get");
 }
 
 static gboolean
-read_member (HyphaAgentCopyRequest *self, const char *name, JsonNode *value, GError **error)
+read_member (gpointer request, const char *name, JsonNode *value, GError **error)
 {
+  HyphaAgentCopyRequest *self = request;
+
   if (g_str_equal (name, "get"))
     return read_get (self, value, error);
   if (g_str_equal (name, "put"))
@@ -67,9 +55,9 @@ read_member (HyphaAgentCopyRequest *self, const char *name, JsonNode *value, GEr
   if (g_str_equal (name, "user"))
     return read_text (value, "user", &self->user, error);
   if (!g_str_equal (name, "into"))
-    return refuse (error, _ ("'%s' is not known"), name);
+    return hypha_agent_refuse_request (error, _ ("'%s' is not known"), name);
   if (!JSON_NODE_HOLDS_VALUE (value) || json_node_get_value_type (value) != G_TYPE_BOOLEAN)
-    return refuse (error, _ ("'into' is neither true nor false"));
+    return hypha_agent_refuse_request (error, _ ("'into' is neither true nor false"));
   self->into = json_node_get_boolean (value);
   return TRUE;
 }
@@ -86,24 +74,11 @@ HyphaAgentCopyRequest *
 hypha_agent_copy_request_parse (const guint8 *text, gsize length, GError **error)
 {
   g_autoptr (HyphaAgentCopyRequest) self = g_new0 (HyphaAgentCopyRequest, 1);
-  g_autoptr (GError) reason = NULL;
-  g_autoptr (JsonNode) root =
-      hypha_json_text_parse ((const char *) text, length, MAX_MEMORY, &reason);
-  JsonObjectIter iter;
-  const char *name;
-  JsonNode *value;
 
-  if (root == NULL || !JSON_NODE_HOLDS_OBJECT (root)) {
-    refuse (error, "%s", root ? _ ("it is not a JSON object") : reason->message);
+  if (!hypha_agent_read_members (text, length, read_member, self, error))
     return NULL;
-  }
-  json_object_iter_init (&iter, json_node_get_object (root));
-  while (json_object_iter_next (&iter, &name, &value)) {
-    if (!read_member (self, name, value, error))
-      return NULL;
-  }
   if ((self->get != NULL) == (self->put != NULL)) {
-    refuse (error, _ ("it has to have either 'get' or 'put'"));
+    hypha_agent_refuse_request (error, _ ("it has to have either 'get' or 'put'"));
     return NULL;
   }
   return g_steal_pointer (&self);

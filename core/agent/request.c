@@ -6,38 +6,7 @@
 
 #include <hypha-api.h>
 
-#include "client/json-text.h"
-
-#define MAX_MEMORY (4 * 1024 * 1024) /* of its values: words are much more than their text */
-
-static gboolean G_GNUC_PRINTF (2, 3) refuse (GError **error, const char *format, ...)
-{
-  g_autofree char *what = NULL;
-  va_list arguments;
-
-  va_start (arguments, format);
-  what = g_strdup_vprintf (format, arguments);
-  va_end (arguments);
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PROTOCOL,
-               _ ("the request to run a command is wrong: %s"), what);
-  return FALSE;
-}
-
-static JsonNode *
-parse_object (const guint8 *text, gsize length, GError **error)
-{
-  g_autoptr (GError) reason = NULL;
-  g_autoptr (JsonNode) root =
-      hypha_json_text_parse ((const char *) text, length, MAX_MEMORY, &reason);
-
-  if (root == NULL)
-    refuse (error, "%s", reason->message);
-  else if (!JSON_NODE_HOLDS_OBJECT (root))
-    refuse (error, _ ("it is not a JSON object"));
-  else
-    return g_steal_pointer (&root);
-  return NULL;
-}
+#include "agent/members.h"
 
 /* ---- values ---- */
 
@@ -51,7 +20,7 @@ static gboolean
 read_text (JsonNode *node, const char *name, char **text, GError **error)
 {
   if (!holds (node, G_TYPE_STRING) || *json_node_get_string (node) == '\0')
-    return refuse (error, _ ("'%s' is not a text, or empty"), name);
+    return hypha_agent_refuse_request (error, _ ("'%s' is not a text, or empty"), name);
   g_free (*text);
   *text = json_node_dup_string (node);
   return TRUE;
@@ -62,7 +31,7 @@ read_size (JsonNode *node, const char *name, guint16 *size, GError **error)
 {
   if (!holds (node, G_TYPE_INT64) || json_node_get_int (node) < 0 ||
       json_node_get_int (node) > G_MAXUINT16)
-    return refuse (error, _ ("'%s' is not a number from 0 to 65535"), name);
+    return hypha_agent_refuse_request (error, _ ("'%s' is not a number from 0 to 65535"), name);
   *size = (guint16) json_node_get_int (node);
   return TRUE;
 }
@@ -77,13 +46,14 @@ read_argv (HyphaAgentRequest *self, JsonNode *node, GError **error)
     JsonNode *word = json_array_get_element (array, i);
 
     if (!holds (word, G_TYPE_STRING))
-      return refuse (error, _ ("'argv' is not an array of texts"));
+      return hypha_agent_refuse_request (error, _ ("'argv' is not an array of texts"));
     g_strv_builder_add (words, json_node_get_string (word));
   }
   g_strfreev (self->argv);
   self->argv = g_strv_builder_end (words);
   if (array == NULL || self->argv[0] == NULL || *self->argv[0] == '\0')
-    return refuse (error, _ ("'argv' is not an array that begins with the name of a command"));
+    return hypha_agent_refuse_request (
+        error, _ ("'argv' is not an array that begins with the name of a command"));
   return TRUE;
 }
 
@@ -96,13 +66,13 @@ read_env (HyphaAgentRequest *self, JsonNode *node, GError **error)
   JsonNode *value;
 
   if (!JSON_NODE_HOLDS_OBJECT (node))
-    return refuse (error, _ ("'env' is not an object"));
+    return hypha_agent_refuse_request (error, _ ("'env' is not an object"));
   json_object_iter_init (&iter, json_node_get_object (node));
   while (json_object_iter_next (&iter, &name, &value)) {
     g_autofree char *word = NULL;
 
     if (*name == '\0' || strchr (name, '=') || !holds (value, G_TYPE_STRING))
-      return refuse (
+      return hypha_agent_refuse_request (
           error, _ ("'env' is not an object of texts, whose names are not empty and have no '='"));
     word = g_strconcat (name, "=", json_node_get_string (value), NULL);
     g_strv_builder_add (words, word);
@@ -120,22 +90,25 @@ read_pty (HyphaAgentRequest *self, JsonNode *node, GError **error)
   JsonNode *value;
 
   if (!JSON_NODE_HOLDS_OBJECT (node))
-    return refuse (error, _ ("'pty' is not an object"));
+    return hypha_agent_refuse_request (error, _ ("'pty' is not an object"));
   self->pty = TRUE;
   json_object_iter_init (&iter, json_node_get_object (node));
   while (json_object_iter_next (&iter, &name, &value)) {
     if (g_str_equal (name, "rows")   ? !read_size (value, "rows", &self->rows, error)
         : g_str_equal (name, "cols") ? !read_size (value, "cols", &self->cols, error)
-        : g_str_equal (name, "term") ? !read_text (value, "term", &self->term, error)
-                                     : !refuse (error, _ ("'%s' is not known of a pty"), name))
+        : g_str_equal (name, "term")
+            ? !read_text (value, "term", &self->term, error)
+            : !hypha_agent_refuse_request (error, _ ("'%s' is not known of a pty"), name))
       return FALSE;
   }
   return TRUE;
 }
 
 static gboolean
-read_member (HyphaAgentRequest *self, const char *name, JsonNode *value, GError **error)
+read_member (gpointer request, const char *name, JsonNode *value, GError **error)
 {
+  HyphaAgentRequest *self = request;
+
   if (g_str_equal (name, "argv"))
     return read_argv (self, value, error);
   if (g_str_equal (name, "env"))
@@ -147,9 +120,9 @@ read_member (HyphaAgentRequest *self, const char *name, JsonNode *value, GError 
   if (g_str_equal (name, "user"))
     return read_text (value, "user", &self->user, error);
   if (!g_str_equal (name, "shell"))
-    return refuse (error, _ ("'%s' is not known"), name);
+    return hypha_agent_refuse_request (error, _ ("'%s' is not known"), name);
   if (!holds (value, G_TYPE_BOOLEAN))
-    return refuse (error, _ ("'shell' is neither true nor false"));
+    return hypha_agent_refuse_request (error, _ ("'shell' is neither true nor false"));
   self->shell = json_node_get_boolean (value);
   return TRUE;
 }
@@ -166,20 +139,11 @@ HyphaAgentRequest *
 hypha_agent_request_parse (const guint8 *text, gsize length, GError **error)
 {
   g_autoptr (HyphaAgentRequest) self = g_new0 (HyphaAgentRequest, 1);
-  g_autoptr (JsonNode) root = parse_object (text, length, error);
-  JsonObjectIter iter;
-  const char *name;
-  JsonNode *value;
 
-  if (root == NULL)
+  if (!hypha_agent_read_members (text, length, read_member, self, error))
     return NULL;
-  json_object_iter_init (&iter, json_node_get_object (root));
-  while (json_object_iter_next (&iter, &name, &value)) {
-    if (!read_member (self, name, value, error))
-      return NULL;
-  }
   if (self->argv == NULL) {
-    refuse (error, _ ("'argv' is missing"));
+    hypha_agent_refuse_request (error, _ ("'argv' is missing"));
     return NULL;
   }
   return g_steal_pointer (&self);

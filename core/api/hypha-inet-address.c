@@ -388,3 +388,93 @@ hypha_inet_set_bind_error (const char *display, const char *holder, int number, 
                  g_strerror (number));
   }
 }
+
+/* ---- listening on a name ---- */
+
+typedef struct {
+  GTask *task;
+  char *display;
+  HyphaInetListenFunc func;
+} Lookup;
+
+static void
+lookup_free (Lookup *self)
+{
+  g_object_unref (self->task);
+  g_free (self->display);
+  g_free (self);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Lookup, lookup_free)
+
+static void
+return_listener (GTask *task, HyphaListener *listener, GError *error)
+{
+  if (listener == NULL)
+    g_task_return_error (task, error);
+  else
+    g_task_return_pointer (task, listener, g_object_unref);
+}
+
+static void
+on_name_resolved (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (Lookup) lookup = user_data;
+  HyphaListener *listener = NULL;
+  GError *error = NULL;
+  GList *addresses = g_resolver_lookup_by_name_finish (G_RESOLVER (source), result, &error);
+
+  if (addresses == NULL && !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+    g_autoptr (GError) reason = g_steal_pointer (&error);
+
+    error =
+        g_error_new (HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+                     _ ("cannot listen on %s: the name cannot be resolved: %s"), lookup->display,
+                     reason == NULL ? _ ("it has no address") : reason->message);
+  }
+  /* The first of its addresses that this machine has. */
+  for (GList *l = addresses; l != NULL && listener == NULL; l = l->next) {
+    g_clear_error (&error);
+    listener = lookup->func (lookup->task, l->data, &error);
+    if (listener == NULL && !g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE))
+      break;
+  }
+  g_list_free_full (addresses, g_object_unref);
+  return_listener (lookup->task, listener, error);
+}
+
+/**
+ * hypha_inet_address_listen:
+ * @self: where to listen
+ * @display: the endpoint, for people
+ * @task: (transfer full): returns the listener, and keeps @self alive
+ * @cancellable: (nullable): of the transport, as [vfunc@Hypha.BaseTransport.listen] has it
+ * @func: (scope async): listens on one address
+ *
+ * Listens on the address, or on the first that the name has and this machine, too. The error is
+ * %HYPHA_ERROR_UNAVAILABLE for a name that cannot be resolved, or that of @func.
+ */
+void
+hypha_inet_address_listen (const HyphaInetAddress *self, const char *display, GTask *task,
+                           GCancellable *cancellable, HyphaInetListenFunc func)
+{
+  g_autoptr (GTask) owned = task;
+  g_autoptr (GResolver) resolver = NULL;
+  HyphaListener *listener;
+  GError *error = NULL;
+  Lookup *lookup;
+
+  g_return_if_fail (self != NULL);
+  g_return_if_fail (display != NULL && func != NULL);
+
+  if (self->numeric != NULL) {
+    listener = func (owned, self->numeric, &error);
+    return_listener (owned, listener, error);
+    return;
+  }
+  lookup = g_new (Lookup, 1);
+  *lookup =
+      (Lookup){ .task = g_steal_pointer (&owned), .display = g_strdup (display), .func = func };
+  resolver = g_resolver_get_default ();
+  g_resolver_lookup_by_name_async (resolver, self->host, cancellable, on_name_resolved, lookup);
+}

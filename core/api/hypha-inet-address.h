@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include "hypha-endpoint.h"
+#include "hypha-listener.h"
 
 G_BEGIN_DECLS
 
@@ -61,6 +62,24 @@ HYPHA_EXTERN
 char *hypha_inet_sockaddr_to_host (const struct sockaddr *address);
 HYPHA_EXTERN
 HyphaEndpoint *hypha_inet_sockaddr_to_endpoint (const char *scheme, const struct sockaddr *address);
+
+/**
+ * HyphaInetListenFunc:
+ * @task: what was given to [func@Hypha.inet_address_listen]
+ * @numeric: the address that stands for the host
+ * @error: return location for an error; after %HYPHA_ERROR_UNAVAILABLE, the next address is tried
+ *
+ * Listens on one address.
+ *
+ * Returns: (transfer full) (nullable): the listener
+ */
+typedef HyphaListener *(*HyphaInetListenFunc) (GTask *task, GInetAddress *numeric, GError **error);
+
+/* Listens on the address, or on the first that the name has and this machine, too. TASK, which
+ * keeps SELF alive, is taken and returns the listener; DISPLAY is for its errors. */
+HYPHA_EXTERN
+void hypha_inet_address_listen (const HyphaInetAddress *self, const char *display, GTask *task,
+                                GCancellable *cancellable, HyphaInetListenFunc func);
 
 /* Why DISPLAY cannot be listened on, from errno. HOLDER: who does already; NULL: it is not known.
  */

@@ -164,8 +164,10 @@ make_listener (TcpTransport *self, int fd, HyphaEndpoint *endpoint)
 }
 
 static HyphaListener *
-listen_on (TcpTransport *self, Operation *operation, GInetAddress *numeric, GError **error)
+listen_on (GTask *task, GInetAddress *numeric, GError **error)
 {
+  TcpTransport *self = g_task_get_source_object (task);
+  const Operation *operation = g_task_get_task_data (task);
   g_autoptr (HyphaEndpoint) endpoint = NULL;
   HyphaInetSockaddr bound;
   int fd = tcp_bind (operation->address, numeric, hypha_endpoint_to_string (operation->endpoint),
@@ -196,59 +198,15 @@ tcp_transport_adopt (HyphaBaseTransport *transport, int fd, const struct sockadd
 }
 
 static void
-on_name_resolved (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  g_autoptr (GTask) task = user_data;
-  Operation *operation = g_task_get_task_data (task);
-  HyphaListener *listener = NULL;
-  GError *error = NULL;
-  GList *addresses = g_resolver_lookup_by_name_finish (G_RESOLVER (source), result, &error);
-
-  if (addresses == NULL && !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
-    g_autoptr (GError) reason = g_steal_pointer (&error);
-
-    error = g_error_new (HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-                         _ ("cannot listen on %s: the name cannot be resolved: %s"),
-                         hypha_endpoint_to_string (operation->endpoint),
-                         reason == NULL ? _ ("it has no address") : reason->message);
-  }
-  /* The first of its addresses that this machine has. */
-  for (GList *l = addresses; l != NULL && listener == NULL; l = l->next) {
-    g_clear_error (&error);
-    listener = listen_on (g_task_get_source_object (task), operation, l->data, &error);
-    if (listener == NULL && !g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE))
-      break;
-  }
-  g_list_free_full (addresses, g_object_unref);
-  if (listener == NULL)
-    g_task_return_error (task, error);
-  else
-    g_task_return_pointer (task, listener, g_object_unref);
-}
-
-static void
 tcp_transport_listen (HyphaBaseTransport *transport, GTask *given, HyphaEndpoint *endpoint,
                       GCancellable *cancellable)
 {
   g_autoptr (GTask) task = given;
-  Operation *operation = operation_new (task, endpoint);
-  g_autoptr (GResolver) resolver = NULL;
-  HyphaListener *listener;
-  GError *error = NULL;
+  const Operation *operation = operation_new (task, endpoint);
 
-  if (operation == NULL)
-    return;
-  if (operation->address->numeric == NULL) {
-    resolver = g_resolver_get_default ();
-    g_resolver_lookup_by_name_async (resolver, operation->address->host, cancellable,
-                                     on_name_resolved, g_steal_pointer (&task));
-    return;
-  }
-  listener = listen_on (TCP_TRANSPORT (transport), operation, operation->address->numeric, &error);
-  if (listener == NULL)
-    g_task_return_error (task, error);
-  else
-    g_task_return_pointer (task, listener, g_object_unref);
+  if (operation != NULL)
+    hypha_inet_address_listen (operation->address, hypha_endpoint_to_string (endpoint),
+                               g_steal_pointer (&task), cancellable, listen_on);
 }
 
 /* ---- the rest of the interface ---- */

@@ -322,6 +322,18 @@ dial_in_vain (Side *side, const char *endpoint)
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_NOT_TRUSTED);
 }
 
+/* Alpha dials beta while both have a window open, and both are told the digits. */
+static void
+meet (NodePair *f, const char *bound, Told *a, Told *b)
+{
+  told_start (a, &f->a);
+  told_start (b, &f->b);
+  open_window (&f->a, 60);
+  open_window (&f->b, 60);
+  dial_in_vain (&f->a, bound);
+  wait_until (a->n == 1 && b->n == 1);
+}
+
 static void
 test_pairing_joins_two_strangers (NodePair *f, gconstpointer data)
 {
@@ -329,12 +341,7 @@ test_pairing_joins_two_strangers (NodePair *f, gconstpointer data)
   g_autofree char *alpha = id_of (&f->a), *beta = id_of (&f->b);
   g_auto (Told) a = { 0 }, b = { 0 };
 
-  told_start (&a, &f->a);
-  told_start (&b, &f->b);
-  open_window (&f->a, 60);
-  open_window (&f->b, 60);
-  dial_in_vain (&f->a, bound);
-  wait_until (a.n == 1 && b.n == 1);
+  meet (f, bound, &a, &b);
   g_assert_cmpstr (a.code, ==, b.code);
   g_assert_cmpuint (strlen (a.code), ==, 6);
   g_assert_cmpstr (a.id, ==, beta);
@@ -360,12 +367,7 @@ test_name_that_is_taken_gets_a_number (NodePair *f, gconstpointer data)
   g_auto (Told) a = { 0 }, b = { 0 };
 
   g_assert_true (hypha_node_trust (f->b.node, namesake, "alpha", NULL));
-  told_start (&a, &f->a);
-  told_start (&b, &f->b);
-  open_window (&f->a, 60);
-  open_window (&f->b, 60);
-  dial_in_vain (&f->a, bound);
-  wait_until (a.n == 1 && b.n == 1);
+  meet (f, bound, &a, &b);
   confirm (&b, TRUE);
   g_assert_cmpstr (hypha_node_peer_get_id_text (peer_of (&f->b, "alpha-2")), ==, b.id);
 }
@@ -393,12 +395,7 @@ test_name_that_a_service_is_for_gets_a_number (NodePair *f, gconstpointer data)
   /* The one that dials says its name at once, and learns that of the other late. */
   give (&f->a, "{'echo': {'target': <'echo'>, 'peers': <['else', 'beta']>}}");
   give (&f->b, "{'echo': {'target': <'echo'>, 'peers': <['alpha', 'alpha-2']>}}");
-  told_start (&a, &f->a);
-  told_start (&b, &f->b);
-  open_window (&f->a, 60);
-  open_window (&f->b, 60);
-  dial_in_vain (&f->a, bound);
-  wait_until (a.n == 1 && b.n == 1);
+  meet (f, bound, &a, &b);
   confirm (&a, TRUE);
   confirm (&b, TRUE);
   g_assert_cmpstr (hypha_node_peer_get_id_text (peer_of (&f->b, "alpha-3")), ==, b.id);
@@ -523,12 +520,7 @@ test_digits_that_differ_end_the_pairing (NodePair *f, gconstpointer data)
   g_autofree char *bound = listen_on (&f->b, "tcp://127.0.0.1:0");
   g_auto (Told) a = { 0 }, b = { 0 };
 
-  told_start (&a, &f->a);
-  told_start (&b, &f->b);
-  open_window (&f->a, 60);
-  open_window (&f->b, 60);
-  dial_in_vain (&f->a, bound);
-  wait_until (a.n == 1 && b.n == 1);
+  meet (f, bound, &a, &b);
   confirm (&b, FALSE);
   assert_not_confirmable (&f->b, b.id);
   dial_in_vain (&f->a, bound);

@@ -102,6 +102,11 @@ parse_name (HyphaInetAddress *self, const char *host, HyphaEndpoint *endpoint, G
     return hypha_endpoint_refuse (
         endpoint, error,
         _ ("the host '%s' is no host name: it is too long, or has characters that none has"), host);
+  /* However it was written: printed, it would mean this. */
+  if (g_str_equal (lower, "any")) {
+    self->numeric = g_inet_address_new_any (G_SOCKET_FAMILY_IPV6);
+    return TRUE;
+  }
   if (ends_in_number (lower))
     return hypha_endpoint_refuse (
         endpoint, error,
@@ -129,7 +134,7 @@ parse_host (HyphaInetAddress *self, const char *host, HyphaEndpoint *endpoint, G
 
   if (strchr (host, ':') != NULL)
     return parse_ipv6 (self, host, endpoint, error);
-  if (g_strcmp0 (host, "any") == 0 || g_strcmp0 (host, "*") == 0) {
+  if (g_strcmp0 (host, "*") == 0) {
     self->numeric = g_inet_address_new_any (G_SOCKET_FAMILY_IPV6);
     return TRUE;
   }

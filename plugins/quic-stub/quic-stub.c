@@ -96,12 +96,14 @@ quic_stub_transport_parse (HyphaTransport *transport, HyphaEndpoint *endpoint, G
 
   if (!hypha_endpoint_split_host_port (endpoint, G_MAXUINT16, &host, &port, error))
     return NULL;
-  if (g_str_equal (host, "any") || g_str_equal (host, "*"))
-    canonical = g_strdup ("::");
-  else
-    canonical = normalize_address (host);
+  canonical = g_str_equal (host, "*") ? g_strdup ("::") : normalize_address (host);
   if (canonical == NULL)
     canonical = normalize_name (host);
+  /* However it was written: printed, it would mean this. */
+  if (g_strcmp0 (canonical, "any") == 0) {
+    g_free (canonical);
+    canonical = g_strdup ("::");
+  }
   if (canonical == NULL) {
     hypha_endpoint_refuse (endpoint, error, _ ("the host '%s' is neither an IP address nor a name"),
                            host);

@@ -54,6 +54,7 @@ test_parse (Fixture *f, gconstpointer data)
     { "quic://example.org.:80", "quic://example.org.:80", NULL },
     { "quic://b\303\274cher.example:80", "quic://xn--bcher-kva.example:80", NULL },
     { "quic://any:4974", "quic://[::]:4974", NULL },
+    { "quic://Any:4974", "quic://[::]:4974", NULL },
     { "quic://*:4974", "quic://[::]:4974", NULL },
     { "quic://127.0.0.1", NULL, "port" },
     { "quic://127.0.0.1:65536", NULL, "port" },

@@ -100,6 +100,8 @@ static const ContractSpelling spellings[] = {
   { "tcp://my_host-1:80", "tcp://my_host-1:80", NULL },
   { "tcp://b\303\274cher.example:80", "tcp://xn--bcher-kva.example:80", NULL },
   { "tcp://any:4974", "tcp://[::]:4974", NULL },
+  { "tcp://ANY:4974", "tcp://[::]:4974", NULL },
+  { "tcp://\357\275\201ny:4974", "tcp://[::]:4974", NULL },
   { "tcp://*:any", "tcp://[::]:0", NULL },
   { "tcp://0.0.0.0:65535", "tcp://0.0.0.0:65535", NULL },
   { "tcp:127.0.0.1:80", NULL, "//HOST:PORT" },

@@ -110,8 +110,9 @@ is_scheme (const char *scheme, gboolean canonical)
  * hypha_transport_get_schemes:
  * @self: a transport
  *
- * Gives the canonical scheme, in lower case, and after it other spellings that the transport parses
- * as well.
+ * Gives the canonical scheme, in lower case, and after it others that the transport parses as well:
+ * other spellings, or further schemes in lower case that are canonical, too, for it parses them to
+ * themselves.
  *
  * Returns: (transfer none) (array zero-terminated=1): the schemes; an empty list where what the
  * plug-in gave is no list of schemes
@@ -133,6 +134,12 @@ hypha_transport_get_schemes (HyphaTransport *self)
     if (!is_scheme (schemes[i], i == 0))
       return none;
   return schemes;
+}
+
+static gboolean
+may_be_canonical (HyphaTransport *self, const char *scheme)
+{
+  return g_strv_contains (hypha_transport_get_schemes (self), scheme) && is_scheme (scheme, TRUE);
 }
 
 /* Parsing */
@@ -181,7 +188,7 @@ check_canonical (HyphaTransport *self, HyphaEndpoint *endpoint, const char *what
   if (reason != NULL)
     breach =
         g_strdup_printf (_ ("%s '%s', which does not parse (%s)"), what, text, reason->message);
-  else if (!g_str_equal (hypha_endpoint_get_scheme (endpoint), get_name (self)))
+  else if (!may_be_canonical (self, hypha_endpoint_get_scheme (endpoint)))
     breach = g_strdup_printf (_ ("%s '%s', which has another scheme"), what, text);
   else if (again == NULL || !hypha_endpoint_equal (again, endpoint))
     breach = g_strdup_printf (_ ("%s '%s', which parses as '%s'"), what, text,
@@ -400,6 +407,7 @@ hypha_transport_is_lossy (HyphaTransport *self)
 /* One call into the plug-in, from here until it answers. */
 typedef struct {
   HyphaTransport *transport; /* not from the answer: a plug-in may give any source object */
+  HyphaEndpoint *endpoint;   /* what it is about */
   GTask *task;               /* NULL: the answer comes too late */
   GSource *deadline;
 } Call;
@@ -427,11 +435,12 @@ on_call_overdue (gpointer data)
 }
 
 static Call *
-call_new (GTask *task, guint timeout_ms)
+call_new (GTask *task, HyphaEndpoint *endpoint, guint timeout_ms)
 {
   Call *call = g_new0 (Call, 1);
 
   call->transport = g_object_ref (g_task_get_source_object (task));
+  call->endpoint = hypha_endpoint_ref (endpoint);
   call->task = g_object_ref (task);
   call->deadline =
       g_timeout_source_new (timeout_ms > G_MAXUINT - GRACE_MS ? G_MAXUINT : timeout_ms + GRACE_MS);
@@ -449,6 +458,7 @@ call_finish (Call *call, gpointer result, GError *error)
   g_autoptr (GError) reason = error;
 
   g_object_unref (call->transport);
+  hypha_endpoint_unref (call->endpoint);
   g_free (call);
   if (task == NULL)
     return;
@@ -470,7 +480,7 @@ on_connected (GObject *source, GAsyncResult *result, gpointer data)
 
   channel = HYPHA_TRANSPORT_GET_IFACE (self)->connect_finish (self, result, &local);
   if (!check_outcome (self, "connect", channel != NULL, local, &error) ||
-      !hypha_channel_check (channel, get_name (self), &error))
+      !hypha_channel_check (channel, hypha_endpoint_get_scheme (call->endpoint), &error))
     g_clear_object (&channel);
   call_finish (call, g_steal_pointer (&channel), error);
 }
@@ -509,7 +519,7 @@ hypha_transport_connect_async (HyphaTransport *self, HyphaEndpoint *endpoint, gu
     return;
   }
   iface->connect_async (self, endpoint, timeout_ms, cancellable, on_connected,
-                        call_new (task, timeout_ms));
+                        call_new (task, endpoint, timeout_ms));
 }
 
 /**
@@ -606,7 +616,7 @@ hypha_transport_listen_async (HyphaTransport *self, HyphaEndpoint *endpoint,
     return;
   }
   iface->listen_async (self, endpoint, cancellable, on_listening,
-                       call_new (task, LISTEN_TIMEOUT_MS));
+                       call_new (task, endpoint, LISTEN_TIMEOUT_MS));
 }
 
 /**

@@ -31,8 +31,10 @@ G_DECLARE_INTERFACE (HyphaTransport, hypha_transport, HYPHA, TRANSPORT, GObject)
 /**
  * HyphaTransportInterface:
  * @parent: the parent interface
- * @get_schemes: gives a static, %NULL-terminated list: the canonical scheme first, then other
- *   spellings of it (`VSOCK-CONNECT`)
+ * @get_schemes: gives a static, %NULL-terminated list: the canonical scheme first, by which the
+ *   transport is called, then other spellings of it (`VSOCK-CONNECT`), or further schemes in lower
+ *   case that @parse keeps, so that they are canonical, too (`wss` beside `ws`): the channels of an
+ *   endpoint have its scheme
  * @parse: parses, strictly, and gives the canonical form with the options of the endpoint; parsing
  *   that again must be the identity
  * @configure: takes all options at once (`a{sv}`); those left out go back to their default, and a

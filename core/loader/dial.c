@@ -116,7 +116,7 @@ on_transport_removed (HyphaLoader *loader, HyphaModule *module, HyphaListener *l
   HyphaTransport *transport = hypha_module_get_transport (module);
   g_autoptr (GError) error = NULL;
 
-  if (transport == NULL || g_strcmp0 (hypha_transport_get_schemes (transport)[0], scheme) != 0)
+  if (transport == NULL || !g_strv_contains (hypha_transport_get_schemes (transport), scheme))
     return;
   error = g_error_new (HYPHA_ERROR, HYPHA_ERROR_NO_TRANSPORT,
                        _ ("the plug-in behind %s was taken away"),

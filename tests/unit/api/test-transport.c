@@ -760,6 +760,59 @@ test_listen_breaches (Fixture *f, gconstpointer data)
   }
 }
 
+/* More than one canonical scheme */
+
+static HyphaEndpoint *
+parse_keeping_scheme (HyphaEndpoint *endpoint, GError **error)
+{
+  return hypha_endpoint_new (hypha_endpoint_get_scheme (endpoint),
+                             hypha_endpoint_get_rest (endpoint), endpoint);
+}
+
+static GObject *
+make_tests_channel (GError **error)
+{
+  return new_channel (new_socket (0), "tests:here", "tests:there");
+}
+
+static GObject *
+make_tests_listener (GError **error)
+{
+  return new_listener ("tests:there");
+}
+
+static void
+test_each_scheme_may_be_canonical (Fixture *f, gconstpointer data)
+{
+  static const char *const schemes[] = { "test", "tests", NULL };
+  g_autoptr (HyphaEndpoint) spelled = new_endpoint ("tests:there?cost=2");
+  g_autoptr (HyphaEndpoint) parsed = NULL;
+  g_autoptr (HyphaChannel) channel = NULL;
+  g_autoptr (HyphaListener) listener = NULL;
+  g_autoptr (GError) error = NULL;
+
+  script.schemes = schemes;
+  script.parse = parse_keeping_scheme;
+  parsed = hypha_transport_parse (f->transport, spelled, &error);
+  g_assert_no_error (error);
+  g_assert_true (hypha_endpoint_equal (parsed, spelled));
+  script.make = make_tests_listener;
+  listener = listen_now (f, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (listener);
+
+  /* A channel has the scheme of what was dialled, and not another one of the transport's. */
+  script.make = make_tests_channel;
+  g_assert_null (connect_now (f, 1000, NULL, &error));
+  assert_breach (error, "another scheme");
+  g_clear_error (&error);
+  hypha_endpoint_unref (f->endpoint);
+  f->endpoint = g_steal_pointer (&parsed);
+  channel = connect_now (f, 1000, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (channel);
+}
+
 /* Sockets of others */
 
 static void
@@ -871,6 +924,7 @@ main (int argc, char **argv)
        test_connect_cancelled_closes_the_channel);
   ADD ("/transport/listen/gives-the-listener", test_listen_gives_the_listener);
   ADD ("/transport/listen/breaches", test_listen_breaches);
+  ADD ("/transport/schemes/each-may-be-canonical", test_each_scheme_may_be_canonical);
   ADD ("/transport/adopt/works-on-a-duplicate", test_adopt_works_on_a_duplicate);
   ADD ("/transport/adopt/breaches", test_adopt_breaches);
   g_test_add_func ("/transport/missing-functions", test_missing_functions);

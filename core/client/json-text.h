@@ -2,4 +2,4 @@
 #pragma once
 
 /* For the programs, which know no other room. */
-#include "link/json-text.h"
+#include "api/json-text.h"

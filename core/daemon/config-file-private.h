@@ -2,7 +2,7 @@
 #pragma once
 
 #include "daemon/config-file.h"
-#include "loader/inspect.h"
+#include "hypha-inspect.h"
 
 G_BEGIN_DECLS
 

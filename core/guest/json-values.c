@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The values that core/link makes of JSON, and the agent and the node look at, as json-glib has
+/* The values that core/api makes of JSON, and the agent and the node look at, as json-glib has
  * them: Debian has no json-glib to link statically, and of its parser, its writer and the rest
  * nothing is used here. A value has one owner. */
 #include <json-glib/json-glib.h>

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <gio/gio.h>
 #include <hypha-api.h>
-#include "loader/inspect.h"
+#include "hypha-inspect.h"
 
 #define NATIVE_CLASS (sizeof (gpointer) == 8 ? ELFCLASS64 : ELFCLASS32)
 #define NATIVE_DATA (G_BYTE_ORDER == G_LITTLE_ENDIAN ? ELFDATA2LSB : ELFDATA2MSB)

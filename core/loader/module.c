@@ -4,7 +4,7 @@
 #include <glib/gi18n-lib.h>
 #include <string.h>
 #include <unistd.h>
-#include "loader/inspect.h"
+#include "hypha-inspect.h"
 #include "loader/resident.h"
 
 #define MAX_NAME 64

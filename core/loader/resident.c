@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "loader/elf-file.h"
-#include "loader/inspect.h"
+#include "hypha-inspect.h"
 
 #define MAX_TEXT 256
 

@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <gio/gio.h>
-#include "loader/inspect.h"
+#include "hypha-inspect.h"
 #include "loader/watch.h"
 
 #define SUFFIX ".so"

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "link/json-text.h"
+#include "api/json-text.h"
 #include "service/mirror.h"
 #include "service/port-set.h"
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "api/hypha-text.h"
-#include "link/json-text.h"
+#include "api/json-text.h"
 
 #define MAX_MEMORY (1024 * 1024) /* of a list's values: much more than its text */
 

@@ -6,7 +6,7 @@
 #include <glib/gstdio.h>
 #include "fixture.h"
 #include "loader-fixture.h"
-#include "loader/inspect.h"
+#include "hypha-inspect.h"
 
 #define NOBODY 65534
 

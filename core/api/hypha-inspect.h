@@ -2,23 +2,10 @@
 #pragma once
 
 #include <sys/stat.h>
-#include <unistd.h>
 #include <glib.h>
+#include "hypha-fd.h"
 
 G_BEGIN_DECLS
-
-/* A descriptor that is closed with its scope: g_auto (HyphaFd). */
-typedef int HyphaFd;
-
-static inline void
-hypha_fd_clear (HyphaFd *fd)
-{
-  if (*fd >= 0)
-    close (*fd);
-  *fd = -1;
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (HyphaFd, hypha_fd_clear)
 
 /* Owner and mode of files and of the directories above them: the security boundary of plug-ins. */
 
@@ -41,6 +28,7 @@ typedef void (*HyphaInspectVisit) (int directory, const char *name, gpointer use
 int hypha_inspect_open_directory (const char *path, HyphaInspectVisit visit, gpointer user_data,
                                   char **distrust, GError **error);
 int hypha_inspect_open_file (int directory, const char *name, const char *path, GError **error);
+gboolean hypha_inspect_program (const char *path, HyphaStamp *stamp, GError **error);
 int hypha_inspect_copy (int fd, const char *name, const char *path, GError **error);
 char *hypha_inspect_quote (const char *path);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "loader/inspect.h"
+#include "hypha-inspect.h"
 
 #include <glib/gi18n-lib.h>
 #include <errno.h>
@@ -128,6 +128,8 @@ typedef struct {
   GQueue ahead;  /* of char *, owned */
   guint links;
   char *distrust;
+  struct stat *file; /* nullable: the way ends at a regular file */
+  gboolean arrived;  /* there, and this is what it is */
 } Walk;
 
 static void
@@ -200,6 +202,11 @@ walk_step (Walk *walk, const char *name, GError **error)
   walk_judge (walk, &status, path);
   if (S_ISLNK (status.st_mode))
     return walk_follow (walk, next, path, error);
+  if (walk->file != NULL && S_ISREG (status.st_mode) && g_queue_is_empty (&walk->ahead)) {
+    *walk->file = status;
+    walk->arrived = TRUE;
+    return TRUE;
+  }
   if (!S_ISDIR (status.st_mode))
     return set_errno_error (error, ENOTDIR, _ ("Could not open"), path);
   hypha_fd_clear (&walk->fd);
@@ -244,6 +251,50 @@ hypha_inspect_open_directory (const char *path, HyphaInspectVisit visit, gpointe
   }
   *distrust = g_steal_pointer (&walk.distrust);
   return fd;
+}
+
+/* hypha_inspect_program:
+ * @path: an absolute path
+ * @stamp: (out): what the file is like now; all zero if it is not there
+ *
+ * Sees whether the program at @path may be run: its owner and mode, and those of every directory
+ * and symbolic link on the way. It may be a link itself, as programs of the system often are.
+ *
+ * Returns: %FALSE with %HYPHA_ERROR_PLUGIN, which has the command that mends it, or with an error
+ * of %G_IO_ERROR where the kernel said no */
+gboolean
+hypha_inspect_program (const char *path, HyphaStamp *stamp, GError **error)
+{
+  struct stat status = { 0 };
+  g_auto (Walk)
+      walk = { .fd = -1, .path = g_string_new (NULL), .ahead = G_QUEUE_INIT, .file = &status };
+  g_autofree char *quoted = hypha_inspect_quote (path);
+  g_autofree char *display = g_filename_display_name (path);
+
+  *stamp = (HyphaStamp){ 0 };
+  if (!walk_root (&walk, error))
+    return FALSE;
+  walk_push (&walk, path);
+  while (!g_queue_is_empty (&walk.ahead)) {
+    g_autofree char *name = g_queue_pop_head (&walk.ahead);
+
+    if (!walk_step (&walk, name, error))
+      return FALSE;
+  }
+  if (walk.arrived)
+    hypha_stamp_from_stat (stamp, &status);
+  if (!walk.arrived)
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN, _ ("%s is a directory, and no program"),
+                 display);
+  else if (walk.distrust != NULL)
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN, _ ("%s is not run, for %s"), display,
+                 walk.distrust);
+  else if ((status.st_mode & 0111) == 0)
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN, _ ("%s cannot be run: chmod a+x %s"),
+                 display, quoted);
+  else
+    return TRUE;
+  return FALSE;
 }
 
 /* hypha_inspect_open_file:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "link/json-text.h"
+#include "json-text.h"
 
 #include <errno.h>
 #include <glib/gi18n-lib.h>
@@ -7,8 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "api/hypha-error.h"
-#include "api/hypha-text.h"
+#include "hypha-error.h"
+#include "hypha-text.h"
 
 /* What json-glib 1.6 takes for these, a little more rather than less; a test measures it. */
 #define VALUE_BYTES 112

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "link/json-text.h"
+#include "json-text.h"
 
 #include <glib/gi18n-lib.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-#include "api/hypha-error.h"
+#include "hypha-error.h"
 
 static gboolean
 refuse (GError **error, const char *what)

@@ -38,7 +38,11 @@ struct _HyphaChannel {
   guint32 cid;
   gboolean has_cid;
   GBytes *binding;
-  HyphaPump *pump; /* NULL: the descriptor is the transport's own */
+
+  /* Why it ended, told by who pumps it. */
+  GError *(*dup_error) (gpointer data);
+  gpointer pump;
+  GDestroyNotify release_pump;
 };
 
 G_DEFINE_FINAL_TYPE (HyphaChannel, hypha_channel, G_TYPE_OBJECT)
@@ -70,6 +74,17 @@ hypha_channel_flags_get_type (void)
 }
 
 static void
+clear_pump (HyphaChannel *self)
+{
+  gpointer pump = g_steal_pointer (&self->pump);
+
+  self->dup_error = NULL;
+  if (self->release_pump != NULL)
+    self->release_pump (pump);
+  self->release_pump = NULL;
+}
+
+static void
 hypha_channel_finalize (GObject *object)
 {
   HyphaChannel *self = HYPHA_CHANNEL (object);
@@ -80,7 +95,7 @@ hypha_channel_finalize (GObject *object)
   g_clear_pointer (&self->remote, hypha_endpoint_unref);
   g_clear_pointer (&self->host, g_free);
   g_clear_pointer (&self->binding, g_bytes_unref);
-  g_clear_pointer (&self->pump, hypha_pump_unref);
+  clear_pump (self);
   G_OBJECT_CLASS (hypha_channel_parent_class)->finalize (object);
 }
 
@@ -125,6 +140,18 @@ hypha_channel_new (int fd, HyphaEndpoint *local, HyphaEndpoint *remote, HyphaCha
   return self;
 }
 
+static GError *
+dup_error_of_pump (gpointer pump)
+{
+  return hypha_pump_dup_error (pump);
+}
+
+static void
+unref_pump (gpointer pump)
+{
+  hypha_pump_unref (pump);
+}
+
 /**
  * hypha_channel_new_pumped:
  * @stream: a stream whose bytes do not come from one kernel socket
@@ -151,6 +178,7 @@ hypha_channel_new_pumped (GIOStream *stream, HyphaEndpoint *local, HyphaEndpoint
                           GError **error)
 {
   g_autoptr (HyphaChannel) self = NULL;
+  HyphaPump *pump;
   int fds[2];
 
   g_return_val_if_fail (G_IS_IO_STREAM (stream), NULL);
@@ -163,8 +191,11 @@ hypha_channel_new_pumped (GIOStream *stream, HyphaEndpoint *local, HyphaEndpoint
     return NULL;
   }
   self = hypha_channel_new (fds[0], local, remote, HYPHA_CHANNEL_NONE);
-  self->pump = hypha_pump_start (fds[1], stream, error);
-  return self->pump != NULL ? g_steal_pointer (&self) : NULL;
+  pump = hypha_pump_start (fds[1], stream, error);
+  if (pump == NULL)
+    return NULL;
+  hypha_channel_set_dup_error (self, dup_error_of_pump, pump, unref_pump);
+  return g_steal_pointer (&self);
 }
 
 /**
@@ -233,6 +264,32 @@ hypha_channel_set_binding (HyphaChannel *self, GBytes *binding)
   g_bytes_ref (binding);
   g_clear_pointer (&self->binding, g_bytes_unref);
   self->binding = binding;
+}
+
+/**
+ * hypha_channel_set_dup_error:
+ * @self: a channel
+ * @dup: (scope notified) (closure data) (destroy destroy): gives why the channel ended (transfer
+ * full), or %NULL if it has not or ended well; called on any thread
+ * @data: for @dup
+ * @destroy: frees @data, when the channel is gone; on any thread
+ *
+ * For transports whose bytes do not come from one kernel socket, and that copy between a socketpair
+ * and wherever they come from by themselves rather than by [ctor@Hypha.Channel.new_pumped], such as
+ * on one thread for all: gives [method@Hypha.Channel.dup_error] something to tell. The error has to
+ * be there before the descriptor shows its end.
+ */
+void
+hypha_channel_set_dup_error (HyphaChannel *self, GError *(*dup) (gpointer data), gpointer data,
+                             GDestroyNotify destroy)
+{
+  g_return_if_fail (HYPHA_IS_CHANNEL (self));
+  g_return_if_fail (dup != NULL);
+
+  clear_pump (self);
+  self->dup_error = dup;
+  self->pump = data;
+  self->release_pump = destroy;
 }
 
 /**
@@ -401,7 +458,7 @@ hypha_channel_dup_error (HyphaChannel *self)
 {
   g_return_val_if_fail (HYPHA_IS_CHANNEL (self), NULL);
 
-  return self->pump != NULL ? hypha_pump_dup_error (self->pump) : NULL;
+  return self->dup_error != NULL ? self->dup_error (self->pump) : NULL;
 }
 
 /* Checking. Whether it is still connected is not asked: the other end may have hung up already. */

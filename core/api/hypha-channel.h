@@ -61,6 +61,11 @@ HYPHA_EXTERN
 void hypha_channel_set_cid (HyphaChannel *self, guint32 cid);
 HYPHA_EXTERN
 void hypha_channel_set_binding (HyphaChannel *self, GBytes *binding); /* 32 bytes: encrypted */
+/* For one that pumps its bytes by itself: DUP (of DATA, a copy to free, or NULL) answers
+ * hypha_channel_dup_error() from any thread. Since ABI 1.2. */
+HYPHA_EXTERN
+void hypha_channel_set_dup_error (HyphaChannel *self, GError *(*dup) (gpointer data), gpointer data,
+                                  GDestroyNotify destroy);
 
 HYPHA_EXTERN
 HyphaEndpoint *hypha_channel_get_local (HyphaChannel *self);

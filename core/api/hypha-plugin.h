@@ -29,7 +29,7 @@ G_BEGIN_DECLS
  *
  * Rises with what is added compatibly: a plug-in with a newer one than its host's is refused.
  */
-#define HYPHA_PLUGIN_ABI_MINOR 1
+#define HYPHA_PLUGIN_ABI_MINOR 2
 
 /**
  * HyphaPlugin:

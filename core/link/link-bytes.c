@@ -129,6 +129,14 @@ ended (HyphaLink *self, gboolean in_a_frame)
 void
 hypha_link_line_failed (HyphaLink *self, GError *error)
 {
+  g_autoptr (GError) reason = hypha_channel_dup_error (self->channel);
+
+  if (reason != NULL) {
+    char *message = g_strconcat (error->message, ": ", reason->message, NULL);
+
+    g_free (error->message);
+    error->message = message;
+  }
   if (self->stage == HYPHA_STAGE_HANDSHAKE)
     error->code = HYPHA_ERROR_HANDSHAKE;
   hypha_link_fail (self, error);

@@ -484,6 +484,44 @@ test_half_closes_pipes (Pumped *p, gconstpointer data)
   g_assert_null (hypha_channel_dup_error (p->channel));
 }
 
+/* One that pumps by itself */
+
+static GError *
+dup_what_happened (gpointer data)
+{
+  const char *what = *(const char **) data;
+
+  return what != NULL ? g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_RESET, what) : NULL;
+}
+
+static void
+mark_released (gpointer data)
+{
+  *(const char **) data = "released";
+}
+
+static void
+test_tells_what_its_own_pump_tells (void)
+{
+  const char *what = NULL;
+  int fds[2];
+  g_autoptr (GError) error = NULL;
+  HyphaChannel *channel;
+
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+  channel = hypha_channel_new (fds[0], NULL, NULL, HYPHA_CHANNEL_NONE);
+  g_assert_null (hypha_channel_dup_error (channel));
+  hypha_channel_set_dup_error (channel, dup_what_happened, &what, mark_released);
+  g_assert_null (hypha_channel_dup_error (channel));
+  what = "cut";
+  error = hypha_channel_dup_error (channel);
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_RESET);
+  g_assert_cmpstr (error->message, ==, "cut");
+  g_object_unref (channel);
+  g_assert_cmpstr (what, ==, "released");
+  close (fds[1]);
+}
+
 #define ADD(PATH, SET_UP, FUNC) g_test_add (PATH, Pumped, NULL, SET_UP, FUNC, tear_down)
 
 int
@@ -495,6 +533,7 @@ main (int argc, char **argv)
   g_test_add_func ("/channel/descriptor-is-safe", test_descriptor_is_safe);
   g_test_add_func ("/channel/keeps-its-traits", test_keeps_its_traits);
   g_test_add_func ("/channel/binding-has-32-bytes", test_binding_has_32_bytes);
+  g_test_add_func ("/channel/tells-what-its-own-pump-tells", test_tells_what_its_own_pump_tells);
   ADD ("/channel/pumped/both-ways", set_up_socket, test_pumps_both_ways);
   ADD ("/channel/pumped/half-closes-up", set_up_socket, test_half_closes_up);
   ADD ("/channel/pumped/half-closes-down", set_up_socket, test_half_closes_down);

@@ -211,13 +211,14 @@ test_wrong_magic (LoaderFixture *fixture, gconstpointer data)
 static void
 test_other_major (LoaderFixture *fixture, gconstpointer data)
 {
-  check_bad (fixture, "other-major", HYPHA_MODULE_REFUSED, "ABI 2.0", "has 1.1");
+  check_bad (fixture, "other-major", HYPHA_MODULE_REFUSED, "ABI 2.0",
+             "has 1." G_STRINGIFY (HYPHA_PLUGIN_ABI_MINOR));
 }
 
 static void
 test_newer_minor (LoaderFixture *fixture, gconstpointer data)
 {
-  check_bad (fixture, "newer-minor", HYPHA_MODULE_REFUSED, "ABI 1.2", "update hypha");
+  check_bad (fixture, "newer-minor", HYPHA_MODULE_REFUSED, "ABI 1.", "update hypha");
 }
 
 static void

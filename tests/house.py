@@ -34,9 +34,9 @@ def included(text, rooms):
     ('link', 'link')
     >>> included('#include "../../core/io/worker.h"', FLOORS), included('#include "../io/worker.h"', FLOORS)
     ('io', 'io')
-    >>> included('#include "../tcp/tcp-dial.h"', ["tcp", "unix"]), included('#include "../../plugins/unix/x.h"', ["unix"])
+    >>> included('#include "../tcp/tcp-bind.h"', ["tcp", "unix"]), included('#include "../../plugins/unix/x.h"', ["unix"])
     ('tcp', 'unix')
-    >>> included('#include <hypha.h>', FLOORS), included('#include "tcp-dial.h"', ["tcp"]), included('x = "link/a.h"', FLOORS)
+    >>> included('#include <hypha.h>', FLOORS), included('#include "tcp-bind.h"', ["tcp"]), included('x = "link/a.h"', FLOORS)
     (None, None, None)
     """
     found = re.match(r'\s*#\s*include\s*["<](.*)/[^/]+[">]', text)

@@ -351,6 +351,30 @@ hypha_inet_sockaddr_to_endpoint (const char *scheme, const struct sockaddr *addr
 }
 
 /**
+ * hypha_inet_address_check_remote:
+ * @self: where somebody wants to connect to
+ * @display: the endpoint, for people
+ * @error: return location for an error: %HYPHA_ERROR_INVALID_ARGUMENT
+ *
+ * Tells whether it can be connected to, rather than listened on only.
+ *
+ * Returns: %TRUE if @self names one host and its port
+ *
+ * Since: ABI 1.2
+ */
+gboolean
+hypha_inet_address_check_remote (const HyphaInetAddress *self, const char *display, GError **error)
+{
+  g_return_val_if_fail (self != NULL && display != NULL, FALSE);
+
+  if (!hypha_inet_address_is_any (self) && self->port != 0)
+    return TRUE;
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
+               _ ("%s is for listening only: to connect, name one host and its port"), display);
+  return FALSE;
+}
+
+/**
  * hypha_inet_set_bind_error:
  * @display: the endpoint, for people
  * @holder: (nullable): who listens there already, if that is known
@@ -392,6 +416,50 @@ hypha_inet_set_bind_error (const char *display, const char *holder, int number, 
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("cannot listen on %s: %s"), display,
                  g_strerror (number));
   }
+}
+
+/* ---- whether there are any ---- */
+
+static gboolean
+family_works (int family, int type)
+{
+  int fd = socket (family, type | SOCK_CLOEXEC, 0);
+
+  if (fd < 0)
+    return FALSE;
+  close (fd);
+  return TRUE;
+}
+
+/**
+ * hypha_inet_probe:
+ * @type: the type of the transport's sockets, such as `SOCK_STREAM`
+ * @details: gets `ipv4` and `ipv6`, booleans: whether this process can open such sockets
+ * @error: return location for an error: %HYPHA_ERROR_UNAVAILABLE
+ *
+ * For the probe of a transport upon the Internet's protocols.
+ *
+ * Returns: %TRUE if there are sockets of at least one family
+ *
+ * Since: ABI 1.2
+ */
+gboolean
+hypha_inet_probe (int type, GVariantDict *details, GError **error)
+{
+  gboolean ipv4 = family_works (AF_INET, type);
+  gboolean ipv6 = family_works (AF_INET6, type);
+
+  g_return_val_if_fail (details != NULL, FALSE);
+
+  g_variant_dict_insert (details, "ipv4", "b", ipv4);
+  g_variant_dict_insert (details, "ipv6", "b", ipv6);
+  if (ipv4 || ipv6)
+    return TRUE;
+  g_set_error_literal (
+      error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
+      _ ("this process can open neither IPv4 nor IPv6 sockets: a kernel without them, or a sandbox "
+         "(RestrictAddressFamilies= in the service's unit)"));
+  return FALSE;
 }
 
 /* ---- listening on a name ---- */

@@ -7,6 +7,7 @@
 #include <gio/gio.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include "hypha-channel.h"
 #include "hypha-endpoint.h"
 #include "hypha-listener.h"
 
@@ -50,6 +51,11 @@ HyphaEndpoint *hypha_inet_address_to_endpoint (const HyphaInetAddress *self, con
 HYPHA_EXTERN
 gboolean hypha_inet_address_is_any (const HyphaInetAddress *self); /* [::] or 0.0.0.0 */
 
+/* FALSE: it can only be listened on, for it names no one host or no port. Since ABI 1.2 */
+HYPHA_EXTERN
+gboolean hypha_inet_address_check_remote (const HyphaInetAddress *self, const char *display,
+                                          GError **error);
+
 /* With NUMERIC in place of the host, which may be a name; fails where the scope names no interface
  * here. */
 HYPHA_EXTERN
@@ -80,6 +86,39 @@ typedef HyphaListener *(*HyphaInetListenFunc) (GTask *task, GInetAddress *numeri
 HYPHA_EXTERN
 void hypha_inet_address_listen (const HyphaInetAddress *self, const char *display, GTask *task,
                                 GCancellable *cancellable, HyphaInetListenFunc func);
+
+/**
+ * HYPHA_INET_STAGGER_MS:
+ *
+ * Of a name, the addresses are tried one this much after the other, in milliseconds, as RFC 8305
+ * has it.
+ */
+#define HYPHA_INET_STAGGER_MS 250
+
+/**
+ * HyphaInetConnectFunc:
+ * @task: what was given to [func@Hypha.inet_address_connect]
+ * @attempt: (transfer full): returns the channel (transfer full), or the error, once nothing of it
+ *   goes on any longer; from any thread
+ * @address: the address; as long as this call
+ * @display: what errors call it; as long as this call
+ * @cancellable: cancelled when the channel is not wanted any more
+ *
+ * Connects to one address.
+ */
+typedef void (*HyphaInetConnectFunc) (GTask *task, GTask *attempt, const HyphaInetSockaddr *address,
+                                      const char *display, GCancellable *cancellable);
+
+/* Connects to the first address that answers, within TIMEOUT_MS in all. TASK, which keeps SELF
+ * alive, is taken and returns the channel; DISPLAY is for its errors. Since ABI 1.2 */
+HYPHA_EXTERN
+void hypha_inet_address_connect (const HyphaInetAddress *self, const char *scheme,
+                                 const char *display, guint timeout_ms, GTask *task,
+                                 GCancellable *cancellable, HyphaInetConnectFunc func);
+
+/* Whether this process can open sockets of TYPE, in either family. Since ABI 1.2 */
+HYPHA_EXTERN
+gboolean hypha_inet_probe (int type, GVariantDict *details, GError **error);
 
 /* Why DISPLAY cannot be listened on, from errno. HOLDER: who does already; NULL: it is not known.
  */

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "tcp-bind.h"
-#include "tcp-dial.h"
 
 #define COST_IPV6 10
 #define COST_IPV4 15
@@ -109,29 +108,41 @@ operation_new (GTask *task, HyphaEndpoint *endpoint)
 /* ---- connecting ---- */
 
 static void
-on_dialled (GObject *source, GAsyncResult *result, gpointer user_data)
+on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
 {
-  g_autoptr (GTask) task = user_data;
-  Operation *operation = g_task_get_task_data (task);
+  g_autoptr (GTask) attempt = user_data;
+  HyphaEndpoint *endpoint = g_task_get_task_data (attempt);
   HyphaInetSockaddr peer = { .length = sizeof peer.storage };
   GError *error = NULL;
-  int fd = tcp_dial_finish (result, &error);
+  int fd = hypha_socket_connect_finish (result, &error);
 
   if (fd < 0) {
-    g_task_return_error (task, error);
+    g_task_return_error (attempt, error);
     return;
   }
   if (getpeername (fd, (struct sockaddr *) &peer.storage, &peer.length) < 0) {
-    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_CONNECT,
+    g_task_return_new_error (attempt, HYPHA_ERROR, HYPHA_ERROR_CONNECT,
                              _ ("%s: the connection was lost at once: %s"),
-                             hypha_endpoint_to_string (operation->endpoint), g_strerror (errno));
+                             hypha_endpoint_to_string (endpoint), g_strerror (errno));
     close (fd);
     return;
   }
-  g_task_return_pointer (task,
-                         make_channel (g_task_get_source_object (task), fd, operation->endpoint,
+  g_task_return_pointer (attempt,
+                         make_channel (g_task_get_source_object (attempt), fd, endpoint,
                                        (const struct sockaddr *) &peer.storage),
                          g_object_unref);
+}
+
+static void
+connect_to (GTask *task, GTask *attempt, const HyphaInetSockaddr *address, const char *display,
+            GCancellable *cancellable)
+{
+  const Operation *operation = g_task_get_task_data (task);
+
+  g_task_set_task_data (attempt, hypha_endpoint_ref (operation->endpoint),
+                        (GDestroyNotify) hypha_endpoint_unref);
+  hypha_socket_connect_async ((const struct sockaddr *) &address->storage, address->length, display,
+                              0, cancellable, on_connected, attempt);
 }
 
 static void
@@ -139,19 +150,11 @@ tcp_transport_connect (HyphaBaseTransport *transport, GTask *given, HyphaEndpoin
                        guint timeout_ms, GCancellable *cancellable)
 {
   g_autoptr (GTask) task = given;
-  const char *display = hypha_endpoint_to_string (endpoint);
-  Operation *operation = operation_new (task, endpoint);
+  const Operation *operation = operation_new (task, endpoint);
 
-  if (operation == NULL)
-    return;
-  if (hypha_inet_address_is_any (operation->address) || operation->address->port == 0) {
-    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-                             _ ("%s is for listening only: to connect, name one host and its port"),
-                             display);
-    return;
-  }
-  tcp_dial_async (operation->address, display, timeout_ms, cancellable, on_dialled,
-                  g_steal_pointer (&task));
+  if (operation != NULL)
+    hypha_inet_address_connect (operation->address, "tcp", hypha_endpoint_to_string (endpoint),
+                                timeout_ms, g_steal_pointer (&task), cancellable, connect_to);
 }
 
 /* ---- listening ---- */
@@ -275,17 +278,6 @@ tcp_transport_configure (HyphaTransport *transport, GVariant *options, GError **
   return TRUE;
 }
 
-static gboolean
-family_works (int family)
-{
-  int fd = socket (family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-  if (fd < 0)
-    return FALSE;
-  close (fd);
-  return TRUE;
-}
-
 /* Where this machine alone reaches itself; one of the two addresses may not be there. */
 static char **
 list_localhost (void)
@@ -310,19 +302,9 @@ static gboolean
 tcp_transport_probe (HyphaTransport *transport, GVariantDict *details, GError **error)
 {
   g_auto (GStrv) localhost = list_localhost ();
-  gboolean ipv4 = family_works (AF_INET);
-  gboolean ipv6 = family_works (AF_INET6);
 
-  g_variant_dict_insert (details, "ipv4", "b", ipv4);
-  g_variant_dict_insert (details, "ipv6", "b", ipv6);
   g_variant_dict_insert (details, "localhost", "^as", localhost);
-  if (ipv4 || ipv6)
-    return TRUE;
-  g_set_error_literal (
-      error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-      _ ("this process can open neither IPv4 nor IPv6 sockets: a kernel without them, or a sandbox "
-         "(RestrictAddressFamilies= in the service's unit)"));
-  return FALSE;
+  return hypha_inet_probe (SOCK_STREAM, details, error);
 }
 
 static guint

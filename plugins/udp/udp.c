@@ -108,13 +108,12 @@ udp_transport_connect (HyphaBaseTransport *transport, GTask *given, HyphaEndpoin
   g_autoptr (GTask) task = given;
   const char *display = hypha_endpoint_to_string (endpoint);
   Operation *operation = operation_new (task, endpoint);
+  GError *error = NULL;
 
   if (operation == NULL)
     return;
-  if (hypha_inet_address_is_any (operation->address) || operation->address->port == 0) {
-    g_task_return_new_error (task, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT,
-                             _ ("%s is for listening only: to connect, name one host and its port"),
-                             display);
+  if (!hypha_inet_address_check_remote (operation->address, display, &error)) {
+    g_task_return_error (task, error);
     return;
   }
   udp_dial_async (operation->address, display, timeout_ms, cancellable, on_dialled,
@@ -207,31 +206,9 @@ udp_transport_configure (HyphaTransport *transport, GVariant *options, GError **
 }
 
 static gboolean
-family_works (int family)
-{
-  int fd = socket (family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-  if (fd < 0)
-    return FALSE;
-  close (fd);
-  return TRUE;
-}
-
-static gboolean
 udp_transport_probe (HyphaTransport *transport, GVariantDict *details, GError **error)
 {
-  gboolean ipv4 = family_works (AF_INET);
-  gboolean ipv6 = family_works (AF_INET6);
-
-  g_variant_dict_insert (details, "ipv4", "b", ipv4);
-  g_variant_dict_insert (details, "ipv6", "b", ipv6);
-  if (ipv4 || ipv6)
-    return TRUE;
-  g_set_error_literal (
-      error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-      _ ("this process can open neither IPv4 nor IPv6 sockets: a kernel without them, or a sandbox "
-         "(RestrictAddressFamilies= in the service's unit)"));
-  return FALSE;
+  return hypha_inet_probe (SOCK_DGRAM, details, error);
 }
 
 /* There is no link that would have one. */

@@ -11,6 +11,7 @@
 #include "hypha-error.h"
 #include "hypha-pump.h"
 
+#define MAX_LINK_COST 1000000
 #define BINDING_BYTES 32
 
 /**
@@ -37,6 +38,8 @@ struct _HyphaChannel {
   gboolean has_uid;
   guint32 cid;
   gboolean has_cid;
+  guint link_cost;
+  gboolean has_link_cost;
   GBytes *binding;
 
   /* Why it ended, told by who pumps it. */
@@ -293,6 +296,23 @@ hypha_channel_set_dup_error (HyphaChannel *self, GError *(*dup) (gpointer data),
 }
 
 /**
+ * hypha_channel_set_link_cost:
+ * @self: a channel
+ * @cost: the static cost of a link upon this channel
+ *
+ * For transports that know of this channel what its endpoint does not tell. What a user or the
+ * endpoint says about the cost goes before it.
+ */
+void
+hypha_channel_set_link_cost (HyphaChannel *self, guint cost)
+{
+  g_return_if_fail (HYPHA_IS_CHANNEL (self));
+
+  self->link_cost = MIN (cost, MAX_LINK_COST);
+  self->has_link_cost = TRUE;
+}
+
+/**
  * hypha_channel_get_local:
  * @self: a channel
  *
@@ -408,6 +428,25 @@ hypha_channel_get_binding (HyphaChannel *self)
   g_return_val_if_fail (HYPHA_IS_CHANNEL (self), NULL);
 
   return self->binding;
+}
+
+/**
+ * hypha_channel_get_link_cost:
+ * @self: a channel
+ * @cost: (out) (optional): the static cost of a link upon this channel
+ *
+ * Gives what the transport has said of this very channel.
+ *
+ * Returns: whether it has
+ */
+gboolean
+hypha_channel_get_link_cost (HyphaChannel *self, guint *cost)
+{
+  g_return_val_if_fail (HYPHA_IS_CHANNEL (self), FALSE);
+
+  if (self->has_link_cost && cost != NULL)
+    *cost = self->link_cost;
+  return self->has_link_cost;
 }
 
 /**

@@ -66,6 +66,9 @@ void hypha_channel_set_binding (HyphaChannel *self, GBytes *binding); /* 32 byte
 HYPHA_EXTERN
 void hypha_channel_set_dup_error (HyphaChannel *self, GError *(*dup) (gpointer data), gpointer data,
                                   GDestroyNotify destroy);
+/* Of this one, in place of what the transport says of the endpoint. Since ABI 1.2 */
+HYPHA_EXTERN
+void hypha_channel_set_link_cost (HyphaChannel *self, guint cost);
 
 HYPHA_EXTERN
 HyphaEndpoint *hypha_channel_get_local (HyphaChannel *self);
@@ -82,6 +85,8 @@ HYPHA_EXTERN
 gboolean hypha_channel_get_cid (HyphaChannel *self, guint32 *cid);
 HYPHA_EXTERN
 GBytes *hypha_channel_get_binding (HyphaChannel *self); /* NULL: not encrypted by the transport */
+HYPHA_EXTERN
+gboolean hypha_channel_get_link_cost (HyphaChannel *self, guint *cost); /* FALSE: not said */
 HYPHA_EXTERN
 int hypha_channel_get_fd (HyphaChannel *self);
 HYPHA_EXTERN

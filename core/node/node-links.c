@@ -40,9 +40,10 @@ plain_is_fine (HyphaNode *self, HyphaChannel *channel, const HyphaNodeId *id,
          (dialled != NULL && g_strcmp0 (hypha_endpoint_get_option (dialled, "tls"), "never") == 0);
 }
 
-/* The user's cost for the endpoint, or its scheme; else the transport's own. */
+/* The user's cost for the endpoint, or its scheme; else the transport's own, of the channel or of
+ * the endpoint. */
 static guint32
-static_cost (HyphaNode *self, HyphaEndpoint *endpoint)
+static_cost (HyphaNode *self, HyphaEndpoint *endpoint, HyphaChannel *channel)
 {
   const char *option = hypha_endpoint_get_option (endpoint, "cost");
   const char *scheme = hypha_endpoint_get_scheme (endpoint);
@@ -55,6 +56,8 @@ static_cost (HyphaNode *self, HyphaEndpoint *endpoint)
   if (self->link_costs != NULL &&
       (g_variant_lookup (self->link_costs, hypha_endpoint_to_string (bare), "u", &cost) ||
        g_variant_lookup (self->link_costs, scheme, "u", &cost)))
+    return cost;
+  if (hypha_channel_get_link_cost (channel, &cost))
     return cost;
   return transport != NULL ? hypha_transport_get_link_cost (transport, endpoint) : 1000;
 }
@@ -101,11 +104,11 @@ hypha_node_apply_link_costs (HyphaNode *self)
   for (guint i = 0; i < links->len; i++) {
     HyphaNodeLink *link = links->pdata[i];
     HyphaNodePeer *peer = hypha_node_find (self, hypha_node_link_get_peer_id (link));
-    HyphaEndpoint *endpoint = priced_endpoint (
-        hypha_link_get_channel (hypha_node_link_get_link (link)), dialler_of (self, link));
+    HyphaChannel *channel = hypha_link_get_channel (hypha_node_link_get_link (link));
+    HyphaEndpoint *endpoint = priced_endpoint (channel, dialler_of (self, link));
 
     if (peer != NULL && endpoint != NULL)
-      hypha_node_peer_set_link_cost (peer, link, static_cost (self, endpoint));
+      hypha_node_peer_set_link_cost (peer, link, static_cost (self, endpoint, channel));
   }
 }
 
@@ -149,7 +152,7 @@ hypha_node_session_limits (HyphaNode *self)
 }
 
 static HyphaLinkParameters
-link_parameters (HyphaNode *self, HyphaEndpoint *endpoint)
+link_parameters (HyphaNode *self, HyphaEndpoint *endpoint, HyphaChannel *channel)
 {
   guint first_byte = self->limits.first_byte_timeout;
 
@@ -161,7 +164,7 @@ link_parameters (HyphaNode *self, HyphaEndpoint *endpoint)
     .clock = &self->clock,
     .pairing = hypha_node_pairing_window (self),
     .untold = &self->untold,
-    .static_cost = endpoint != NULL ? static_cost (self, endpoint) : 1000,
+    .static_cost = endpoint != NULL ? static_cost (self, endpoint, channel) : 1000,
     .limits = {
       .ping_interval = (gint64) self->limits.ping_interval * 1000,
       .link_timeout = (gint64) self->limits.link_timeout * 1000,
@@ -177,7 +180,7 @@ static void
 on_knocked (HyphaDoor *door, HyphaChannel *channel, gpointer user_data)
 {
   HyphaNode *self = user_data;
-  HyphaLinkParameters p = link_parameters (self, priced_endpoint (channel, NULL));
+  HyphaLinkParameters p = link_parameters (self, priced_endpoint (channel, NULL), channel);
 
   p.accept_plain = vouched_for (channel) || hypha_trust_any_plain (self->trust);
   hypha_admission_begin (self->admission, channel, &p, NULL, hypha_node_pick_worker (self));
@@ -218,7 +221,7 @@ on_connected (HyphaDialler *dialler, HyphaChannel *channel, const HyphaNodeId *w
               gpointer user_data)
 {
   HyphaNode *self = user_data;
-  HyphaLinkParameters p = link_parameters (self, hypha_dialler_get_endpoint (dialler));
+  HyphaLinkParameters p = link_parameters (self, hypha_dialler_get_endpoint (dialler), channel);
   const HyphaNodeId *known = hypha_dialler_get_peer (dialler);
 
   p.initiator = TRUE;

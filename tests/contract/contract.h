@@ -43,9 +43,30 @@ typedef struct {
    * lost, nobody is refused, a channel is accepted with its first datagram, and ends with its
    * listener. */
   gboolean lossy;
+
+  /* What follows may be left out: 0 promises nothing. */
+
+  guint cost; /* of a link to FRESH */
+  /* In the place of FRESH, for a transport that only connects: the endpoint (to free) that leads to
+   * FD, a listening socket which it makes, in DIRECTORY as a file called "far" if it has one. */
+  char *(*far) (const char *directory, int *fd);
+  /* What was cut off - the other end closed with bytes unread - is told where it was cut off from:
+   * reading fails, or the channel has an error. */
+  gboolean tells_cut;
+  /* Nobody says what flags, host, credentials and half-close are: they are not held. */
+  gboolean unpromised;
+  /* A transport that has been held already, in another way to hand its channels over: what has
+   * nothing to do with that is not held again. */
+  gboolean again;
+  /* Lets go of the last reference that is not the suite's, once it has been stopped. */
+  void (*release) (HyphaTransport *transport);
 } Contract;
 
 /* Registers every test of the contract, as /contract/NAME/... CONTRACT has to last. */
 void contract_add_tests (const Contract *contract);
+
+/* The N-th of the tests that are for CONTRACT (nullable: of all), and what it holds a transport to.
+ * NULL: there are no more. */
+const char *contract_get_test (guint n, const Contract *contract, const char **promise);
 
 G_END_DECLS

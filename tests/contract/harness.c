@@ -2,10 +2,34 @@
 #include "harness.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+static guint64
+get_number (const char *variable, guint64 otherwise)
+{
+  const char *text = g_getenv (variable);
+  guint64 number = otherwise;
+
+  if (text != NULL && !g_ascii_string_to_unsigned (text, 10, 1, G_MAXINT64, &number, NULL))
+    g_error ("%s is '%s': it is a number above 0", variable, text);
+  return number;
+}
+
+guint64
+harness_bytes (guint64 otherwise)
+{
+  return get_number ("HYPHA_CONTRACT_BYTES", otherwise);
+}
+
+guint
+harness_patience (void)
+{
+  return (guint) get_number ("HYPHA_CONTRACT_PATIENCE", 30);
+}
 
 /* ---- waiting ---- */
 
@@ -132,18 +156,42 @@ harness_wait_accepted (HarnessSink *sink, guint n)
   return harness_wait (has_accepted, sink);
 }
 
-/* ---- descriptors ---- */
+/* ---- descriptors, threads ---- */
 
-guint
-harness_count_descriptors (void)
+static guint
+count_entries (const char *path)
 {
-  g_autoptr (GDir) dir = g_dir_open ("/proc/self/fd", 0, NULL);
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
   guint n = 0;
 
   g_assert_nonnull (dir);
   while (g_dir_read_name (dir) != NULL)
     n++;
-  return n - 1; /* less the one that reads the directory */
+  return n;
+}
+
+guint
+harness_count_descriptors (void)
+{
+  return count_entries ("/proc/self/fd") - 1; /* less the one that reads the directory */
+}
+
+guint
+harness_count_threads (void)
+{
+  return count_entries ("/proc/self/task");
+}
+
+static gboolean
+has_threads (gpointer data)
+{
+  return harness_count_threads () <= *(guint *) data;
+}
+
+gboolean
+harness_wait_threads (guint n)
+{
+  return harness_wait (has_threads, &n);
 }
 
 static gboolean
@@ -186,6 +234,21 @@ harness_wait_stable (guint *n)
   return stable;
 }
 
+gboolean
+harness_has_ipv6 (char **why)
+{
+  const struct sockaddr_in6 loopback = { .sin6_family = AF_INET6,
+                                         .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+  int fd = socket (AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  gboolean works = fd >= 0 && bind (fd, (const struct sockaddr *) &loopback, sizeof loopback) == 0;
+
+  if (!works)
+    *why = g_strdup_printf ("this machine has no ::1: %s", g_strerror (errno));
+  if (fd >= 0)
+    close (fd);
+  return works;
+}
+
 int
 harness_listening_socket (const struct sockaddr *address, socklen_t length)
 {
@@ -204,8 +267,10 @@ harness_read (int fd, void *buffer, gsize size)
   gssize n;
 
   do {
-    if (poll (&pollfd, 1, HARNESS_PATIENCE_S * 1000) <= 0)
+    if (poll (&pollfd, 1, (int) HARNESS_PATIENCE_S * 1000) <= 0) {
+      errno = ETIMEDOUT;
       return -1;
+    }
     n = recv (fd, buffer, size, 0);
   } while (n < 0 && (errno == EAGAIN || errno == EINTR));
   return n;
@@ -222,8 +287,10 @@ harness_write_all (int fd, const void *buffer, gsize size)
 
     if (n < 0 && errno != EAGAIN && errno != EINTR)
       return FALSE;
-    if (n < 0 && poll (&pollfd, 1, HARNESS_PATIENCE_S * 1000) <= 0)
+    if (n < 0 && poll (&pollfd, 1, (int) HARNESS_PATIENCE_S * 1000) <= 0) {
+      errno = ETIMEDOUT;
       return FALSE;
+    }
     done += n > 0 ? (gsize) n : 0;
   }
   return TRUE;
@@ -231,54 +298,87 @@ harness_write_all (int fd, const void *buffer, gsize size)
 
 /* ---- the exchange ---- */
 
+/* A checksum that changes with every byte and its place: quick, for it is taken of gigabytes. */
+typedef struct {
+  guint64 value;
+  guint8 pending[8];
+  guint n_pending;
+} Sum;
+
+static void
+sum_mix (Sum *sum, const guint8 *bytes)
+{
+  guint64 word;
+
+  memcpy (&word, bytes, sizeof word);
+  sum->value = (sum->value ^ word) * G_GUINT64_CONSTANT (0x9e3779b97f4a7c15);
+  sum->value ^= sum->value >> 32;
+}
+
+static void
+sum_add (Sum *sum, const guint8 *bytes, gsize size)
+{
+  while (size > 0 && (sum->n_pending > 0 || size < sizeof sum->pending)) {
+    sum->pending[sum->n_pending++] = *bytes++;
+    size--;
+    if (sum->n_pending == sizeof sum->pending) {
+      sum_mix (sum, sum->pending);
+      sum->n_pending = 0;
+    }
+  }
+  for (; size >= sizeof sum->pending; bytes += sizeof sum->pending, size -= sizeof sum->pending)
+    sum_mix (sum, bytes);
+  while (size-- > 0)
+    sum->pending[sum->n_pending++] = *bytes++;
+}
+
+static gboolean
+sum_equal (const Sum *a, const Sum *b)
+{
+  return a->value == b->value && a->n_pending == b->n_pending &&
+         memcmp (a->pending, b->pending, a->n_pending) == 0;
+}
+
+#define PIECE (32 * 1024)
+
 /* What one end sends and gets. */
 typedef struct {
   int fd;
-  gsize to_send;
-  gsize to_receive;
-  GRand *random;
-  GChecksum *sent;
-  GChecksum *received;
-  guint8 piece[32 * 1024];
+  guint64 to_send;
+  guint64 to_receive;
+  guint64 random;
+  Sum sent;
+  Sum received;
+  guint8 piece[PIECE + 8];
   gsize piece_size;
   gsize piece_done;
 } End;
 
-static void
-end_init (End *end, int fd, gsize size, guint32 seed)
+/* Steele, Lea and Flood: SplitMix64. */
+static guint64
+next_random (guint64 *state)
 {
-  *end = (End){
-    .fd = fd,
-    .to_send = size,
-    .to_receive = size,
-    .random = g_rand_new_with_seed (seed),
-    .sent = g_checksum_new (G_CHECKSUM_SHA256),
-    .received = g_checksum_new (G_CHECKSUM_SHA256),
-  };
-}
+  guint64 z = (*state += G_GUINT64_CONSTANT (0x9e3779b97f4a7c15));
 
-static void
-end_clear (End *end)
-{
-  g_rand_free (end->random);
-  g_checksum_free (end->sent);
-  g_checksum_free (end->received);
+  z = (z ^ (z >> 30)) * G_GUINT64_CONSTANT (0xbf58476d1ce4e5b9);
+  z = (z ^ (z >> 27)) * G_GUINT64_CONSTANT (0x94d049bb133111eb);
+  return z ^ (z >> 31);
 }
 
 /* Pieces of odd sizes, so that nothing depends on where one ends. */
 static void
 fill_piece (End *end)
 {
-  gsize size = (gsize) g_rand_int_range (end->random, 1, sizeof end->piece + 1);
+  guint64 size = 1 + next_random (&end->random) % PIECE;
 
-  end->piece_size = MIN (size, end->to_send);
+  end->piece_size = (gsize) MIN (size, end->to_send);
   end->piece_done = 0;
-  for (gsize i = 0; i + 4 <= end->piece_size; i += 4) {
-    guint32 word = g_rand_int (end->random);
+  for (gsize i = 0; i < end->piece_size; i += 8) {
+    guint64 word = next_random (&end->random);
 
-    memcpy (end->piece + i, &word, 4);
+    memcpy (end->piece + i, &word, sizeof word);
   }
-  g_checksum_update (end->sent, end->piece, (gssize) end->piece_size);
+  sum_add (&end->sent, end->piece, end->piece_size);
 }
 
 static gboolean
@@ -294,7 +394,7 @@ send_some (End *end)
     if (n < 0)
       return errno == EAGAIN;
     end->piece_done += (gsize) n;
-    end->to_send -= (gsize) n;
+    end->to_send -= (guint64) n;
   }
   return TRUE;
 }
@@ -305,7 +405,7 @@ receive_some (End *end)
   guint8 buffer[64 * 1024];
 
   while (end->to_receive > 0) {
-    gssize n = recv (end->fd, buffer, MIN (sizeof buffer, end->to_receive), 0);
+    gssize n = recv (end->fd, buffer, (gsize) MIN (sizeof buffer, end->to_receive), 0);
 
     if (n < 0)
       return errno == EAGAIN;
@@ -313,57 +413,77 @@ receive_some (End *end)
       errno = EPIPE;
       return FALSE;
     }
-    g_checksum_update (end->received, buffer, n);
-    end->to_receive -= (gsize) n;
+    sum_add (&end->received, buffer, (gsize) n);
+    end->to_receive -= (guint64) n;
   }
   return TRUE;
 }
 
+/* FALSE: errno tells. */
 static gboolean
-run_ends (End ends[2])
+run_ends (End *ends, guint n)
 {
-  while (ends[0].to_send + ends[0].to_receive + ends[1].to_send + ends[1].to_receive > 0) {
-    struct pollfd fds[2];
+  g_autofree struct pollfd *fds = g_new (struct pollfd, n);
 
-    for (guint i = 0; i < 2; i++)
-      fds[i] = (struct pollfd){
-        .fd = ends[i].to_send + ends[i].to_receive > 0 ? ends[i].fd : -1,
-        .events =
-            (short) ((ends[i].to_send > 0 ? POLLOUT : 0) | (ends[i].to_receive > 0 ? POLLIN : 0)),
-      };
-    if (poll (fds, 2, HARNESS_PATIENCE_S * 1000) <= 0) {
+  for (;;) {
+    guint busy = 0;
+
+    for (guint i = 0; i < n; i++) {
+      short events =
+          (short) ((ends[i].to_send > 0 ? POLLOUT : 0) | (ends[i].to_receive > 0 ? POLLIN : 0));
+
+      fds[i] = (struct pollfd){ .fd = events != 0 ? ends[i].fd : -1, .events = events };
+      busy += events != 0 ? 1 : 0;
+    }
+    if (busy == 0)
+      return TRUE;
+    if (poll (fds, n, (int) HARNESS_PATIENCE_S * 1000) <= 0) {
       errno = ETIMEDOUT;
       return FALSE;
     }
-    for (guint i = 0; i < 2; i++)
-      if (!send_some (&ends[i]) || !receive_some (&ends[i]))
+    for (guint i = 0; i < n; i++)
+      if (fds[i].revents != 0 && (!send_some (&ends[i]) || !receive_some (&ends[i])))
         return FALSE;
   }
+}
+
+static gboolean
+check_ends (const End *ends, guint n, GError **error)
+{
+  for (guint i = 0; i < n; i++)
+    if (!sum_equal (&ends[i].sent, &ends[i ^ 1].received)) {
+      g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                   "from end %u of pair %u: not the bytes that were sent", i % 2, i / 2);
+      return FALSE;
+    }
   return TRUE;
 }
 
 gboolean
-harness_exchange (int a, int b, gsize size, GError **error)
+harness_exchange_all (const int *fds, guint n_pairs, guint64 size, GError **error)
 {
-  End *ends = g_new0 (End, 2);
-  gboolean good;
+  guint n = 2 * n_pairs;
+  g_autofree End *ends = g_new0 (End, n);
+  guint64 missing = 0;
 
-  end_init (&ends[0], a, size, 1);
-  end_init (&ends[1], b, size, 2);
-  good = run_ends (ends);
-  if (!good)
-    g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
-                 "%s, with %zu and %zu bytes still to come", g_strerror (errno), ends[0].to_receive,
-                 ends[1].to_receive);
-  for (guint i = 0; good && i < 2; i++) {
-    good = g_str_equal (g_checksum_get_string (ends[i].sent),
-                        g_checksum_get_string (ends[1 - i].received));
-    if (!good)
-      g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
-                   "direction %u: not the bytes that were sent", i);
+  for (guint i = 0; i < n; i++) {
+    ends[i].fd = fds[i];
+    ends[i].to_send = ends[i].to_receive = size;
+    ends[i].random = i + 1;
   }
-  end_clear (&ends[0]);
-  end_clear (&ends[1]);
-  g_free (ends);
-  return good;
+  if (run_ends (ends, n))
+    return check_ends (ends, n, error);
+  for (guint i = 0; i < n; i++)
+    missing += ends[i].to_receive;
+  g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+               "%s, with %" G_GUINT64_FORMAT " bytes still to come", g_strerror (errno), missing);
+  return FALSE;
+}
+
+gboolean
+harness_exchange (int a, int b, guint64 size, GError **error)
+{
+  const int fds[] = { a, b };
+
+  return harness_exchange_all (fds, 1, size, error);
 }

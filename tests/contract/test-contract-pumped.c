@@ -41,6 +41,7 @@ static const Contract contract = {
   .flags = HYPHA_CHANNEL_NONE,
   .host = "127.0.0.1",
   .half_close = TRUE,
+  .cost = 20,
 };
 
 int

@@ -73,21 +73,6 @@ handed_over_ipv6 (const char *directory)
   return harness_listening_socket ((const struct sockaddr *) &address, sizeof address);
 }
 
-static gboolean
-has_ipv6 (char **why)
-{
-  const struct sockaddr_in6 loopback = { .sin6_family = AF_INET6,
-                                         .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-  int fd = socket (AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  gboolean works = fd >= 0 && bind (fd, (const struct sockaddr *) &loopback, sizeof loopback) == 0;
-
-  if (!works)
-    *why = g_strdup_printf ("this machine has no ::1: %s", g_strerror (errno));
-  if (fd >= 0)
-    close (fd);
-  return works;
-}
-
 static const ContractSpelling spellings[] = {
   { "tcp://127.0.0.1:4974", "tcp://127.0.0.1:4974", NULL },
   { "tcp://[::1]:4974", "tcp://[::1]:4974", NULL },
@@ -147,12 +132,14 @@ static const Contract ipv4 = {
   .flags = HYPHA_CHANNEL_KERNEL,
   .host = "127.0.0.1",
   .half_close = TRUE,
+  .cost = 15,
+  .tells_cut = TRUE,
 };
 
 static const Contract ipv6 = {
   .name = "tcp-ipv6",
   .create = create,
-  .usable = has_ipv6,
+  .usable = harness_has_ipv6,
   .fresh = fresh_ipv6,
   .silent = silent_ipv6,
   .handed_over = handed_over_ipv6,
@@ -160,6 +147,8 @@ static const Contract ipv6 = {
   .flags = HYPHA_CHANNEL_KERNEL,
   .host = "::1",
   .half_close = TRUE,
+  .cost = 10,
+  .tells_cut = TRUE,
 };
 
 int

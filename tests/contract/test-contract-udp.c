@@ -24,21 +24,6 @@ fresh_ipv6 (const char *directory)
   return g_strdup ("udp://[::1]:0");
 }
 
-static gboolean
-has_ipv6 (char **why)
-{
-  const struct sockaddr_in6 loopback = { .sin6_family = AF_INET6,
-                                         .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-  int fd = socket (AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  gboolean works = fd >= 0 && bind (fd, (const struct sockaddr *) &loopback, sizeof loopback) == 0;
-
-  if (!works)
-    *why = g_strdup_printf ("this machine has no ::1: %s", g_strerror (errno));
-  if (fd >= 0)
-    close (fd);
-  return works;
-}
-
 /* How a host and a port are written is held in test-contract-tcp.c. */
 static const ContractSpelling spellings[] = {
   { "udp://127.0.0.1:53", "udp://127.0.0.1:53", NULL },
@@ -67,7 +52,7 @@ static const Contract ipv4 = {
 static const Contract ipv6 = {
   .name = "udp-ipv6",
   .create = create,
-  .usable = has_ipv6,
+  .usable = harness_has_ipv6,
   .fresh = fresh_ipv6,
   .spellings = spellings,
   .flags = HYPHA_CHANNEL_LOSSY,

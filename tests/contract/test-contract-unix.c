@@ -129,6 +129,8 @@ static const Contract path = {
   .host = "local",
   .has_uid = TRUE,
   .half_close = TRUE,
+  .cost = 3,
+  .tells_cut = TRUE,
 };
 
 static const Contract abstract = {
@@ -142,6 +144,8 @@ static const Contract abstract = {
   .host = "local",
   .has_uid = TRUE,
   .half_close = TRUE,
+  .cost = 3,
+  .tells_cut = TRUE,
 };
 
 int

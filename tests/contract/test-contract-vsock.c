@@ -62,6 +62,7 @@ static const Contract loopback = {
   .host = "1",
   .has_cid = TRUE,
   .half_close = TRUE,
+  .cost = 5,
 };
 
 int

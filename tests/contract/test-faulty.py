@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The contract finds what is bad: each fault of faulty.c fails the test that is named here, and without one all are passed."""
+
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from harness import main
+
+PROGRAM = os.environ["HYPHA_CONTRACT"]
+PLUGIN = os.environ["FAULTY"]
+CONTRACT = pathlib.Path(__file__).with_name("faulty.contract")
+# Bad or good shows in little.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "HYPHA_CONTRACT_BYTES"}
+FAULTS = {
+    "misprints-a-port": "parse/random-spellings-round-trip",
+    "is-not-called-by-its-first-scheme": "schemes/first-is-canonical",
+    "costs-more-than-promised": "link-cost/typical-is-the-dearest",
+    "costs-more-each-time": "link-cost/of-an-endpoint-stays",
+    "vouches-for-others": "channel/has-its-traits",
+    "changes-a-byte": "channel/carries-a-lot-both-ways-at-once",
+    "reads-without-bound": "channel/slow-reader-stops-the-writer",
+    "spins": "channel/idle-costs-nothing",
+    "ends-both-ways-at-once": "channel/half-close-arrives",
+    "throttles-after-half-close": "channel/half-close-leaves-the-other-way-whole",
+    "blames-a-good-end": "channel/good-end-is-no-error",
+    "tells-no-close": "channel/close-is-seen-after-the-last-byte",
+    "forgets-what-was-last": "channel/what-was-written-before-the-close-arrives",
+    "swallows-what-nobody-reads": "channel/close-with-unread-ends-it",
+    "waits-for-a-first-byte": "channel/closed-at-once-by-who-accepts",
+    "accepts-nobody-after-one-who-is-gone": "channel/closed-at-once-by-who-dials",
+    "serves-fifty": "channel/100-exchange-at-once",
+    "keeps-its-queue": "listen/closed-under-load",
+    "ignores-the-deadline": "connect/honours-the-deadline",
+    "ignores-cancelling": "connect/cancelled-leaves-nothing",
+    "leaks-where-it-fails": "connect/cancelled-leaves-nothing",
+    "leaks-at-its-second-step": "connect/cancelled-at-every-step-leaves-nothing",
+    "leaks-threads": "rest/no-memory-and-no-thread-is-left",
+    "leaks-memory": "rest/no-memory-and-no-thread-is-left",
+    "crashes": "channel/outlives-its-listener",
+}
+# What the sanitizers look at themselves, or end otherwise.
+NOT_SANITIZED = {"leaks-memory", "leaks-threads"}
+
+
+def processes_with(entry):
+    """Those with this in their environment."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if entry.encode() in path.read_bytes().split(b"\0"):
+                found.append(path.parent.name)
+        except OSError:
+            pass  # it has ended, or is somebody else's
+    return found
+
+
+def run(fault, *arguments, patience="2", **more):
+    return subprocess.run([PROGRAM, "--contract", CONTRACT, "--timeout", "40", *arguments, PLUGIN], capture_output=True, text=True,
+                          env=dict(ENVIRONMENT, HYPHA_FAULT=fault, HYPHA_CONTRACT_PATIENCE=patience, **more), timeout=200)
+
+
+def look(fault):
+    return fault, run(fault, "--only", FAULTS[fault])
+
+
+class Faults(unittest.TestCase):
+    def test_good_transport_passes_all(self):
+        done = run("", patience="30")
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        self.assertNotIn("not ok", done.stdout)
+        skipped = re.findall(r"^ok \d+ - (\S+) # SKIP", done.stdout, re.M)
+        self.assertEqual(skipped, ["channel/cut-is-told", "adopt/serves-a-socket-that-is-handed-over", "stop/ends-what-was-handed-over"])
+
+    def test_each_fault_is_found(self):
+        sanitized = "SANITIZED" in os.environ
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            missed = [(fault, done.stdout + done.stderr)
+                      for fault, done in pool.map(look, [fault for fault in FAULTS if not (sanitized and fault in NOT_SANITIZED)])
+                      if done.returncode != 1 or f"\nnot ok 2 - {FAULTS[fault]}\n" not in done.stdout]
+        self.assertEqual(missed, [])
+
+    def test_promise_that_is_not_kept_is_found(self):
+        broken = CONTRACT.read_text().replace("cost=20", "cost=21\ntells-cut=true")
+        for name in ("link-cost/typical-is-the-dearest", "channel/cut-is-told"):
+            contract = pathlib.Path(os.environ["TMPDIR"] if "TMPDIR" in os.environ else "/tmp") / f"faulty-{os.getpid()}.contract"
+            contract.write_text(broken)
+            self.addCleanup(contract.unlink, missing_ok=True)
+            done = run("", "--contract", contract, "--only", name)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertRegex(done.stdout, f"(?m)^not ok 2 - {name}$")
+
+    def test_transport_that_cannot_work_here_is_skipped(self):
+        done = run("is-unavailable")
+        self.assertEqual((done.returncode, done.stdout), (0, "1..0 # SKIP not on this machine\n"))
+
+    def test_transport_that_hangs_is_told(self):
+        done = run("hangs", "--timeout", "1")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("not ok 1 - load/is-ready", done.stdout)
+        self.assertIn("did not end in time", done.stdout)
+
+    def test_nothing_is_left_of_what_crashes_hangs_or_starts_processes(self):
+        with tempfile.TemporaryDirectory(prefix="hypha-") as directory:
+            self.assertEqual(os.listdir(directory), [])
+            mark = f"HYPHA_MARK={directory}"
+            for fault in ("crashes", "leaves-a-process", "hangs"):
+                done = run(fault, "--timeout", "2", "--only", "channel/half-close-arrives", TMPDIR=directory, HYPHA_MARK=directory)
+                self.assertEqual((fault, done.returncode), (fault, 0 if fault == "leaves-a-process" else 1), done.stdout)
+                self.assertEqual((fault, os.listdir(directory)), (fault, []))
+                self.assertEqual((fault, processes_with(mark)), (fault, []))
+
+    def test_who_is_not_heard_any_more_ends(self):
+        with tempfile.TemporaryDirectory(prefix="hypha-") as directory:
+            process = subprocess.Popen([PROGRAM, "--contract", CONTRACT, PLUGIN], stdout=subprocess.PIPE,
+                                       env=dict(ENVIRONMENT, HYPHA_FAULT="tells-no-close", TMPDIR=directory, HYPHA_MARK=directory))
+            process.stdout.readline()
+            process.stdout.close()
+            self.assertEqual(process.wait(20), 1)
+            self.assertEqual(os.listdir(directory), [])
+            self.assertEqual(processes_with(f"HYPHA_MARK={directory}"), [])
+
+    def test_test_that_there_is_not_is_told(self):
+        done = run("", "--only", "chanel/*")
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("no test is called 'chanel/*'", done.stderr)
+        done = run("", "--only", "channel/carries-datagrams-of-any-size")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("Bail out! none of the tests", done.stdout)
+
+    def test_file_that_is_no_plugin_is_told(self):
+        done = subprocess.run([PROGRAM, __file__], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("NAME.so", done.stdout)
+        done = subprocess.run([PROGRAM, "/nowhere/x.so"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("/nowhere/x.so", done.stderr)
+        self.assertEqual(subprocess.run([PROGRAM], capture_output=True).returncode, 2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

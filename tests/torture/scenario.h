@@ -21,6 +21,7 @@ gboolean scenario_wait (gboolean (*is_done) (gpointer data), gpointer data, cons
 gboolean scenario_key (const char *folder, GError **error);
 gboolean scenario_many (const char *folder, GError **error);
 gboolean scenario_plug_ins (const char *folder, GError **error);
+gboolean scenario_program (const char *folder, GError **error);
 gboolean scenario_pumped (const char *folder, GError **error);
 gboolean scenario_plain (const char *folder, GError **error);
 gboolean scenario_tls (const char *folder, GError **error);

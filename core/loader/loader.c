@@ -239,6 +239,12 @@ deactivate (HyphaLoader *self, HyphaModule *module)
   hypha_module_set_active (module, FALSE);
 }
 
+static gpointer
+ref_module (gconstpointer module, gpointer user_data)
+{
+  return g_object_ref ((gpointer) module);
+}
+
 static gboolean
 is_value (gpointer key, gpointer value, gpointer module)
 {
@@ -258,15 +264,41 @@ forget (HyphaLoader *self, HyphaModule *module)
   g_ptr_array_remove (self->order, module);
 }
 
-/* A file that is gone leaves nothing to tell, unless it has served. */
+/* A file that is gone leaves nothing to tell, unless its code is for ever. */
 static void
 forget_gone (HyphaLoader *self)
 {
-  for (guint i = self->order->len; i-- > 0;) {
-    HyphaModule *module = self->order->pdata[i];
+  g_autoptr (GPtrArray) modules = g_ptr_array_copy (self->order, ref_module, NULL);
 
-    if (!hypha_module_is_present (module) && !hypha_module_has_served (module))
-      forget (self, module);
+  g_ptr_array_set_free_func (modules, g_object_unref);
+  for (guint i = modules->len; i-- > 0;) {
+    HyphaModule *module = modules->pdata[i];
+
+    if (hypha_module_is_present (module) || hypha_module_is_lasting (module))
+      continue;
+    if (hypha_module_is_active (module))
+      deactivate (self, module);
+    hypha_module_stop (module);
+    forget (self, module);
+  }
+}
+
+/* What has changed of programs ends, and is judged as one that comes. */
+static void
+renew (HyphaLoader *self)
+{
+  g_autoptr (GPtrArray) modules = g_ptr_array_copy (self->order, ref_module, NULL);
+
+  g_ptr_array_set_free_func (modules, g_object_unref);
+  for (guint i = 0; i < modules->len; i++) {
+    HyphaModule *module = modules->pdata[i];
+
+    if (!hypha_module_has_news (module))
+      continue;
+    if (hypha_module_is_active (module))
+      deactivate (self, module);
+    if (hypha_module_has_news (module))
+      hypha_module_renew (module);
   }
 }
 
@@ -279,6 +311,7 @@ settle_once (HyphaLoader *self)
   g_autoptr (GPtrArray) added = g_ptr_array_new ();
 
   forget_gone (self);
+  renew (self);
   verdicts = judge_all (self, claims);
   for (guint i = 0; i < verdicts->len; i++) {
     const Verdict *verdict = verdicts->pdata[i];
@@ -321,6 +354,21 @@ settle (HyphaLoader *self)
   self->settling = FALSE;
 }
 
+static void
+settle_module (HyphaLoader *self, HyphaModule *module)
+{
+  hypha_module_settle (module, is_disabled (self, module), NULL, NULL);
+}
+
+static void
+on_module_changed (HyphaModule *module, HyphaLoader *self)
+{
+  if (!hypha_module_is_active (module))
+    return;
+  hypha_module_probe (module, NULL);
+  settle_module (self, module);
+}
+
 static gboolean
 on_found (gpointer owner, const char *path, int directory, const char *name, const char *distrust)
 {
@@ -331,6 +379,7 @@ on_found (gpointer owner, const char *path, int directory, const char *name, con
     module = hypha_module_new (path);
     g_ptr_array_add (self->order, module);
     g_hash_table_insert (self->by_path, g_strdup (path), module);
+    g_signal_connect_object (module, "changed", G_CALLBACK (on_module_changed), self, 0);
   }
   return hypha_module_found (module, directory, name, distrust, is_disabled (self, module));
 }
@@ -346,7 +395,24 @@ on_gone (gpointer owner, const char *path)
 static void
 on_scanned (gpointer owner)
 {
-  settle (owner);
+  HyphaLoader *self = owner;
+  gboolean again = FALSE, soon = FALSE;
+  GHashTableIter iter;
+  gpointer path, module;
+
+  g_hash_table_iter_init (&iter, self->by_path);
+  while (g_hash_table_iter_next (&iter, &path, &module)) {
+    if (!hypha_module_has_changed (module, &soon))
+      continue;
+    hypha_scanner_recheck (self->scanner, path);
+    again = TRUE;
+  }
+  if (soon)
+    hypha_scanner_scan_soon (self->scanner);
+  if (again)
+    hypha_scanner_scan (self->scanner);
+  else
+    settle (self);
 }
 
 static const HyphaScannerEvents scanner_events = {
@@ -420,12 +486,6 @@ hypha_loader_set_disabled (HyphaLoader *self, const char *const *schemes)
       hypha_scanner_recheck (self->scanner, path);
   if (self->started)
     hypha_scanner_scan (self->scanner);
-}
-
-static void
-settle_module (HyphaLoader *self, HyphaModule *module)
-{
-  hypha_module_settle (module, is_disabled (self, module), NULL, NULL);
 }
 
 /* Active modules, kept alive while something is done to them. */

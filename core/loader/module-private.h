@@ -14,6 +14,11 @@ gboolean hypha_module_found (HyphaModule *self, int directory, const char *name,
 void hypha_module_gone (HyphaModule *self);
 void hypha_module_stop (HyphaModule *self);
 
+/* Of a program: has its file changed, is there something to take up, take it up. */
+gboolean hypha_module_has_changed (HyphaModule *self, gboolean *unsettled);
+gboolean hypha_module_has_news (HyphaModule *self);
+void hypha_module_renew (HyphaModule *self);
+
 gboolean hypha_module_has_code (HyphaModule *self);
 gboolean hypha_module_is_present (HyphaModule *self);
 int hypha_module_get_priority (HyphaModule *self);
@@ -23,7 +28,7 @@ gboolean hypha_module_is_called (HyphaModule *self, const char *const *names);
 
 gboolean hypha_module_is_active (HyphaModule *self);
 void hypha_module_set_active (HyphaModule *self, gboolean active);
-gboolean hypha_module_has_served (HyphaModule *self); /* was it ever active? */
+gboolean hypha_module_is_lasting (HyphaModule *self);
 gboolean hypha_module_is_available (HyphaModule *self);
 gboolean hypha_module_configure (HyphaModule *self, GVariant *options, GError **error);
 gboolean hypha_module_probe (HyphaModule *self, GError **error);

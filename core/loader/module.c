@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 #include "hypha-inspect.h"
+#include "loader/program-file.h"
+#include "program/transport.h"
 #include "loader/resident.h"
 
 #define MAX_NAME 64
@@ -21,6 +23,7 @@ struct _HyphaModule {
   char *reason;
 
   const HyphaResident *resident; /* not owned; NULL: its code was never loaded */
+  HyphaProgramFile *program;     /* owned; NULL: it is no program */
   HyphaTransport *transport;     /* owned; NULL unless created */
   gboolean present;              /* the file is there */
   gboolean active;               /* its transport is to be used */
@@ -37,6 +40,10 @@ struct _HyphaModule {
 enum { PROP_NAME = 1, PROP_VERSION, PROP_PATH, PROP_STATE, PROP_REASON, N_PROPS };
 
 static GParamSpec *props[N_PROPS];
+
+enum { CHANGED, N_SIGNALS };
+
+static guint signals[N_SIGNALS];
 
 G_DEFINE_FINAL_TYPE (HyphaModule, hypha_module, G_TYPE_OBJECT)
 
@@ -98,6 +105,7 @@ hypha_module_finalize (GObject *object)
 {
   HyphaModule *self = HYPHA_MODULE (object);
 
+  g_clear_pointer (&self->program, hypha_program_file_free);
   g_free (self->path);
   g_free (self->display);
   g_free (self->name);
@@ -126,6 +134,9 @@ hypha_module_class_init (HyphaModuleClass *klass)
       g_param_spec_uint ("state", NULL, NULL, 0, G_MAXUINT, HYPHA_MODULE_REFUSED, flags);
   props[PROP_REASON] = g_param_spec_string ("reason", NULL, NULL, "", flags);
   g_object_class_install_properties (object_class, N_PROPS, props);
+  /* Whether it is available may be another answer now: it is to be probed. */
+  signals[CHANGED] = g_signal_new ("changed", HYPHA_TYPE_MODULE, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                   NULL, G_TYPE_NONE, 0);
 }
 
 static void
@@ -144,8 +155,9 @@ hypha_module_new (const char *path)
 
   self->path = g_strdup (path);
   self->display = g_filename_display_name (path);
-  if (g_str_has_suffix (base, ".so"))
-    base[strlen (base) - strlen (".so")] = '\0';
+  if (g_str_has_suffix (base, HYPHA_PROGRAM_SUFFIX))
+    self->program = hypha_program_file_new (path);
+  *strrchr (base, '.') = '\0';
   self->name = g_filename_display_name (base);
   return self;
 }
@@ -161,28 +173,35 @@ name_is_valid (const char *name)
              length;
 }
 
+/* What is asked before the file is opened. NAME is that of the file without SUFFIX. */
+static gboolean
+may_be_opened (HyphaModule *self, const char *name, const char *suffix, const char *distrust,
+               GError **error)
+{
+  g_autofree char *quoted = hypha_inspect_quote (self->path);
+
+  if (!name_is_valid (name))
+    g_set_error (
+        error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
+        _ ("%s cannot be a plug-in's name (letters, digits, '-' and '_', at most %d): mv %s "
+           "NAME%s"),
+        self->display, MAX_NAME, quoted, suffix);
+  else if (distrust != NULL)
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN, _ ("%s is not opened, for %s"),
+                 self->display, distrust);
+  return name_is_valid (name) && distrust == NULL;
+}
+
 /* Everything that is checked before the code comes into this process, then the code. */
 static const HyphaResident *
 load (HyphaModule *self, int directory, const char *file, const char *distrust, GError **error)
 {
-  g_autofree char *quoted = hypha_inspect_quote (self->path);
   g_autofree char *name = g_strndup (file, strlen (file) - strlen (".so"));
   g_auto (HyphaFd) fd = -1;
   int copy;
 
-  if (!name_is_valid (name)) {
-    g_set_error (
-        error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN,
-        _ ("%s cannot be a plug-in's name (letters, digits, '-' and '_', at most %d): mv %s "
-           "NAME.so"),
-        self->display, MAX_NAME, quoted);
+  if (!may_be_opened (self, name, ".so", distrust, error))
     return NULL;
-  }
-  if (distrust != NULL) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_PLUGIN, _ ("%s is not opened, for %s"),
-                 self->display, distrust);
-    return NULL;
-  }
   fd = hypha_inspect_open_file (directory, file, self->path, error);
   if (fd < 0)
     return NULL;
@@ -268,6 +287,64 @@ hypha_module_new_built_in (const HyphaPlugin *plugin)
   return self;
 }
 
+/* ---- programs ---- */
+
+static void
+on_program_changed (HyphaProgramTransport *transport, HyphaModule *self)
+{
+  if (HYPHA_TRANSPORT (transport) != self->transport)
+    return;
+  g_signal_emit (self, signals[CHANGED], 0);
+  /* Its details are no property, and whoever shows them looks at all of it. */
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_REASON]);
+}
+
+gboolean
+hypha_module_has_news (HyphaModule *self)
+{
+  return self->program != NULL && hypha_program_file_has_news (self->program);
+}
+
+/* hypha_module_renew:
+ * Takes up what has been found of a program, which can be ended and started anew as no code can
+ * that is in this process. It must not be active. */
+void
+hypha_module_renew (HyphaModule *self)
+{
+  hypha_module_stop (self);
+  self->transport = hypha_program_transport_new (hypha_program_file_take_news (self->program));
+  g_signal_connect_object (self->transport, "changed", G_CALLBACK (on_program_changed), self, 0);
+  /* None of it has been told to this one. */
+  g_clear_pointer (&self->options, g_variant_unref);
+  g_clear_pointer (&self->options_flaw, g_free);
+  g_clear_pointer (&self->unavailable_reason, g_free);
+  g_clear_pointer (&self->details, g_variant_unref);
+  self->available = TRUE;
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_NAME]);
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_VERSION]);
+}
+
+/* The program behind a manifest is a file of its own, that the manifest's says nothing of. */
+gboolean
+hypha_module_has_changed (HyphaModule *self, gboolean *unsettled)
+{
+  return self->program != NULL && self->present &&
+         hypha_program_file_has_changed (self->program, unsettled);
+}
+
+static void
+find_program (HyphaModule *self, int directory, const char *file, const char *distrust)
+{
+  g_autofree char *name = g_strndup (file, strlen (file) - strlen (HYPHA_PROGRAM_SUFFIX));
+  g_autoptr (GError) error = NULL;
+
+  if (!may_be_opened (self, name, HYPHA_PROGRAM_SUFFIX, distrust, &error) ||
+      !hypha_program_file_look (self->program, directory, file, name, &error))
+    self->flaw = g_strdup (error->message);
+  else if (hypha_module_has_news (self) && !self->active)
+    hypha_module_renew (self);
+}
+
 /* hypha_module_found:
  * @directory: that holds the file @name
  * @distrust: (nullable): why nothing in it is to be trusted
@@ -286,8 +363,12 @@ hypha_module_found (HyphaModule *self, int directory, const char *name, const ch
 
   self->present = TRUE;
   g_clear_pointer (&self->flaw, g_free);
-  if (self->resident == NULL && disabled)
+  if (!hypha_module_has_code (self) && disabled)
     return TRUE;
+  if (self->program != NULL) {
+    find_program (self, directory, name, distrust);
+    return TRUE;
+  }
   resident = load (self, directory, name, distrust, &error);
   if (resident == NULL) {
     self->flaw = g_strdup (error->message);
@@ -323,7 +404,8 @@ hypha_module_stop (HyphaModule *self)
 gboolean
 hypha_module_has_code (HyphaModule *self)
 {
-  return self->resident != NULL;
+  return self->resident != NULL ||
+         (self->program != NULL && hypha_program_file_get_manifest (self->program) != NULL);
 }
 
 gboolean
@@ -335,6 +417,11 @@ hypha_module_is_present (HyphaModule *self)
 int
 hypha_module_get_priority (HyphaModule *self)
 {
+  const HyphaProgramManifest *manifest =
+      self->program != NULL ? hypha_program_file_get_manifest (self->program) : NULL;
+
+  if (manifest != NULL)
+    return manifest->priority;
   return self->resident != NULL ? self->resident->plugin->priority : 0;
 }
 
@@ -369,12 +456,21 @@ hypha_module_set_active (HyphaModule *self, gboolean active)
 {
   self->active = active;
   self->served |= active;
+  if (self->program == NULL)
+    return;
+  if (!active)
+    hypha_program_transport_rest (HYPHA_PROGRAM_TRANSPORT (self->transport));
+  else /* another transport than before, perhaps, in the same state */
+    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_VERSION]);
 }
 
+/* hypha_module_is_lasting:
+ * Returns: whether it stays when its file is gone: what has served is code of this process for
+ * ever. A program has ended. */
 gboolean
-hypha_module_has_served (HyphaModule *self)
+hypha_module_is_lasting (HyphaModule *self)
 {
-  return self->served;
+  return self->served && self->resident != NULL;
 }
 
 gboolean
@@ -519,7 +615,7 @@ hypha_module_settle (HyphaModule *self, gboolean disabled, HyphaModule *rival, c
     set_state (self, HYPHA_MODULE_STALE, gone_reason (self));
   else if (disabled)
     set_state (self, HYPHA_MODULE_DISABLED, disabled_reason (self));
-  else if (self->resident == NULL)
+  else if (!hypha_module_has_code (self))
     set_state (self, HYPHA_MODULE_REFUSED, g_strdup (self->flaw != NULL ? self->flaw : ""));
   else if (self->transport == NULL)
     set_state (self, HYPHA_MODULE_FAILED, g_strdup (self->flaw != NULL ? self->flaw : ""));
@@ -537,7 +633,8 @@ hypha_module_settle (HyphaModule *self, gboolean disabled, HyphaModule *rival, c
 /**
  * hypha_module_get_name:
  *
- * Returns: (transfer none): the plug-in's name; before it is known, that of the file without ".so"
+ * Returns: (transfer none): the plug-in's name; before it is known, that of the file without its
+ * suffix
  */
 const char *
 hypha_module_get_name (HyphaModule *self)
@@ -554,6 +651,8 @@ const char *
 hypha_module_get_version (HyphaModule *self)
 {
   g_return_val_if_fail (HYPHA_IS_MODULE (self), NULL);
+  if (self->program != NULL && hypha_module_has_code (self))
+    return hypha_program_file_get_manifest (self->program)->version;
   return self->resident != NULL ? self->resident->plugin->version : "";
 }
 

@@ -9,7 +9,6 @@
 #include "hypha-inspect.h"
 #include "loader/watch.h"
 
-#define SUFFIX ".so"
 #define MAX_FILES 256 /* of a directory */
 
 #define REACTION_MS 100   /* from an event to the scan: events come in swarms */
@@ -211,6 +210,12 @@ compare_names (gconstpointer a, gconstpointer b)
   return strcmp (*(const char *const *) a, *(const char *const *) b);
 }
 
+static gboolean
+may_be_plugin (const char *name)
+{
+  return name[0] != '.' && (g_str_has_suffix (name, ".so") || g_str_has_suffix (name, ".json"));
+}
+
 /* The names of what may be plug-ins, sorted. Takes a descriptor of its own: readdir() moves it. */
 static GPtrArray *
 list_files (HyphaScanner *self, int directory, const char *path)
@@ -226,7 +231,7 @@ list_files (HyphaScanner *self, int directory, const char *path)
     return g_steal_pointer (&names);
   }
   for (errno = 0; (item = readdir (stream)) != NULL; errno = 0)
-    if (item->d_name[0] != '.' && g_str_has_suffix (item->d_name, SUFFIX))
+    if (may_be_plugin (item->d_name))
       g_ptr_array_add (names, g_strdup (item->d_name));
   if (errno != 0)
     note_unseen (self, path, g_strerror (errno));
@@ -279,7 +284,7 @@ scan_directory (HyphaScanner *self, const char *path)
     return;
   }
   /* Watched first, read then: nothing can come in between unnoticed. */
-  hypha_watch_files (self->watch, directory, SUFFIX);
+  hypha_watch_files (self->watch, directory);
   names = list_files (self, directory, path);
   for (guint i = 0; i < names->len; i++)
     scan_file (self, directory, path, names->pdata[i], distrust);
@@ -337,6 +342,14 @@ hypha_scanner_scan (HyphaScanner *self)
   if (self->partial || hypha_watch_is_blind (self->watch))
     schedule (self, POLL_MS);
   self->events->scanned (owner);
+}
+
+/* hypha_scanner_scan_soon:
+ * When what is coming may have come to rest. */
+void
+hypha_scanner_scan_soon (HyphaScanner *self)
+{
+  schedule (self, REST_MS);
 }
 
 /* hypha_scanner_start:

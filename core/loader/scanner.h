@@ -24,6 +24,7 @@ HyphaScanner *hypha_scanner_new (const char *const *directories, const HyphaScan
 void hypha_scanner_free (HyphaScanner *self);
 void hypha_scanner_start (HyphaScanner *self);
 void hypha_scanner_scan (HyphaScanner *self);
+void hypha_scanner_scan_soon (HyphaScanner *self);
 void hypha_scanner_recheck (HyphaScanner *self, const char *path);
 const char *const *hypha_scanner_get_directories (HyphaScanner *self);
 

@@ -17,7 +17,7 @@
 typedef struct {
   guint generation;
   GPtrArray *names; /* of char * */
-  char *suffix;     /* nullable */
+  gboolean all;
 } Watched;
 
 struct _HyphaWatch {
@@ -34,14 +34,13 @@ static void
 watched_free (Watched *watched)
 {
   g_ptr_array_unref (watched->names);
-  g_free (watched->suffix);
   g_free (watched);
 }
 
 static gboolean
 watched_concerns (const Watched *watched, const char *name)
 {
-  if (watched->suffix != NULL && g_str_has_suffix (name, watched->suffix))
+  if (watched->all)
     return TRUE;
   for (guint i = 0; i < watched->names->len; i++)
     if (g_str_equal (watched->names->pdata[i], name))
@@ -161,7 +160,7 @@ watch (HyphaWatch *self, int directory, guint32 events)
   }
   if (watched->generation != self->generation) {
     g_ptr_array_set_size (watched->names, 0);
-    g_clear_pointer (&watched->suffix, g_free);
+    watched->all = FALSE;
     watched->generation = self->generation;
   }
   return watched;
@@ -183,16 +182,14 @@ hypha_watch_entry (HyphaWatch *self, int directory, const char *name)
 /* hypha_watch_files:
  * @directory: open, O_PATH will do
  *
- * Watches all entries whose names end in @suffix, and what is written to them. */
+ * Watches all entries, and what is written to them: a plug-in may have files of any name. */
 void
-hypha_watch_files (HyphaWatch *self, int directory, const char *suffix)
+hypha_watch_files (HyphaWatch *self, int directory)
 {
   Watched *watched = watch (self, directory, FILE_EVENTS);
 
-  if (watched != NULL) {
-    g_free (watched->suffix);
-    watched->suffix = g_strdup (suffix);
-  }
+  if (watched != NULL)
+    watched->all = TRUE;
 }
 
 void

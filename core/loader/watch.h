@@ -14,8 +14,7 @@ HyphaWatch *hypha_watch_new (GSourceFunc changed, gpointer user_data);
 void hypha_watch_free (HyphaWatch *self);
 void hypha_watch_begin (HyphaWatch *self);
 void hypha_watch_entry (HyphaWatch *self, int directory, const char *name); /* one entry of it */
-void hypha_watch_files (HyphaWatch *self, int directory,
-                        const char *suffix); /* and what is in them */
+void hypha_watch_files (HyphaWatch *self, int directory); /* all of them, and what is in them */
 void hypha_watch_end (HyphaWatch *self);
 gboolean hypha_watch_is_blind (
     HyphaWatch *self); /* the kernel does not tell of all: look again now and then */

@@ -134,6 +134,20 @@ class Faults(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("Bail out! none of the tests", done.stdout)
 
+    def test_program_has_all_that_lies_beside_its_manifest(self):
+        template = pathlib.Path(__file__).parents[2] / "data" / "plugin" / "python"
+        with tempfile.TemporaryDirectory(prefix="hypha-") as directory:
+            folder = pathlib.Path(directory, "ring")
+            (folder / "bin" / "parts").mkdir(parents=True)
+            text = {name: (template / f"template.{name}").read_text().replace("@NAME@", "ring") for name in ("json", "py", "contract")}
+            (folder / "ring.json").write_text(text["json"].replace('"ring.py"', '"bin/ring"'))
+            (folder / "ring.contract").write_text(text["contract"])
+            (folder / "bin" / "parts" / "network.py").write_text(text["py"])
+            (folder / "bin" / "ring").write_text(f"#!{sys.executable}\nimport parts.network\nparts.network.main()\n")
+            (folder / "bin" / "ring").chmod(0o755)
+            done = subprocess.run([PROGRAM, "--only", "channel/has-its-traits", folder / "ring.json"], capture_output=True, text=True, env=ENVIRONMENT)
+            self.assertEqual((done.returncode, done.stdout), (0, "1..2\nok 1 - load/is-ready\nok 2 - channel/has-its-traits\n"), done.stderr)
+
     def test_file_that_is_no_plugin_is_told(self):
         done = subprocess.run([PROGRAM, __file__], capture_output=True, text=True)
         self.assertEqual(done.returncode, 1)

@@ -163,6 +163,15 @@ class Sandbox(Case):
                              for plugin in node.ask("plugins")), "the new plug-in")
         node.stop()
 
+    def test_plug_in_that_is_a_program_runs_in_it(self):
+        node = self.confined("--listen", "pytcp://127.0.0.1:0")
+        folder, example = node.place.path / "plugins", pathlib.Path(os.environ["HYPHA_EXAMPLE_PLUGIN"])
+        for name in ("pytcp.py", "pytcp.json"):
+            shutil.copy(example / name, folder)
+        wait_for(lambda: any(e.startswith("pytcp:") and not e.endswith(":0") for e in node.ask("status")["listening"]),
+                 "the listener of a program")
+        node.stop()
+
     def test_targets_of_services_are_reached_from_it(self):
         node = self.confined("--listen", "tcp://127.0.0.1:0")
         other = self.node()

@@ -20,6 +20,8 @@ const HyphaVerb hypha_verbs[] = {
     hypha_verb_config },
   { "transports", "", N_ ("List what links can be made of"), hypha_verb_transports },
   { "plugins", "", N_ ("List the plug-ins found, and why one is not used"), hypha_verb_plugins },
+  { "plugin", "new NAME | check FILE", N_ ("Begin a transport of your own, and test one"),
+    hypha_verb_plugin },
   { "peers", "", N_ ("List the other nodes"), hypha_verb_peers },
   { "pending", "", N_ ("List those who knocked, and how to let them in"), hypha_verb_pending },
   { "pair", "", N_ ("Trust a node by comparing six digits, here and there"), hypha_verb_pair },
@@ -137,10 +139,11 @@ hypha_verb_is_hidden (const HyphaVerb *verb)
 static char *
 dup_word (const char *word)
 {
-  static const char *const kinds[] = { N_ ("ARG"),  N_ ("COMMAND"), N_ ("DEST"),   N_ ("ENDPOINT"),
-                                       N_ ("ID"),   N_ ("KEY"),     N_ ("LOCAL"),  N_ ("NAME"),
-                                       N_ ("PEER"), N_ ("SERVICE"), N_ ("SOURCE"), N_ ("TARGET"),
-                                       N_ ("VALUE") };
+  static const char *const kinds[] = { N_ ("ARG"),      N_ ("COMMAND"), N_ ("DEST"),
+                                       N_ ("ENDPOINT"), N_ ("FILE"),    N_ ("ID"),
+                                       N_ ("KEY"),      N_ ("LOCAL"),   N_ ("NAME"),
+                                       N_ ("PEER"),     N_ ("SERVICE"), N_ ("SOURCE"),
+                                       N_ ("TARGET"),   N_ ("VALUE") };
   const char *bracket = *word == '[' ? "[" : "";
   const char *begin = word + strlen (bracket);
   g_autofree char *kind = g_strndup (begin, strcspn (begin, ".]"));

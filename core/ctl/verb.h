@@ -51,6 +51,7 @@ HYPHA_VERB (id);
 HYPHA_VERB (config);
 HYPHA_VERB (transports);
 HYPHA_VERB (plugins);
+HYPHA_VERB (plugin);
 HYPHA_VERB (peers);
 HYPHA_VERB (links);
 HYPHA_VERB (connect);

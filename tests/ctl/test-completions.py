@@ -119,6 +119,7 @@ mv '{folder}/run.part' '{folder}/run'
         for before in ("", "tcp://127.0.0.1:22 ", "a b c "):
             self.assertEqual(sorted(offers(f"hyphactl forward remove {before}t")), ["tcp://127.0.0.1:22", "tcp://127.0.0.1:8080", "tcp://127.0.0.1:9000"])
         self.assertEqual(offers("hyphactl forward nonsense "), [])
+        self.assertEqual(sorted(offers("hyphactl plugin ")), ["check", "new"])
         # The value of an option is no argument.
         self.assertEqual(offers("hyphactl open --timeout 5 web1 ec"), ["echo"])
         self.assertEqual(offers("hyphactl open -t 5 web1 ec"), ["echo"])

@@ -15,7 +15,7 @@ from harness import DEADLINE, HYPHACTL, Case, Node, main, trust_each_other, wait
 
 # Verb to the words it takes, and to an option with a value that is out of range.
 VERBS = {
-    "status": [], "id": [], "config": [], "transports": [], "plugins": [], "peers": [], "links": ["[PEER]"], "connect": ["ENDPOINT"],
+    "status": [], "id": [], "config": [], "transports": [], "plugins": [], "plugin": [], "peers": [], "links": ["[PEER]"], "connect": ["ENDPOINT"],
     "disconnect": ["PEER"], "trust": ["ID", "NAME"], "forget": ["PEER"], "explain": ["PEER"], "monitor": ["[PEER]"],
     "pending": [], "pair": [], "wait": ["[PEER]"], "guest-config": [], "guest-initrd": [],
     "ping": ["PEER"], "streams": ["[PEER]"], "services": [], "open": ["PEER", "SERVICE"], "forward": [], "mux": ["PEER", "PATH"],
@@ -26,12 +26,13 @@ VERBS = {
 # Of verbs with several forms: the first word of each to the others.
 FORMS = {
     "config": {"list": [], "get": ["KEY"], "set": ["KEY", "VALUE"], "reset": ["KEY"]},
+    "plugin": {"new": ["NAME"], "check": ["FILE"]},
     "forward": {"list": [], "add": ["LOCAL", "PEER", "TARGET"], "remove": ["LOCAL..."]},
 }
 # Its status is that of a command, but for this one.
 ANOTHERS = {"exec": 255}
 # They ask no node.
-BY_THEMSELVES = {"dial", "accept"}
+BY_THEMSELVES = {"dial", "accept", "plugin"}
 RANGES = [("ping", ["x"], "--count", "0"), ("ping", ["x"], "--interval", "-1"), ("ping", ["x"], "--timeout", "0"),
           ("connect", ["x"], "--timeout", "-1"), ("open", ["x", "y"], "--timeout", "0"), ("wait", ["x"], "--timeout", "0"),
           ("dial", ["x"], "--timeout", "0"), ("accept", ["x"], "--timeout", "-1"),

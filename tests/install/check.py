@@ -117,6 +117,34 @@ class Readmes(Case):
         done = self.shell(node, "plugin-install", {"~/.local/share/hypha-1/transports": str(home)})
         self.assertEqual(done.returncode, 0, done.stderr)
         wait_for(lambda: any(p["name"] == "exec" and p["state"] == "ready" for p in node.ask("plugins")), "the plug-in exec, ready")
+        if shutil.which("socat") is None:
+            self.skipTest("socat is not installed")
+        # One that only connects: the test listens in its place.
+        contract = node.place.private / "exec.contract"
+        contract.write_text("[Contract]\nfar=exec:socat%20-%20UNIX-CONNECT:${far-unix}\ncost=50\n")
+        done = subprocess.run(["hyphactl", "plugin", "check", node.place.private / "exec.so", "--only", "channel/close*", "--only", "channel/h*traits",
+                               "--only", "listen/*"], env=node.place.environment, capture_output=True, text=True, timeout=4 * DEADLINE)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("ok       channel/has-its-traits\n", done.stdout)
+        self.assertIn("skipped  listen/bound-can-be-dialled: this transport only connects\n", done.stdout)
+
+    def test_new_plugin_is_built_checked_dropped_in_and_loaded(self):
+        if shutil.which("meson") is None:
+            self.skipTest("meson is not installed")
+        node = self.node()
+        home = node.place.private / "data" / "hypha-1" / "transports"
+        done = self.shell(node, "plugin-new", {"~/.local/share/hypha-1/transports": str(home)})
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("Tests: 41 ok, 0 failed, 2 skipped", done.stdout)
+        wait_for(lambda: any(p["name"] == "ring" and p["state"] == "ready" for p in node.ask("plugins")), "the plug-in ring, ready")
+
+    def test_new_plugin_in_python_is_checked_dropped_in_and_loaded(self):
+        node = self.node()
+        home = node.place.private / "data" / "hypha-1" / "transports"
+        done = self.shell(node, "plugin-new-python", {"~/.local/share/hypha-1/transports": str(home)})
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("Tests: 41 ok, 0 failed, 2 skipped", done.stdout)
+        wait_for(lambda: any(p["name"] == "wing" and p["state"] == "ready" for p in node.ask("plugins")), "the plug-in wing, ready")
 
     def test_client_in_c_prints_the_peers(self):
         near, far = self.pair()

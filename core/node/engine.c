@@ -311,6 +311,9 @@ on_stream_event (HyphaEngine *self, EngineSession *es, const HyphaSessionEvent *
   case HYPHA_SESSION_STOPPED:
     hypha_engine_stream_stopped (st);
     break;
+  case HYPHA_SESSION_CUT:
+    hypha_engine_stream_reset (st);
+    break;
   case HYPHA_SESSION_ENDED:
     hypha_engine_stream_ended (st, end_of_stream (event));
     break;

@@ -282,6 +282,14 @@ hypha_session_link_get_data (HyphaSessionLink *link)
   return link->data;
 }
 
+void
+hypha_session_link_set_relayed (HyphaSessionLink *link)
+{
+  g_return_if_fail (!link->up);
+
+  link->relayed = TRUE;
+}
+
 gboolean
 hypha_session_link_is_up (HyphaSessionLink *link)
 {

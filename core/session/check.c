@@ -88,6 +88,18 @@ check_ids (HyphaSession *self, GQueue *queue, gboolean mine, gint64 highest)
   g_assert_cmpuint (g_queue_get_length (queue), <=, self->streams_bound);
 }
 
+/* What carries a link has nothing to say over one that is carried. */
+static void
+check_grounded (HyphaSession *self)
+{
+  GHashTableIter iter;
+  HyphaSessionStream *s;
+
+  g_hash_table_iter_init (&iter, self->streams);
+  while (self->chosen->relayed && g_hash_table_iter_next (&iter, NULL, (gpointer *) &s))
+    g_assert (!s->carries || s->ended || s->resetting || s->send_end != HYPHA_END_NONE);
+}
+
 static void
 check_links (HyphaSession *self)
 {
@@ -102,6 +114,7 @@ check_links (HyphaSession *self)
   if (self->chosen != NULL) {
     g_assert (g_ptr_array_find (self->links, self->chosen, NULL));
     g_assert (self->chosen->up);
+    check_grounded (self);
   }
   g_assert (self->wanted == NULL ||
             (self->wanted != self->chosen && g_ptr_array_find (self->links, self->wanted, NULL)));

@@ -177,12 +177,63 @@ hypha_session_read_resume (HyphaSession *self, HyphaSessionLink *link, const Hyp
 
 /* --- The change of link --- */
 
+/* What carries a link would have that link carried by another: a relayed one is for all else. */
+static void
+cut (HyphaSession *self, HyphaSessionStream *stream)
+{
+  if (stream->ended)
+    return;
+  hypha_session_event_stream (self, HYPHA_SESSION_CUT, stream, -1, NULL);
+  hypha_session_stream_reset (self, stream, HYPHA_CODE_APPLICATION);
+  /* What came whole may still be read. */
+  if (stream->receive_end == HYPHA_END_NONE)
+    hypha_session_stream_stop (self, stream, HYPHA_CODE_APPLICATION);
+}
+
+static void
+cut_what_carries (HyphaSession *self)
+{
+  g_autoptr (GPtrArray) all = hypha_session_list_streams (self);
+
+  for (guint i = 0; i < all->len; i++) {
+    HyphaSessionStream *stream = g_ptr_array_index (all, i);
+
+    if (stream->carries)
+      cut (self, stream);
+  }
+}
+
+/**
+ * hypha_session_stream_carry: (skip)
+ * @self: a session
+ * @stream: one of its streams
+ *
+ * What goes over @stream is a link between other nodes, or of this one with another than the peer.
+ * It must not go over a link that is itself carried by streams: two nodes, each a middle of the
+ * other, would carry their bytes in a circle. So @stream is reset as soon as the sending goes over
+ * such a link, and before anything of it does.
+ *
+ * Returns: %FALSE if it was reset at once
+ */
+gboolean
+hypha_session_stream_carry (HyphaSession *self, HyphaSessionStream *stream)
+{
+  stream->carries = TRUE;
+  if (self->chosen == NULL || !self->chosen->relayed)
+    return TRUE;
+  cut (self, stream);
+  return FALSE;
+}
+
 /* An epoch: EPOCH, RESUME, the OPENs in rising order, then the rest from what is acknowledged. */
 static void
 switch_to (HyphaSession *self, HyphaSessionLink *link)
 {
-  g_autoptr (GPtrArray) all = hypha_session_list_streams (self);
+  g_autoptr (GPtrArray) all = NULL;
 
+  if (link->relayed)
+    cut_what_carries (self);
+  all = hypha_session_list_streams (self);
   /* A number is said over one link only. */
   if (self->chosen != NULL)
     self->chosen->owes_epoch = FALSE;

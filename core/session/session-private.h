@@ -68,7 +68,8 @@ struct _HyphaSessionStream {
   guint ended : 1;    /* by itself or with the session: only waits to be freed */
   guint listed : 1;   /* while a RESUME is read: it is in there */
   guint open_sent : 1;
-  guint direct : 1; /* it has a ticket */
+  guint direct : 1;  /* it has a ticket */
+  guint carries : 1; /* a link of other nodes: nothing of it goes over a relayed link */
   guint8 ticket[HYPHA_TICKET_BYTES];
 
   /* sending: acked <= position <= sent <= limit, sent <= written */
@@ -115,6 +116,7 @@ struct _HyphaSessionLink {
   guint64 number;      /* the peer's */
   guint64 fingerprint; /* what both ends call it; no other link has it */
   gboolean up;
+  gboolean relayed;  /* its bytes go over other sessions */
   gboolean fresh;    /* a RESUME came since one was asked for */
   guint64 told;      /* how many frames we took, as last told over it */
   HyphaSaidAt taken; /* how far the peer has taken our words, as last said over it */

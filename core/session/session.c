@@ -211,6 +211,12 @@ hypha_session_get_chosen (HyphaSession *self)
   return self->chosen;
 }
 
+gboolean
+hypha_session_is_grounded (HyphaSession *self)
+{
+  return self->chosen != NULL && !self->chosen->relayed;
+}
+
 guint64
 hypha_session_get_number (HyphaSession *self)
 {

@@ -90,6 +90,8 @@ void hypha_session_detach (HyphaSession *self, HyphaSessionLink *link,
 void hypha_session_link_update (HyphaSession *self, HyphaSessionLink *link, guint32 cost,
                                 gboolean suspect, gint64 now);
 gpointer hypha_session_link_get_data (HyphaSessionLink *link);
+/* Its bytes go over the sessions of other nodes. To be said before it is up. */
+void hypha_session_link_set_relayed (HyphaSessionLink *link);
 /* The peer's first RESUME was checked. */
 gboolean hypha_session_link_is_up (HyphaSessionLink *link);
 
@@ -131,6 +133,8 @@ typedef enum {
    * was the peer who began anew */
   HYPHA_SESSION_OVER,
   HYPHA_SESSION_CONFIRMED, /* link, all: an ACK came for data that went over it */
+  HYPHA_SESSION_CUT,       /* stream: it carries a link, and was reset here: see
+                              hypha_session_stream_carry */
 } HyphaSessionEventType;
 
 typedef struct {
@@ -165,6 +169,10 @@ const guint8 *hypha_session_stream_get_ticket (HyphaSessionStream *stream); /* N
 gboolean hypha_session_stream_is_mine (HyphaSessionStream *stream);
 void hypha_session_stream_set_data (HyphaSessionStream *stream, gpointer data);
 gpointer hypha_session_stream_get_data (HyphaSessionStream *stream);
+/* STREAM carries a link, and nothing of it may go over a relayed one, or links could carry each
+ * other in a circle: where the sending goes over such a link, now or later, STREAM is reset in both
+ * directions before. FALSE: it was, at once. */
+gboolean hypha_session_stream_carry (HyphaSession *self, HyphaSessionStream *stream);
 /* How much may be written now: 0 before the answer, after finish, reset or STOPPED. After 0,
  * WRITABLE comes. */
 gsize hypha_session_stream_room (HyphaSession *self, HyphaSessionStream *stream);
@@ -201,6 +209,8 @@ void hypha_session_foreach_stream (HyphaSession *self, HyphaSessionStreamFunc fu
 guint hypha_session_n_streams (HyphaSession *self);
 guint hypha_session_n_links (HyphaSession *self);
 HyphaSessionLink *hypha_session_get_chosen (HyphaSession *self);
+/* The sending goes over a link that is not relayed. */
+gboolean hypha_session_is_grounded (HyphaSession *self);
 guint64 hypha_session_get_number (HyphaSession *self);
 gsize hypha_session_get_memory (HyphaSession *self); /* bytes held, received and unacknowledged */
 

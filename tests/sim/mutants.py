@@ -103,6 +103,12 @@ MUTANTS = [Mutant(name, rule, file, list(zip(edits[::2], edits[1::2]))) for name
      "if (stream->send_end == HYPHA_END_NONE && stream->receive_end == HYPHA_END_NONE)\n    return;"),
     ("gone-is-answered", "5: gone is never answered", "input.c",
      "if (reset && frame->code != HYPHA_CODE_APPLICATION)", "if (FALSE)"),
+    # --- what carries a link
+    ("carried-goes-over-relayed", "what carries a link stays off relayed links", "resume.c",
+     "  if (link->relayed)\n    cut_what_carries (self);\n", ""),
+    ("carried-is-only-reset", "what carries a link ends in both directions", "resume.c",
+     "  if (stream->receive_end == HYPHA_END_NONE)\n    hypha_session_stream_stop (self, stream, HYPHA_CODE_APPLICATION);\n",
+     ""),
     # --- invariant 6: control state is sent again from state
     ("reset-is-not-repeated", "6: RESET again after a change", "sending.c",
      "if (stream->resetting && stream->send_end == HYPHA_END_NONE)", "if (FALSE)"),

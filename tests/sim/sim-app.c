@@ -190,6 +190,10 @@ sim_app_new (SimNode *node, SimSession *session, HyphaSessionStream *hs, SimStre
   g_ptr_array_add (stream->histories[side], self->history);
   hypha_session_stream_set_data (hs, self);
   g_ptr_array_add (node->apps, self);
+  if (side == 0)
+    stream->carries = world->relays && !world->plan && !world->healing && stream->token % 2 == 0;
+  if (stream->carries && side == 0)
+    hypha_session_stream_carry (session->session, hs);
   return self;
 }
 
@@ -460,6 +464,8 @@ answer (SimApp *self, gint64 age)
     return FALSE;
   }
   hypha_session_accept (session, self->hs);
+  if (self->stream->carries)
+    hypha_session_stream_carry (session, self->hs);
   return TRUE;
 }
 
@@ -572,6 +578,14 @@ sim_app_event (SimApp *self, const HyphaSessionEvent *event)
     break;
   case HYPHA_SESSION_STOPPED:
     self->stopped = TRUE;
+    break;
+  case HYPHA_SESSION_CUT: /* as if the program had reset it, in both directions */
+    world->counts[SIM_COUNT_CARRIED]++;
+    if (!self->stream->carries)
+      sim_violation (world, "stream %u carries nothing, and was cut", self->stream->token);
+    self->was_reset = self->was_reset || !self->stopped;
+    if (!self->peer_reset && !self->peer_finished)
+      self->stop_called = self->stream->stop_called[self->side] = TRUE;
     break;
   case HYPHA_SESSION_ENDED:
     app_ended (self, event->error);

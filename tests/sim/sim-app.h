@@ -31,6 +31,7 @@ struct _SimStream {
   gboolean idles; /* one of its programs has stopped for good */
   gboolean stop_called[2];
   gboolean must_finish; /* opened after the faults */
+  gboolean carries;     /* a link of other nodes */
   gconstpointer script; /* of a scripted world */
   SimOutcome outcomes[2];
 };

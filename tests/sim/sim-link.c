@@ -37,6 +37,7 @@ sim_link_new (SimWorld *world, SimNode *initiator, SimNode *responder)
 
   self->world = world;
   self->id = ++world->n_links;
+  self->relayed = world->relays && !world->scripted && self->id % 3 != 0;
   if (!world->scripted && sim_world_has (world, SIM_FAULT_TWIN))
     self->place = (guint) sim_random_between (random, 1, 16);
   for (guint i = 0; i < 2; i++) {
@@ -251,6 +252,13 @@ watch_frame (SimEnd *self, const guint8 *data, gsize length)
       frame.type != HYPHA_FRAME_CLOSE)
     sim_violation (world, "%s of stream %u, when all is said", frame_names[frame.type],
                    frame.stream);
+  if (frame.type == HYPHA_FRAME_DATA && self->session && self->link->relayed) {
+    HyphaSessionStream *hs = hypha_session_find (self->session->session, frame.stream);
+    SimApp *app = hs ? hypha_session_stream_get_data (hs) : NULL;
+    if (app && app->stream->carries)
+      sim_violation (world, "stream %u carries a link, and went over link %u, which is relayed",
+                     app->stream->token, self->link->id);
+  }
   if (frame.type == HYPHA_FRAME_WINDOW && self->session) {
     HyphaSessionStream *hs = hypha_session_find (self->session->session, frame.stream);
     SimApp *app = hs ? hypha_session_stream_get_data (hs) : NULL;
@@ -491,6 +499,8 @@ attach (SimEnd *self, guint64 peer_session, guint64 peer_link, guint64 *highest)
                                   self->link->id, self->static_cost, sim_node_now (self->node),
                                   self, &slink, highest);
   if (verdict == HYPHA_ATTACH_DONE) {
+    if (self->link->relayed)
+      hypha_session_link_set_relayed (slink);
     begin_frames (self, slink);
   } else if (verdict == HYPHA_ATTACH_ROLLED_BACK) {
     world->counts[SIM_COUNT_REJECTED]++;

@@ -45,6 +45,7 @@ struct _SimEnd {
 struct _SimLink {
   SimWorld *world;
   guint id;
+  gboolean relayed;
   guint place; /* links with the same one between the same two are twins; 0: has none */
   SimPipe pipes[2];
   SimEnd ends[2];

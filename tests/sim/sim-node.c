@@ -237,7 +237,7 @@ static const char *const event_names[] = {
   [HYPHA_SESSION_STOPPED] = "  STOPPED",       [HYPHA_SESSION_ENDED] = "  ENDED",
   [HYPHA_SESSION_LINK_UP] = "  LINK_UP",       [HYPHA_SESSION_LINK_DONE] = "  LINK_DONE",
   [HYPHA_SESSION_SWITCHED] = "  SWITCHED",     [HYPHA_SESSION_OVER] = "  OVER",
-  [HYPHA_SESSION_CONFIRMED] = "  CONFIRMED",
+  [HYPHA_SESSION_CONFIRMED] = "  CONFIRMED",   [HYPHA_SESSION_CUT] = "  CUT",
 };
 
 /* Half of the streams have one, which says whose it is. */

@@ -57,6 +57,8 @@ sim_world_new (guint64 seed, guint faults)
   lower = sim_random_chance (&self->random, 500);
   /* And a few are about lives that go back, or go on twice, and hardly anything else. */
   self->lives = sim_world_has (self, SIM_FAULT_LIVES) && seed % 16 == 11;
+  /* And in some, links go through other nodes. */
+  self->relays = seed % 16 == 14;
   /* A few runs have as many streams as there can be, with the limits that a node has by default. */
   if (sim_world_has (self, SIM_FAULT_CROWD) && seed % 64 == 7)
     self->crowd_size = seed % 256 == 7 ? 512 : (guint) sim_random_between (&self->random, 16, 96);

@@ -79,6 +79,7 @@ typedef enum {
   X (PAUSE, "pauses", 50)                                    \
   X (FROZEN, "pauses of the clock, too", 100)                \
   X (TWIN, "twins closed", 50)                               \
+  X (CARRIED, "streams kept off relayed links", 500)         \
   X (CROWD, "crowds", 500)                                   \
   X (CROWD_FULL, "crowds with every stream open", 500)       \
   X (CROWD_STALLED, "crowds with half of them stalled", 500) \
@@ -143,6 +144,7 @@ struct _SimWorld {
   gint64 dark_until;
   gboolean rolled_back; /* some node's state has gone backwards in this run */
   gboolean doubled;     /* one instance lives twice, or did */
+  gboolean relays;      /* some links are relayed, and some streams carry a link */
   gboolean lives;       /* again and again, with last words that are late */
   guint crowd_size;     /* many streams: so many of each side; 0: a few */
   guint crowd_left;     /* streams of the crowd that have yet to be opened */

@@ -29,6 +29,9 @@ typedef struct {
   gboolean (*close) (HyphaStreamEnd *self, GError **error);
   int (*get_fd) (HyphaStreamEnd *self);
   int (*steal_fd) (HyphaStreamEnd *self); /* and closes */
+  /* Goes on with FD (taken, also on failure) in the place of the program, and closes. FALSE: it
+   * cannot, for the reason in errno. NULL: none of this kind can. */
+  gboolean (*hand_over) (HyphaStreamEnd *self, int fd);
   void (*free) (HyphaStreamEnd *self);
 } HyphaStreamEndFuncs;
 

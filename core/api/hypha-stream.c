@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hypha-stream.h"
 
+#include <errno.h>
 #include <glib/gi18n-lib.h>
 
 #include "hypha-error.h"
@@ -354,6 +355,40 @@ hypha_stream_steal_fd (HyphaStream *self)
   if (fd >= 0 && self->ending != NULL)
     hypha_ending_left (self->ending);
   return fd;
+}
+
+/**
+ * hypha_stream_join:
+ * @self: a stream of a node in this process
+ * @other: another one
+ * @error: return location for an error
+ *
+ * Joins two streams: what is read of one is written to the other from now on, on the threads of the
+ * node and with the flow control of both. What one of them brought before, and nobody has read,
+ * goes to the other first. The end of a direction goes on to the other stream, as an end: that it
+ * came of a reset, [method@Hypha.Stream.wait_end_async] tells, which both still do.
+ *
+ * Returns: whether they are joined; if not, @error is set, and neither is of any further use
+ */
+gboolean
+hypha_stream_join (HyphaStream *self, HyphaStream *other, GError **error)
+{
+  int fd;
+
+  g_return_val_if_fail (HYPHA_IS_STREAM (self), FALSE);
+  g_return_val_if_fail (HYPHA_IS_STREAM (other), FALSE);
+
+  if (other->end->funcs->hand_over == NULL) {
+    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_NOT_SUPPORTED,
+                         _ ("only streams of a node in this process can be joined"));
+    return FALSE;
+  }
+  fd = hypha_stream_steal_fd (self);
+  if (fd >= 0 && other->end->funcs->hand_over (other->end, fd))
+    return TRUE;
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("two streams cannot be joined: %s"),
+               g_strerror (errno));
+  return FALSE;
 }
 
 /**

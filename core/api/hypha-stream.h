@@ -22,6 +22,9 @@ HYPHA_EXTERN
 int hypha_stream_get_fd (HyphaStream *self); /* non-blocking; still the stream's */
 HYPHA_EXTERN
 int hypha_stream_steal_fd (HyphaStream *self); /* it can be moved no more, but still ends */
+/* What comes of one goes to the other from now on, and the program moves neither any more. */
+HYPHA_EXTERN
+gboolean hypha_stream_join (HyphaStream *self, HyphaStream *other, GError **error);
 /* Deadline of every single read and write that follows, in ms; 0: none. G_IO_ERROR_TIMED_OUT. */
 HYPHA_EXTERN
 void hypha_stream_set_timeout (HyphaStream *self, guint timeout_ms);

@@ -349,6 +349,26 @@ memory_steal_fd (HyphaStreamEnd *end)
   return fds[0];
 }
 
+static gboolean
+memory_hand_over (HyphaStreamEnd *end, int fd)
+{
+  MemoryEnd *self = memory_of (end);
+  int why = 0;
+
+  pthread_mutex_lock (&self->mutex);
+  if (self->closed || socket_of (end) != NULL || self->read_closed || self->write_closed)
+    why = EBADF;
+  else if (!hypha_pipe_turn (self->pipe, fd))
+    why = ENOBUFS;
+  else
+    self->closed = TRUE;
+  pthread_mutex_unlock (&self->mutex);
+  if (why == EBADF)
+    close (fd);
+  errno = why;
+  return why == 0;
+}
+
 static void
 memory_free (HyphaStreamEnd *end)
 {
@@ -371,6 +391,7 @@ static const HyphaStreamEndFuncs memory_funcs = {
   .close = memory_close,
   .get_fd = memory_get_fd,
   .steal_fd = memory_steal_fd,
+  .hand_over = memory_hand_over,
   .free = memory_free,
 };
 

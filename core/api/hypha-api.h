@@ -12,3 +12,4 @@
 #include "hypha-transport.h"
 #include "hypha-stream.h"
 #include "hypha-peer.h"
+#include "hypha-peers.h"

@@ -67,6 +67,7 @@ hypha_channel_flags_get_type (void)
     { HYPHA_CHANNEL_PRIVILEGED_PORT, "HYPHA_CHANNEL_PRIVILEGED_PORT", "privileged-port" },
     { HYPHA_CHANNEL_VOUCHED_ADDRESS, "HYPHA_CHANNEL_VOUCHED_ADDRESS", "vouched-address" },
     { HYPHA_CHANNEL_LOSSY, "HYPHA_CHANNEL_LOSSY", "lossy" },
+    { HYPHA_CHANNEL_RELAYED, "HYPHA_CHANNEL_RELAYED", "relayed" },
     { 0, NULL, NULL },
   };
   static gsize type = 0;

@@ -25,6 +25,8 @@ G_DECLARE_FINAL_TYPE (HyphaChannel, hypha_channel, HYPHA, CHANNEL, GObject)
  *   whoever speaks there, as far as the transport's README says: a trust rule may go by it
  * @HYPHA_CHANNEL_LOSSY: part of what is written to it may be lost on the way, as its transport
  * says; one that was accepted ends with its listener. Since ABI 1.1
+ * @HYPHA_CHANNEL_RELAYED: its bytes go over streams to other nodes: no such stream is ever carried
+ * by a link upon it, so links cannot carry each other in a circle. Since ABI 1.2
  *
  * What a transport vouches for, of a channel.
  */
@@ -35,6 +37,7 @@ typedef enum {
   HYPHA_CHANNEL_PRIVILEGED_PORT = 1 << 2,
   HYPHA_CHANNEL_VOUCHED_ADDRESS = 1 << 3,
   HYPHA_CHANNEL_LOSSY = 1 << 4,
+  HYPHA_CHANNEL_RELAYED = 1 << 5,
 } HyphaChannelFlags;
 
 #define HYPHA_TYPE_CHANNEL_FLAGS (hypha_channel_flags_get_type ())

@@ -402,6 +402,35 @@ hypha_transport_is_lossy (HyphaTransport *self)
   return iface->is_lossy != NULL && iface->is_lossy (self);
 }
 
+static G_DEFINE_QUARK (hypha - served, served);
+
+/**
+ * hypha_transport_serve:
+ * @self: a transport
+ * @peers: (nullable): what the node that it serves has for it; %NULL: that node stops
+ *
+ * Tells a transport which node it serves. It serves one at a time: in a program that holds several
+ * nodes with the same plug-ins, the first.
+ *
+ * Returns: whether it serves @peers now; always %FALSE where it has no use for a node
+ */
+gboolean
+hypha_transport_serve (HyphaTransport *self, HyphaPeers *peers)
+{
+  HyphaTransportInterface *iface;
+
+  g_return_val_if_fail (HYPHA_IS_TRANSPORT (self), FALSE);
+  g_return_val_if_fail (peers == NULL || HYPHA_IS_PEERS (peers), FALSE);
+
+  iface = HYPHA_TRANSPORT_GET_IFACE (self);
+  if (iface->serve == NULL ||
+      (peers != NULL && g_object_get_qdata (G_OBJECT (self), served_quark ()) != NULL))
+    return FALSE;
+  g_object_set_qdata (G_OBJECT (self), served_quark (), peers);
+  iface->serve (self, peers);
+  return peers != NULL;
+}
+
 /* Asynchronous calls */
 
 /* One call into the plug-in, from here until it answers. */

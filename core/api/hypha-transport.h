@@ -2,6 +2,7 @@
 #pragma once
 
 #include "hypha-listener.h"
+#include "hypha-peers.h"
 
 G_BEGIN_DECLS
 
@@ -55,6 +56,9 @@ G_DECLARE_INTERFACE (HyphaTransport, hypha_transport, HYPHA, TRANSPORT, GObject)
  * @is_lossy: tells whether part of what is written to its channels may be lost on the way, as
  *   datagrams are. Such a transport does for services and forwards, and never carries a link.
  *   Optional: nothing is lost. Since ABI 1.1
+ * @serve: tells what the node that it serves has for it, for a transport whose channels go through
+ *   other nodes; %NULL: it serves none any more. A transport that nobody tells, in a program
+ * without a node, has to say so when it is asked for a channel. Optional. Since ABI 1.2
  *
  * What a plug-in fills in. The core calls the functions of [iface@Hypha.Transport], never this
  * table: they check what a plug-in answers (an error where it failed, none where it did not, a live
@@ -79,9 +83,10 @@ struct _HyphaTransportInterface {
   HyphaListener *(*adopt) (HyphaTransport *self, int fd, GError **error);
   HyphaVouching (*get_vouching) (HyphaTransport *self);
   gboolean (*is_lossy) (HyphaTransport *self);
+  void (*serve) (HyphaTransport *self, HyphaPeers *peers);
 
   /* <private> */
-  gpointer padding[13];
+  gpointer padding[12];
 };
 
 HYPHA_EXTERN
@@ -115,6 +120,9 @@ HYPHA_EXTERN
 HyphaVouching hypha_transport_get_vouching (HyphaTransport *self);
 HYPHA_EXTERN
 gboolean hypha_transport_is_lossy (HyphaTransport *self);
+/* FALSE: it has no use for it, or serves another node already. */
+HYPHA_EXTERN
+gboolean hypha_transport_serve (HyphaTransport *self, HyphaPeers *peers);
 HYPHA_EXTERN
 void hypha_transport_stop (HyphaTransport *self);
 

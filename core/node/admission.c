@@ -55,6 +55,9 @@ source_of (HyphaChannel *channel)
   }
   if (hypha_channel_get_uid (channel, &uid))
     return g_strdup_printf ("%s uid %u", scheme, uid);
+  /* Who is beyond the first that led it here is only told. */
+  if (host != NULL && hypha_channel_get_flags (channel) & HYPHA_CHANNEL_RELAYED)
+    return g_strdup_printf ("%s %.*s", scheme, (int) strcspn (host, "/"), host);
   return g_strdup_printf ("%s %s", scheme,
                           host != NULL    ? host
                           : local != NULL ? hypha_endpoint_get_rest (local)

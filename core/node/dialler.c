@@ -17,7 +17,7 @@ struct _HyphaDialler {
   HyphaLoader *loader;
   char *uri;
   HyphaEndpoint *endpoint;
-  gboolean permanent;
+  gboolean permanent, suggested;
   gboolean tried;  /* at least one attempt has ended */
   gboolean was_up; /* at least once */
   gboolean stopped;
@@ -149,7 +149,9 @@ hypha_dialler_failed (HyphaDialler *self, const GError *error, gboolean tls_requ
     self->wait = FIRST_WAIT;
   g_free (self->trouble);
   self->trouble = g_strdup (error->message);
-  g_message ("%s: %s", hypha_endpoint_to_string (self->endpoint), error->message);
+  /* What nobody has asked for is nothing that has gone wrong. */
+  g_log (G_LOG_DOMAIN, hypha_dialler_is_suggested (self) ? G_LOG_LEVEL_INFO : G_LOG_LEVEL_MESSAGE,
+         "%s: %s", hypha_endpoint_to_string (self->endpoint), error->message);
   answer_waiters (self, error);
   if (kept->stopped)
     return;
@@ -341,6 +343,18 @@ hypha_dialler_set_permanent (HyphaDialler *self, gboolean permanent)
   self->permanent = permanent;
 }
 
+gboolean
+hypha_dialler_is_suggested (HyphaDialler *self)
+{
+  return self->suggested && !self->permanent;
+}
+
+void
+hypha_dialler_set_suggested (HyphaDialler *self, gboolean suggested)
+{
+  self->suggested = suggested;
+}
+
 void
 hypha_dialler_expect (HyphaDialler *self, const HyphaNodeId *id)
 {
@@ -351,7 +365,7 @@ hypha_dialler_expect (HyphaDialler *self, const HyphaNodeId *id)
 gboolean
 hypha_dialler_is_unwanted (HyphaDialler *self)
 {
-  return !self->permanent && !self->was_up && self->waiters->len == 0;
+  return !self->permanent && !self->suggested && !self->was_up && self->waiters->len == 0;
 }
 
 gboolean

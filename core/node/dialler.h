@@ -53,6 +53,9 @@ const HyphaNodeId *hypha_dialler_get_peer (
 HyphaNodeLink *hypha_dialler_get_link (HyphaDialler *self); /* its own, or the twin */
 gboolean hypha_dialler_is_permanent (HyphaDialler *self);
 void hypha_dialler_set_permanent (HyphaDialler *self, gboolean permanent);
+/* Wanted by a transport alone. */
+gboolean hypha_dialler_is_suggested (HyphaDialler *self);
+void hypha_dialler_set_suggested (HyphaDialler *self, gboolean suggested);
 gboolean hypha_dialler_is_unwanted (
     HyphaDialler *self); /* not permanent, never up, and nobody waits */
 void hypha_dialler_expect (HyphaDialler *self, const HyphaNodeId *id);

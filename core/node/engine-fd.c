@@ -288,7 +288,11 @@ release (EngineStream *self)
 static void
 reset (EngineStream *self)
 {
-  if (!self->target || self->fd < 0)
+  if (self->fd < 0)
+    return;
+  if (self->info->carries)
+    shutdown (self->fd, SHUT_RDWR); /* the link that it was is to notice now */
+  if (!self->target)
     return;
   release (self);
   hypha_hard_close (g_steal_fd (&self->fd));

@@ -5,6 +5,14 @@
 #include <glib/gi18n-lib.h>
 
 static void
+note_relayed (EngineLink *el)
+{
+  if (el->slink != NULL &&
+      hypha_channel_get_flags (hypha_link_get_channel (el->link)) & HYPHA_CHANNEL_RELAYED)
+    hypha_session_link_set_relayed (el->slink);
+}
+
+static void
 link_established (HyphaLink *link, gpointer user_data)
 {
   EngineLink *el = user_data;
@@ -31,6 +39,8 @@ link_established (HyphaLink *link, gpointer user_data)
         _ ("the peer's state has gone backwards, as after the restoring of a snapshot"));
     return;
   }
+  if (hypha_link_is_initiator (link))
+    note_relayed (el);
   el->established = TRUE;
   hypha_engine_work (el->engine);
 }
@@ -131,6 +141,7 @@ introduce (EngineLink *el, const char *name)
       hypha_link_reject (el->link, worker, HYPHA_REJECT_ROLLED_BACK, highest);
     return;
   }
+  note_relayed (el);
   mine.session_number = el->offer.session_number;
   mine.link_number = el->offer.link_number;
   g_strlcpy (mine.name, name, sizeof mine.name);

@@ -255,6 +255,13 @@ open_stream (gpointer data)
                      _ ("there is no link to the peer: hyphactl connect ENDPOINT makes one")));
     return;
   }
+  if (order->stream->carries && !hypha_session_is_grounded (es->session)) {
+    refuse_open (self, order->stream,
+                 g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_OFFLINE,
+                                      _ ("there is no link to the peer that does not itself go "
+                                         "through another node")));
+    return;
+  }
   stream = hypha_session_open_direct (es->session, order->stream->service,
                                       order->stream->direct ? order->stream->ticket : NULL, &error);
   if (stream == NULL) {
@@ -262,6 +269,8 @@ open_stream (gpointer data)
     return;
   }
   st = hypha_engine_stream_new (self, es, stream, order->stream);
+  if (order->stream->carries)
+    hypha_session_stream_carry (es->session, stream);
   attach (order, st);
   hypha_engine_work (self);
 }
@@ -305,6 +314,8 @@ static void
 accept_stream (Order *order, EngineStream *st)
 {
   hypha_session_accept (st->es->session, st->stream);
+  if (st->info->carries && !hypha_session_stream_carry (st->es->session, st->stream))
+    hypha_engine_stream_reset (st);
   attach (order, st);
 }
 

@@ -21,6 +21,9 @@ typedef struct {
   gboolean mine;
   char *service;
   gboolean direct; /* what goes over it is how a direct stream comes about: see direct.h */
+  /* What goes over it is a link, or what is said about such: nothing of it goes over a relayed
+   * link. Set before the engine opens or accepts it. */
+  gboolean carries;
   guint8 ticket[HYPHA_TICKET_BYTES];
   char *greeting; /* nullable: what the program behind a descriptor reads first, once the peer has
                      accepted; short */

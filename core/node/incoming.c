@@ -39,8 +39,19 @@ hypha_incoming_is_direct (HyphaIncoming *self)
   return self->info->direct;
 }
 
-HyphaStream *
-hypha_incoming_make_stream (HyphaIncoming *self, GError **error)
+/* Nobody takes the stream that its program may hold already. */
+static void
+drop_pipe (HyphaPipe *pipe)
+{
+  g_autoptr (GError) error =
+      g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_GONE, _ ("the stream was not taken"));
+
+  hypha_pipe_abandon (pipe, error);
+  hypha_pipe_unref (pipe);
+}
+
+static HyphaStream *
+make_stream (HyphaIncoming *self, gboolean carries, GError **error)
 {
   PeerStream *ps = g_hash_table_lookup (self->peer->streams, &self->info->key);
   HyphaStream *stream;
@@ -55,6 +66,9 @@ hypha_incoming_make_stream (HyphaIncoming *self, GError **error)
       g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_CONNECT,
                            _ ("the channel has no connected socket any more"));
   } else {
+    if (self->pipe != NULL)
+      drop_pipe (self->pipe); /* somebody was asked before, and does not want it */
+    self->info->carries = carries;
     self->pipe = hypha_pipe_new ();
     stream = hypha_peer_stream_make (self->pipe, self->info);
   }
@@ -62,15 +76,16 @@ hypha_incoming_make_stream (HyphaIncoming *self, GError **error)
   return stream;
 }
 
-/* Nobody takes the stream that its program may hold already. */
-static void
-drop_pipe (HyphaPipe *pipe)
+HyphaStream *
+hypha_incoming_make_stream (HyphaIncoming *self, GError **error)
 {
-  g_autoptr (GError) error =
-      g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_GONE, _ ("the stream was not taken"));
+  return make_stream (self, FALSE, error);
+}
 
-  hypha_pipe_abandon (pipe, error);
-  hypha_pipe_unref (pipe);
+HyphaStream *
+hypha_incoming_make_carrying (HyphaIncoming *self, GError **error)
+{
+  return make_stream (self, TRUE, error);
 }
 
 void

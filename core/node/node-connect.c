@@ -129,7 +129,8 @@ may_dial (HyphaNode *self, const char *endpoint, GError **error)
   guint n = 0;
 
   for (guint i = 0; i < self->diallers->len; i++)
-    n += !hypha_dialler_is_permanent (self->diallers->pdata[i]);
+    n += !hypha_dialler_is_permanent (self->diallers->pdata[i]) &&
+         !hypha_dialler_is_suggested (self->diallers->pdata[i]);
   if (n < MAX_DIALLED)
     return TRUE;
   g_set_error (
@@ -262,6 +263,7 @@ hypha_node_connect_async (HyphaNode *self, const char *endpoint, GVariant *optio
     g_ptr_array_add (self->diallers, dialler);
     hypha_dialler_start (dialler, 0);
   }
+  hypha_dialler_set_suggested (dialler, FALSE); /* somebody has asked for it now */
   connecting = g_new0 (Connecting, 1);
   connecting->node = g_object_ref (self);
   connecting->dialler = hypha_dialler_ref (dialler);

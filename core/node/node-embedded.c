@@ -100,6 +100,9 @@ hypha_node_offer (HyphaNode *self, HyphaIncoming *incoming)
   g_autoptr (GError) error = NULL;
   gboolean taken = FALSE;
 
+  /* One that does not offer it now leaves it to the program. */
+  if (hypha_node_offer_to_transports (self, incoming))
+    return;
   if (!g_signal_has_handler_pending (self, signal, detail, TRUE)) {
     hypha_incoming_refuse (incoming, HYPHA_ERROR_NO_SUCH_SERVICE);
     return;

@@ -15,6 +15,8 @@ void hypha_node_link_set_closed (HyphaNodeLink *self);
 void hypha_node_link_refresh (HyphaNodeLink *self);     /* cost or suspicion may have changed */
 gboolean hypha_node_link_is_live (HyphaNodeLink *self); /* up, and answers */
 gboolean hypha_node_link_is_up (HyphaNodeLink *self);
+/* Its bytes go over streams to other nodes. */
+gboolean hypha_node_link_is_relayed (HyphaNodeLink *self);
 gint64 hypha_node_link_get_born (HyphaNodeLink *self); /* us, monotonic */
 /* Links of one peer with the same scheme and host are twins, whoever dialled. */
 gboolean hypha_node_link_is_twin (HyphaNodeLink *self, HyphaNodeLink *other);

@@ -205,6 +205,13 @@ hypha_node_link_is_live (HyphaNodeLink *self)
   return self->state == STATE_UP && !atomic_load (&status (self)->suspect);
 }
 
+gboolean
+hypha_node_link_is_relayed (HyphaNodeLink *self)
+{
+  return (hypha_channel_get_flags (hypha_link_get_channel (self->link)) & HYPHA_CHANNEL_RELAYED) !=
+         0;
+}
+
 gint64
 hypha_node_link_get_born (HyphaNodeLink *self)
 {

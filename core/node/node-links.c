@@ -28,6 +28,9 @@ static gboolean
 plain_is_fine (HyphaNode *self, HyphaChannel *channel, const HyphaNodeId *id,
                HyphaEndpoint *dialled)
 {
+  /* Whoever passes it on is to see nothing, whatever the two ends say. */
+  if (hypha_channel_get_flags (channel) & HYPHA_CHANNEL_RELAYED)
+    return FALSE;
   switch (id != NULL ? hypha_trust_get_tls (self->trust, id) : HYPHA_TRUST_TLS_AUTO) {
   case HYPHA_TRUST_TLS_NEVER:
     return TRUE;
@@ -176,13 +179,29 @@ link_parameters (HyphaNode *self, HyphaEndpoint *endpoint, HyphaChannel *channel
 
 /* ---- doors and diallers bring channels ---- */
 
+/* It goes through the streams of another node of this process, whose plug-ins are the same. */
+static gboolean
+is_of_another_node (HyphaNode *self, HyphaChannel *channel)
+{
+  HyphaEndpoint *local = hypha_channel_get_local (channel);
+  HyphaEndpoint *endpoint = local != NULL ? local : hypha_channel_get_remote (channel);
+
+  return hypha_channel_get_flags (channel) & HYPHA_CHANNEL_RELAYED && endpoint != NULL &&
+         !hypha_node_peers_serves (
+             self->for_transports,
+             hypha_loader_lookup (self->loader, hypha_endpoint_get_scheme (endpoint), NULL));
+}
+
 static void
 on_knocked (HyphaDoor *door, HyphaChannel *channel, gpointer user_data)
 {
   HyphaNode *self = user_data;
   HyphaLinkParameters p = link_parameters (self, priced_endpoint (channel, NULL), channel);
 
-  p.accept_plain = vouched_for (channel) || hypha_trust_any_plain (self->trust);
+  if (is_of_another_node (self, channel))
+    return;
+  p.accept_plain = (hypha_channel_get_flags (channel) & HYPHA_CHANNEL_RELAYED) == 0 &&
+                   (vouched_for (channel) || hypha_trust_any_plain (self->trust));
   hypha_admission_begin (self->admission, channel, &p, NULL, hypha_node_pick_worker (self));
 }
 
@@ -224,6 +243,16 @@ on_connected (HyphaDialler *dialler, HyphaChannel *channel, const HyphaNodeId *w
   HyphaLinkParameters p = link_parameters (self, hypha_dialler_get_endpoint (dialler), channel);
   const HyphaNodeId *known = hypha_dialler_get_peer (dialler);
 
+  if (is_of_another_node (self, channel)) {
+    g_autoptr (GError) error = g_error_new (
+        HYPHA_ERROR, HYPHA_ERROR_NOT_SUPPORTED,
+        _ ("%s: of the nodes in one process, this transport serves the first alone: give each node "
+           "a process of its own"),
+        hypha_dialler_get_uri (dialler));
+
+    hypha_dialler_failed (dialler, error, FALSE);
+    return;
+  }
   p.initiator = TRUE;
   p.wanted = wanted;
   /* Whom we trust has a window for somebody else: it must not be used up by us. */
@@ -244,11 +273,13 @@ hypha_node_drop_dialler (HyphaNode *self, guint index)
 void
 hypha_node_refresh_dialling (HyphaNode *self)
 {
-  GHashTableIter iter;
-  HyphaNodePeer *peer;
+  g_autoptr (HyphaNode) kept = g_object_ref (self); /* whoever is told may stop it, or forget one */
+  g_autolist (HyphaNodePeer) peers = g_hash_table_get_values (self->by_id);
 
-  g_hash_table_iter_init (&iter, self->by_id);
-  while (g_hash_table_iter_next (&iter, NULL, (gpointer *) &peer)) {
+  for (GList *l = peers; l != NULL; l = l->next)
+    g_object_ref (l->data);
+  for (GList *l = peers; l != NULL && !kept->stopped; l = l->next) {
+    HyphaNodePeer *peer = l->data;
     gboolean dialling = FALSE;
 
     for (guint i = 0; i < self->diallers->len && !dialling; i++) {

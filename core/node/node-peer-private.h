@@ -39,7 +39,11 @@ void hypha_node_peer_stop (HyphaNodePeer *self, HyphaAway away, HyphaError code,
                            const char *reason);
 /* Opens no streams from now on. */
 void hypha_node_peer_drain (HyphaNodePeer *self);
-guint hypha_node_peer_n_streams (HyphaNodePeer *self);
+guint hypha_node_peer_n_streams (HyphaNodePeer *self); /* but for those that carry links */
+/* As hypha_peer_open_stream_async(), which finishes it, of a stream that carries a link. */
+void hypha_node_peer_open_carrying_async (HyphaNodePeer *self, const char *service,
+                                          guint timeout_ms, GCancellable *cancellable,
+                                          GAsyncReadyCallback callback, gpointer user_data);
 guint hypha_node_peer_n_links (HyphaNodePeer *self);
 HyphaNodeLink *hypha_node_peer_find_live (HyphaNodePeer *self); /* any; not owned */
 /* A live link to the same scheme and host, other than LINK; not owned. */

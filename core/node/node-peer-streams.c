@@ -267,11 +267,14 @@ begin_direct (PeerStream *ps)
   hypha_direct_start (ps->direct, on_direct_opened, say_open, ps);
 }
 
+typedef enum { KIND_PLAIN, KIND_CARRYING, KIND_DIRECT } Kind;
+
 /* TASK is taken. */
 static void
-open_async (HyphaNodePeer *self, const char *service, gboolean direct, guint timeout_ms,
+open_async (HyphaNodePeer *self, const char *service, Kind kind, guint timeout_ms,
             GCancellable *cancellable, GTask *owned)
 {
+  const gboolean direct = kind == KIND_DIRECT;
   g_autoptr (GTask) task = owned;
   g_autoptr (GError) error = NULL;
   HyphaDirect *on_its_way = NULL;
@@ -286,6 +289,7 @@ open_async (HyphaNodePeer *self, const char *service, gboolean direct, guint tim
     return;
   }
   ps = begin_stream (self, service, timeout_ms, g_steal_pointer (&task), on_its_way);
+  ps->info->carries = kind == KIND_CARRYING;
   if (direct) {
     begin_direct (ps);
   } else {
@@ -305,7 +309,18 @@ hypha_node_peer_open_stream_async (HyphaPeer *peer, const char *service, guint t
   GTask *task = g_task_new (peer, cancellable, callback, user_data);
 
   g_task_set_source_tag (task, hypha_node_peer_open_stream_async);
-  open_async (HYPHA_NODE_PEER (peer), service, FALSE, timeout_ms, cancellable, task);
+  open_async (HYPHA_NODE_PEER (peer), service, KIND_PLAIN, timeout_ms, cancellable, task);
+}
+
+void
+hypha_node_peer_open_carrying_async (HyphaNodePeer *self, const char *service, guint timeout_ms,
+                                     GCancellable *cancellable, GAsyncReadyCallback callback,
+                                     gpointer user_data)
+{
+  GTask *task = g_task_new (self, cancellable, callback, user_data);
+
+  g_task_set_source_tag (task, hypha_node_peer_open_carrying_async);
+  open_async (self, service, KIND_CARRYING, timeout_ms, cancellable, task);
 }
 
 void
@@ -316,7 +331,7 @@ hypha_node_peer_open_direct_async (HyphaPeer *peer, const char *service, guint t
   GTask *task = g_task_new (peer, cancellable, callback, user_data);
 
   g_task_set_source_tag (task, hypha_node_peer_open_direct_async);
-  open_async (HYPHA_NODE_PEER (peer), service, TRUE, timeout_ms, cancellable, task);
+  open_async (HYPHA_NODE_PEER (peer), service, KIND_DIRECT, timeout_ms, cancellable, task);
 }
 
 HyphaStream *
@@ -448,10 +463,18 @@ hypha_node_peer_drain (HyphaNodePeer *self)
   self->draining = TRUE;
 }
 
+/* Those that carry links end with what goes over those, or not at all. */
 guint
 hypha_node_peer_n_streams (HyphaNodePeer *self)
 {
-  return g_hash_table_size (self->streams);
+  GHashTableIter iter;
+  PeerStream *ps;
+  guint n = 0;
+
+  g_hash_table_iter_init (&iter, self->streams);
+  while (g_hash_table_iter_next (&iter, NULL, (gpointer *) &ps))
+    n += !ps->info->carries;
+  return n;
 }
 
 gboolean

@@ -6,6 +6,7 @@
 #include "node/dialler.h"
 #include "node/door.h"
 #include "node/node-peer-private.h"
+#include "node/node-peers.h"
 #include "node/node.h"
 #include "node/trust-rules.h"
 #include "node/trust.h"
@@ -51,6 +52,7 @@ struct _HyphaNode {
   gboolean has_unnamed;
   HyphaAdmission *admission;
   HyphaDirects *directs;
+  HyphaNodePeers *for_transports;
   GListStore *peers, *links;
   GHashTable *by_id;   /* HyphaNodeId (in the peer) to HyphaNodePeer, owned by the list */
   GPtrArray *diallers; /* of HyphaDialler */

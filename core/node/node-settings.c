@@ -188,8 +188,11 @@ hypha_node_set_peers (HyphaNode *self, const char *const *endpoints, GError **er
   /* An endpoint that is no longer wanted is dialled no more; a link over it stays. */
   for (guint i = self->diallers->len; i > 0; i--)
     if (hypha_dialler_is_permanent (self->diallers->pdata[i - 1]) &&
-        !g_ptr_array_find (wanted, self->diallers->pdata[i - 1], NULL))
-      hypha_node_drop_dialler (self, i - 1);
+        !g_ptr_array_find (wanted, self->diallers->pdata[i - 1], NULL)) {
+      hypha_dialler_set_permanent (self->diallers->pdata[i - 1], FALSE);
+      if (!hypha_dialler_is_suggested (self->diallers->pdata[i - 1]))
+        hypha_node_drop_dialler (self, i - 1);
+    }
   for (guint i = 0; i < wanted->len; i++) {
     hypha_dialler_set_permanent (wanted->pdata[i], TRUE);
     if (g_ptr_array_find (self->diallers, wanted->pdata[i], NULL))
@@ -215,6 +218,7 @@ hypha_node_set_link_costs (HyphaNode *self, GVariant *costs, GError **error)
   if (g_variant_n_children (costs) == 0)
     g_clear_pointer (&self->link_costs, g_variant_unref); /* every link that comes is priced */
   hypha_node_apply_link_costs (self);
+  hypha_node_peers_changed (self->for_transports);
   return TRUE;
 }
 
@@ -259,7 +263,8 @@ hypha_node_dup_troubles (HyphaNode *self)
       g_variant_builder_add (&builder, "{ss}", hypha_door_get_uri (self->doors->pdata[i]),
                              hypha_door_get_trouble (self->doors->pdata[i]));
   for (guint i = 0; i < self->diallers->len; i++)
-    if (hypha_dialler_get_trouble (self->diallers->pdata[i]) != NULL)
+    if (hypha_dialler_get_trouble (self->diallers->pdata[i]) != NULL &&
+        !hypha_dialler_is_suggested (self->diallers->pdata[i]))
       g_variant_builder_add (&builder, "{ss}", hypha_dialler_get_uri (self->diallers->pdata[i]),
                              hypha_dialler_get_trouble (self->diallers->pdata[i]));
   return g_variant_ref_sink (g_variant_builder_end (&builder));

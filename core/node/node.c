@@ -29,6 +29,7 @@ enum {
   PEER_PENDING,
   INCOMING_STREAM,
   SPOKEN_FOR,
+  MAY_PASS,
   TRUST_CHANGED,
   TRUST_UNSAVED,
   PAIRING_CODE,
@@ -50,11 +51,17 @@ hypha_node_find (HyphaNode *self, const HyphaNodeId *id)
 HyphaNodePeer *
 hypha_node_add_peer (HyphaNode *self, const HyphaNodeId *id)
 {
+  /* What transports are told of. */
+  static const char *const matters[] = { "link-changed", "notify::trusted", "notify::name" };
   g_autoptr (HyphaNodePeer) peer =
       hypha_node_peer_new (id, self->directs, &hypha_node_peer_events, self);
 
   g_hash_table_insert (self->by_id, (gpointer) hypha_node_peer_get_id (peer), peer);
   g_list_store_append (self->peers, peer);
+  for (guint i = 0; i < G_N_ELEMENTS (matters); i++)
+    g_signal_connect_object (peer, matters[i], G_CALLBACK (hypha_node_peers_changed),
+                             self->for_transports, G_CONNECT_SWAPPED);
+  hypha_node_peers_changed (self->for_transports);
   if (self->drain != NULL)
     hypha_node_peer_drain (peer);
   return peer; /* the list's */
@@ -70,6 +77,7 @@ hypha_node_remove_peer (HyphaNode *self, HyphaNodePeer *peer)
                         _ ("the peer is no longer trusted"));
   if (g_list_store_find (self->peers, peer, &position))
     g_list_store_remove (self->peers, position);
+  hypha_node_peers_changed (self->for_transports);
 }
 
 static gboolean
@@ -300,8 +308,15 @@ hypha_node_reap (HyphaNode *self)
 /* ---- plug-ins come and go ---- */
 
 static void
+on_transport_removed (HyphaLoader *loader, HyphaModule *module, HyphaNode *self)
+{
+  hypha_node_peers_leave (self->for_transports, module);
+}
+
+static void
 on_transport_added (HyphaLoader *loader, HyphaModule *module, HyphaNode *self)
 {
+  hypha_node_peers_take (self->for_transports, module);
   for (guint i = 0; i < self->doors->len; i++)
     hypha_door_open (self->doors->pdata[i]);
   hypha_node_hurry_diallers (self);
@@ -354,7 +369,9 @@ hypha_node_new (HyphaIdentity *identity, HyphaLoader *loader, guint workers, GEr
   self->admission = hypha_admission_new (self->mailbox, &hypha_node_admission_events, self);
   self->directs = hypha_directs_new (self->loader, hypha_node_direct_refused, self);
   hypha_node_set_limits (self, &self->limits);
+  self->for_transports = hypha_node_peers_new (self);
   g_signal_connect (loader, "transport-added", G_CALLBACK (on_transport_added), self);
+  g_signal_connect (loader, "transport-removed", G_CALLBACK (on_transport_removed), self);
   return g_steal_pointer (&self);
 }
 
@@ -402,6 +419,8 @@ hypha_node_stop (HyphaNode *self)
   hypha_node_pairing_close (self);
   if (self->loader != NULL)
     g_signal_handlers_disconnect_by_data (self->loader, self);
+  if (self->for_transports != NULL)
+    hypha_node_peers_stop (self->for_transports);
   for (guint i = 0; i < self->doors->len; i++)
     hypha_door_close (self->doors->pdata[i]);
   g_ptr_array_set_size (self->doors, 0);
@@ -443,6 +462,7 @@ hypha_node_finalize (GObject *object)
 
   g_clear_pointer (&self->identity, hypha_identity_unref);
   g_clear_object (&self->loader);
+  g_clear_object (&self->for_transports);
   g_clear_pointer (&self->link_costs, g_variant_unref);
   hypha_trust_free (self->trust);
   hypha_trust_rules_free (self->rules);
@@ -554,6 +574,20 @@ hypha_node_class_init (HyphaNodeClass *klass)
   signals[SPOKEN_FOR] = g_signal_new ("spoken-for", HYPHA_TYPE_NODE, G_SIGNAL_RUN_LAST, 0,
                                       g_signal_accumulator_true_handled, NULL, NULL, G_TYPE_BOOLEAN,
                                       1, G_TYPE_STRING);
+  /**
+   * HyphaNode::may-pass:
+   * @self: the node
+   * @service: the service of this node by which it would be led on
+   * @peer: a trusted peer
+   *
+   * A transport whose channels go through other nodes asks whether streams of @peer may
+   * be led through this one, and those of others to @peer. Nobody's are unless a handler says so.
+   *
+   * Returns: %TRUE if they may
+   */
+  signals[MAY_PASS] = g_signal_new ("may-pass", HYPHA_TYPE_NODE, G_SIGNAL_RUN_LAST, 0,
+                                    g_signal_accumulator_true_handled, NULL, NULL, G_TYPE_BOOLEAN,
+                                    2, G_TYPE_STRING, HYPHA_TYPE_PEER);
   /**
    * HyphaNode::peer-pending:
    * @self: the node

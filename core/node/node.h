@@ -96,6 +96,9 @@ gboolean hypha_incoming_is_direct (HyphaIncoming *self);
  * an error: refuse. */
 HyphaStream *hypha_incoming_make_stream (HyphaIncoming *self, GError **error);
 void hypha_incoming_accept_made (HyphaIncoming *self);
+/* The same of a stream that carries a link: nothing of it goes over a relayed one. Not for a direct
+ * stream. */
+HyphaStream *hypha_incoming_make_carrying (HyphaIncoming *self, GError **error);
 /* FD (taken, non-blocking) is the program's side from now on. KEEP (nullable) is unreferenced when
  * the stream has ended. Not for a direct stream. */
 void hypha_incoming_accept (HyphaIncoming *self, int fd, GObject *keep);
@@ -106,5 +109,11 @@ void hypha_incoming_refuse (
 /* Who answers them (core/service). Without one, whoever handles "incoming-stream" does. */
 typedef void (*HyphaNodeAcceptFunc) (HyphaNode *self, HyphaIncoming *incoming, gpointer user_data);
 void hypha_node_set_accept_func (HyphaNode *self, HyphaNodeAcceptFunc func, gpointer user_data);
+
+/* For those who answer: gives INCOMING to whichever transport offers its service; FALSE: none does,
+ * and it is still to be answered. */
+gboolean hypha_node_offer_to_transports (HyphaNode *self, HyphaIncoming *incoming);
+/* "may-pass" is answered otherwise now. */
+void hypha_node_passing_changed (HyphaNode *self);
 
 G_END_DECLS

@@ -414,6 +414,21 @@ hypha_trust_admits (HyphaTrust *self, const HyphaNodeId *id, HyphaChannel *chann
   return FALSE;
 }
 
+gboolean
+hypha_trust_may_dial (HyphaTrust *self, const HyphaNodeId *id, HyphaEndpoint *endpoint)
+{
+  Entry *entry = g_hash_table_lookup (self->entries, id);
+
+  if (entry == NULL)
+    return FALSE;
+  if (entry->endpoints == NULL || entry->endpoints->len == 0)
+    return TRUE;
+  for (guint i = 0; i < entry->endpoints->len; i++)
+    if (hypha_place_covers (entry->endpoints->pdata[i], endpoint))
+      return TRUE;
+  return FALSE;
+}
+
 GList *
 hypha_trust_list (HyphaTrust *self)
 {

@@ -39,6 +39,8 @@ gboolean hypha_trust_any_plain (HyphaTrust *self); /* some peer has tls=never */
  * NULL when they did. */
 gboolean hypha_trust_admits (HyphaTrust *self, const HyphaNodeId *id, HyphaChannel *channel,
                              HyphaEndpoint *dialled);
+/* Of what is about to be dialled: whether ID, whom we trust, may be there. */
+gboolean hypha_trust_may_dial (HyphaTrust *self, const HyphaNodeId *id, HyphaEndpoint *endpoint);
 GList *hypha_trust_list (HyphaTrust *self); /* (transfer container) of HyphaNodeId */
 
 /* A name a person can type and a terminal can print: 1 to 64 bytes of UTF-8 without control

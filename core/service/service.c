@@ -26,6 +26,12 @@ hypha_service_is_handler (HyphaService *self)
   return g_str_equal (self->target, "handler");
 }
 
+gboolean
+hypha_service_is_transport (HyphaService *self)
+{
+  return g_str_equal (self->target, "transport");
+}
+
 char *
 hypha_service_dup_pattern (const char *name)
 {
@@ -70,8 +76,8 @@ is_pattern (const char *text)
 static gboolean
 check_target (HyphaLoader *loader, HyphaService *self, GError **error)
 {
-  static const char *const others[] = { "echo", "discard", "ports", "forward",
-                                        "off",  "handler", NULL };
+  static const char *const others[] = { "echo",      "discard", "ports",   "forward",
+                                        "transport", "off",     "handler", NULL };
   const char *target = self->target;
   g_autoptr (GError) reason = NULL;
   g_autoptr (HyphaEndpoint) endpoint = NULL;
@@ -91,10 +97,11 @@ check_target (HyphaLoader *loader, HyphaService *self, GError **error)
   endpoint = hypha_loader_check_endpoint (loader, with_port, &reason);
   if (endpoint != NULL)
     return TRUE;
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               _ ("'target' is '%s', which is neither echo, discard, ports, forward, off, handler "
-                  "nor an endpoint: %s"),
-               target, reason->message);
+  g_set_error (
+      error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+      _ ("'target' is '%s', which is neither echo, discard, ports, forward, transport, off, "
+         "handler nor an endpoint: %s"),
+      target, reason->message);
   return FALSE;
 }
 
@@ -150,6 +157,18 @@ check_listen (HyphaLoader *loader, HyphaService *self, GError **error)
                        forwards ? _ ("with the target 'forward', 'peers' and 'listen' are needed: "
                                      "who may have this node listen, and on which endpoints")
                                 : _ ("'listen' goes with the target 'forward' only"));
+  return FALSE;
+}
+
+/* Whoever may be led through this node is named. */
+static gboolean
+check_transport (HyphaService *self, GError **error)
+{
+  if (!hypha_service_is_transport (self) || self->peers != NULL)
+    return TRUE;
+  g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                       _ ("with the target 'transport', 'peers' is needed: who may be led through "
+                          "this node, and reached through it"));
   return FALSE;
 }
 
@@ -211,7 +230,7 @@ hypha_service_new (HyphaLoader *loader, const char *name, GVariant *items, GErro
   if (self->target == NULL)
     self->target = g_strdup ("handler");
   if (!check_target (loader, self, error) || !check_roots (self, error) ||
-      !check_listen (loader, self, error))
+      !check_listen (loader, self, error) || !check_transport (self, error))
     return NULL;
   return g_steal_pointer (&self);
 }

@@ -10,7 +10,8 @@ G_BEGIN_DECLS
  * port, which stands for '*'. */
 typedef struct {
   char *name;
-  char *target;  /* an endpoint, "echo", "discard", "ports", "forward", "off" or "handler" */
+  char *target;  /* an endpoint, "echo", "discard", "ports", "forward", "transport", "off" or
+                    "handler" */
   char **peers;  /* names and ids; NULL: every trusted peer */
   char **roots;  /* directories, for the program that serves it; NULL: none are named */
   char **listen; /* of "forward": patterns of what they may have listened on; else NULL */
@@ -22,6 +23,9 @@ HyphaService *hypha_service_new (HyphaLoader *loader, const char *name, GVariant
 void hypha_service_free (HyphaService *self);
 /* Its streams go to a program that registers for them. */
 gboolean hypha_service_is_handler (HyphaService *self);
+/* Its streams go to the transport that offers it, if one does, for whose channels this node is in
+ * the middle. */
+gboolean hypha_service_is_transport (HyphaService *self);
 /* "kind:*" for "kind:7"; NULL: what follows the last colon is no port, 1 to 4294967295. */
 char *hypha_service_dup_pattern (const char *name);
 /* For a stream to NAME, which the service has or covers. */

@@ -81,6 +81,10 @@ answer (HyphaNode *node, HyphaIncoming *incoming, gpointer user_data)
                                ? g_hash_table_lookup (self->registered, name)
                                : NULL;
 
+  /* It asks for itself whom the settings let pass: not everything that it does leads anywhere. */
+  if (registered == NULL && (service == NULL || hypha_service_is_transport (service)) &&
+      hypha_node_offer_to_transports (node, incoming))
+    return;
   if (registered == NULL && (service == NULL || g_str_equal (service->target, "off") ||
                              hypha_service_is_handler (service)))
     hypha_incoming_refuse (incoming, HYPHA_ERROR_NO_SUCH_SERVICE);
@@ -96,6 +100,9 @@ answer (HyphaNode *node, HyphaIncoming *incoming, gpointer user_data)
     hypha_port_teller_serve (self->port_teller, incoming);
   else if (g_str_equal (service->target, "forward"))
     serve_forward (self, incoming);
+  else if (hypha_service_is_transport (service))
+    hypha_incoming_refuse (incoming,
+                           HYPHA_ERROR_NO_SUCH_SERVICE); /* none has come that offers it */
   else {
     g_autofree char *target = hypha_service_dup_target (service, name);
 
@@ -135,6 +142,15 @@ on_spoken_for (HyphaNode *node, const char *name, HyphaServices *self)
 }
 
 static gboolean
+on_may_pass (HyphaNode *node, const char *name, HyphaPeer *peer, HyphaServices *self)
+{
+  HyphaService *service = find (self, name);
+
+  return service != NULL && hypha_service_is_transport (service) &&
+         hypha_service_admits (service, HYPHA_NODE_PEER (peer));
+}
+
+static gboolean
 may_hear_ports (HyphaNodePeer *peer, const char *name, gpointer user_data)
 {
   HyphaService *service = find (user_data, name);
@@ -150,6 +166,7 @@ review (HyphaServices *self)
   hypha_port_teller_review (self->port_teller, may_hear_ports, self);
   if (self->forward_host != NULL)
     hypha_forward_host_review (self->forward_host);
+  hypha_node_passing_changed (self->node);
 }
 
 HyphaServices *
@@ -162,6 +179,7 @@ hypha_services_new (HyphaNode *node)
   self->port_teller = hypha_port_teller_new ();
   hypha_node_set_accept_func (node, answer, self);
   g_signal_connect_object (node, "spoken-for", G_CALLBACK (on_spoken_for), self, 0);
+  g_signal_connect_object (node, "may-pass", G_CALLBACK (on_may_pass), self, 0);
   g_signal_connect_object (node, "trust-changed", G_CALLBACK (review), self, G_CONNECT_SWAPPED);
   return self;
 }

@@ -20,11 +20,10 @@ void hypha_services_set_forwards (HyphaServices *self, HyphaForwards *forwards);
 /* Before the node is drained: what would never end by itself ends. */
 void hypha_services_stop (HyphaServices *self);
 /* a{sa{sv}}: name to target s ("tcp://...", "unix:...", "echo", "discard", "ports",
- * "forward", "off", "handler" or absent: whoever registers), peers as (names or ids; absent: every
- * trusted peer), listen as (of "forward": patterns of endpoints).
- * "tcp:*" to "tcp://host:*": one for each port that has no entry of its own. Checked whole:
- * INVALID_SETTING names the service, the entry and the reason, and nothing changes. Streams that
- * are open stay. */
+ * "forward", "transport", "off", "handler" or absent: whoever registers), peers as (names or ids;
+ * absent: every trusted peer), listen as (of "forward": patterns of endpoints). "tcp:*" to
+ * "tcp://host:*": one for each port that has no entry of its own. Checked whole: INVALID_SETTING
+ * names the service, the entry and the reason, and nothing changes. Streams that are open stay. */
 gboolean hypha_services_configure (HyphaServices *self, GVariant *services, GError **error);
 
 /* All programs together may register this many services. */

@@ -155,8 +155,8 @@ class OneNode(Case):
         node = self.node("--listen", "tcp://127.0.0.1:0")
         for verb in ("status", "id"):
             self.assertEqual(node.ask(verb)["id"], node.id())
-        self.assertEqual([t["name"] for t in node.ask("transports")], ["hvsock", "tcp", "udp", "unix"])
-        self.assertEqual([p["state"] for p in node.ask("plugins")], ["ready"] * 4)
+        self.assertEqual([t["name"] for t in node.ask("transports")], ["hvsock", "tcp", "udp", "unix", "via"])
+        self.assertEqual([p["state"] for p in node.ask("plugins")], ["ready"] * 5)
         for verb in ("peers", "pending", "links", "streams", "forward"):
             self.assertEqual(node.ask(verb), [])
         before = json.loads(node.ctl("--json", "status").stdout)

@@ -3,53 +3,16 @@
 """Mirrors: the ports of a machine, on the loopback of another. Each machine is a network namespace, with nothing between
 them but a Unix socket."""
 
-import ctypes
-import fcntl
 import json
-import os
 import re
 import socket
-import struct
 import subprocess
 import sys
 
 from harness import DEADLINE, ROOT, Case, Node, main, trust_each_other, wait_for
+from network import Namespace
 
-CLONE_NEWNET = 0x40000000
-SIOCSIFFLAGS = 0x8914
-IFF_UP = 1
-LIBC = ctypes.CDLL(None, use_errno=True)
 MAX_PORTS = 256
-
-
-def check(status, what):
-    if status != 0:
-        raise OSError(ctypes.get_errno(), what)
-
-
-class Namespace:
-    """A network of its own, with a loopback that is up; what is made within `with` is made there."""
-
-    def __init__(self):
-        self.home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        check(LIBC.unshare(CLONE_NEWNET), "unshare")
-        self.fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-                fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
-        finally:
-            self.__exit__()
-
-    def __enter__(self):
-        check(LIBC.setns(self.fd, CLONE_NEWNET), "setns")
-        return self
-
-    def __exit__(self, *unused):
-        check(LIBC.setns(self.home, CLONE_NEWNET), "setns")
-
-    def close(self):
-        os.close(self.fd)
-        os.close(self.home)
 
 
 class Machines(Case):

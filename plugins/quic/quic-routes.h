@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "quic-loop.h"
+
+G_BEGIN_DECLS
+
+/* Tells when this machine's addresses or routes have changed, as long as somebody wants to know. On
+ * the loop. */
+typedef struct {
+  void (*changed) (gpointer owner);
+  gpointer owner;
+} QuicRoutesClient;
+
+/* FALSE: the kernel does not tell, here. */
+gboolean quic_routes_join (QuicLoop *loop, QuicRoutesClient *client);
+void quic_routes_leave (QuicLoop *loop, QuicRoutesClient *client);
+
+G_END_DECLS

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "quic.h"
+
+#include <glib/gi18n-lib.h>
+
+#include "quic-client.h"
+#include "quic-listener.h"
+
+#define COST_IPV6 7
+#define COST_IPV4 12
+
+struct _QuicTransport {
+  HyphaBaseTransport parent_instance;
+  guint32 connections; /* to each endpoint that is listened on */
+};
+
+static void quic_transport_iface_init (HyphaTransportInterface *iface);
+
+G_DEFINE_FINAL_TYPE_WITH_CODE (QuicTransport, quic_transport, HYPHA_TYPE_BASE_TRANSPORT,
+                               G_IMPLEMENT_INTERFACE (HYPHA_TYPE_TRANSPORT,
+                                                      quic_transport_iface_init))
+
+/* A connect or listen under way; the data of its task. */
+typedef struct {
+  HyphaEndpoint *endpoint; /* not owned: the task's */
+  HyphaInetAddress *address;
+} Operation;
+
+static void
+operation_free (gpointer data)
+{
+  Operation *operation = data;
+
+  hypha_inet_address_free (operation->address);
+  g_free (operation);
+}
+
+/* NULL: the task has returned an error. */
+static Operation *
+operation_new (GTask *task, HyphaEndpoint *endpoint)
+{
+  GError *error = NULL;
+  HyphaInetAddress *address = hypha_inet_address_parse (endpoint, &error);
+  Operation *operation;
+
+  if (address == NULL) {
+    g_task_return_error (task, error);
+    return NULL;
+  }
+  operation = g_new0 (Operation, 1);
+  operation->endpoint = endpoint;
+  operation->address = address;
+  g_task_set_task_data (task, operation, operation_free);
+  return operation;
+}
+
+/* ---- connecting and listening ---- */
+
+static void
+connect_to (GTask *task, GTask *attempt, const HyphaInetSockaddr *address, const char *display,
+            GCancellable *cancellable)
+{
+  const Operation *operation = g_task_get_task_data (task);
+
+  quic_client_connect (attempt, address, operation->endpoint, display, cancellable);
+}
+
+static void
+quic_transport_connect (HyphaBaseTransport *transport, GTask *given, HyphaEndpoint *endpoint,
+                        guint timeout_ms, GCancellable *cancellable)
+{
+  g_autoptr (GTask) task = given;
+  const Operation *operation = operation_new (task, endpoint);
+
+  if (operation != NULL)
+    hypha_inet_address_connect (operation->address, "quic", hypha_endpoint_to_string (endpoint),
+                                timeout_ms, g_steal_pointer (&task), cancellable, connect_to);
+}
+
+static HyphaListener *
+listen_on (GTask *task, GInetAddress *numeric, GError **error)
+{
+  QuicTransport *self = g_task_get_source_object (task);
+  const Operation *operation = g_task_get_task_data (task);
+
+  return quic_listener_new (operation->address, numeric,
+                            hypha_endpoint_to_string (operation->endpoint), self->connections,
+                            error);
+}
+
+static void
+quic_transport_listen (HyphaBaseTransport *transport, GTask *given, HyphaEndpoint *endpoint,
+                       GCancellable *cancellable)
+{
+  g_autoptr (GTask) task = given;
+  const Operation *operation = operation_new (task, endpoint);
+
+  if (operation != NULL)
+    hypha_inet_address_listen (operation->address, hypha_endpoint_to_string (endpoint),
+                               g_steal_pointer (&task), cancellable, listen_on);
+}
+
+/* ---- the rest of the interface ---- */
+
+static const char *const *
+quic_transport_get_schemes (HyphaTransport *transport)
+{
+  static const char *const schemes[] = { "quic", NULL };
+
+  return schemes;
+}
+
+static HyphaEndpoint *
+quic_transport_parse (HyphaTransport *transport, HyphaEndpoint *endpoint, GError **error)
+{
+  g_autoptr (HyphaInetAddress) address = hypha_inet_address_parse (endpoint, error);
+
+  return address == NULL ? NULL : hypha_inet_address_to_endpoint (address, "quic", endpoint);
+}
+
+static gboolean
+read_option (const char *key, GVariant *value, guint32 *connections, GError **error)
+{
+  if (!g_str_equal (key, "connections") || !g_variant_is_of_type (value, G_VARIANT_TYPE_UINT32)) {
+    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+                 _ ("the transport quic has no option '%s' of type '%s': it has 'connections' (u)"),
+                 key, g_variant_get_type_string (value));
+    return FALSE;
+  }
+  *connections = g_variant_get_uint32 (value);
+  if (*connections >= 1 && *connections <= QUIC_MAX_CONNECTIONS)
+    return TRUE;
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
+               _ ("option 'connections' of the transport quic is %u: it is 1 to %u"), *connections,
+               QUIC_MAX_CONNECTIONS);
+  return FALSE;
+}
+
+static gboolean
+quic_transport_configure (HyphaTransport *transport, GVariant *options, GError **error)
+{
+  guint32 connections = QUIC_DEFAULT_CONNECTIONS;
+  GVariantIter iter;
+  const char *key;
+  GVariant *value;
+
+  g_variant_iter_init (&iter, options);
+  while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
+    g_autoptr (GVariant) owned = value;
+
+    if (!read_option (key, owned, &connections, error))
+      return FALSE;
+  }
+  QUIC_TRANSPORT (transport)->connections = connections;
+  return TRUE;
+}
+
+static gboolean
+quic_transport_probe (HyphaTransport *transport, GVariantDict *details, GError **error)
+{
+  return hypha_inet_probe (SOCK_DGRAM, details, error);
+}
+
+static guint
+quic_transport_get_link_cost (HyphaTransport *transport, HyphaEndpoint *endpoint)
+{
+  gboolean ipv6 = endpoint != NULL && g_str_has_prefix (hypha_endpoint_get_rest (endpoint), "//[");
+
+  return ipv6 ? COST_IPV6 : COST_IPV4;
+}
+
+static void
+quic_transport_class_init (QuicTransportClass *klass)
+{
+  HyphaBaseTransportClass *base_class = HYPHA_BASE_TRANSPORT_CLASS (klass);
+
+  base_class->connect = quic_transport_connect;
+  base_class->listen = quic_transport_listen;
+}
+
+static void
+quic_transport_init (QuicTransport *self)
+{
+  self->connections = QUIC_DEFAULT_CONNECTIONS;
+}
+
+static void
+quic_transport_iface_init (HyphaTransportInterface *iface)
+{
+  iface->get_schemes = quic_transport_get_schemes;
+  iface->parse = quic_transport_parse;
+  iface->configure = quic_transport_configure;
+  iface->probe = quic_transport_probe;
+  iface->get_link_cost = quic_transport_get_link_cost;
+}
+
+static HyphaTransport *
+create (GError **error)
+{
+  return g_object_new (QUIC_TYPE_TRANSPORT, NULL);
+}
+
+HYPHA_DEFINE_PLUGIN (quic, "quic", "1.0", "QUIC over IPv4 and IPv6", "LGPL-2.1-or-later", 0,
+                     create);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "websocket-flow.h"
+
+G_BEGIN_DECLS
+
+/* A socket that listens on ADDRESS, with NUMERIC for its host; BOUND becomes where. -1: the error
+ * says why not DISPLAY. */
+int websocket_socket_listen (const HyphaInetAddress *address, GInetAddress *numeric,
+                             const char *display, HyphaInetSockaddr *bound, GError **error);
+
+/* What small frames, and pings behind large ones, ask of a connected socket. */
+void websocket_socket_tune (GSocket *socket);
+
+/* On the loop: joins STREAM, which is CONNECTION or TLS upon it, with one end of a new socketpair,
+ * and gives the other in FD. The rest is as for websocket_flow_new(). NULL: there are no
+ * descriptors left; OVER is not called. */
+WebsocketFlow *websocket_socket_join (WebsocketLoop *loop, GSocketConnection *connection,
+                                      GIOStream *stream, const WebsocketTerms *terms, guint8 *early,
+                                      gsize size, WebsocketLoopFunc over, gpointer data, int *fd,
+                                      GError **error);
+
+/* A channel upon FD, which is taken, and FLOW, which is not. */
+HyphaChannel *websocket_socket_make_channel (int fd, WebsocketFlow *flow, HyphaEndpoint *local,
+                                             HyphaEndpoint *remote, const char *host);
+
+G_END_DECLS

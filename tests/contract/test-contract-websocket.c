@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include "certificate.h"
+#include "contract.h"
+#include "harness.h"
+#include "silent.h"
+#include "websocket.h"
+
+/* Of the listeners of wss, as PATH.crt and PATH.key. */
+static char *certificate;
+
+static HyphaTransport *
+create (void)
+{
+  return hypha_plugin_websocket.create (NULL);
+}
+
+static HyphaTransport *
+create_secure (void)
+{
+  HyphaTransport *transport = create ();
+  g_autofree char *crt = g_strconcat (certificate, ".crt", NULL);
+  g_autofree char *key = g_strconcat (certificate, ".key", NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) options = g_variant_ref_sink (g_variant_new_parsed (
+      "{'ca-file': <%s>, 'certificate': <%s>, 'key': <%s>, 'proxy': <''>}", crt, crt, key));
+
+  hypha_transport_configure (transport, options, &error);
+  g_assert_no_error (error);
+  return transport;
+}
+
+static char *
+fresh_ipv4 (const char *directory)
+{
+  return g_strdup ("ws://127.0.0.1:0/hypha");
+}
+
+static char *
+fresh_ipv6 (const char *directory)
+{
+  return g_strdup ("ws://[::1]:0/hypha");
+}
+
+static char *
+fresh_secure (const char *directory)
+{
+  return g_strdup ("wss://127.0.0.1:0/hypha");
+}
+
+static char *
+silent (const char *scheme, GArray *held)
+{
+  union {
+    struct sockaddr generic;
+    struct sockaddr_in in;
+    struct sockaddr_storage storage;
+  } address = { .in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK) } };
+  socklen_t length = sizeof address.in;
+
+  silent_listen (&address.generic, &length, held);
+  return g_strdup_printf ("%s://127.0.0.1:%u/hypha", scheme, ntohs (address.in.sin_port));
+}
+
+static char *
+silent_ipv4 (const char *directory, GArray *held)
+{
+  return silent ("ws", held);
+}
+
+static char *
+silent_secure (const char *directory, GArray *held)
+{
+  return silent ("wss", held);
+}
+
+static char *
+silent_ipv6 (const char *directory, GArray *held)
+{
+  union {
+    struct sockaddr generic;
+    struct sockaddr_in6 in6;
+    struct sockaddr_storage storage;
+  } address = { .in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT } };
+  socklen_t length = sizeof address.in6;
+
+  silent_listen (&address.generic, &length, held);
+  return g_strdup_printf ("ws://[::1]:%u/hypha", ntohs (address.in6.sin6_port));
+}
+
+static gboolean
+has_tls (char **why)
+{
+  if (g_tls_backend_supports_tls (g_tls_backend_get_default ()))
+    return TRUE;
+  *why = g_strdup ("GIO has no TLS here: glib-networking is not installed");
+  return FALSE;
+}
+
+/* How a host and a port are written is held in test-contract-tcp.c. */
+static const ContractSpelling spellings[] = {
+  { "ws://127.0.0.1:4974/hypha", "ws://127.0.0.1:4974/hypha", NULL },
+  { "ws://127.0.0.1", "ws://127.0.0.1/", NULL },
+  { "ws://127.0.0.1:80", "ws://127.0.0.1/", NULL },
+  { "ws://127.0.0.1:443/", "ws://127.0.0.1:443/", NULL },
+  { "wss://Example.ORG/a/b/", "wss://example.org/a/b/", NULL },
+  { "wss://example.org:443/a", "wss://example.org/a", NULL },
+  { "wss://example.org:80/a", "wss://example.org:80/a", NULL },
+  { "ws://[0:0::1]/x", "ws://[::1]/x", NULL },
+  { "ws://[::ffff:127.0.0.1]:1/", "ws://127.0.0.1:1/", NULL },
+  { "ws://[fe80::1%25eth0]:1/x", "ws://[fe80::1%25eth0]:1/x", NULL },
+  { "ws://any:any/x", "ws://[::]:0/x", NULL },
+  { "ws://a/with%20space%3Fand%25", "ws://a/with%20space%3Fand%25", NULL },
+  { "ws://a/gr\303\274n", "ws://a/gr\303\274n", NULL },
+  { "ws:127.0.0.1/x", NULL, "//HOST" },
+  { "ws:///x", NULL, "host" },
+  { "ws://127.0.0.1:/x", NULL, "port" },
+  { "ws://127.0.0.1:65536/x", NULL, "port" },
+  { "ws://127.0.0.1:080/x", NULL, "port" },
+  { "ws://127.1/x", NULL, "IPv4" },
+  { "ws://user@host/x", NULL, "'@'" },
+  { "ws://host/a/../b", NULL, "'..'" },
+  { "ws://host/./b", NULL, "'.'" },
+  { "ws://host//b", NULL, "empty part" },
+  { "wss://::1/x", NULL, "brackets" },
+  { NULL, NULL, NULL },
+};
+
+static const Contract ipv4 = {
+  .name = "websocket-ipv4",
+  .create = create,
+  .fresh = fresh_ipv4,
+  .silent = silent_ipv4,
+  .spellings = spellings,
+  .host = "127.0.0.1",
+  .half_close = TRUE,
+  .cost = 20,
+  .tells_cut = TRUE,
+};
+
+static const Contract ipv6 = {
+  .name = "websocket-ipv6",
+  .create = create,
+  .usable = harness_has_ipv6,
+  .fresh = fresh_ipv6,
+  .silent = silent_ipv6,
+  .spellings = spellings,
+  .host = "::1",
+  .half_close = TRUE,
+  .cost = 20,
+  .tells_cut = TRUE,
+};
+
+static const Contract secure = {
+  .name = "websocket-tls",
+  .create = create_secure,
+  .usable = has_tls,
+  .fresh = fresh_secure,
+  .silent = silent_secure,
+  .spellings = spellings,
+  .host = "127.0.0.1",
+  .half_close = TRUE,
+  .cost = 20,
+  .tells_cut = TRUE,
+};
+
+int
+main (int argc, char *argv[])
+{
+  g_autofree char *directory = NULL;
+  g_autofree char *crt = NULL;
+  g_autofree char *key = NULL;
+  g_autoptr (GError) error = NULL;
+  int status;
+
+  /* Which proxies this machine has is none of the contract's. */
+  g_setenv ("GIO_USE_PROXY_RESOLVER", "dummy", TRUE);
+  g_test_init (&argc, &argv, NULL);
+  directory = g_dir_make_tmp ("hypha-certificate-XXXXXX", &error);
+  g_assert_no_error (error);
+  certificate = g_build_filename (directory, "it", NULL);
+  certificate_write (certificate, &error);
+  g_assert_no_error (error);
+  crt = g_strconcat (certificate, ".crt", NULL);
+  key = g_strconcat (certificate, ".key", NULL);
+  contract_add_tests (&ipv4);
+  contract_add_tests (&ipv6);
+  contract_add_tests (&secure);
+  status = g_test_run ();
+  g_unlink (crt);
+  g_unlink (key);
+  g_rmdir (directory);
+  g_free (certificate);
+  return status;
+}

@@ -56,6 +56,8 @@ const HyphaVerb hypha_verbs[] = {
     hypha_verb_dial },
   { "accept", "ENDPOINT", N_ ("Listen, and join standard input and output to who comes first"),
     hypha_verb_accept },
+  { "attach", "[FROM]", N_ ("Join standard input and output to the node, for another node to link"),
+    hypha_verb_attach },
   /* For the shells' completion; it takes its words as they are. */
   { "complete", "", NULL, hypha_verb_complete },
   { NULL, NULL, NULL, NULL },

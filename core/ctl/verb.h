@@ -77,6 +77,7 @@ HYPHA_VERB (mux);
 HYPHA_VERB (mirror);
 HYPHA_VERB (dial);
 HYPHA_VERB (accept);
+HYPHA_VERB (attach);
 HYPHA_VERB (bench);
 
 G_END_DECLS

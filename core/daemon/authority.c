@@ -47,6 +47,7 @@ static const struct {
   { "org.hypha.Peer1", "CloseStream", "org.hypha.open-stream" },
   { "org.hypha.Node1", "RegisterService", "org.hypha.serve" },
   { "org.hypha.Node1", "Dial", "org.hypha.dial" },
+  { "org.hypha.Node1", "Attach", "org.hypha.attach" },
 };
 
 typedef struct {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/node1.h"
 
+#include "daemon/attaching.h"
 #include "daemon/authority.h"
 #include "daemon/call-options.h"
 #include "daemon/dialling.h"
@@ -315,6 +316,14 @@ handle_dial (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, GUnixFDL
 }
 
 static gboolean
+handle_attach (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, GUnixFDList *fds,
+               const char *from, GVariant *options)
+{
+  hypha_attaching_answer (object, invocation, HYPHA_NODE1 (object)->node, from, options);
+  return G_DBUS_METHOD_INVOCATION_HANDLED;
+}
+
+static gboolean
 handle_explain (HyphaDBusNode1 *object, GDBusMethodInvocation *invocation, const char *text)
 {
   HyphaNode1 *self = HYPHA_NODE1 (object);
@@ -428,6 +437,7 @@ node1_iface_init (HyphaDBusNode1Iface *iface)
   iface->handle_trust = handle_trust;
   iface->handle_forget = handle_forget;
   iface->handle_dial = handle_dial;
+  iface->handle_attach = handle_attach;
   iface->handle_add_forward = handle_add_forward;
   iface->handle_register_service = handle_register_service;
   iface->handle_unregister_service = handle_unregister_service;

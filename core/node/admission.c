@@ -377,10 +377,10 @@ find_room (HyphaAdmission *self, const char *source)
 
 void
 hypha_admission_begin (HyphaAdmission *self, HyphaChannel *channel,
-                       const HyphaLinkParameters *parameters, HyphaDialler *dialler,
-                       HyphaWorker *worker)
+                       const HyphaLinkParameters *parameters, const char *known_source,
+                       HyphaDialler *dialler, HyphaWorker *worker)
 {
-  g_autofree char *source = source_of (channel);
+  g_autofree char *source = known_source != NULL ? g_strdup (known_source) : source_of (channel);
   g_autoptr (GError) error = NULL;
   HyphaCandidateLink *candidate;
   HyphaLink *link;

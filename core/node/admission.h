@@ -33,14 +33,15 @@ HyphaAdmission *hypha_admission_new (HyphaMailbox *mailbox, const HyphaAdmission
 /* The candidates must have gone: stop, then end the workers, then empty the mailbox. */
 void hypha_admission_free (HyphaAdmission *self);
 void hypha_admission_set_limits (HyphaAdmission *self, const HyphaAdmissionLimits *limits);
-/* Begins a handshake on WORKER. PARAMETERS->initiator goes with DIALLER (nullable otherwise). When
+/* Begins a handshake on WORKER. PARAMETERS->initiator goes with DIALLER (nullable otherwise).
+ * SOURCE: where one comes from that was handed over; NULL: where CHANNEL says. When
  * too many of those that were accepted are under way, one of them has to go, when there are too
  * many of its source, one of that: first those without a HELLO, of these one of the source that has
  * most, and among equals at random. When as many as may be under way are still to be turned out, or
  * twice as many and nobody else comes from there, CHANNEL is dropped instead. */
 void hypha_admission_begin (HyphaAdmission *self, HyphaChannel *channel,
-                            const HyphaLinkParameters *parameters, HyphaDialler *dialler,
-                            HyphaWorker *worker);
+                            const HyphaLinkParameters *parameters, const char *source,
+                            HyphaDialler *dialler, HyphaWorker *worker);
 gboolean hypha_admission_is_crowded (
     HyphaAdmission *self); /* half full: be short with who says nothing */
 /* Ends all that are under way: their instance is over. */

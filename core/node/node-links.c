@@ -51,6 +51,7 @@ static_cost (HyphaNode *self, HyphaEndpoint *endpoint, HyphaChannel *channel)
   const char *option = hypha_endpoint_get_option (endpoint, "cost");
   const char *scheme = hypha_endpoint_get_scheme (endpoint);
   g_autoptr (HyphaEndpoint) bare = hypha_endpoint_without_options (endpoint);
+  g_autoptr (HyphaEndpoint) inner = hypha_node_attached_from (endpoint);
   HyphaTransport *transport = hypha_loader_lookup (self->loader, scheme, NULL);
   guint32 cost;
 
@@ -62,6 +63,8 @@ static_cost (HyphaNode *self, HyphaEndpoint *endpoint, HyphaChannel *channel)
     return cost;
   if (hypha_channel_get_link_cost (channel, &cost))
     return cost;
+  if (inner != NULL)
+    return static_cost (self, inner, channel);
   return transport != NULL ? hypha_transport_get_link_cost (transport, endpoint) : 1000;
 }
 
@@ -192,17 +195,22 @@ is_of_another_node (HyphaNode *self, HyphaChannel *channel)
              hypha_loader_lookup (self->loader, hypha_endpoint_get_scheme (endpoint), NULL));
 }
 
-static void
-on_knocked (HyphaDoor *door, HyphaChannel *channel, gpointer user_data)
+void
+hypha_node_admit (HyphaNode *self, HyphaChannel *channel, const char *source)
 {
-  HyphaNode *self = user_data;
   HyphaLinkParameters p = link_parameters (self, priced_endpoint (channel, NULL), channel);
 
   if (is_of_another_node (self, channel))
     return;
   p.accept_plain = (hypha_channel_get_flags (channel) & HYPHA_CHANNEL_RELAYED) == 0 &&
                    (vouched_for (channel) || hypha_trust_any_plain (self->trust));
-  hypha_admission_begin (self->admission, channel, &p, NULL, hypha_node_pick_worker (self));
+  hypha_admission_begin (self->admission, channel, &p, source, NULL, hypha_node_pick_worker (self));
+}
+
+static void
+on_knocked (HyphaDoor *door, HyphaChannel *channel, gpointer user_data)
+{
+  hypha_node_admit (user_data, channel, NULL);
 }
 
 static void
@@ -259,7 +267,8 @@ on_connected (HyphaDialler *dialler, HyphaChannel *channel, const HyphaNodeId *w
   if (known != NULL && hypha_trust_knows (self->trust, known))
     p.pairing = 0;
   p.start_tls = tls || !plain_is_fine (self, channel, known, hypha_dialler_get_endpoint (dialler));
-  hypha_admission_begin (self->admission, channel, &p, dialler, hypha_node_pick_worker (self));
+  hypha_admission_begin (self->admission, channel, &p, NULL, dialler,
+                         hypha_node_pick_worker (self));
 }
 
 void
@@ -361,9 +370,13 @@ make_mirror (HyphaNode *self, HyphaLink *link, HyphaDialler *dialler)
   HyphaChannel *channel = hypha_link_get_channel (link);
   HyphaEndpoint *endpoint =
       dialler != NULL ? hypha_dialler_get_endpoint (dialler) : hypha_channel_get_local (channel);
+  g_autoptr (HyphaEndpoint) inner = NULL;
 
   if (endpoint == NULL)
     endpoint = hypha_channel_get_remote (channel);
+  inner = endpoint != NULL ? hypha_node_attached_from (endpoint) : NULL;
+  if (inner != NULL)
+    endpoint = inner;
   return hypha_node_link_new (link, ++self->last_link,
                               endpoint != NULL ? hypha_endpoint_get_scheme (endpoint) : "");
 }

@@ -109,6 +109,12 @@ void hypha_node_hurry_diallers (HyphaNode *self);
 void hypha_node_refresh_dialling (HyphaNode *self);
 void hypha_node_drop_dialler (HyphaNode *self, guint index);
 
+/* Begins a handshake with whoever is at the other end. SOURCE: as for hypha_admission_begin(). */
+void hypha_node_admit (HyphaNode *self, HyphaChannel *channel, const char *source);
+
+/* node-attach.c: from where its caller says that it comes. NULL: ENDPOINT is not attached. */
+HyphaEndpoint *hypha_node_attached_from (HyphaEndpoint *endpoint);
+
 /* node-drain.c */
 void hypha_node_drain_free (HyphaNodeDrain *self);
 

@@ -65,6 +65,12 @@ GVariant *hypha_node_dup_troubles (HyphaNode *self);
 /* By name, id, or unique beginning of an id: NO_SUCH_PEER, AMBIGUOUS_PEER. Not owned. */
 HyphaNodePeer *hypha_node_lookup (HyphaNode *self, const char *text, GError **error);
 
+/* Takes a connection that somebody else has made, and carries to the descriptor that is returned
+ * (non-blocking, close-on-exec; -1: an error): as if it had come to an endpoint that is listened
+ * on, and nobody vouches for anything of it. FROM is an endpoint without options, for people and
+ * for the cost. SOURCE is whose share of the handshakes it counts for. */
+int hypha_node_attach (HyphaNode *self, const char *from, const char *source, GError **error);
+
 /* As it was asked for, where ENDPOINT is what is bound or asked for; NULL: nobody listens there. */
 const char *hypha_node_find_listening (HyphaNode *self, const char *endpoint);
 /* Listens on a socket that somebody else has bound (taken, also on failure), for as long as the

@@ -21,7 +21,7 @@ VERBS = {
     "ping": ["PEER"], "streams": ["[PEER]"], "services": [], "open": ["PEER", "SERVICE"], "forward": [], "mux": ["PEER", "PATH"],
     "exec": ["PEER", "COMMAND", "[ARG...]"], "cp": ["SOURCE...", "DEST"],
     "mirror": ["PEER"],
-    "dial": ["ENDPOINT"], "accept": ["ENDPOINT"], "bench": ["PEER"],
+    "dial": ["ENDPOINT"], "accept": ["ENDPOINT"], "attach": ["[FROM]"], "bench": ["PEER"],
 }
 # Of verbs with several forms: the first word of each to the others.
 FORMS = {

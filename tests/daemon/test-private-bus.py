@@ -56,6 +56,12 @@ class Socket(LonelyCase):
         self.assertEqual(node.ask("plugins")[0]["state"], "ready")
         node.stop()
 
+    def test_connections_are_attached_there_too(self):
+        node = self.node()
+        done = node.place.user("attach", input="")
+        self.assertEqual((done.returncode, done.stdout), (0, "hypha attached\n"), done.stderr)
+        node.stop()
+
     def test_bus_comes_first_and_the_socket_after_it(self):
         lonely = self.node()
         place = lonely.place

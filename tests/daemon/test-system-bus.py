@@ -145,6 +145,7 @@ class System(SystemBus):
         self.node.do("trust", PEER, "eve")
         actions = {
             "Node1": {"connect": [("Connect", "tcp://127.0.0.1:1", "{}")], "dial": [("Dial", "tcp://127.0.0.1:1", "{}")],
+                      "attach": [("Attach", "tcp://127.0.0.1:1", "{}")],
                       "serve": [("RegisterService", "mine", "/")],
                       "trust": [("Trust", PEER, "eve"), ("Forget", PEER), ("Pair", "1"), ("ConfirmPairing", PEER, "true")],
                       "configure": [("Listen", "tcp://127.0.0.1:0", "{}"), ("Unlisten", "tcp://127.0.0.1:1"), ("Renew",),

@@ -28,6 +28,7 @@ static const struct {
   { "Node1.Pair", "(u)" },
   { "Node1.ConfirmPairing", "(sb)" },
   { "Node1.Dial", "(sa{sv})" },
+  { "Node1.Attach", "(sa{sv})" },
   { "Node1.AddForward", "(sssa{sv})" },
   { "Node1.RegisterService", "(so)" },
   { "Node1.UnregisterService", "(s)" },

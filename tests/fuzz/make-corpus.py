@@ -389,6 +389,7 @@ CALLS = {
     "forget": f"Node1.Forget ('{ID}')\nPeer1.Streams ()",
     "pair": "Node1.Pair (120,)\nNode1.Pair (121,)",
     "confirm": f"Node1.ConfirmPairing ('{ID}', true)",
+    "attach": "Node1.Attach ('tcp://127.0.0.1:1', @a{sv} {})",
     "dial": "Node1.Dial ('tcp://127.0.0.1:1', {'timeout': <uint32 1>})",
     "forward": "Node1.AddForward ('tcp://127.0.0.1:0', 'peer', 'echo', {'persist': <true>})",
     "register": "Node1.RegisterService ('mine', '/a')\nNode1.RegisterService ('mine', '/a')\nNode1.UnregisterService ('mine')",

@@ -134,7 +134,7 @@ knock_within (Fixture *f, const char *host, gboolean initiator, gint64 handshake
   *knock = (Knock){ .fd = fds[0] };
   channel = hypha_channel_new (fds[1], local, NULL, HYPHA_CHANNEL_KERNEL);
   hypha_channel_set_host (channel, host);
-  hypha_admission_begin (f->admission, channel, &parameters, NULL, f->worker);
+  hypha_admission_begin (f->admission, channel, &parameters, NULL, NULL, f->worker);
   return knock;
 }
 

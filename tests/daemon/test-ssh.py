@@ -1,33 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """ssh by hyphactl open, and by a mux, to a real sshd."""
 
-import contextlib
 import getpass
 import os
 import pathlib
 import shlex
-import shutil
-import socket
 import subprocess
 import sys
-import threading
 import unittest
 
 from harness import DEADLINE, HYPHACTL, Case, Node, main, trust_each_other
 from relay import Relay
+from sshd import WHY_NOT, Sshd
 
-SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-SEPARATION = pathlib.Path("/run/sshd")
 HYPHA_CONF = pathlib.Path(__file__).resolve().parents[2] / "data" / "ssh" / "hypha.conf"
-CONFIG = """HostKey {folder}/host
-AuthorizedKeysFile {folder}/user.pub
-AuthenticationMethods publickey
-PermitRootLogin prohibit-password
-StrictModes no
-UsePAM no
-PidFile none
-AllowUsers {user}
-"""
 # What systemd-ssh-proxy does for vsock-mux/PATH: asks the socket for port 22, and joins it with ssh.
 PROXY = """
 import os, socket, sys, threading
@@ -55,47 +41,9 @@ class Chooser:
         return next((o for o in options if hasattr(o, "ends") and "{}:{}".format(*o.ends[0].getsockname()) in self.endpoint), options[0])
 
 
-class Sshd:
-    """One for each connection to a Unix socket, as a service manager starts it."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        for key in ("host", "user"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", folder / key], check=True)
-        (folder / "sshd_config").write_text(CONFIG.format(folder=folder, user=getpass.getuser()))
-        self.path = folder / "ssh.sock"
-        self.listening = socket.socket(socket.AF_UNIX)
-        self.listening.bind(str(self.path))
-        self.listening.listen()
-        self.processes = []
-        self.thread = threading.Thread(target=self.accept)
-        self.thread.start()
-
-    def accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self.listening.accept()
-                with connection, open(self.folder / "sshd.log", "a") as log:
-                    self.processes.append(subprocess.Popen([SSHD, "-i", "-e", "-f", self.folder / "sshd_config"], stdin=connection,
-                                                           stdout=connection, stderr=log))
-
-    def close(self):
-        self.listening.shutdown(socket.SHUT_RDWR)
-        self.thread.join()
-        self.listening.close()
-        for process in self.processes:
-            process.kill()
-            process.wait()
-
-
-@unittest.skipUnless(SSHD and shutil.which("ssh") and shutil.which("ssh-keygen"), "ssh, ssh-keygen and sshd are not all installed")
+@unittest.skipIf(WHY_NOT, WHY_NOT)
 class Ssh(Case):
     def setUp(self):
-        if os.geteuid() == 0 and not SEPARATION.exists():
-            try:
-                SEPARATION.mkdir(mode=0o755, exist_ok=True)
-            except OSError as error:
-                self.skipTest(f"sshd needs {SEPARATION}, which cannot be made: {error.strerror}")
         place = self.place()
         self.sshd = Sshd(place.private)
         self.addCleanup(self.sshd.close)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The units: whether systemd understands them, how it rates the sandbox, and whether hyphad works in it."""
 
+import getpass
 import os
 import pathlib
 import re
@@ -13,13 +14,29 @@ import subprocess
 import sys
 import unittest
 
-from harness import DEADLINE, HYPHAD, Case, Node, main, trust_each_other, wait_for
+from harness import DEADLINE, HYPHACTL, HYPHAD, Case, Node, main, trust_each_other, wait_for
+from sshd import WHY_NOT, Sshd
 
 UNITS = pathlib.Path(os.environ["UNITS"])
 SOURCE_UNITS = pathlib.Path(__file__).resolve().parents[2] / "data/systemd"
 SANDBOX = pathlib.Path(__file__).with_name("sandbox.py")
 PLUGINS = [pathlib.Path(path) for path in os.environ["HYPHA_PLUGIN_PATH"].split(":")]
 VSOCK_PLUGIN = PLUGINS[0].parent / "vsock"
+SSH_PLUGIN = PLUGINS[0].parent / "ssh"
+# A second hop, as ssh makes it by a shell and another ssh.
+SSH_CONFIG = """Host near far
+  HostName 127.0.0.1
+  HostKeyAlias far
+  Port {port}
+  User {user}
+  IdentityFile {key}
+  IdentitiesOnly yes
+  IdentityAgent none
+  UserKnownHostsFile {known}
+  StrictHostKeyChecking yes
+Host far
+  ProxyJump near
+"""
 MOST_EXPOSURE = 2.0
 
 
@@ -99,7 +116,7 @@ class Sandbox(Case):
         plugins = place.path / "plugins"
         plugins.mkdir()
         plugins.chmod(0o755)
-        for path in [*PLUGINS, VSOCK_PLUGIN]:
+        for path in [*PLUGINS, VSOCK_PLUGIN, SSH_PLUGIN]:
             shutil.copy(path / f"{path.name}.so", plugins)
         # Where the build has a leak checker: that wants to trace the process, which is forbidden here.
         place.environment.update(HYPHA_PLUGIN_PATH=str(plugins), LSAN_OPTIONS="detect_leaks=0")
@@ -152,6 +169,31 @@ class Sandbox(Case):
         key = node.place.private / "state/hypha/identity.pem"
         self.assertEqual((stat.S_IMODE(key.stat().st_mode), key.stat().st_uid), (0o600, 65534))
         self.assertNotRegex(node.log(), "not permitted|Read-only|WARNING")
+
+    @unittest.skipIf(WHY_NOT, WHY_NOT)
+    def test_links_through_ssh_work_in_it(self):
+        node, far = self.confined(), self.node()
+        folder = far.place.private / "bin"
+        folder.mkdir()
+        (folder / "hyphactl").symlink_to(HYPHACTL)
+        sshd = Sshd(far.place.private, tcp=True, more=f"SetEnv PATH={folder}:{os.environ['PATH']} DBUS_SYSTEM_BUS_ADDRESS={far.place.address} "
+                    f"DBUS_SESSION_BUS_ADDRESS={far.place.address}\n")
+        self.addCleanup(sshd.close)
+        known, key, config, program = (node.place.private / name for name in ("known", "key", "ssh_config", "ssh"))
+        known.write_text("far " + (far.place.private / "host.pub").read_text())
+        shutil.copy(far.place.private / "user", key)
+        config.write_text(SSH_CONFIG.format(port=sshd.port, user=getpass.getuser(), key=key, known=known))
+        program.write_text(f"#!/bin/sh\nexec {shutil.which('ssh')} -F {config} \"$@\"\n")
+        program.chmod(0o755)
+        for path in (known, key, config, program):
+            os.chown(path, 65534, 65534)
+        trust_each_other(far, node, "far", "confined")
+        node.do("config", "set", "transport-options", f"{{'ssh': {{'ssh': <'{program}'>}}}}")
+        for host in ("near", "far"):
+            node.do("connect", f"ssh://{host}")
+            self.assertEqual([link["transport"] for link in node.ask("links")], ["ssh"])
+            node.do("disconnect", "far")
+        node.stop()
 
     def test_plug_in_that_is_dropped_in_is_loaded_in_it(self):
         node = self.confined()

@@ -74,12 +74,14 @@ def main():
     if options.readme:
         readme.take(options.readme)
         return 0
-    tables = [table for table in all_tables() if wanted_ways(table, options.only)]
+    options.tables = [table.name for table in all_tables()]
+    tables = [table for table in all_tables() if wanted_ways(table, options.only, options.tables)]
     if not tables:
         raise Failure(f"no table and no row is called {' or '.join(options.only)}")
     if options.list:
         for table in tables:
-            print(f"{table.name}: {table.title}", *(f"    {way.name}" for way in wanted_ways(table, options.only)), sep="\n")
+            ways = wanted_ways(table, options.only, options.tables)
+            print(f"{table.name}: {table.title}", *(f"    {way.name}" for way in ways), sep="\n")
         return 0
     # A thousand streams are a thousand descriptors, and more.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "end.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <gio/gunixfdlist.h>
 #include <glib-unix.h>
@@ -109,12 +110,17 @@ parse_address (const char *where, Address *address)
     return sizeof address->un;
   }
   if (g_str_has_prefix (where, "tcp:")) {
+    const char *rest = where + 4, *colon = strchr (rest, ':');
+    g_autofree char *host =
+        colon != NULL ? g_strndup (rest, (gsize) (colon - rest)) : g_strdup ("127.0.0.1");
+
     address->in.sin_family = AF_INET;
-    address->in.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
-    address->in.sin_port = htons ((guint16) strtoul (where + 4, NULL, 10));
+    address->in.sin_port = htons ((guint16) strtoul (colon != NULL ? colon + 1 : rest, NULL, 10));
+    if (inet_pton (AF_INET, host, &address->in.sin_addr) != 1)
+      die ("%s: %s is no IPv4 address", where, host);
     return sizeof address->in;
   }
-  die ("%s: neither unix:PATH nor tcp:PORT", where);
+  die ("%s: neither unix:PATH nor tcp:[ADDRESS:]PORT", where);
 }
 
 static int
@@ -138,7 +144,7 @@ set_no_delay (int fd)
 
 /**
  * end_listen:
- * @where: "unix:PATH", or "tcp:PORT", of which 0 means any
+ * @where: "unix:PATH", or "tcp:[ADDRESS:]PORT", of which 0 means any
  *
  * Listens, and prints where.
  *
@@ -154,9 +160,12 @@ end_listen (const char *where)
   if (bind (fd, &address.any, length) < 0 || listen (fd, BACKLOG) < 0 ||
       getsockname (fd, &address.any, &length) < 0)
     die ("cannot listen on %s: %s", where, g_strerror (errno));
-  if (address.any.sa_family == AF_INET)
-    printf ("tcp:%u\n", ntohs (address.in.sin_port));
-  else
+  if (address.any.sa_family == AF_INET) {
+    char host[INET_ADDRSTRLEN];
+
+    inet_ntop (AF_INET, &address.in.sin_addr, host, sizeof host);
+    printf ("tcp:%s:%u\n", host, ntohs (address.in.sin_port));
+  } else
     printf ("%s\n", where);
   fflush (stdout);
   return fd;
@@ -198,6 +207,30 @@ open_socket (const char *where)
     close (fd);
     g_usleep (RETRY_US);
   }
+}
+
+/* machine:PATH:PORT, the socket that a VMM has for a machine: nothing but its line may be read. */
+static int
+open_machine (const char *rest)
+{
+  const char *port = strrchr (rest, ':');
+  g_autofree char *where =
+      port != NULL ? g_strdup_printf ("unix:%.*s", (int) (port - rest), rest) : NULL;
+  g_autofree char *hello = NULL;
+  char byte;
+  int fd;
+
+  if (where == NULL)
+    die ("machine:%s: not machine:PATH:PORT", rest);
+  fd = open_socket (where);
+  hello = g_strdup_printf ("CONNECT %s\n", port + 1);
+  if (!write_all (fd, hello, strlen (hello)))
+    die ("%s: cannot say %s", where, hello);
+  do
+    if (!read_all (fd, &byte, 1))
+      die ("%s: the machine has nobody on port %s", where, port + 1);
+  while (byte != '\n');
+  return fd;
 }
 
 /* ---- streams, by a daemon ---- */
@@ -248,7 +281,8 @@ open_streams (const char *where, int *fds, guint n)
 
 /**
  * end_open_many:
- * @where: "unix:PATH", "tcp:PORT" of 127.0.0.1, or "hypha:BUS-ADDRESS;PEER-PATH;SERVICE"
+ * @where: "unix:PATH", "tcp:[ADDRESS:]PORT", "machine:PATH:PORT", or
+ *   "hypha:BUS-ADDRESS;PEER-PATH;SERVICE"
  * @fds: (out caller-allocates): room for @n descriptors
  * @n: how many
  *
@@ -261,7 +295,8 @@ end_open_many (const char *where, int *fds, guint n)
     open_streams (where + strlen ("hypha:"), fds, n);
   else
     for (guint i = 0; i < n; i++)
-      fds[i] = open_socket (where);
+      fds[i] = g_str_has_prefix (where, "machine:") ? open_machine (where + strlen ("machine:"))
+                                                    : open_socket (where);
 }
 
 /**

@@ -10,7 +10,9 @@ G_NORETURN void die (const char *format, ...) G_GNUC_PRINTF (1, 2);
 gboolean write_all (int fd, const void *data, gsize length);
 gboolean read_all (int fd, void *data, gsize length);
 
-/* unix:PATH, tcp:PORT (of 127.0.0.1), hypha:BUS-ADDRESS;PEER-PATH;SERVICE. Blocking descriptors. */
+/* unix:PATH, tcp:[ADDRESS:]PORT (127.0.0.1 without one), hypha:BUS-ADDRESS;PEER-PATH;SERVICE,
+ * machine:PATH:PORT (a machine by the socket of its VMM).
+ * Blocking descriptors. */
 int end_listen (const char *where);
 int end_accept (int listener);
 int end_open (const char *where);

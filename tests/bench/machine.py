@@ -10,6 +10,8 @@ import platform
 import re
 import subprocess
 
+WEBSOCKETS = "from websockets.version import version; print('python3-websockets version', version)"
+
 
 def describe(build):
     """The machine, its kernel, and the versions of whatever is compared."""
@@ -19,7 +21,8 @@ def describe(build):
         "kernel": f"{platform.system()} {platform.release()}",
         "hypha": f"{version(build / 'core/daemon/hyphad', '--version')}, {buildtype(build)}",
         "others": "; ".join([version("socat", "-V"), version("ssh", "-V"), package("GnuTLS", "gnutls"),
-                             package("GLib", "glib-2.0"), package("ZeroMQ", "libzmq")]),
+                             package("GLib", "glib-2.0"), package("ZeroMQ", "libzmq"), package("ngtcp2", "libngtcp2"),
+                             version("/usr/bin/python3", "-c", WEBSOCKETS)]),
     }
 
 

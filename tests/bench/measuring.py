@@ -15,7 +15,7 @@ def measure(table, build, options):
     with contextlib.ExitStack() as at_end:
         stand = Stand(build, options, at_end)
         absent = []
-        rows = make_rows(table, stand, wanted_ways(table, options.only), absent)
+        rows = make_rows(table, stand, wanted_ways(table, options.only, options.tables), absent)
         samples = [{} for _ in rows]
         load = round(os.getloadavg()[0], 1)
         for number in range(1, options.rounds + 1):
@@ -26,17 +26,21 @@ def measure(table, build, options):
         return {**result(table, rows, samples, absent, options), "load": load}
 
 
-def wanted_ways(table, words):
-    """All, if a word is the table's name; otherwise those that have a word in theirs, and what they are compared with.
+def wanted_ways(table, words, tables=()):
+    """All, if a word is the table's name; otherwise those that have a word in theirs, and what they are compared with. A word that
+    names another of the TABLES is about that one alone.
 
     >>> from types import SimpleNamespace as N
     >>> one, two, three = N(name="a b"), N(name="b"), N(name="c")
     >>> table = N(name="t", ways=[one, two, three], goals=[N(way=one, over=three)])
     >>> [[way.name for way in wanted_ways(table, [word])] for word in ("t", "a", "c", "d")]
     [['a b', 'b', 'c'], ['a b', 'c'], ['a b', 'c'], []]
+    >>> [[way.name for way in wanted_ways(table, words, ["t", "b"])] for words in (["b"], ["a", "b"])]
+    [[], ['a b', 'c']]
     """
     if not words or table.name in words:
         return list(table.ways)
+    words = [word for word in words if word not in tables]
     chosen = [way for way in table.ways if any(word in way.name for word in words)]
     partners = [way for goal in table.goals for way in (goal.way, goal.over) if goal.way in chosen or goal.over in chosen]
     return [way for way in table.ways if way in chosen or way in partners]
@@ -59,8 +63,9 @@ def result(table, rows, samples, absent, options):
         "x title": table.x_title, "rounds": options.rounds,
         "effort": f"{options.megabytes} MB and {options.pings} round trips",
         "figures": [figure._asdict() for figure in table.figures],
-        "rows": [{"way": row.name, "layout": row.layout.name, "cpus": row.describe_layout(), "series": row.series, "x": row.x,
-                  "values": {key: spread(of) for key, of in values.items()}} for row, values in zip(rows, samples)],
+        "rows": [{"way": row.name, "layout": row.layout.name, "cpus": row.describe_layout(), "ours": row.ours,
+                  "series": row.series, "x": row.x, "values": {key: spread(of) for key, of in values.items()}}
+                 for row, values in zip(rows, samples)],
         "goals": list(judge_goals(table, rows, samples)),
         "absent": absent,
     }

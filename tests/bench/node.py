@@ -9,9 +9,12 @@ import subprocess
 
 from processes import DEADLINE, Failure, wait_for, wait_until_listening
 
+USUAL = ("plugins/tcp", "plugins/unix")  # where the transports of most tables are, in the build
+
 
 class Node:
-    """A hyphad on CPU with a bus and directories of its own; CONFIG are lines of its key file."""
+    """A hyphad on CPU with a bus and directories of its own; CONFIG are lines of its key file, PLUGINS the folders
+    of its transports, MORE what is in its environment besides."""
 
     BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
       "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -19,14 +22,14 @@ class Node:
       <allow user="*"/><allow own="*"/><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/>
     </policy></busconfig>"""
 
-    def __init__(self, stand, cpu, config="", listen=None):
+    def __init__(self, stand, cpu, config="", listen=None, plugins=USUAL, more=None):
         self.build = stand.build
         folder = stand.make_folder()
         self.address = f"unix:path={folder}/bus"
         (folder / "bus.conf").write_text(self.BUS.format(path=folder / "bus"))
         bus = stand.processes.start(cpu, "dbus-daemon", f"--config-file={folder}/bus.conf", "--nofork", "--nopidfile")
         wait_until_listening(folder / "bus", bus)
-        self.environment = environment(stand, folder)
+        self.environment = {**environment(stand, folder, plugins), **(more or {})}
         self.file = folder / "node.conf"
         self.configure(config)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
@@ -54,12 +57,17 @@ class Node:
         return json.loads(done.stdout) if done.stdout else None
 
 
-def environment(stand, folder):
+def plugin_path(stand, plugins=USUAL):
+    """Where those PLUGINS of this build are."""
+    return ":".join(str(stand.build / folder) for folder in plugins)
+
+
+def environment(stand, folder, plugins=USUAL):
     """What a program of this build needs to run out of it, with FOLDER for its home."""
     return dict(os.environ, HOME=str(folder), XDG_STATE_HOME=str(folder), XDG_CONFIG_HOME=str(folder),
                 XDG_DATA_HOME=str(folder), XDG_RUNTIME_DIR=str(folder), LC_ALL="C.UTF-8",
                 GSETTINGS_SCHEMA_DIR=str(stand.build / "schemas"), GSETTINGS_BACKEND="memory",
-                HYPHA_PLUGIN_PATH=":".join(str(stand.build / "plugins" / name) for name in ("tcp", "unix")))
+                HYPHA_PLUGIN_PATH=plugin_path(stand, plugins))
 
 
 def is_ready(notify):

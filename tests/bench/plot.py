@@ -140,7 +140,7 @@ def draw_bars(drawing, result, y):
 def draw_bar_panel(drawing, result, rows, figure, place, top, bottom):
     """One figure in one layout; returns how far down it goes."""
     x, width = place
-    ours = {goal["way"] for goal in result["goals"] if bound(goal)}
+    ours = {goal["way"] for goal in result["goals"] if bound(goal)} | {row["way"] for row in rows if row.get("ours")}
     values = [row["values"].get(figure["key"]) for row in rows]
     lines = list(goal_lines(result, rows[0]["layout"], figure))
     most = max([value["max"] / BAR_ROOM for value in values if value] + [at / 0.97 for at, *_ in lines] + [1e-9])

@@ -11,6 +11,7 @@ class Way:
     name = None
     near = []  # names of the programs on the near end's CPU, to be told in the table
     far = []
+    ours = False  # drawn as ours, though no goal is set for it
     series = None  # of a table that is plotted as lines: the line this is a point of,
     x = None  # and where on it
 

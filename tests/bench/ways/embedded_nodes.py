@@ -3,11 +3,12 @@
 
 import os
 
+from node import plugin_path
+
 
 def environment(stand):
     """With the transports of this build."""
-    plugins = ":".join(str(stand.build / "plugins" / name) for name in ("tcp", "unix"))
-    return {**os.environ, "HYPHA_PLUGIN_PATH": plugins}
+    return {**os.environ, "HYPHA_PLUGIN_PATH": plugin_path(stand)}
 
 
 def cpus(way):

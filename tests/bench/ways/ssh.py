@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A Unix socket forwarded by ssh -L, through an sshd of the bench's own."""
+"""ssh as people use it to get at a socket, through sshds of the bench's own."""
 
 import contextlib
 import getpass
@@ -14,7 +14,7 @@ from ways.stream import StreamWay
 
 SEPARATION = pathlib.Path("/run/sshd")
 CIPHER = "aes128-gcm@openssh.com"
-CONFIG = """ListenAddress 127.0.0.1
+SERVER = """ListenAddress 127.0.0.1
 HostKey {folder}/host
 AuthorizedKeysFile {folder}/user.pub
 AuthenticationMethods publickey
@@ -25,48 +25,119 @@ PidFile none
 AllowUsers {user}
 Ciphers {cipher}
 """
-OPTIONS = ["IdentitiesOnly=yes", "IdentityAgent=none", "BatchMode=yes", "StrictHostKeyChecking=accept-new",
-           "ExitOnForwardFailure=yes", "ControlPath=none", f"Ciphers={CIPHER}"]
+CLIENT = """Host far middle
+HostName 127.0.0.1
+User {user}
+IdentityFile {folder}/user
+UserKnownHostsFile {folder}/known
+IdentitiesOnly yes
+IdentityAgent none
+BatchMode yes
+StrictHostKeyChecking accept-new
+ExitOnForwardFailure yes
+ControlPath none
+Ciphers {cipher}
+"""
+
+
+class Sshd:
+    """A server on CPU, and the configuration of a client to which it is the host `far`. COMMAND: all that it runs."""
+
+    def __init__(self, stand, cpu, command=None):
+        self.stand = stand
+        self.folder = stand.make_folder()
+        self.config = self.folder / "ssh_config"
+        program = find_programs(stand)
+        for key in ("host", "user"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "bench", "-f", self.folder / key], check=True)
+        words = {"folder": self.folder, "user": getpass.getuser(), "cipher": CIPHER}
+        (self.folder / "sshd_config").write_text(SERVER.format(**words) + (f"ForceCommand {command}\n" if command else ""))
+        port = free_port()
+        self.config.write_text(CLIENT.format(**words) + f"Port {port}\n")
+        try:
+            self.process = stand.processes.start(cpu, program, "-D", "-e", "-f", self.folder / "sshd_config", "-p", port)
+            wait_for(lambda: is_open(port), self.process, "sshd")
+        except Failure as failure:
+            raise Unavailable(str(failure)) from None
+
+
+def find_programs(stand):
+    """Where sshd is, with all that it takes."""
+    sshd = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if not (sshd and shutil.which("ssh") and shutil.which("ssh-keygen")):
+        raise Unavailable("ssh, ssh-keygen and sshd are not all installed")
+    if os.geteuid() == 0 and not SEPARATION.exists():
+        try:
+            SEPARATION.mkdir(mode=0o755)
+        except OSError as error:
+            raise Unavailable(f"sshd needs {SEPARATION}, which cannot be made: {error.strerror}") from None
+        stand.at_end.callback(remove_separation)
+    return sshd
 
 
 class Ssh(StreamWay):
+    """A Unix socket forwarded, by a connection that lasts."""
+
     name = "ssh -L, aes128-gcm"
     middle_near = ["ssh"]
     middle_far = ["sshd"]
 
     def setup(self):
-        self.folder = self.stand.make_folder()
-        self.sshd = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-        if not (self.sshd and shutil.which("ssh") and shutil.which("ssh-keygen")):
-            raise Unavailable("ssh, ssh-keygen and sshd are not all installed")
-        if os.geteuid() == 0 and not SEPARATION.exists():
-            try:
-                SEPARATION.mkdir(mode=0o755)
-            except OSError as error:
-                raise Unavailable(f"sshd needs {SEPARATION}, which cannot be made: {error.strerror}") from None
-            self.stand.at_end.callback(remove_separation)
-        for key in ("host", "user"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "bench", "-f", self.folder / key], check=True)
-        config = CONFIG.format(folder=self.folder, user=getpass.getuser(), cipher=CIPHER)
-        (self.folder / "sshd_config").write_text(config)
+        self.servers = [Sshd(self.stand, self.far_cpu)]
+        self.start()
+
+    def start(self, *options):
+        """Forwards to the first of the servers."""
+        near = self.servers[0].folder / "near"
+        client = self.stand.processes.start(self.near_cpu, "ssh", "-F", self.servers[0].config, "-N", *options, "-L",
+                                            f"{near}:{self.receiver[1].removeprefix('unix:')}", "far")
         try:
-            self.connect()
+            wait_until_listening(near, client)
         except Failure as failure:
             raise Unavailable(str(failure)) from None
-
-    def connect(self):
-        processes = self.stand.processes
-        port = free_port()
-        self.server = processes.start(self.far_cpu, self.sshd, "-D", "-e", "-f", self.folder / "sshd_config", "-p", port)
-        wait_for(lambda: is_open(port), self.server, "sshd")
-        options = [word for option in [*OPTIONS, f"UserKnownHostsFile={self.folder}/known"] for word in ("-o", option)]
-        self.client = processes.start(self.near_cpu, "ssh", "-F", "none", "-N", "-i", self.folder / "user", *options, "-L",
-                                      f"{self.folder}/near:{self.receiver[1].removeprefix('unix:')}", "-p", port,
-                                      f"{getpass.getuser()}@127.0.0.1")
-        wait_until_listening(self.folder / "near", self.client)
+        self.where = f"unix:{near}"
+        self.processes = [client, *(server.process for server in self.servers)]
 
     def begin(self):
-        return f"unix:{self.folder}/near", [self.client, self.server]
+        return self.where, self.processes
+
+
+class SshJump(Ssh):
+    """Through another host, as `ssh -J` goes: its sshd leads on what it cannot read."""
+
+    name = "ssh -J -L, aes128-gcm"
+    middle_near = ["ssh", "ssh -W"]
+    middle_far = ["sshd", "sshd"]
+
+    def setup(self):
+        far, middle = Sshd(self.stand, self.far_cpu), Sshd(self.stand, self.far_cpu)
+        self.servers = [far, middle]
+        jump = f"ProxyCommand=ssh -F {middle.config} -W 127.0.0.1:%p middle"  # which is what -J becomes
+        self.start("-o", jump)
+
+
+class SshSocat(StreamWay):
+    """A program run on the other host, whose standard streams are the connection."""
+
+    name = "ssh HOST socat, aes128-gcm"
+    middle_near = ["socat", "ssh"]
+    middle_far = ["sshd", "socat"]
+
+    def setup(self):
+        if not shutil.which("socat"):
+            raise Unavailable("socat is not installed")
+        self.server = Sshd(self.stand, self.far_cpu)
+        self.near_socket = self.server.folder / "near"
+        far = f"socat STDIO UNIX-CONNECT:{self.receiver[1].removeprefix('unix:')}"
+        command = self.server.folder / "command"
+        command.write_text(f"#!/bin/sh\nexec ssh -F {self.server.config} far '{far}'\n")
+        command.chmod(0o700)
+        self.client = self.stand.processes.start(self.near_cpu, "socat", f"UNIX-LISTEN:{self.near_socket},fork",
+                                                 f"EXEC:{command}")
+        wait_until_listening(self.near_socket, self.client)
+
+    def begin(self):
+        return f"unix:{self.near_socket}", [self.client, self.server.process]
 
 
 def remove_separation():

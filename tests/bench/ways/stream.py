@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A stream from a sender to a receiver, bench-pipe both; ways differ in what lies between the two."""
+"""A stream from a sender to a receiver, the same program both; ways differ in what lies between the two."""
 
 from way import Way
 
@@ -13,6 +13,8 @@ class StreamWay(Way):
     kind = "unix"  # of the receiver's socket
     block = 256 * 1024  # of each write
     times = 1  # the bytes that --megabytes asks for
+    program = "bench-pipe"  # at both ends
+    environment = None  # of the near one, if not the bench's own
     verified = False  # the receiver compares what comes with what was sent
     middle_near = []  # names of what runs beside the sender
     middle_far = []
@@ -37,14 +39,14 @@ class StreamWay(Way):
     def measure(self):
         options = self.stand.options
         megabytes = options.megabytes * self.times
-        sent = self.pipe("send", megabytes * MEGA, self.block, *(["verified"] if self.verified else []))
+        sent = self.pipe("send", round(megabytes * MEGA), self.block, *(["verified"] if self.verified else []))
         trip = self.pipe("ping", PING_BYTES, options.pings)
         return {"rate": megabytes / sent.value, "cpu": sent.cpu * 1000 / megabytes, "trip": trip.value * 1e6}
 
     def pipe(self, verb, *words):
         try:
             where, middle = self.begin()
-            return self.stand.run(self.near_cpu, self.stand.program("bench-pipe"), verb, where, *words,
-                                  others=[*middle, self.receiver[0]], what=self.name)
+            return self.stand.run(self.near_cpu, self.stand.program(self.program), verb, where, *words,
+                                  others=[*middle, self.receiver[0]], environment=self.environment, what=self.name)
         finally:
             self.finish()

@@ -17,6 +17,8 @@ from processes import Failure
 from stand import on_alarm
 from table import all_tables
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "wire"))  # for the ways that use it
+
 BRIEF = {"rounds": 1, "megabytes": 2, "pings": 20}
 FULL = {"rounds": 7, "megabytes": 1024, "pings": 2000}
 

@@ -15,10 +15,17 @@
 
 /* What the near end wants, sent first: then it writes BYTES, in pieces of BLOCK, and gets an answer
  * once, after the far end has compared all with the pattern, if VERIFY is not 0; or, if BYTES is 0,
+ * it writes until it hears after so many MILLISECONDS how much has come; or, if these are 0, too,
  * every PING comes back. */
 typedef struct {
-  guint64 bytes, block, verify, ping;
+  guint64 bytes, block, verify, milliseconds, ping;
 } Wish;
+
+/* What has come, from the first byte on. */
+typedef struct {
+  guint64 bytes;
+  double seconds;
+} Flow;
 
 typedef enum {
   ANSWER_HERE,
@@ -77,6 +84,15 @@ fetch (const Carrier *from, void *bytes, gsize length)
   return TRUE;
 }
 
+static double
+now (void)
+{
+  struct timespec at;
+
+  clock_gettime (CLOCK_MONOTONIC, &at);
+  return (double) at.tv_sec + (double) at.tv_nsec / 1e9;
+}
+
 /* ---- the far end ---- */
 
 static gboolean
@@ -105,6 +121,27 @@ take_bytes (const Carrier *from, const Wish *wish)
   return answer (from, right ? ANSWER_DONE : ANSWER_WRONG);
 }
 
+/* No read waits for long: the near end writes until it is answered. */
+static gboolean
+take_flow (const Carrier *from, const Wish *wish)
+{
+  g_autofree guint8 *block = g_malloc (BLOCK);
+  Flow flow = { 0 };
+  double start = 0;
+
+  while (flow.seconds * 1000 < (double) wish->milliseconds) {
+    gssize n = from->read_some (from->data, block, BLOCK);
+
+    if (n <= 0)
+      return FALSE;
+    if (flow.bytes == 0)
+      start = now ();
+    flow.bytes += (guint64) n;
+    flow.seconds = now () - start;
+  }
+  return carry (from, &flow, sizeof flow);
+}
+
 /**
  * conversation_answer:
  * @carrier: what carries it
@@ -121,6 +158,8 @@ conversation_answer (const Carrier *carrier)
       answer (carrier, ANSWER_HERE)) {
     if (wish.bytes > 0)
       take_bytes (carrier, &wish);
+    else if (wish.milliseconds > 0)
+      take_flow (carrier, &wish);
     else
       while (fetch (carrier, ping, wish.ping) && carry (carrier, ping, wish.ping))
         continue;
@@ -131,15 +170,6 @@ conversation_answer (const Carrier *carrier)
 }
 
 /* ---- the near end ---- */
-
-static double
-now (void)
-{
-  struct timespec at;
-
-  clock_gettime (CLOCK_MONOTONIC, &at);
-  return (double) at.tv_sec + (double) at.tv_nsec / 1e9;
-}
 
 /* One byte goes there and back before the clock runs: nothing has to come up later. */
 static void
@@ -169,6 +199,29 @@ send_bytes (const Carrier *carrier, const Wish *wish)
   if (done != ANSWER_DONE)
     die ("what came is not what was sent");
   end_report (now () - start);
+}
+
+static gpointer
+write_for_ever (gpointer data)
+{
+  for (guint64 at = 0; carry (data, pattern_at (at), BLOCK); at += BLOCK)
+    continue;
+  return NULL;
+}
+
+/* The writer ends with the process. */
+static void
+flow_bytes (Carrier *carrier, guint64 milliseconds)
+{
+  Flow flow;
+
+  begin (carrier, &(Wish){ .milliseconds = milliseconds, .block = BLOCK });
+  pattern_at (0);
+  end_say ("ready");
+  g_thread_unref (g_thread_new ("writer", write_for_ever, carrier));
+  if (!fetch (carrier, &flow, sizeof flow))
+    die ("it ended before it was told how much had come");
+  end_report ((double) flow.bytes / flow.seconds);
 }
 
 static int
@@ -240,7 +293,7 @@ ping_pong (const Carrier *carrier, gsize size, guint64 times)
  * @reach: connects to the far end
  *
  * Is the near end of one measurement: says "ready", is told to go, measures, and reports how many
- * seconds it took; of round trips, the median.
+ * seconds it took; of round trips, the median; of a flow, how many bytes a second have come.
  *
  * Returns: whether the words were any of these
  */
@@ -257,6 +310,11 @@ conversation_run (int argc, char **argv, Carrier (*reach) (const char *where))
 
     carrier = reach (argv[2]);
     send_bytes (&carrier, &wish);
+    return TRUE;
+  }
+  if (argc == 4 && strcmp (argv[1], "flow") == 0) {
+    carrier = reach (argv[2]);
+    flow_bytes (&carrier, end_number (argv[3]));
     return TRUE;
   }
   if (argc == 5 && strcmp (argv[1], "ping") == 0) {

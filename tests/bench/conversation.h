@@ -16,7 +16,8 @@ typedef struct {
 Carrier carrier_for_fd (int fd);
 
 /* The near end: a whole measurement, from the words of the command line. */
-#define CONVERSATION_VERBS "send WHERE BYTES [BLOCK [verified]] | ping WHERE SIZE TIMES"
+#define CONVERSATION_VERBS \
+  "send WHERE BYTES [BLOCK [verified]] | flow WHERE MILLISECONDS | ping WHERE SIZE TIMES"
 gboolean conversation_run (int argc, char **argv, Carrier (*reach) (const char *where));
 /* Likewise, for what is no stream of bytes: ONE makes one round trip. */
 void conversation_time_trips (void (*one) (gpointer data), gpointer data, guint64 times);

@@ -21,6 +21,7 @@
 /* What an idle channel is watched for, and what it may cost meanwhile. */
 #define IDLE_MS 200
 #define IDLE_CPU_MS 15
+#define IDLE_TIMES 10
 
 static void
 assert_host (Fixture *f, const char *host)
@@ -262,24 +263,32 @@ measure_idle_us (void)
   return get_cpu_us () - before;
 }
 
+/* Whoever is at rest is so after a while, for what came before takes its time; whoever turns
+ * without end never is. */
+static void
+assert_idle (const char *what)
+{
+  gint64 us = G_MAXINT64;
+
+  for (guint i = 0; i < IDLE_TIMES && us >= IDLE_CPU_MS * G_TIME_SPAN_MILLISECOND; i++) {
+    us = measure_idle_us ();
+    g_test_message ("%s: %" G_GINT64_FORMAT " us of CPU in %d ms", what, us, IDLE_MS);
+  }
+  g_assert_cmpint (us, <, IDLE_CPU_MS * G_TIME_SPAN_MILLISECOND);
+}
+
 static void
 test_idle (Fixture *f)
 {
   Pair pair = pair_new (f);
-  gint64 open = measure_idle_us ();
   char byte;
 
-  g_test_message ("open: %" G_GINT64_FORMAT " us of CPU in %d ms", open, IDLE_MS);
-  g_assert_cmpint (open, <, IDLE_CPU_MS * G_TIME_SPAN_MILLISECOND);
+  assert_idle ("open");
   /* An end that has been told is told again by every poll. */
   if (f->contract->half_close) {
-    gint64 half;
-
     g_assert_cmpint (shutdown (pair_get_fd (&pair, 0), SHUT_WR), ==, 0);
     g_assert_cmpint (harness_read (pair_get_fd (&pair, 1), &byte, 1), ==, 0);
-    half = measure_idle_us ();
-    g_test_message ("half-closed: %" G_GINT64_FORMAT " us of CPU", half);
-    g_assert_cmpint (half, <, IDLE_CPU_MS * G_TIME_SPAN_MILLISECOND);
+    assert_idle ("half-closed");
   }
   pair_clear (&pair);
 }

@@ -6,6 +6,7 @@
 #include "hypha-api.h"
 #include "hypha-base-transport.h"
 #include "hypha-inet-address.h"
+#include "hypha-options.h"
 #include "hypha-socket.h"
 
 G_BEGIN_DECLS

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "quic.h"
 
-#include <glib/gi18n-lib.h>
-
 #include "quic-client.h"
 #include "quic-listener.h"
 
@@ -119,38 +117,14 @@ quic_transport_parse (HyphaTransport *transport, HyphaEndpoint *endpoint, GError
 }
 
 static gboolean
-read_option (const char *key, GVariant *value, guint32 *connections, GError **error)
+quic_transport_configure (HyphaTransport *transport, GVariant *values, GError **error)
 {
-  if (!g_str_equal (key, "connections") || !g_variant_is_of_type (value, G_VARIANT_TYPE_UINT32)) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 _ ("the transport quic has no option '%s' of type '%s': it has 'connections' (u)"),
-                 key, g_variant_get_type_string (value));
+  g_autoptr (HyphaOptions) options = hypha_options_new (transport, values);
+  guint connections = hypha_options_get_uint (options, "connections", 1, QUIC_MAX_CONNECTIONS,
+                                              QUIC_DEFAULT_CONNECTIONS);
+
+  if (!hypha_options_finish (options, error))
     return FALSE;
-  }
-  *connections = g_variant_get_uint32 (value);
-  if (*connections >= 1 && *connections <= QUIC_MAX_CONNECTIONS)
-    return TRUE;
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               _ ("option 'connections' of the transport quic is %u: it is 1 to %u"), *connections,
-               QUIC_MAX_CONNECTIONS);
-  return FALSE;
-}
-
-static gboolean
-quic_transport_configure (HyphaTransport *transport, GVariant *options, GError **error)
-{
-  guint32 connections = QUIC_DEFAULT_CONNECTIONS;
-  GVariantIter iter;
-  const char *key;
-  GVariant *value;
-
-  g_variant_iter_init (&iter, options);
-  while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
-    g_autoptr (GVariant) owned = value;
-
-    if (!read_option (key, owned, &connections, error))
-      return FALSE;
-  }
   QUIC_TRANSPORT (transport)->connections = connections;
   return TRUE;
 }

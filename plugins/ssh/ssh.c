@@ -76,37 +76,17 @@ is_printable (const char *text)
   return TRUE;
 }
 
-static gboolean
-read_option (const char *key, GVariant *value, const char **program, const char **command,
-             GError **error)
+static const char *
+read_option (HyphaOptions *options, const char *name, const char *fallback)
 {
-  gboolean is_program = g_str_equal (key, "ssh");
-  const char *text;
+  const char *text = hypha_options_get_string (options, name, fallback);
 
-  if ((!is_program && !g_str_equal (key, "command")) ||
-      !g_variant_is_of_type (value, G_VARIANT_TYPE_STRING)) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 _ ("the transport ssh has no option '%s' of type '%s': it has 'command' (s), what "
-                    "runs at the other machine, and 'ssh' (s), the program that runs here"),
-                 key, g_variant_get_type_string (value));
-    return FALSE;
-  }
-  text = g_variant_get_string (value, NULL);
-  if (!is_printable (text)) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 _ ("option '%s' of the transport ssh is empty, begins with '-', is longer than %d "
-                    "bytes, or has a control character"),
-                 key, MAX_OPTION);
-    return FALSE;
-  }
-  if (is_program && text[0] != '/' && strchr (text, '/') != NULL) {
-    g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                         _ ("option 'ssh' of the transport ssh is neither an absolute path nor a "
-                            "name to look for in PATH"));
-    return FALSE;
-  }
-  *(is_program ? program : command) = text;
-  return TRUE;
+  if (!is_printable (text))
+    hypha_options_refuse (
+        options, name,
+        _ ("it is empty, begins with '-', is longer than %d bytes, or has a control character"),
+        MAX_OPTION);
+  return text;
 }
 
 static void
@@ -119,18 +99,17 @@ set_options (SshTransport *self, const char *program, const char *command)
 }
 
 static gboolean
-ssh_transport_configure (HyphaTransport *transport, GVariant *options, GError **error)
+ssh_transport_configure (HyphaTransport *transport, GVariant *values, GError **error)
 {
-  const char *program = DEFAULT_PROGRAM, *command = DEFAULT_COMMAND;
+  g_autoptr (HyphaOptions) options = hypha_options_new (transport, values);
+  const char *program = read_option (options, "ssh", DEFAULT_PROGRAM);
+  const char *command = read_option (options, "command", DEFAULT_COMMAND);
 
-  for (gsize i = 0; i < g_variant_n_children (options); i++) {
-    g_autoptr (GVariant) value = NULL;
-    const char *key;
-
-    g_variant_get_child (options, i, "{&sv}", &key, &value);
-    if (!read_option (key, value, &program, &command, error))
-      return FALSE;
-  }
+  if (program[0] != '/' && strchr (program, '/') != NULL)
+    hypha_options_refuse (options, "ssh",
+                          _ ("it is neither an absolute path nor a name to look for in PATH"));
+  if (!hypha_options_finish (options, error))
+    return FALSE;
   set_options (SSH_TRANSPORT (transport), program, command);
   return TRUE;
 }

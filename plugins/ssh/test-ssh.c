@@ -182,12 +182,12 @@ static void
 test_wrong_options_are_named (Fixture *f, gconstpointer data)
 {
   static const char *const cases[][2] = {
-    { "{'commands': <'x'>}", "'commands' of type 's'" },
-    { "{'command': <true>}", "'command' of type 'b'" },
-    { "{'command': <''>}", "'command' of the transport ssh is empty" },
+    { "{'commands': <'x'>}", "no option 'commands'" },
+    { "{'command': <true>}", "'command' of the transport ssh: it is of the type 'b'" },
+    { "{'command': <''>}", "'command' of the transport ssh: it is empty" },
     { "{'command': <'-v'>}", "begins with '-'" },
     { "{'command': <'a\\nb'>}", "control character" },
-    { "{'ssh': <'-v'>}", "'ssh' of the transport ssh is empty, begins" },
+    { "{'ssh': <'-v'>}", "'ssh' of the transport ssh: it is empty, begins" },
     { "{'ssh': <'bin/ssh'>}", "neither an absolute path" },
   };
 

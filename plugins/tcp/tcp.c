@@ -231,50 +231,22 @@ tcp_transport_parse (HyphaTransport *transport, HyphaEndpoint *endpoint, GError 
 }
 
 static gboolean
-read_option (const char *key, GVariant *value, gboolean *nodelay, guint32 *notsent_lowat,
-             GError **error)
-{
-  if (g_str_equal (key, "nodelay") && g_variant_is_of_type (value, G_VARIANT_TYPE_BOOLEAN)) {
-    *nodelay = g_variant_get_boolean (value);
-    return TRUE;
-  }
-  if (g_str_equal (key, "notsent-lowat") && g_variant_is_of_type (value, G_VARIANT_TYPE_UINT32)) {
-    *notsent_lowat = g_variant_get_uint32 (value);
-    if (*notsent_lowat == 0 ||
-        (*notsent_lowat >= MIN_NOTSENT_LOWAT && *notsent_lowat <= MAX_NOTSENT_LOWAT))
-      return TRUE;
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 _ ("option 'notsent-lowat' of the transport tcp is %u: it is 0 (no bound) or %u "
-                    "to %u bytes"),
-                 *notsent_lowat, MIN_NOTSENT_LOWAT, MAX_NOTSENT_LOWAT);
-    return FALSE;
-  }
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               _ ("the transport tcp has no option '%s' of type '%s': it has 'nodelay' (b) and "
-                  "'notsent-lowat' (u)"),
-               key, g_variant_get_type_string (value));
-  return FALSE;
-}
-
-static gboolean
-tcp_transport_configure (HyphaTransport *transport, GVariant *options, GError **error)
+tcp_transport_configure (HyphaTransport *transport, GVariant *values, GError **error)
 {
   TcpTransport *self = TCP_TRANSPORT (transport);
-  guint32 notsent_lowat = DEFAULT_NOTSENT_LOWAT;
-  gboolean nodelay = TRUE;
-  GVariantIter iter;
-  const char *key;
-  GVariant *value;
+  g_autoptr (HyphaOptions) options = hypha_options_new (transport, values);
+  gboolean nodelay = hypha_options_get_boolean (options, "nodelay", TRUE);
+  guint lowat = hypha_options_get_uint (options, "notsent-lowat", 0, MAX_NOTSENT_LOWAT,
+                                        DEFAULT_NOTSENT_LOWAT);
 
-  g_variant_iter_init (&iter, options);
-  while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
-    g_autoptr (GVariant) owned = value;
-
-    if (!read_option (key, owned, &nodelay, &notsent_lowat, error))
-      return FALSE;
-  }
+  if (lowat > 0 && lowat < MIN_NOTSENT_LOWAT)
+    hypha_options_refuse (options, "notsent-lowat",
+                          _ ("it is %u, and has to be 0 (no bound) or %u to %u bytes"), lowat,
+                          MIN_NOTSENT_LOWAT, MAX_NOTSENT_LOWAT);
+  if (!hypha_options_finish (options, error))
+    return FALSE;
   self->nodelay = nodelay;
-  self->notsent_lowat = notsent_lowat;
+  self->notsent_lowat = lowat;
   return TRUE;
 }
 

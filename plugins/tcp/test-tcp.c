@@ -686,9 +686,9 @@ test_wrong_options_are_named (Fixture *f, gconstpointer data)
     const char *options;
     const char *named;
   } cases[] = {
-    { "{'nodelay': <'yes'>}", "'nodelay' of type 's'" },
-    { "{'notsent-lowat': <4096>}", "'notsent-lowat' of type 'i'" },
-    { "{'notsent-lowat': <uint32 4095>}", "'notsent-lowat' of the transport tcp is 4095" },
+    { "{'nodelay': <'yes'>}", "'nodelay' of the transport tcp: it is of the type 's'" },
+    { "{'notsent-lowat': <'4096'>}", "has to be a number, 0 to 16777216" },
+    { "{'notsent-lowat': <uint32 4095>}", "'notsent-lowat' of the transport tcp: it is 4095" },
     { "{'notsent-lowat': <uint32 4294967295>}", "4294967295" },
     { "{'nodelay': <false>, 'no-delay': <true>}", "'no-delay'" },
   };

@@ -862,7 +862,7 @@ static void
 test_refusals (Fixture *f, gconstpointer data)
 {
   static const char *const wrong[] = { "{'flows': <@u 0>}", "{'flows': <@u 1025>}",
-                                       "{'flows': <1>}", "{'nodelay': <true>}" };
+                                       "{'flows': <'1'>}", "{'nodelay': <true>}" };
   g_autoptr (GError) error = NULL;
 
   assert_connect_fails (f, "udp://any:53", PATIENCE_MS, HYPHA_ERROR_INVALID_ARGUMENT);

@@ -169,38 +169,13 @@ udp_transport_parse (HyphaTransport *transport, HyphaEndpoint *endpoint, GError 
 }
 
 static gboolean
-read_option (const char *key, GVariant *value, guint32 *flows, GError **error)
+udp_transport_configure (HyphaTransport *transport, GVariant *values, GError **error)
 {
-  if (!g_str_equal (key, "flows") || !g_variant_is_of_type (value, G_VARIANT_TYPE_UINT32)) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 _ ("the transport udp has no option '%s' of type '%s': it has 'flows' (u)"), key,
-                 g_variant_get_type_string (value));
+  g_autoptr (HyphaOptions) options = hypha_options_new (transport, values);
+  guint flows = hypha_options_get_uint (options, "flows", 1, UDP_MAX_FLOWS, UDP_DEFAULT_FLOWS);
+
+  if (!hypha_options_finish (options, error))
     return FALSE;
-  }
-  *flows = g_variant_get_uint32 (value);
-  if (*flows >= 1 && *flows <= UDP_MAX_FLOWS)
-    return TRUE;
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               _ ("option 'flows' of the transport udp is %u: it is 1 to %u"), *flows,
-               UDP_MAX_FLOWS);
-  return FALSE;
-}
-
-static gboolean
-udp_transport_configure (HyphaTransport *transport, GVariant *options, GError **error)
-{
-  guint32 flows = UDP_DEFAULT_FLOWS;
-  GVariantIter iter;
-  const char *key;
-  GVariant *value;
-
-  g_variant_iter_init (&iter, options);
-  while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
-    g_autoptr (GVariant) owned = value;
-
-    if (!read_option (key, owned, &flows, error))
-      return FALSE;
-  }
   UDP_TRANSPORT (transport)->flows = flows;
   return TRUE;
 }

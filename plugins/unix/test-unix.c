@@ -462,7 +462,7 @@ test_wrong_options_are_named (Fixture *f, gconstpointer data)
     const char *options;
     const char *named;
   } cases[] = {
-    { "{'mode': <uint32 384>}", "'mode' of type 'u'" },
+    { "{'mode': <uint32 384>}", "'mode' of the transport unix: it is of the type 'u'" },
     { "{'mode': <''>}", "is ''" },
     { "{'mode': <'rw'>}", "is 'rw'" },
     { "{'mode': <'668'>}", "is '668'" },

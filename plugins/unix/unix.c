@@ -197,35 +197,18 @@ unix_transport_parse (HyphaTransport *transport, HyphaEndpoint *endpoint, GError
 }
 
 static gboolean
-unix_transport_configure (HyphaTransport *transport, GVariant *options, GError **error)
+unix_transport_configure (HyphaTransport *transport, GVariant *values, GError **error)
 {
-  UnixTransport *self = UNIX_TRANSPORT (transport);
+  g_autoptr (HyphaOptions) options = hypha_options_new (transport, values);
+  const char *text = hypha_options_get_string (options, "mode", NULL);
   mode_t mode = DEFAULT_MODE;
-  GVariantIter iter;
-  const char *key;
-  GVariant *value;
 
-  g_variant_iter_init (&iter, options);
-  while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
-    g_autoptr (GVariant) owned = value;
-
-    if (!g_str_equal (key, "mode") || !g_variant_is_of_type (owned, G_VARIANT_TYPE_STRING)) {
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                   _ ("the transport unix has no option '%s' of type '%s': it has 'mode' (s), the "
-                      "mode of socket "
-                      "files in octal"),
-                   key, g_variant_get_type_string (owned));
-      return FALSE;
-    }
-    if (!parse_mode (g_variant_get_string (owned, NULL), &mode)) {
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                   _ ("option 'mode' of the transport unix is '%s': it is three octal digits, such "
-                      "as '660'"),
-                   g_variant_get_string (owned, NULL));
-      return FALSE;
-    }
-  }
-  self->mode = mode;
+  if (text != NULL && !parse_mode (text, &mode))
+    hypha_options_refuse (options, "mode",
+                          _ ("it is '%s', and has to be three octal digits, such as '660'"), text);
+  if (!hypha_options_finish (options, error))
+    return FALSE;
+  UNIX_TRANSPORT (transport)->mode = mode;
   return TRUE;
 }
 

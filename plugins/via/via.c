@@ -108,44 +108,16 @@ via_transport_parse (HyphaTransport *transport, HyphaEndpoint *endpoint, GError 
 }
 
 static gboolean
-read_option (const char *key, GVariant *value, guint *passages, guint *per_peer, GError **error)
-{
-  guint *place = g_str_equal (key, "passages")            ? passages
-                 : g_str_equal (key, "passages-per-peer") ? per_peer
-                                                          : NULL;
-
-  if (place == NULL || !g_variant_is_of_type (value, G_VARIANT_TYPE_UINT32)) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 _ ("the transport via has no option '%s' of type '%s': it has 'passages' and "
-                    "'passages-per-peer' (u)"),
-                 key, g_variant_get_type_string (value));
-    return FALSE;
-  }
-  *place = g_variant_get_uint32 (value);
-  if (*place >= 1 && *place <= MAX_PASSAGES)
-    return TRUE;
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               _ ("option '%s' of the transport via is %u: it is 1 to %d"), key, *place,
-               MAX_PASSAGES);
-  return FALSE;
-}
-
-static gboolean
-via_transport_configure (HyphaTransport *transport, GVariant *options, GError **error)
+via_transport_configure (HyphaTransport *transport, GVariant *values, GError **error)
 {
   ViaHub *hub = VIA_TRANSPORT (transport)->hub;
-  guint passages = DEFAULT_PASSAGES, per_peer = DEFAULT_PER_PEER;
-  GVariantIter iter;
-  const char *key;
-  GVariant *value;
+  g_autoptr (HyphaOptions) options = hypha_options_new (transport, values);
+  guint passages = hypha_options_get_uint (options, "passages", 1, MAX_PASSAGES, DEFAULT_PASSAGES);
+  guint per_peer =
+      hypha_options_get_uint (options, "passages-per-peer", 1, MAX_PASSAGES, DEFAULT_PER_PEER);
 
-  g_variant_iter_init (&iter, options);
-  while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
-    G_GNUC_UNUSED g_autoptr (GVariant) owned = value;
-
-    if (!read_option (key, value, &passages, &per_peer, error))
-      return FALSE;
-  }
+  if (!hypha_options_finish (options, error))
+    return FALSE;
   hub->max_passages = passages;
   hub->max_per_peer = per_peer;
   return TRUE;

@@ -2,7 +2,6 @@
 #include "vsock.h"
 
 #include <glib/gi18n-lib.h>
-#include <inttypes.h>
 #include <errno.h>
 #include <unistd.h>
 
@@ -229,73 +228,22 @@ vsock_transport_parse (HyphaTransport *transport, HyphaEndpoint *endpoint, GErro
              : NULL;
 }
 
-/* A bare number, as people write one, is an i. What is negative is too small, too. */
 static gboolean
-read_number (GVariant *value, guint64 *number)
-{
-  switch (g_variant_classify (value)) {
-  case G_VARIANT_CLASS_UINT64:
-    *number = g_variant_get_uint64 (value);
-    return TRUE;
-  case G_VARIANT_CLASS_UINT32:
-    *number = g_variant_get_uint32 (value);
-    return TRUE;
-  case G_VARIANT_CLASS_INT32:
-    *number = (guint64) MAX (g_variant_get_int32 (value), 0);
-    return TRUE;
-  default:
-    return FALSE;
-  }
-}
-
-static gboolean
-read_option (const char *key, GVariant *value, guint64 *size, guint64 *max, GError **error)
-{
-  guint64 *bytes = g_str_equal (key, "buffer-size")  ? size
-                   : g_str_equal (key, "buffer-max") ? max
-                                                     : NULL;
-  g_autofree char *text = NULL;
-
-  if (bytes == NULL || !read_number (value, bytes)) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 _ ("the transport vsock has no option '%s' of type '%s': it has 'buffer-size' and "
-                    "'buffer-max' (t, u or i), in bytes"),
-                 key, g_variant_get_type_string (value));
-    return FALSE;
-  }
-  if (*bytes >= MIN_BUFFER && *bytes <= MAX_BUFFER)
-    return TRUE;
-  text = g_variant_print (value, FALSE);
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               _ ("option '%s' of the transport vsock is %s: it is %d to %d bytes"), key, text,
-               MIN_BUFFER, MAX_BUFFER);
-  return FALSE;
-}
-
-static gboolean
-vsock_transport_configure (HyphaTransport *transport, GVariant *options, GError **error)
+vsock_transport_configure (HyphaTransport *transport, GVariant *values, GError **error)
 {
   VsockTransport *self = VSOCK_TRANSPORT (transport);
-  guint64 size = 0, max = 0; /* not given */
-  GVariantIter iter;
-  const char *key;
-  GVariant *value;
+  g_autoptr (HyphaOptions) options = hypha_options_new (transport, values);
+  /* 0: not given */
+  guint size = hypha_options_get_uint (options, "buffer-size", MIN_BUFFER, MAX_BUFFER, 0);
+  guint max = hypha_options_get_uint (options, "buffer-max", MIN_BUFFER, MAX_BUFFER, 0);
 
-  g_variant_iter_init (&iter, options);
-  while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
-    g_autoptr (GVariant) owned = value;
-
-    if (!read_option (key, owned, &size, &max, error))
-      return FALSE;
-  }
-  if (max > 0 && size > max) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                 _ ("option 'buffer-size' of the transport vsock is %" PRIu64
-                    ", which is above its 'buffer-max' of %" PRIu64
-                    ": lower the one, or raise the other"),
-                 size, max);
+  if (max > 0 && size > max)
+    hypha_options_refuse (
+        options, "buffer-size",
+        _ ("it is %u, which is above 'buffer-max', %u: lower the one, or raise the other"), size,
+        max);
+  if (!hypha_options_finish (options, error))
     return FALSE;
-  }
   if (size == 0)
     size = max > 0 ? MIN (max, DEFAULT_BUFFER) : DEFAULT_BUFFER;
   self->buffers = (VsockBuffers){ .size = size, .max = MAX (max, size) };

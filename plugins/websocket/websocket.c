@@ -54,118 +54,66 @@ options_clear (Options *self)
   g_strfreev (self->origins);
 }
 
-static gboolean
-refuse_option (GError **error, const char *key, const char *what)
+static char *
+dup_path (HyphaOptions *options, const char *name)
 {
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               _ ("option '%s' of the transport ws: %s"), key, what);
-  return FALSE;
+  const char *path = hypha_options_get_string (options, name, NULL);
+
+  if (path != NULL && !g_path_is_absolute (path))
+    hypha_options_refuse (options, name, _ ("it has to be the absolute path of a file"));
+  return g_strdup (path);
 }
 
-static gboolean
-read_path (const char *key, GVariant *value, char **out, GError **error)
-{
-  g_free (*out);
-  *out = g_variant_dup_string (value, NULL);
-  return g_path_is_absolute (*out) ||
-         refuse_option (error, key, _ ("it is the absolute path of a file"));
-}
-
-static gboolean
-read_proxy (GVariant *value, char **out, GError **error)
+static char *
+dup_proxy (HyphaOptions *options)
 {
   static const char *const schemes[] = { "http", "https", "socks5", NULL };
+  const char *proxy = hypha_options_get_string (options, "proxy", NULL);
   g_autoptr (GUri) uri = NULL;
 
-  g_free (*out);
-  *out = g_variant_dup_string (value, NULL);
-  if (**out == '\0')
-    return TRUE;
-  uri = g_uri_parse (*out, G_URI_FLAGS_NONE, NULL);
+  if (proxy == NULL || *proxy == '\0')
+    return g_strdup (proxy);
+  uri = g_uri_parse (proxy, G_URI_FLAGS_NONE, NULL);
   if (uri == NULL || !g_strv_contains (schemes, g_uri_get_scheme (uri)) ||
       g_uri_get_host (uri) == NULL || *g_uri_get_host (uri) == '\0')
-    return refuse_option (
-        error, "proxy",
+    hypha_options_refuse (
+        options, "proxy",
         _ ("it is http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT, or empty for none"));
-  if (g_uri_get_userinfo (uri) != NULL)
-    return refuse_option (
-        error, "proxy",
+  else if (g_uri_get_userinfo (uri) != NULL)
+    hypha_options_refuse (
+        options, "proxy",
         _ ("it has no name and no password, for whoever is on this machine may read settings; "
            "the system's proxy settings may have them"));
-  return TRUE;
+  return g_strdup (proxy);
 }
 
 static gboolean
-read_number (const char *key, GVariant *value, guint32 maximum, guint32 *out, GError **error)
+read_options (HyphaOptions *options, Options *out, GError **error)
 {
-  g_autofree char *what = NULL;
+  GVariant *origins = hypha_options_get_value (options, "origins", "as");
 
-  *out = g_variant_get_uint32 (value);
-  if (*out >= 1 && *out <= maximum)
-    return TRUE;
-  what = g_strdup_printf (_ ("it is 1 to %u"), maximum);
-  return refuse_option (error, key, what);
-}
-
-static gboolean
-read_option (const char *key, GVariant *value, Options *options, GError **error)
-{
-  gboolean is_string = g_variant_is_of_type (value, G_VARIANT_TYPE_STRING);
-  gboolean is_number = g_variant_is_of_type (value, G_VARIANT_TYPE_UINT32);
-
-  if (is_string && g_str_equal (key, "ca-file"))
-    return read_path (key, value, &options->ca_file, error);
-  if (is_string && g_str_equal (key, "certificate"))
-    return read_path (key, value, &options->certificate, error);
-  if (is_string && g_str_equal (key, "key"))
-    return read_path (key, value, &options->key, error);
-  if (is_string && g_str_equal (key, "proxy"))
-    return read_proxy (value, &options->proxy, error);
-  if (is_number && g_str_equal (key, "ping-interval"))
-    return read_number (key, value, MAX_PING_S, &options->ping_s, error);
-  if (is_number && g_str_equal (key, "connections"))
-    return read_number (key, value, MAX_CONNECTIONS, &options->connections, error);
-  if (g_str_equal (key, "origins") && g_variant_is_of_type (value, G_VARIANT_TYPE_STRING_ARRAY)) {
-    g_strfreev (options->origins);
-    options->origins = g_variant_dup_strv (value, NULL);
-    return TRUE;
-  }
-  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-               _ ("the transport ws has no option '%s' of type '%s': it has 'ca-file' (s), "
-                  "'certificate' (s), 'connections' (u), 'key' (s), 'origins' (as), "
-                  "'ping-interval' (u) and 'proxy' (s)"),
-               key, g_variant_get_type_string (value));
-  return FALSE;
-}
-
-static gboolean
-read_options (GVariant *variant, Options *options, GError **error)
-{
-  GVariantIter iter;
-  const char *key;
-  GVariant *value;
-
-  g_variant_iter_init (&iter, variant);
-  while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
-    g_autoptr (GVariant) owned = value;
-
-    if (!read_option (key, owned, options, error))
-      return FALSE;
-  }
-  if ((options->certificate == NULL) != (options->key == NULL))
-    return refuse_option (error, options->key == NULL ? "certificate" : "key",
+  out->origins = origins != NULL ? g_variant_dup_strv (origins, NULL) : g_new0 (char *, 1);
+  out->ca_file = dup_path (options, "ca-file");
+  out->certificate = dup_path (options, "certificate");
+  out->key = dup_path (options, "key");
+  out->proxy = dup_proxy (options);
+  out->ping_s = hypha_options_get_uint (options, "ping-interval", 1, MAX_PING_S, DEFAULT_PING_S);
+  out->connections =
+      hypha_options_get_uint (options, "connections", 1, MAX_CONNECTIONS, DEFAULT_CONNECTIONS);
+  if ((out->certificate == NULL) != (out->key == NULL))
+    hypha_options_refuse (options, out->key == NULL ? "certificate" : "key",
                           _ ("'certificate' and 'key' go together"));
-  return TRUE;
+  return hypha_options_finish (options, error);
 }
 
 static gboolean
-websocket_transport_configure (HyphaTransport *transport, GVariant *variant, GError **error)
+websocket_transport_configure (HyphaTransport *transport, GVariant *values, GError **error)
 {
   WebsocketTransport *self = WEBSOCKET_TRANSPORT (transport);
+  g_autoptr (HyphaOptions) given = hypha_options_new (transport, values);
   Options options;
 
-  options_init (&options);
-  if (!read_options (variant, &options, error)) {
+  if (!read_options (given, &options, error)) {
     options_clear (&options);
     return FALSE;
   }

@@ -202,30 +202,17 @@ static void
 
 /* ---- the rest ---- */
 
-/* OPTIONS are all that are set ("transport-options" of the settings): those that are left out go
+/* VALUES are all that are set ("transport-options" of the settings): those that are left out go
  * back to what they are without, and where one is wrong nothing changes. */
 static gboolean
-@LOWER@_transport_configure (HyphaTransport *transport, GVariant *options, GError **error)
+@LOWER@_transport_configure (HyphaTransport *transport, GVariant *values, GError **error)
 {
-  @CAMEL@Transport *self = @UPPER@_TRANSPORT (transport);
-  gboolean nodelay = TRUE;
-  GVariantIter iter;
-  const char *key;
-  GVariant *value;
+  g_autoptr (HyphaOptions) options = hypha_options_new (transport, values);
+  gboolean nodelay = hypha_options_get_boolean (options, "nodelay", TRUE);
 
-  g_variant_iter_init (&iter, options);
-  while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
-    g_autoptr (GVariant) owned = value;
-
-    if (!g_str_equal (key, "nodelay") || !g_variant_is_of_type (owned, G_VARIANT_TYPE_BOOLEAN)) {
-      g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING,
-                   "the transport @NAME@ has no option '%s' of type '%s': it has 'nodelay' (b)", key,
-                   g_variant_get_type_string (owned));
-      return FALSE;
-    }
-    nodelay = g_variant_get_boolean (owned);
-  }
-  self->nodelay = nodelay;
+  if (!hypha_options_finish (options, error))
+    return FALSE;
+  @UPPER@_TRANSPORT (transport)->nodelay = nodelay;
   return TRUE;
 }
 

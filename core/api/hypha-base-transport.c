@@ -112,6 +112,25 @@ begin (HyphaBaseTransport *self, GTask *task, HyphaEndpoint *endpoint, const cha
 }
 
 /**
+ * hypha_base_transport_get_endpoint:
+ * @task: of connecting or listening, as the transport was given it
+ *
+ * Gets what the transport was given with @task: the endpoint, without options.
+ *
+ * Returns: (transfer none): the endpoint, good as long as @task
+ *
+ * Since: ABI 1.2
+ */
+HyphaEndpoint *
+hypha_base_transport_get_endpoint (GTask *task)
+{
+  Operation *operation = g_object_get_qdata (G_OBJECT (task), operation_quark ());
+
+  g_return_val_if_fail (operation != NULL, NULL);
+  return operation->endpoint;
+}
+
+/**
  * hypha_base_transport_get_option:
  * @task: of connecting or listening, as the transport was given it
  * @name: the name of an option

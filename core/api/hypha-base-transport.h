@@ -42,7 +42,10 @@ struct _HyphaBaseTransportClass {
   gpointer padding[8];
 };
 
-/* Of what TASK is about, if it was given. */
+/* What TASK is about, without options. Since ABI 1.2 */
+HYPHA_EXTERN
+HyphaEndpoint *hypha_base_transport_get_endpoint (GTask *task);
+/* One of its options, if it was given. */
 HYPHA_EXTERN
 const char *hypha_base_transport_get_option (GTask *task, const char *name);
 

@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <string.h>
 
+#include "hypha-base-transport.h"
 #include "hypha-error.h"
 
 #define NAME_MAX_CHARS 253
@@ -175,6 +176,32 @@ hypha_inet_address_parse (HyphaEndpoint *endpoint, GError **error)
   }
   self->port = (guint16) port;
   return g_steal_pointer (&self);
+}
+
+/**
+ * hypha_inet_address_for_task:
+ * @task: of connecting or listening, as a transport was given it
+ *
+ * For transports: [func@Hypha.InetAddress.parse] of what @task is about. The address becomes the
+ * data of @task.
+ *
+ * Returns: (transfer none) (nullable): the address, good as long as @task; %NULL: @task has
+ *   returned the error
+ *
+ * Since: ABI 1.2
+ */
+const HyphaInetAddress *
+hypha_inet_address_for_task (GTask *task)
+{
+  GError *error = NULL;
+  HyphaInetAddress *self =
+      hypha_inet_address_parse (hypha_base_transport_get_endpoint (task), &error);
+
+  if (self == NULL)
+    g_task_return_error (task, error);
+  else
+    g_task_set_task_data (task, self, (GDestroyNotify) hypha_inet_address_free);
+  return self;
 }
 
 /**
@@ -466,7 +493,6 @@ hypha_inet_probe (int type, GVariantDict *details, GError **error)
 
 typedef struct {
   GTask *task;
-  char *display;
   HyphaInetListenFunc func;
 } Lookup;
 
@@ -474,7 +500,6 @@ static void
 lookup_free (Lookup *self)
 {
   g_object_unref (self->task);
-  g_free (self->display);
   g_free (self);
 }
 
@@ -502,7 +527,8 @@ on_name_resolved (GObject *source, GAsyncResult *result, gpointer user_data)
 
     error =
         g_error_new (HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-                     _ ("cannot listen on %s: the name cannot be resolved: %s"), lookup->display,
+                     _ ("cannot listen on %s: the name cannot be resolved: %s"),
+                     hypha_endpoint_to_string (hypha_base_transport_get_endpoint (lookup->task)),
                      reason == NULL ? _ ("it has no address") : reason->message);
   }
   /* The first of its addresses that this machine has. */
@@ -519,17 +545,19 @@ on_name_resolved (GObject *source, GAsyncResult *result, gpointer user_data)
 /**
  * hypha_inet_address_listen:
  * @self: where to listen
- * @display: the endpoint, for people
- * @task: (transfer full): returns the listener, and keeps @self alive
+ * @task: (transfer full): that of [vfunc@Hypha.BaseTransport.listen], which keeps @self alive;
+ *   returns the listener
  * @cancellable: (nullable): of the transport, as [vfunc@Hypha.BaseTransport.listen] has it
  * @func: (scope async): listens on one address
  *
  * Listens on the address, or on the first that the name has and this machine, too. The error is
  * %HYPHA_ERROR_UNAVAILABLE for a name that cannot be resolved, or that of @func.
+ *
+ * Since: ABI 1.2
  */
 void
-hypha_inet_address_listen (const HyphaInetAddress *self, const char *display, GTask *task,
-                           GCancellable *cancellable, HyphaInetListenFunc func)
+hypha_inet_address_listen (const HyphaInetAddress *self, GTask *task, GCancellable *cancellable,
+                           HyphaInetListenFunc func)
 {
   g_autoptr (GTask) owned = task;
   g_autoptr (GResolver) resolver = NULL;
@@ -538,7 +566,7 @@ hypha_inet_address_listen (const HyphaInetAddress *self, const char *display, GT
   Lookup *lookup;
 
   g_return_if_fail (self != NULL);
-  g_return_if_fail (display != NULL && func != NULL);
+  g_return_if_fail (func != NULL);
 
   if (self->numeric != NULL) {
     listener = func (owned, self->numeric, &error);
@@ -546,8 +574,7 @@ hypha_inet_address_listen (const HyphaInetAddress *self, const char *display, GT
     return;
   }
   lookup = g_new (Lookup, 1);
-  *lookup =
-      (Lookup){ .task = g_steal_pointer (&owned), .display = g_strdup (display), .func = func };
+  *lookup = (Lookup){ .task = g_steal_pointer (&owned), .func = func };
   resolver = g_resolver_get_default ();
   g_resolver_lookup_by_name_async (resolver, self->host, cancellable, on_name_resolved, lookup);
 }

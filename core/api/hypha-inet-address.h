@@ -43,6 +43,9 @@ typedef struct {
 
 HYPHA_EXTERN
 HyphaInetAddress *hypha_inet_address_parse (HyphaEndpoint *endpoint, GError **error);
+/* Of what TASK is about, whose data it becomes. NULL: TASK has returned the error. Since ABI 1.2 */
+HYPHA_EXTERN
+const HyphaInetAddress *hypha_inet_address_for_task (GTask *task);
 HYPHA_EXTERN
 void hypha_inet_address_free (HyphaInetAddress *self);
 HYPHA_EXTERN
@@ -82,9 +85,9 @@ HyphaEndpoint *hypha_inet_sockaddr_to_endpoint (const char *scheme, const struct
 typedef HyphaListener *(*HyphaInetListenFunc) (GTask *task, GInetAddress *numeric, GError **error);
 
 /* Listens on the address, or on the first that the name has and this machine, too. TASK, which
- * keeps SELF alive, is taken and returns the listener; DISPLAY is for its errors. */
+ * keeps SELF alive, is taken and returns the listener. Since ABI 1.2 */
 HYPHA_EXTERN
-void hypha_inet_address_listen (const HyphaInetAddress *self, const char *display, GTask *task,
+void hypha_inet_address_listen (const HyphaInetAddress *self, GTask *task,
                                 GCancellable *cancellable, HyphaInetListenFunc func);
 
 /**
@@ -110,10 +113,9 @@ typedef void (*HyphaInetConnectFunc) (GTask *task, GTask *attempt, const HyphaIn
                                       const char *display, GCancellable *cancellable);
 
 /* Connects to the first address that answers, within TIMEOUT_MS in all. TASK, which keeps SELF
- * alive, is taken and returns the channel; DISPLAY is for its errors. Since ABI 1.2 */
+ * alive, is taken and returns the channel. Since ABI 1.2 */
 HYPHA_EXTERN
-void hypha_inet_address_connect (const HyphaInetAddress *self, const char *scheme,
-                                 const char *display, guint timeout_ms, GTask *task,
+void hypha_inet_address_connect (const HyphaInetAddress *self, guint timeout_ms, GTask *task,
                                  GCancellable *cancellable, HyphaInetConnectFunc func);
 
 /* Whether this process can open sockets of TYPE, in either family. Since ABI 1.2 */

@@ -3,6 +3,7 @@
 
 #include <glib/gi18n-lib.h>
 
+#include "hypha-base-transport.h"
 #include "hypha-error.h"
 #include "hypha-source.h"
 
@@ -13,8 +14,8 @@
 typedef struct {
   GTask *task; /* keeps address alive */
   const HyphaInetAddress *address;
-  char *scheme;
-  char *display;
+  const char *scheme; /* the task's, as is display */
+  const char *display;
   guint timeout_ms;
   HyphaInetConnectFunc func;
 
@@ -45,8 +46,6 @@ race_free (Race *self)
   g_object_unref (self->ending);
   g_array_unref (self->addresses);
   g_object_unref (self->task);
-  g_free (self->scheme);
-  g_free (self->display);
   g_free (self);
 }
 
@@ -275,10 +274,9 @@ race_start (Race *self)
 /**
  * hypha_inet_address_connect:
  * @self: where to connect to
- * @scheme: the canonical scheme of the transport
- * @display: the endpoint, for people
  * @timeout_ms: bounds the whole of it, name and all, in milliseconds; at least 1
- * @task: (transfer full): returns the channel, and keeps @self alive
+ * @task: (transfer full): that of [vfunc@Hypha.BaseTransport.connect], which keeps @self alive;
+ *   returns the channel
  * @cancellable: (nullable): of the transport, as [vfunc@Hypha.BaseTransport.connect] has it
  * @func: (scope async): connects to one address
  *
@@ -291,16 +289,17 @@ race_start (Race *self)
  * Since: ABI 1.2
  */
 void
-hypha_inet_address_connect (const HyphaInetAddress *self, const char *scheme, const char *display,
-                            guint timeout_ms, GTask *task, GCancellable *cancellable,
-                            HyphaInetConnectFunc func)
+hypha_inet_address_connect (const HyphaInetAddress *self, guint timeout_ms, GTask *task,
+                            GCancellable *cancellable, HyphaInetConnectFunc func)
 {
   g_autoptr (GTask) owned = task;
+  HyphaEndpoint *endpoint = hypha_base_transport_get_endpoint (task);
+  const char *display = hypha_endpoint_to_string (endpoint);
   GError *error = NULL;
   Race *race;
 
   g_return_if_fail (self != NULL);
-  g_return_if_fail (scheme != NULL && display != NULL && func != NULL);
+  g_return_if_fail (func != NULL);
 
   if (!hypha_inet_address_check_remote (self, display, &error)) {
     g_task_return_error (owned, error);
@@ -309,8 +308,8 @@ hypha_inet_address_connect (const HyphaInetAddress *self, const char *scheme, co
   race = g_new0 (Race, 1);
   race->task = g_steal_pointer (&owned);
   race->address = self;
-  race->scheme = g_strdup (scheme);
-  race->display = g_strdup (display);
+  race->scheme = hypha_endpoint_get_scheme (endpoint);
+  race->display = display;
   race->timeout_ms = timeout_ms;
   race->func = func;
   race->addresses = g_array_new (FALSE, FALSE, sizeof (HyphaInetSockaddr));

@@ -18,49 +18,14 @@ G_DEFINE_FINAL_TYPE_WITH_CODE (QuicTransport, quic_transport, HYPHA_TYPE_BASE_TR
                                G_IMPLEMENT_INTERFACE (HYPHA_TYPE_TRANSPORT,
                                                       quic_transport_iface_init))
 
-/* A connect or listen under way; the data of its task. */
-typedef struct {
-  HyphaEndpoint *endpoint; /* not owned: the task's */
-  HyphaInetAddress *address;
-} Operation;
-
-static void
-operation_free (gpointer data)
-{
-  Operation *operation = data;
-
-  hypha_inet_address_free (operation->address);
-  g_free (operation);
-}
-
-/* NULL: the task has returned an error. */
-static Operation *
-operation_new (GTask *task, HyphaEndpoint *endpoint)
-{
-  GError *error = NULL;
-  HyphaInetAddress *address = hypha_inet_address_parse (endpoint, &error);
-  Operation *operation;
-
-  if (address == NULL) {
-    g_task_return_error (task, error);
-    return NULL;
-  }
-  operation = g_new0 (Operation, 1);
-  operation->endpoint = endpoint;
-  operation->address = address;
-  g_task_set_task_data (task, operation, operation_free);
-  return operation;
-}
-
 /* ---- connecting and listening ---- */
 
 static void
 connect_to (GTask *task, GTask *attempt, const HyphaInetSockaddr *address, const char *display,
             GCancellable *cancellable)
 {
-  const Operation *operation = g_task_get_task_data (task);
-
-  quic_client_connect (attempt, address, operation->endpoint, display, cancellable);
+  quic_client_connect (attempt, address, hypha_base_transport_get_endpoint (task), display,
+                       cancellable);
 }
 
 static void
@@ -68,22 +33,21 @@ quic_transport_connect (HyphaBaseTransport *transport, GTask *given, HyphaEndpoi
                         guint timeout_ms, GCancellable *cancellable)
 {
   g_autoptr (GTask) task = given;
-  const Operation *operation = operation_new (task, endpoint);
+  const HyphaInetAddress *address = hypha_inet_address_for_task (task);
 
-  if (operation != NULL)
-    hypha_inet_address_connect (operation->address, "quic", hypha_endpoint_to_string (endpoint),
-                                timeout_ms, g_steal_pointer (&task), cancellable, connect_to);
+  if (address != NULL)
+    hypha_inet_address_connect (address, timeout_ms, g_steal_pointer (&task), cancellable,
+                                connect_to);
 }
 
 static HyphaListener *
 listen_on (GTask *task, GInetAddress *numeric, GError **error)
 {
   QuicTransport *self = g_task_get_source_object (task);
-  const Operation *operation = g_task_get_task_data (task);
+  HyphaEndpoint *endpoint = hypha_base_transport_get_endpoint (task);
 
-  return quic_listener_new (operation->address, numeric,
-                            hypha_endpoint_to_string (operation->endpoint), self->connections,
-                            error);
+  return quic_listener_new (g_task_get_task_data (task), numeric,
+                            hypha_endpoint_to_string (endpoint), self->connections, error);
 }
 
 static void
@@ -91,11 +55,10 @@ quic_transport_listen (HyphaBaseTransport *transport, GTask *given, HyphaEndpoin
                        GCancellable *cancellable)
 {
   g_autoptr (GTask) task = given;
-  const Operation *operation = operation_new (task, endpoint);
+  const HyphaInetAddress *address = hypha_inet_address_for_task (task);
 
-  if (operation != NULL)
-    hypha_inet_address_listen (operation->address, hypha_endpoint_to_string (endpoint),
-                               g_steal_pointer (&task), cancellable, listen_on);
+  if (address != NULL)
+    hypha_inet_address_listen (address, g_steal_pointer (&task), cancellable, listen_on);
 }
 
 /* ---- the rest of the interface ---- */

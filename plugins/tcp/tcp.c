@@ -29,12 +29,6 @@ G_DEFINE_FINAL_TYPE_WITH_CODE (TcpTransport, tcp_transport, HYPHA_TYPE_BASE_TRAN
                                G_IMPLEMENT_INTERFACE (HYPHA_TYPE_TRANSPORT,
                                                       tcp_transport_iface_init))
 
-/* A connect or listen under way; the data of its task. */
-typedef struct {
-  HyphaEndpoint *endpoint; /* not owned: the task's */
-  HyphaInetAddress *address;
-} Operation;
-
 /* ---- channels ---- */
 
 /* What fails here costs speed, never a byte: a socket that is already broken says so at its first
@@ -77,34 +71,6 @@ adopt (int fd, const struct sockaddr *remote, socklen_t length, gpointer user_da
   return make_channel (user_data, fd, endpoint, remote);
 }
 
-/* ---- operations ---- */
-
-static void
-operation_free (Operation *operation)
-{
-  hypha_inet_address_free (operation->address);
-  g_free (operation);
-}
-
-/* NULL: the task has returned an error. */
-static Operation *
-operation_new (GTask *task, HyphaEndpoint *endpoint)
-{
-  GError *error = NULL;
-  HyphaInetAddress *address = hypha_inet_address_parse (endpoint, &error);
-  Operation *operation;
-
-  if (address == NULL) {
-    g_task_return_error (task, error);
-    return NULL;
-  }
-  operation = g_new0 (Operation, 1);
-  operation->endpoint = endpoint;
-  operation->address = address;
-  g_task_set_task_data (task, operation, (GDestroyNotify) operation_free);
-  return operation;
-}
-
 /* ---- connecting ---- */
 
 static void
@@ -137,9 +103,9 @@ static void
 connect_to (GTask *task, GTask *attempt, const HyphaInetSockaddr *address, const char *display,
             GCancellable *cancellable)
 {
-  const Operation *operation = g_task_get_task_data (task);
+  HyphaEndpoint *endpoint = hypha_base_transport_get_endpoint (task);
 
-  g_task_set_task_data (attempt, hypha_endpoint_ref (operation->endpoint),
+  g_task_set_task_data (attempt, hypha_endpoint_ref (endpoint),
                         (GDestroyNotify) hypha_endpoint_unref);
   hypha_socket_connect_async ((const struct sockaddr *) &address->storage, address->length, display,
                               0, cancellable, on_connected, attempt);
@@ -150,11 +116,11 @@ tcp_transport_connect (HyphaBaseTransport *transport, GTask *given, HyphaEndpoin
                        guint timeout_ms, GCancellable *cancellable)
 {
   g_autoptr (GTask) task = given;
-  const Operation *operation = operation_new (task, endpoint);
+  const HyphaInetAddress *address = hypha_inet_address_for_task (task);
 
-  if (operation != NULL)
-    hypha_inet_address_connect (operation->address, "tcp", hypha_endpoint_to_string (endpoint),
-                                timeout_ms, g_steal_pointer (&task), cancellable, connect_to);
+  if (address != NULL)
+    hypha_inet_address_connect (address, timeout_ms, g_steal_pointer (&task), cancellable,
+                                connect_to);
 }
 
 /* ---- listening ---- */
@@ -170,11 +136,11 @@ static HyphaListener *
 listen_on (GTask *task, GInetAddress *numeric, GError **error)
 {
   TcpTransport *self = g_task_get_source_object (task);
-  const Operation *operation = g_task_get_task_data (task);
+  HyphaEndpoint *asked = hypha_base_transport_get_endpoint (task);
   g_autoptr (HyphaEndpoint) endpoint = NULL;
   HyphaInetSockaddr bound;
-  int fd = tcp_bind (operation->address, numeric, hypha_endpoint_to_string (operation->endpoint),
-                     &bound, error);
+  int fd = tcp_bind (g_task_get_task_data (task), numeric, hypha_endpoint_to_string (asked), &bound,
+                     error);
 
   if (fd < 0)
     return NULL;
@@ -205,11 +171,10 @@ tcp_transport_listen (HyphaBaseTransport *transport, GTask *given, HyphaEndpoint
                       GCancellable *cancellable)
 {
   g_autoptr (GTask) task = given;
-  const Operation *operation = operation_new (task, endpoint);
+  const HyphaInetAddress *address = hypha_inet_address_for_task (task);
 
-  if (operation != NULL)
-    hypha_inet_address_listen (operation->address, hypha_endpoint_to_string (endpoint),
-                               g_steal_pointer (&task), cancellable, listen_on);
+  if (address != NULL)
+    hypha_inet_address_listen (address, g_steal_pointer (&task), cancellable, listen_on);
 }
 
 /* ---- the rest of the interface ---- */

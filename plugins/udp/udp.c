@@ -21,49 +21,23 @@ G_DEFINE_FINAL_TYPE_WITH_CODE (UdpTransport, udp_transport, HYPHA_TYPE_BASE_TRAN
                                G_IMPLEMENT_INTERFACE (HYPHA_TYPE_TRANSPORT,
                                                       udp_transport_iface_init))
 
-/* A connect or listen under way; the data of its task. */
-typedef struct {
-  HyphaEndpoint *endpoint; /* not owned: the task's */
-  HyphaInetAddress *address;
-  gint64 idle; /* microseconds; 0: not said */
-} Operation;
-
-static void
-operation_free (Operation *operation)
-{
-  hypha_inet_address_free (operation->address);
-  g_free (operation);
-}
-
-/* NULL: the task has returned an error. */
-static Operation *
-operation_new (GTask *task, HyphaEndpoint *endpoint)
+/* Microseconds; 0: not said. Whoever made the endpoint has checked it. */
+static gint64
+get_idle (GTask *task)
 {
   const char *idle = hypha_base_transport_get_option (task, "idle");
-  GError *error = NULL;
-  HyphaInetAddress *address = hypha_inet_address_parse (endpoint, &error);
-  Operation *operation;
 
-  if (address == NULL) {
-    g_task_return_error (task, error);
-    return NULL;
-  }
-  operation = g_new0 (Operation, 1);
-  operation->endpoint = endpoint;
-  operation->address = address;
-  /* Whoever made the endpoint has checked it. */
-  operation->idle = idle != NULL ? strtoll (idle, NULL, 10) * G_TIME_SPAN_SECOND : 0;
-  g_task_set_task_data (task, operation, (GDestroyNotify) operation_free);
-  return operation;
+  return idle != NULL ? strtoll (idle, NULL, 10) * G_TIME_SPAN_SECOND : 0;
 }
 
 /* ---- connecting ---- */
 
 /* Takes FD. */
 static HyphaChannel *
-make_channel (int fd, const Operation *operation, const HyphaInetSockaddr *peer, GError **error)
+make_channel (GTask *task, int fd, const HyphaInetSockaddr *peer, GError **error)
 {
-  const char *display = hypha_endpoint_to_string (operation->endpoint);
+  HyphaEndpoint *endpoint = hypha_base_transport_get_endpoint (task);
+  const char *display = hypha_endpoint_to_string (endpoint);
   g_autofree char *host = hypha_inet_sockaddr_to_host ((const struct sockaddr *) &peer->storage);
   g_autoptr (HyphaEndpoint) local = NULL;
   g_autoptr (HyphaChannel) channel = NULL;
@@ -78,9 +52,9 @@ make_channel (int fd, const Operation *operation, const HyphaInetSockaddr *peer,
     close (fd);
     return NULL;
   }
-  channel = hypha_channel_new (fds[0], local, operation->endpoint, HYPHA_CHANNEL_LOSSY);
+  channel = hypha_channel_new (fds[0], local, endpoint, HYPHA_CHANNEL_LOSSY);
   hypha_channel_set_host (channel, host);
-  if (!udp_port_join (fd, fds[1], display, operation->idle, error))
+  if (!udp_port_join (fd, fds[1], display, get_idle (task), error))
     return NULL;
   return g_steal_pointer (&channel);
 }
@@ -92,8 +66,7 @@ on_dialled (GObject *source, GAsyncResult *result, gpointer user_data)
   HyphaInetSockaddr peer;
   GError *error = NULL;
   int fd = udp_dial_finish (result, &peer, &error);
-  HyphaChannel *channel =
-      fd >= 0 ? make_channel (fd, g_task_get_task_data (task), &peer, &error) : NULL;
+  HyphaChannel *channel = fd >= 0 ? make_channel (task, fd, &peer, &error) : NULL;
 
   if (channel != NULL)
     g_task_return_pointer (task, channel, g_object_unref);
@@ -107,17 +80,16 @@ udp_transport_connect (HyphaBaseTransport *transport, GTask *given, HyphaEndpoin
 {
   g_autoptr (GTask) task = given;
   const char *display = hypha_endpoint_to_string (endpoint);
-  Operation *operation = operation_new (task, endpoint);
+  const HyphaInetAddress *address = hypha_inet_address_for_task (task);
   GError *error = NULL;
 
-  if (operation == NULL)
+  if (address == NULL)
     return;
-  if (!hypha_inet_address_check_remote (operation->address, display, &error)) {
+  if (!hypha_inet_address_check_remote (address, display, &error)) {
     g_task_return_error (task, error);
     return;
   }
-  udp_dial_async (operation->address, display, timeout_ms, cancellable, on_dialled,
-                  g_steal_pointer (&task));
+  udp_dial_async (address, display, timeout_ms, cancellable, on_dialled, g_steal_pointer (&task));
 }
 
 /* ---- listening ---- */
@@ -126,16 +98,16 @@ static HyphaListener *
 listen_on (GTask *task, GInetAddress *numeric, GError **error)
 {
   UdpTransport *self = g_task_get_source_object (task);
-  const Operation *operation = g_task_get_task_data (task);
+  HyphaEndpoint *asked = hypha_base_transport_get_endpoint (task);
   g_autoptr (HyphaEndpoint) endpoint = NULL;
   HyphaInetSockaddr bound;
-  int fd = udp_socket_bind (operation->address, numeric,
-                            hypha_endpoint_to_string (operation->endpoint), &bound, error);
+  int fd = udp_socket_bind (g_task_get_task_data (task), numeric, hypha_endpoint_to_string (asked),
+                            &bound, error);
 
   if (fd < 0)
     return NULL;
   endpoint = hypha_inet_sockaddr_to_endpoint ("udp", (const struct sockaddr *) &bound.storage);
-  return udp_listener_new (fd, endpoint, operation->idle, self->flows, error);
+  return udp_listener_new (fd, endpoint, get_idle (task), self->flows, error);
 }
 
 static void
@@ -143,11 +115,10 @@ udp_transport_listen (HyphaBaseTransport *transport, GTask *given, HyphaEndpoint
                       GCancellable *cancellable)
 {
   g_autoptr (GTask) task = given;
-  const Operation *operation = operation_new (task, endpoint);
+  const HyphaInetAddress *address = hypha_inet_address_for_task (task);
 
-  if (operation != NULL)
-    hypha_inet_address_listen (operation->address, hypha_endpoint_to_string (endpoint),
-                               g_steal_pointer (&task), cancellable, listen_on);
+  if (address != NULL)
+    hypha_inet_address_listen (address, g_steal_pointer (&task), cancellable, listen_on);
 }
 
 /* ---- the rest of the interface ---- */

@@ -124,26 +124,12 @@ websocket_transport_configure (HyphaTransport *transport, GVariant *values, GErr
 
 /* ---- operations ---- */
 
-/* A connect or listen under way; the data of its task. */
-typedef struct {
-  HyphaEndpoint *endpoint; /* not owned: the task's */
-  WebsocketAddress *address;
-} Operation;
-
-static void
-operation_free (Operation *operation)
-{
-  websocket_address_free (operation->address);
-  g_free (operation);
-}
-
-/* NULL: the task has returned an error. */
-static Operation *
-operation_new (GTask *task, HyphaEndpoint *endpoint)
+/* It becomes the data of TASK. NULL: the task has returned an error. */
+static const WebsocketAddress *
+take_address (GTask *task, HyphaEndpoint *endpoint)
 {
   GError *error = NULL;
   WebsocketAddress *address = websocket_address_parse (endpoint, &error);
-  Operation *operation;
 
   if (address != NULL && address->secure &&
       !g_tls_backend_supports_tls (g_tls_backend_get_default ())) {
@@ -152,15 +138,11 @@ operation_new (GTask *task, HyphaEndpoint *endpoint)
                          _ ("%s: GIO has no TLS here: install glib-networking"),
                          hypha_endpoint_to_string (endpoint));
   }
-  if (address == NULL) {
+  if (address == NULL)
     g_task_return_error (task, error);
-    return NULL;
-  }
-  operation = g_new0 (Operation, 1);
-  operation->endpoint = endpoint;
-  operation->address = address;
-  g_task_set_task_data (task, operation, (GDestroyNotify) operation_free);
-  return operation;
+  else
+    g_task_set_task_data (task, address, (GDestroyNotify) websocket_address_free);
+  return address;
 }
 
 static void
@@ -182,20 +164,20 @@ websocket_transport_connect (HyphaBaseTransport *transport, GTask *given, HyphaE
 {
   WebsocketTransport *self = WEBSOCKET_TRANSPORT (transport);
   g_autoptr (GTask) task = given;
-  Operation *operation = operation_new (task, endpoint);
+  const WebsocketAddress *address = take_address (task, endpoint);
   const WebsocketRoute route = { .proxy = self->options.proxy,
                                  .ca_file = self->options.ca_file,
                                  .ping_ms = self->options.ping_s * 1000 };
   GError *error = NULL;
 
-  if (operation == NULL)
+  if (address == NULL)
     return;
-  if (!hypha_inet_address_check_remote (operation->address->inet,
-                                        hypha_endpoint_to_string (endpoint), &error)) {
+  if (!hypha_inet_address_check_remote (address->inet, hypha_endpoint_to_string (endpoint),
+                                        &error)) {
     g_task_return_error (task, error);
     return;
   }
-  websocket_dial_async (operation->address, endpoint, &route, timeout_ms, cancellable, on_dialled,
+  websocket_dial_async (address, endpoint, &route, timeout_ms, cancellable, on_dialled,
                         g_steal_pointer (&task));
 }
 
@@ -227,8 +209,8 @@ static HyphaListener *
 listen_on (GTask *task, GInetAddress *numeric, GError **error)
 {
   WebsocketTransport *self = g_task_get_source_object (task);
-  const Operation *operation = g_task_get_task_data (task);
-  const char *display = hypha_endpoint_to_string (operation->endpoint);
+  const WebsocketAddress *address = g_task_get_task_data (task);
+  const char *display = hypha_endpoint_to_string (hypha_base_transport_get_endpoint (task));
   g_autoptr (GTlsCertificate) certificate = NULL;
   g_autoptr (HyphaEndpoint) bound = NULL;
   WebsocketHouse house = { .origins = (const char *const *) self->options.origins,
@@ -237,17 +219,17 @@ listen_on (GTask *task, GInetAddress *numeric, GError **error)
   HyphaInetSockaddr sockaddr;
   int fd;
 
-  if (operation->address->secure) {
+  if (address->secure) {
     house.certificate = certificate = load_certificate (self, display, error);
     if (certificate == NULL)
       return NULL;
   }
-  fd = websocket_socket_listen (operation->address->inet, numeric, display, &sockaddr, error);
+  fd = websocket_socket_listen (address->inet, numeric, display, &sockaddr, error);
   if (fd < 0)
     return NULL;
-  bound = websocket_address_to_endpoint (operation->address,
-                                         (const struct sockaddr *) &sockaddr.storage, NULL);
-  return websocket_listener_new (fd, bound, operation->address, &house, error);
+  bound =
+      websocket_address_to_endpoint (address, (const struct sockaddr *) &sockaddr.storage, NULL);
+  return websocket_listener_new (fd, bound, address, &house, error);
 }
 
 static void
@@ -255,11 +237,10 @@ websocket_transport_listen (HyphaBaseTransport *transport, GTask *given, HyphaEn
                             GCancellable *cancellable)
 {
   g_autoptr (GTask) task = given;
-  const Operation *operation = operation_new (task, endpoint);
+  const WebsocketAddress *address = take_address (task, endpoint);
 
-  if (operation != NULL)
-    hypha_inet_address_listen (operation->address->inet, hypha_endpoint_to_string (endpoint),
-                               g_steal_pointer (&task), cancellable, listen_on);
+  if (address != NULL)
+    hypha_inet_address_listen (address->inet, g_steal_pointer (&task), cancellable, listen_on);
 }
 
 /* ---- the rest of the interface ---- */

@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include "contract.h"
 #include "pumped.h"
 #include "silent.h"
@@ -15,15 +12,7 @@ fresh (const char *directory)
 static char *
 silent (const char *directory, GArray *held)
 {
-  union {
-    struct sockaddr generic;
-    struct sockaddr_in in;
-    struct sockaddr_storage storage;
-  } address = { .in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK) } };
-  socklen_t length = sizeof address.in;
-
-  silent_listen (&address.generic, &length, held);
-  return g_strdup_printf ("pumped://127.0.0.1:%u", ntohs (address.in.sin_port));
+  return silent_inet (AF_INET, SOCK_STREAM, "pumped://127.0.0.1:%u", held);
 }
 
 static const ContractSpelling spellings[] = {

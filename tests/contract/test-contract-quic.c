@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <unistd.h>
-
 #include "contract.h"
 #include "harness.h"
 #include "quic.h"
+#include "silent.h"
 
 static HyphaTransport *
 create (void)
@@ -26,39 +22,16 @@ fresh_ipv6 (const char *directory)
   return g_strdup ("quic://[::1]:0");
 }
 
-/* A socket that nobody reads. */
-static guint16
-open_silent (const struct sockaddr *address, socklen_t length, GArray *held)
-{
-  int fd = socket (address->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  struct sockaddr_in6 bound = { 0 };
-  socklen_t bound_length = sizeof bound;
-
-  g_assert_cmpint (bind (fd, address, length), ==, 0);
-  g_assert_cmpint (getsockname (fd, (struct sockaddr *) &bound, &bound_length), ==, 0);
-  g_array_append_val (held, fd);
-  /* The port is at one place in both. */
-  return ntohs (bound.sin6_port);
-}
-
 static char *
 silent_ipv4 (const char *directory, GArray *held)
 {
-  const struct sockaddr_in address = { .sin_family = AF_INET,
-                                       .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
-
-  return g_strdup_printf ("quic://127.0.0.1:%u",
-                          open_silent ((const struct sockaddr *) &address, sizeof address, held));
+  return silent_inet (AF_INET, SOCK_DGRAM, "quic://127.0.0.1:%u", held);
 }
 
 static char *
 silent_ipv6 (const char *directory, GArray *held)
 {
-  const struct sockaddr_in6 address = { .sin6_family = AF_INET6,
-                                        .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-
-  return g_strdup_printf ("quic://[::1]:%u",
-                          open_silent ((const struct sockaddr *) &address, sizeof address, held));
+  return silent_inet (AF_INET6, SOCK_DGRAM, "quic://[::1]:%u", held);
 }
 
 /* How a host and a port are written is held in test-contract-tcp.c. */

@@ -30,29 +30,13 @@ fresh_ipv6 (const char *directory)
 static char *
 silent_ipv4 (const char *directory, GArray *held)
 {
-  union {
-    struct sockaddr generic;
-    struct sockaddr_in in;
-    struct sockaddr_storage storage;
-  } address = { .in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK) } };
-  socklen_t length = sizeof address.in;
-
-  silent_listen (&address.generic, &length, held);
-  return g_strdup_printf ("tcp://127.0.0.1:%u", ntohs (address.in.sin_port));
+  return silent_inet (AF_INET, SOCK_STREAM, "tcp://127.0.0.1:%u", held);
 }
 
 static char *
 silent_ipv6 (const char *directory, GArray *held)
 {
-  union {
-    struct sockaddr generic;
-    struct sockaddr_in6 in6;
-    struct sockaddr_storage storage;
-  } address = { .in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT } };
-  socklen_t length = sizeof address.in6;
-
-  silent_listen (&address.generic, &length, held);
-  return g_strdup_printf ("tcp://[::1]:%u", ntohs (address.in6.sin6_port));
+  return silent_inet (AF_INET6, SOCK_STREAM, "tcp://[::1]:%u", held);
 }
 
 static int

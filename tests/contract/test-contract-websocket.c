@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <glib/gstdio.h>
-#include <netinet/in.h>
 #include <unistd.h>
 
 #include "certificate.h"
@@ -54,43 +52,21 @@ fresh_secure (const char *directory)
 }
 
 static char *
-silent (const char *scheme, GArray *held)
-{
-  union {
-    struct sockaddr generic;
-    struct sockaddr_in in;
-    struct sockaddr_storage storage;
-  } address = { .in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK) } };
-  socklen_t length = sizeof address.in;
-
-  silent_listen (&address.generic, &length, held);
-  return g_strdup_printf ("%s://127.0.0.1:%u/hypha", scheme, ntohs (address.in.sin_port));
-}
-
-static char *
 silent_ipv4 (const char *directory, GArray *held)
 {
-  return silent ("ws", held);
+  return silent_inet (AF_INET, SOCK_STREAM, "ws://127.0.0.1:%u/hypha", held);
 }
 
 static char *
 silent_secure (const char *directory, GArray *held)
 {
-  return silent ("wss", held);
+  return silent_inet (AF_INET, SOCK_STREAM, "wss://127.0.0.1:%u/hypha", held);
 }
 
 static char *
 silent_ipv6 (const char *directory, GArray *held)
 {
-  union {
-    struct sockaddr generic;
-    struct sockaddr_in6 in6;
-    struct sockaddr_storage storage;
-  } address = { .in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT } };
-  socklen_t length = sizeof address.in6;
-
-  silent_listen (&address.generic, &length, held);
-  return g_strdup_printf ("ws://[::1]:%u/hypha", ntohs (address.in6.sin6_port));
+  return silent_inet (AF_INET6, SOCK_STREAM, "ws://[::1]:%u/hypha", held);
 }
 
 static gboolean

@@ -3,9 +3,9 @@
 
 #include <glib/gi18n-lib.h>
 #include <arpa/inet.h>
-#include <errno.h>
 #include <net/if.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hypha-base-transport.h"
 #include "hypha-error.h"
@@ -401,50 +401,6 @@ hypha_inet_address_check_remote (const HyphaInetAddress *self, const char *displ
   return FALSE;
 }
 
-/**
- * hypha_inet_set_bind_error:
- * @display: the endpoint, for people
- * @holder: (nullable): who listens there already, if that is known
- * @number: errno, of socket(), bind() or listen()
- * @error: return location for an error: %HYPHA_ERROR_ADDRESS_IN_USE,
- *   %HYPHA_ERROR_PERMISSION_DENIED, %HYPHA_ERROR_UNAVAILABLE or %HYPHA_ERROR_FAILED
- *
- * Sets the error of a transport that cannot listen on an address, with what mends it.
- */
-void
-hypha_inet_set_bind_error (const char *display, const char *holder, int number, GError **error)
-{
-  g_return_if_fail (display != NULL);
-
-  switch (number) {
-  case EADDRINUSE:
-    g_set_error (
-        error, HYPHA_ERROR, HYPHA_ERROR_ADDRESS_IN_USE,
-        _ ("cannot listen on %s: %s listens there already; end it, or choose another port"),
-        display, holder != NULL ? holder : _ ("somebody"));
-    break;
-  case EACCES:
-  case EPERM:
-    g_set_error (
-        error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED,
-        _ ("cannot listen on %s: a port this low takes a privilege (CAP_NET_BIND_SERVICE); "
-           "choose one from "
-           "1024 on"),
-        display);
-    break;
-  case EADDRNOTAVAIL:
-  case EAFNOSUPPORT:
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-                 _ ("cannot listen on %s: no interface of this machine has that address; the host "
-                    "is any, or one that `ip address` lists"),
-                 display);
-    break;
-  default:
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("cannot listen on %s: %s"), display,
-                 g_strerror (number));
-  }
-}
-
 /* ---- whether there are any ---- */
 
 static gboolean
@@ -487,94 +443,4 @@ hypha_inet_probe (int type, GVariantDict *details, GError **error)
       _ ("this process can open neither IPv4 nor IPv6 sockets: a kernel without them, or a sandbox "
          "(RestrictAddressFamilies= in the service's unit)"));
   return FALSE;
-}
-
-/* ---- listening on a name ---- */
-
-typedef struct {
-  GTask *task;
-  HyphaInetListenFunc func;
-} Lookup;
-
-static void
-lookup_free (Lookup *self)
-{
-  g_object_unref (self->task);
-  g_free (self);
-}
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (Lookup, lookup_free)
-
-static void
-return_listener (GTask *task, HyphaListener *listener, GError *error)
-{
-  if (listener == NULL)
-    g_task_return_error (task, error);
-  else
-    g_task_return_pointer (task, listener, g_object_unref);
-}
-
-static void
-on_name_resolved (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  g_autoptr (Lookup) lookup = user_data;
-  HyphaListener *listener = NULL;
-  GError *error = NULL;
-  GList *addresses = g_resolver_lookup_by_name_finish (G_RESOLVER (source), result, &error);
-
-  if (addresses == NULL && !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
-    g_autoptr (GError) reason = g_steal_pointer (&error);
-
-    error =
-        g_error_new (HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE,
-                     _ ("cannot listen on %s: the name cannot be resolved: %s"),
-                     hypha_endpoint_to_string (hypha_base_transport_get_endpoint (lookup->task)),
-                     reason == NULL ? _ ("it has no address") : reason->message);
-  }
-  /* The first of its addresses that this machine has. */
-  for (GList *l = addresses; l != NULL && listener == NULL; l = l->next) {
-    g_clear_error (&error);
-    listener = lookup->func (lookup->task, l->data, &error);
-    if (listener == NULL && !g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE))
-      break;
-  }
-  g_list_free_full (addresses, g_object_unref);
-  return_listener (lookup->task, listener, error);
-}
-
-/**
- * hypha_inet_address_listen:
- * @self: where to listen
- * @task: (transfer full): that of [vfunc@Hypha.BaseTransport.listen], which keeps @self alive;
- *   returns the listener
- * @cancellable: (nullable): of the transport, as [vfunc@Hypha.BaseTransport.listen] has it
- * @func: (scope async): listens on one address
- *
- * Listens on the address, or on the first that the name has and this machine, too. The error is
- * %HYPHA_ERROR_UNAVAILABLE for a name that cannot be resolved, or that of @func.
- *
- * Since: ABI 1.2
- */
-void
-hypha_inet_address_listen (const HyphaInetAddress *self, GTask *task, GCancellable *cancellable,
-                           HyphaInetListenFunc func)
-{
-  g_autoptr (GTask) owned = task;
-  g_autoptr (GResolver) resolver = NULL;
-  HyphaListener *listener;
-  GError *error = NULL;
-  Lookup *lookup;
-
-  g_return_if_fail (self != NULL);
-  g_return_if_fail (func != NULL);
-
-  if (self->numeric != NULL) {
-    listener = func (owned, self->numeric, &error);
-    return_listener (owned, listener, error);
-    return;
-  }
-  lookup = g_new (Lookup, 1);
-  *lookup = (Lookup){ .task = g_steal_pointer (&owned), .func = func };
-  resolver = g_resolver_get_default ();
-  g_resolver_lookup_by_name_async (resolver, self->host, cancellable, on_name_resolved, lookup);
 }

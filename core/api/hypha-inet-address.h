@@ -73,6 +73,26 @@ HYPHA_EXTERN
 HyphaEndpoint *hypha_inet_sockaddr_to_endpoint (const char *scheme, const struct sockaddr *address);
 
 /**
+ * HyphaInetPrepareFunc:
+ * @fd: a socket that is to be bound
+ * @family: its family
+ *
+ * Sets the options of a socket.
+ *
+ * Returns: 0, or errno
+ *
+ * Since: ABI 1.2
+ */
+typedef int (*HyphaInetPrepareFunc) (int fd, int family);
+
+/* A socket of TYPE on the address, with NUMERIC in place of its host, and what it was bound to.
+ * Since ABI 1.2 */
+HYPHA_EXTERN
+int hypha_inet_address_bind (const HyphaInetAddress *self, GInetAddress *numeric, int type,
+                             HyphaInetPrepareFunc prepare, const char *display,
+                             HyphaInetSockaddr *bound, GError **error);
+
+/**
  * HyphaInetListenFunc:
  * @task: what was given to [func@Hypha.inet_address_listen]
  * @numeric: the address that stands for the host

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "quic-listener.h"
 
-#include <errno.h>
-#include <glib/gi18n-lib.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "quic-datagram.h"
 
@@ -100,87 +96,31 @@ on_knocked (HyphaChannel *channel, gpointer user_data)
 
 /* ---- life ---- */
 
-/* 0, or errno. Nobody else may bind it then, whatever options he sets. */
-static int
-bind_to (int fd, QuicAddress *address)
-{
-  const int v6only =
-      address->generic.sa_family == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED (&address->in6.sin6_addr);
-  struct sockaddr_storage name;
-  socklen_t length = sizeof name;
-  int reason = quic_datagram_prepare (fd, address->generic.sa_family);
-
-  if (reason != 0)
-    return reason;
-  if (address->generic.sa_family == AF_INET6 &&
-      setsockopt (fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only) < 0)
-    return errno;
-  if (bind (fd, &address->generic, quic_address_get_length (address)) < 0)
-    return errno;
-  if (getsockname (fd, (struct sockaddr *) &name, &length) < 0)
-    return errno;
-  quic_address_set (address, (const struct sockaddr *) &name, length);
-  return 0;
-}
-
-/* -1: errno. All addresses are those of IPv4 on a machine that has IPv6 switched off: ADDRESS says
- * so then. */
-static int
-open_socket (QuicAddress *address)
-{
-  gboolean any =
-      address->generic.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED (&address->in6.sin6_addr);
-  const struct sockaddr_in any4 = { .sin_family = AF_INET, .sin_port = address->in6.sin6_port };
-  int fd = socket (address->generic.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-  if (fd >= 0 || errno != EAFNOSUPPORT || !any)
-    return fd;
-  quic_address_set (address, (const struct sockaddr *) &any4, sizeof any4);
-  return open_socket (address);
-}
-
-/* NULL: ERROR. ADDRESS gets the port. */
-static QuicServer *
-start (QuicAddress *address, const char *display, guint max, Bell *bell, GError **error)
-{
-  int fd = open_socket (address), reason = fd < 0 ? errno : 0;
-  QuicServer *server = NULL;
-
-  /* Connections of one that was closed may have the port still. */
-  if (reason == 0)
-    server = quic_server_listen (-1, address, max, on_knocked, bell, NULL);
-  if (reason == 0 && server == NULL)
-    reason = bind_to (fd, address);
-  if (reason == 0 && server == NULL)
-    return quic_server_listen (fd, address, max, on_knocked, bell, error);
-  if (reason != 0)
-    hypha_inet_set_bind_error (display, NULL, reason, error);
-  if (fd >= 0)
-    close (fd);
-  return server;
-}
-
 HyphaListener *
 quic_listener_new (const HyphaInetAddress *address, GInetAddress *numeric, const char *display,
                    guint max, GError **error)
 {
-  g_autoptr (GError) local = NULL;
   g_autoptr (HyphaEndpoint) bound = NULL;
+  g_autoptr (GError) local = NULL;
   HyphaInetSockaddr sockaddr;
   QuicAddress name;
   QuicServer *server;
   QuicListener *self;
   Bell *bell;
+  int fd = hypha_inet_address_bind (address, numeric, SOCK_DGRAM, quic_datagram_prepare, display,
+                                    &sockaddr, &local);
 
-  if (!hypha_inet_address_to_sockaddr (address, numeric, &sockaddr, &local) ||
-      !quic_address_set (&name, (const struct sockaddr *) &sockaddr.storage, sockaddr.length)) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE, _ ("cannot listen on %s: %s"),
-                 display, local != NULL ? local->message : g_strerror (EAFNOSUPPORT));
+  /* Connections of one that was closed may have the port still: then that listens again. */
+  if (fd < 0 && !g_error_matches (local, HYPHA_ERROR, HYPHA_ERROR_ADDRESS_IN_USE)) {
+    g_propagate_error (error, g_steal_pointer (&local));
     return NULL;
   }
+  quic_address_set (&name, (const struct sockaddr *) &sockaddr.storage, sockaddr.length);
   bell = bell_new ();
-  server = start (&name, display, max, bell, error);
+  server = quic_server_listen (fd, &name, max, on_knocked, bell, fd >= 0 ? error : NULL);
   if (server == NULL) {
+    if (fd < 0)
+      g_propagate_error (error, g_steal_pointer (&local));
     bell_unref (bell);
     return NULL;
   }

@@ -33,64 +33,26 @@ check_one (GInetAddress *numeric, const char *display, GError **error)
   return FALSE;
 }
 
-static int
-open_socket (int family)
-{
-  return socket (family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-}
-
 /* 0, or errno. Nobody else may bind it then, whatever options he sets. */
 static int
-bind_to (int fd, HyphaInetSockaddr *address, gboolean dual_stack)
+prepare (int fd, int family)
 {
-  const int v6only = !dual_stack, room = RECEIVE_BYTES;
-  int family = address->storage.ss_family;
-  int reason = udp_message_prepare (fd, family);
+  const int room = RECEIVE_BYTES;
 
-  if (reason != 0)
-    return reason;
   /* As much of it as the kernel grants. */
   if (setsockopt (fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room) < 0)
     g_debug ("SO_RCVBUF: %s", g_strerror (errno));
-  if (family == AF_INET6 && setsockopt (fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only) < 0)
-    return errno;
-  if (bind (fd, (const struct sockaddr *) &address->storage, address->length) < 0)
-    return errno;
-  address->length = sizeof address->storage;
-  if (getsockname (fd, (struct sockaddr *) &address->storage, &address->length) < 0)
-    return errno;
-  return 0;
+  return udp_message_prepare (fd, family);
 }
 
 int
 udp_socket_bind (const HyphaInetAddress *address, GInetAddress *numeric, const char *display,
                  HyphaInetSockaddr *bound, GError **error)
 {
-  gboolean any = g_inet_address_get_is_any (numeric);
-  g_autoptr (GError) local = NULL;
-  int fd, reason;
-
-  if (!check_one (numeric, display, error))
-    return -1;
-  if (!hypha_inet_address_to_sockaddr (address, numeric, bound, &local)) {
-    g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE, _ ("cannot listen on %s: %s"),
-                 display, local->message);
-    return -1;
-  }
-  fd = open_socket (bound->storage.ss_family);
-  if (fd < 0 && errno == EAFNOSUPPORT && any && bound->storage.ss_family == AF_INET6) {
-    /* All addresses, on a machine that has IPv6 switched off. */
-    g_autoptr (GInetAddress) any4 = g_inet_address_new_any (G_SOCKET_FAMILY_IPV4);
-
-    return udp_socket_bind (address, any4, display, bound, error);
-  }
-  reason = fd < 0 ? errno : bind_to (fd, bound, any);
-  if (reason == 0)
-    return fd;
-  hypha_inet_set_bind_error (display, NULL, reason, error);
-  if (fd >= 0)
-    close (fd);
-  return -1;
+  return check_one (numeric, display, error)
+             ? hypha_inet_address_bind (address, numeric, SOCK_DGRAM, prepare, display, bound,
+                                        error)
+             : -1;
 }
 
 int
@@ -107,7 +69,7 @@ udp_socket_connect (const HyphaInetAddress *address, GInetAddress *numeric, cons
                  display, local->message, "", "");
     return -1;
   }
-  fd = open_socket (peer->storage.ss_family);
+  fd = socket (peer->storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd >= 0 && connect (fd, (const struct sockaddr *) &peer->storage, peer->length) == 0)
     return fd;
   reason = errno;

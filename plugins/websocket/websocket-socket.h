@@ -5,11 +5,6 @@
 
 G_BEGIN_DECLS
 
-/* A socket that listens on ADDRESS, with NUMERIC for its host; BOUND becomes where. -1: the error
- * says why not DISPLAY. */
-int websocket_socket_listen (const HyphaInetAddress *address, GInetAddress *numeric,
-                             const char *display, HyphaInetSockaddr *bound, GError **error);
-
 /* What small frames, and pings behind large ones, ask of a connected socket. */
 void websocket_socket_tune (GSocket *socket);
 

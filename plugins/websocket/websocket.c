@@ -224,7 +224,8 @@ listen_on (GTask *task, GInetAddress *numeric, GError **error)
     if (certificate == NULL)
       return NULL;
   }
-  fd = websocket_socket_listen (address->inet, numeric, display, &sockaddr, error);
+  fd = hypha_inet_address_bind (address->inet, numeric, SOCK_STREAM, NULL, display, &sockaddr,
+                                error);
   if (fd < 0)
     return NULL;
   bound =

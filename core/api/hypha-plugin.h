@@ -5,6 +5,7 @@
 
 #include "hypha-api.h"
 #include "hypha-base-transport.h"
+#include "hypha-bell.h"
 #include "hypha-inet-address.h"
 #include "hypha-options.h"
 #include "hypha-socket.h"

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "hvsock.h"
-#include "test-result.h"
+#include "test-transport.h"
 
 #define PATIENCE_MS 20000
 
@@ -67,12 +67,8 @@ static HyphaEndpoint *
 parse (Fixture *f, const char *pattern)
 {
   g_autofree char *uri = g_strdup_printf ("hvsock://%s/%s:4974", f->directory, pattern);
-  g_autoptr (GError) error = NULL;
-  g_autoptr (HyphaEndpoint) given = hypha_endpoint_parse (uri, &error);
-  HyphaEndpoint *endpoint = hypha_transport_parse (f->transport, given, &error);
 
-  g_assert_no_error (error);
-  return endpoint;
+  return transport_parse (f->transport, uri);
 }
 
 /* PATTERN: of paths in the directory. */
@@ -80,12 +76,9 @@ static void
 listen_for (Fixture *f, const char *pattern)
 {
   g_autoptr (HyphaEndpoint) endpoint = parse (f, pattern);
-  g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
 
-  hypha_transport_listen_async (f->transport, endpoint, NULL, keep_result, &result);
-  wait_result (&result);
-  f->listener = hypha_transport_listen_finish (f->transport, result, &error);
+  f->listener = transport_listen (f->transport, endpoint, &error);
   g_assert_no_error (error);
   g_assert_true (hypha_endpoint_equal (hypha_listener_get_bound (f->listener), endpoint));
   g_signal_connect (f->listener, "accepted", G_CALLBACK (on_accepted), f->accepted);
@@ -496,12 +489,9 @@ static void
 test_cannot_be_dialled (Fixture *f, gconstpointer data)
 {
   g_autoptr (HyphaEndpoint) endpoint = parse (f, "*/v.sock");
-  g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
 
-  hypha_transport_connect_async (f->transport, endpoint, 1000, NULL, keep_result, &result);
-  wait_result (&result);
-  g_assert_null (hypha_transport_connect_finish (f->transport, result, &error));
+  g_assert_null (transport_connect (f->transport, endpoint, 1000, &error));
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT);
   g_assert_nonnull (strstr (error->message, "for listening only"));
 }

@@ -11,7 +11,7 @@
 
 #include "hvsock.h"
 #include "vmm.h"
-#include "test-result.h"
+#include "test-transport.h"
 
 #define CONNECT_MS 20000
 
@@ -28,24 +28,6 @@ typedef struct {
   Vmm *vmm;
 } Fixture;
 
-static HyphaEndpoint *
-try_parse (Fixture *f, const char *uri, GError **error)
-{
-  g_autoptr (HyphaEndpoint) given = hypha_endpoint_parse (uri, error);
-
-  return given == NULL ? NULL : hypha_transport_parse (f->transport, given, error);
-}
-
-static HyphaEndpoint *
-parse (Fixture *f, const char *uri)
-{
-  g_autoptr (GError) error = NULL;
-  HyphaEndpoint *endpoint = try_parse (f, uri, &error);
-
-  g_assert_no_error (error);
-  return endpoint;
-}
-
 static void
 set_up (Fixture *f, gconstpointer data)
 {
@@ -57,7 +39,7 @@ set_up (Fixture *f, gconstpointer data)
   f->path = g_build_filename (f->directory, "v.sock", NULL);
   f->transport = hypha_plugin_hvsock.create (NULL);
   uri = g_strdup_printf ("hvsock://%s:4974", f->path);
-  f->endpoint = parse (f, uri);
+  f->endpoint = transport_parse (f->transport, uri);
   f->accepted = g_ptr_array_new_with_free_func (g_object_unref);
   f->vmm = vmm_new (f->path, f->kind);
 }
@@ -85,12 +67,8 @@ on_accepted (HyphaListener *listener, HyphaChannel *channel, gpointer user_data)
 static HyphaListener *
 listen_at (Fixture *f, HyphaEndpoint *endpoint, GError **error)
 {
-  g_autoptr (GAsyncResult) result = NULL;
-  HyphaListener *listener;
+  HyphaListener *listener = transport_listen (f->transport, endpoint, error);
 
-  hypha_transport_listen_async (f->transport, endpoint, NULL, keep_result, &result);
-  wait_result (&result);
-  listener = hypha_transport_listen_finish (f->transport, result, error);
   if (listener != NULL)
     g_signal_connect (listener, "accepted", G_CALLBACK (on_accepted), f->accepted);
   return listener;
@@ -108,11 +86,7 @@ listen_here (Fixture *f)
 static HyphaChannel *
 try_connect (Fixture *f, guint timeout_ms, GError **error)
 {
-  g_autoptr (GAsyncResult) result = NULL;
-
-  hypha_transport_connect_async (f->transport, f->endpoint, timeout_ms, NULL, keep_result, &result);
-  wait_result (&result);
-  return hypha_transport_connect_finish (f->transport, result, error);
+  return transport_connect (f->transport, f->endpoint, timeout_ms, error);
 }
 
 static HyphaChannel *
@@ -196,8 +170,9 @@ test_parse (Fixture *f, gconstpointer data)
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (HyphaEndpoint) once = parse (f, cases[i].uri);
-    g_autoptr (HyphaEndpoint) printed = parse (f, hypha_endpoint_to_string (once));
+    g_autoptr (HyphaEndpoint) once = transport_parse (f->transport, cases[i].uri);
+    g_autoptr (HyphaEndpoint) printed =
+        transport_parse (f->transport, hypha_endpoint_to_string (once));
 
     g_assert_cmpstr (hypha_endpoint_to_string (once), ==, cases[i].canonical);
     g_assert_true (hypha_endpoint_equal (once, printed));
@@ -231,7 +206,7 @@ test_parse_refuses (Fixture *f, gconstpointer data)
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autoptr (GError) error = NULL;
-    g_autoptr (HyphaEndpoint) endpoint = try_parse (f, cases[i].uri, &error);
+    g_autoptr (HyphaEndpoint) endpoint = transport_try_parse (f->transport, cases[i].uri, &error);
 
     g_assert_null (endpoint);
     g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT);

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "quic-stub.h"
-#include "test-result.h"
+#include "test-transport.h"
 
 typedef struct {
   HyphaTransport *transport;
@@ -19,14 +19,6 @@ tear_down (Fixture *f, gconstpointer data)
 {
   hypha_transport_stop (f->transport);
   g_assert_finalize_object (f->transport);
-}
-
-static HyphaEndpoint *
-parse (Fixture *f, const char *uri, GError **error)
-{
-  g_autoptr (HyphaEndpoint) given = hypha_endpoint_parse (uri, error);
-
-  return given == NULL ? NULL : hypha_transport_parse (f->transport, given, error);
 }
 
 static void
@@ -71,7 +63,7 @@ test_parse (Fixture *f, gconstpointer data)
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autoptr (GError) error = NULL;
-    g_autoptr (HyphaEndpoint) endpoint = parse (f, cases[i].uri, &error);
+    g_autoptr (HyphaEndpoint) endpoint = transport_try_parse (f->transport, cases[i].uri, &error);
 
     g_test_message ("%s: %s", cases[i].uri,
                     error == NULL ? hypha_endpoint_to_string (endpoint) : error->message);
@@ -88,9 +80,10 @@ test_parse (Fixture *f, gconstpointer data)
 static void
 test_link_cost (Fixture *f, gconstpointer data)
 {
-  g_autoptr (HyphaEndpoint) ipv6 = parse (f, "quic://[::1]:80", NULL);
-  g_autoptr (HyphaEndpoint) ipv4 = parse (f, "quic://127.0.0.1:80", NULL);
-  g_autoptr (HyphaEndpoint) name = parse (f, "quic://example.org:80", NULL);
+  g_autoptr (HyphaEndpoint) ipv6 = transport_try_parse (f->transport, "quic://[::1]:80", NULL);
+  g_autoptr (HyphaEndpoint) ipv4 = transport_try_parse (f->transport, "quic://127.0.0.1:80", NULL);
+  g_autoptr (HyphaEndpoint) name =
+      transport_try_parse (f->transport, "quic://example.org:80", NULL);
 
   g_assert_cmpuint (hypha_transport_get_link_cost (f->transport, ipv6), ==, 7);
   g_assert_cmpuint (hypha_transport_get_link_cost (f->transport, ipv4), ==, 12);
@@ -117,7 +110,8 @@ test_probe (Fixture *f, gconstpointer data)
 static void
 test_connect (Fixture *f, gconstpointer data)
 {
-  g_autoptr (HyphaEndpoint) endpoint = parse (f, "quic://127.0.0.1:4974", NULL);
+  g_autoptr (HyphaEndpoint) endpoint =
+      transport_try_parse (f->transport, "quic://127.0.0.1:4974", NULL);
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
 
@@ -132,7 +126,7 @@ test_connect (Fixture *f, gconstpointer data)
 static void
 test_listen (Fixture *f, gconstpointer data)
 {
-  g_autoptr (HyphaEndpoint) endpoint = parse (f, "quic://any:4974", NULL);
+  g_autoptr (HyphaEndpoint) endpoint = transport_try_parse (f->transport, "quic://any:4974", NULL);
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
 

@@ -9,7 +9,7 @@
 
 #include "quic-tls.h"
 #include "quic.h"
-#include "test-result.h"
+#include "test-transport.h"
 
 /* With programs of others, from Debian's ngtcp2-client and ngtcp2-server. They speak HTTP/3: as far
  * as the handshake goes, so does a node then. */
@@ -73,9 +73,8 @@ static HyphaEndpoint *
 parse (Fixture *f, const char *host, guint port)
 {
   g_autofree char *uri = g_strdup_printf ("quic://%s:%u", host, port);
-  g_autoptr (HyphaEndpoint) given = hypha_endpoint_parse (uri, NULL);
 
-  return hypha_transport_parse (f->transport, given, NULL);
+  return transport_parse (f->transport, uri);
 }
 
 /* What it says goes to a file. */
@@ -180,11 +179,8 @@ static HyphaChannel *
 connect_once (Fixture *f, guint port, GError **error)
 {
   g_autoptr (HyphaEndpoint) endpoint = parse (f, "127.0.0.1", port);
-  g_autoptr (GAsyncResult) result = NULL;
 
-  hypha_transport_connect_async (f->transport, endpoint, CONNECT_MS, NULL, keep_result, &result);
-  wait_result (&result);
-  return hypha_transport_connect_finish (f->transport, result, error);
+  return transport_connect (f->transport, endpoint, CONNECT_MS, error);
 }
 
 /* Until it listens, nobody is there. */
@@ -270,7 +266,6 @@ serve (Fixture *f, GPtrArray *accepted)
 {
   g_autofree char *path = find_program ("gtlsclient", "ngtcp2-client");
   g_autoptr (HyphaEndpoint) endpoint = parse (f, "127.0.0.1", 0);
-  g_autoptr (GAsyncResult) result = NULL;
   g_autofree char *host = NULL;
   g_autofree char *port = NULL;
   g_autofree char *address = NULL;
@@ -279,9 +274,7 @@ serve (Fixture *f, GPtrArray *accepted)
 
   if (path == NULL)
     return NULL;
-  hypha_transport_listen_async (f->transport, endpoint, NULL, keep_result, &result);
-  wait_result (&result);
-  listener = hypha_transport_listen_finish (f->transport, result, NULL);
+  listener = transport_listen (f->transport, endpoint, NULL);
   g_signal_connect (listener, "accepted", G_CALLBACK (on_accepted), accepted);
   hypha_endpoint_split_host_port (hypha_listener_get_bound (listener), G_MAXUINT16, &host, &number,
                                   NULL);

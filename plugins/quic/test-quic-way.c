@@ -9,7 +9,7 @@
 
 #include "quic-connection.h"
 #include "quic.h"
-#include "test-result.h"
+#include "test-transport.h"
 
 /* What happens to packets on the way: somebody in between passes them on, and is not to be relied
  * upon. */
@@ -130,9 +130,8 @@ static HyphaEndpoint *
 parse (Fixture *f, guint port)
 {
   g_autofree char *uri = g_strdup_printf ("quic://127.0.0.1:%u", port);
-  g_autoptr (HyphaEndpoint) given = hypha_endpoint_parse (uri, NULL);
 
-  return hypha_transport_parse (f->transport, given, NULL);
+  return transport_parse (f->transport, uri);
 }
 
 static void
@@ -150,11 +149,8 @@ set_up (Fixture *f, gconstpointer data)
   f->transport = hypha_plugin_quic.create (NULL);
   {
     g_autoptr (HyphaEndpoint) any = parse (f, 0);
-    g_autoptr (GAsyncResult) result = NULL;
 
-    hypha_transport_listen_async (f->transport, any, NULL, keep_result, &result);
-    wait_result (&result);
-    f->listener = hypha_transport_listen_finish (f->transport, result, NULL);
+    f->listener = transport_listen (f->transport, any, NULL);
   }
   g_signal_connect (f->listener, "accepted", G_CALLBACK (on_accepted), &f->ends[1]);
   hypha_endpoint_split_host_port (hypha_listener_get_bound (f->listener), G_MAXUINT16, &host, &port,
@@ -166,12 +162,9 @@ static void
 join (Fixture *f)
 {
   g_autoptr (HyphaEndpoint) endpoint = parse (f, f->way.port);
-  g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
 
-  hypha_transport_connect_async (f->transport, endpoint, CONNECT_MS, NULL, keep_result, &result);
-  wait_result (&result);
-  f->ends[0] = hypha_transport_connect_finish (f->transport, result, &error);
+  f->ends[0] = transport_connect (f->transport, endpoint, CONNECT_MS, &error);
   g_assert_no_error (error);
   while (f->ends[1] == NULL)
     g_main_context_iteration (NULL, TRUE);

@@ -15,7 +15,7 @@
 #include "quic-datagram.h"
 #include "quic-server.h"
 #include "quic.h"
-#include "test-result.h"
+#include "test-transport.h"
 
 #define CONNECT_MS 10000
 #define PATIENCE_MS 20000
@@ -49,17 +49,6 @@ tear_down (Fixture *f, gconstpointer data)
 
 /* ---- channels ---- */
 
-static HyphaEndpoint *
-parse (Fixture *f, const char *uri)
-{
-  g_autoptr (GError) error = NULL;
-  g_autoptr (HyphaEndpoint) given = hypha_endpoint_parse (uri, &error);
-  HyphaEndpoint *endpoint = hypha_transport_parse (f->transport, given, &error);
-
-  g_assert_no_error (error);
-  return endpoint;
-}
-
 static void
 on_accepted (HyphaListener *listener, HyphaChannel *channel, gpointer user_data)
 {
@@ -69,13 +58,10 @@ on_accepted (HyphaListener *listener, HyphaChannel *channel, gpointer user_data)
 static void
 listen_on (Fixture *f, const char *uri)
 {
-  g_autoptr (HyphaEndpoint) endpoint = parse (f, uri);
-  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (HyphaEndpoint) endpoint = transport_parse (f->transport, uri);
   g_autoptr (GError) error = NULL;
 
-  hypha_transport_listen_async (f->transport, endpoint, NULL, keep_result, &result);
-  wait_result (&result);
-  f->listener = hypha_transport_listen_finish (f->transport, result, &error);
+  f->listener = transport_listen (f->transport, endpoint, &error);
   g_assert_no_error (error);
   g_signal_connect (f->listener, "accepted", G_CALLBACK (on_accepted), f->accepted);
 }
@@ -95,12 +81,9 @@ static HyphaChannel *
 try_to_connect_within (Fixture *f, const char *host, guint16 port, guint timeout_ms, GError **error)
 {
   g_autofree char *uri = g_strdup_printf ("quic://%s:%u", host, port);
-  g_autoptr (HyphaEndpoint) endpoint = parse (f, uri);
-  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (HyphaEndpoint) endpoint = transport_parse (f->transport, uri);
 
-  hypha_transport_connect_async (f->transport, endpoint, timeout_ms, NULL, keep_result, &result);
-  wait_result (&result);
-  return hypha_transport_connect_finish (f->transport, result, error);
+  return transport_connect (f->transport, endpoint, timeout_ms, error);
 }
 
 static HyphaChannel *
@@ -344,7 +327,7 @@ begin_many (Fixture *f, Unfinished *self, guint n, guint hosts)
   g_assert_cmpint (bind (self->relay, (const struct sockaddr *) &loopback, sizeof loopback), ==, 0);
   g_assert_cmpint (getsockname (self->relay, (struct sockaddr *) &bound, &length), ==, 0);
   uri = g_strdup_printf ("quic://127.0.0.1:%u", ntohs (bound.sin_port));
-  endpoint = parse (f, uri);
+  endpoint = transport_parse (f->transport, uri);
   for (guint i = 0; i < n; i++)
     hypha_transport_connect_async (f->transport, endpoint, CONNECT_MS, self->cancellable,
                                    keep_result, &self->results[i]);
@@ -415,13 +398,11 @@ test_crowd (Fixture *f, gconstpointer data)
 static void
 test_full (Fixture *f, gconstpointer data)
 {
-  g_autoptr (GVariant) options =
-      g_variant_ref_sink (g_variant_new_parsed ("{'connections': <uint32 4>}"));
   g_autoptr (HyphaChannel) first = NULL;
   g_autoptr (HyphaChannel) second = NULL;
   g_autoptr (GError) error = NULL;
 
-  g_assert_true (hypha_transport_configure (f->transport, options, NULL));
+  transport_must_configure (f->transport, "{'connections': <uint32 4>}");
   listen_on (f, "quic://127.0.0.1:0");
   first = connect_to (f, "127.0.0.1");
   second = connect_to (f, "127.0.0.1");

@@ -13,7 +13,7 @@
 #include "ssh-greeting.h"
 #include "ssh-reason.h"
 #include "ssh.h"
-#include "test-result.h"
+#include "test-transport.h"
 
 #define CONNECT_MS 20000
 #define SILENT_ONE "silent" /* an argument of this program */
@@ -28,18 +28,9 @@ typedef struct {
   HyphaEndpoint *endpoint;
 } Fixture;
 
-static gboolean
-configure (Fixture *f, const char *options, GError **error)
-{
-  g_autoptr (GVariant) variant = g_variant_ref_sink (g_variant_new_parsed (options));
-
-  return hypha_transport_configure (f->transport, variant, error);
-}
-
 static void
 set_up (Fixture *f, gconstpointer data)
 {
-  g_autoptr (HyphaEndpoint) given = hypha_endpoint_parse ("ssh://me@web1:2222", NULL);
   g_autofree char *options = NULL;
 
   f->directory = g_dir_make_tmp ("hypha-ssh-XXXXXX", NULL);
@@ -48,9 +39,8 @@ set_up (Fixture *f, gconstpointer data)
   f->pid = g_build_filename (f->directory, "pid", NULL);
   f->transport = hypha_plugin_ssh.create (NULL);
   options = g_strdup_printf ("{'ssh': <'%s'>}", f->script);
-  g_assert_true (configure (f, options, NULL));
-  f->endpoint = hypha_transport_parse (f->transport, given, NULL);
-  g_assert_nonnull (f->endpoint);
+  transport_must_configure (f->transport, options);
+  f->endpoint = transport_parse (f->transport, "ssh://me@web1:2222");
 }
 
 /* No child of this process is left, be it a zombie. */
@@ -191,13 +181,7 @@ test_wrong_options_are_named (Fixture *f, gconstpointer data)
     { "{'ssh': <'bin/ssh'>}", "neither an absolute path" },
   };
 
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (GError) error = NULL;
-
-    g_assert_false (configure (f, cases[i][0], &error));
-    g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING);
-    g_assert_nonnull (strstr (error->message, cases[i][1]));
-  }
+  transport_assert_refuses (f->transport, cases, G_N_ELEMENTS (cases));
   /* Nothing of them was taken. */
   play (f, "echo 'hypha attached'; printf %s \"$*\"");
   g_object_unref (dial (f));

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "test-result.h"
+#include "test-transport.h"
 #include "udp-drops.h"
 #include "udp-port.h"
 #include "udp.h"
@@ -90,19 +90,6 @@ tear_down (Fixture *f, gconstpointer data)
   g_assert_finalize_object (f->transport);
 }
 
-static HyphaEndpoint *
-parse (Fixture *f, const char *uri)
-{
-  g_autoptr (GError) error = NULL;
-  g_autoptr (HyphaEndpoint) given = hypha_endpoint_parse (uri, &error);
-  HyphaEndpoint *endpoint;
-
-  g_assert_no_error (error);
-  endpoint = hypha_transport_parse (f->transport, given, &error);
-  g_assert_no_error (error);
-  return endpoint;
-}
-
 static void
 on_accepted (HyphaListener *listener, HyphaChannel *channel, Fixture *f)
 {
@@ -112,12 +99,9 @@ on_accepted (HyphaListener *listener, HyphaChannel *channel, Fixture *f)
 static HyphaListener *
 try_listen (Fixture *f, const char *uri, GError **error)
 {
-  g_autoptr (HyphaEndpoint) endpoint = parse (f, uri);
-  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (HyphaEndpoint) endpoint = transport_parse (f->transport, uri);
 
-  hypha_transport_listen_async (f->transport, endpoint, NULL, keep_result, &result);
-  wait_result (&result);
-  return hypha_transport_listen_finish (f->transport, result, error);
+  return transport_listen (f->transport, endpoint, error);
 }
 
 static void
@@ -134,12 +118,9 @@ start_listening (Fixture *f, const char *uri)
 static HyphaChannel *
 try_connect (Fixture *f, const char *uri, guint timeout_ms, GError **error)
 {
-  g_autoptr (HyphaEndpoint) endpoint = parse (f, uri);
-  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (HyphaEndpoint) endpoint = transport_parse (f->transport, uri);
 
-  hypha_transport_connect_async (f->transport, endpoint, timeout_ms, NULL, keep_result, &result);
-  wait_result (&result);
-  return hypha_transport_connect_finish (f->transport, result, error);
+  return transport_connect (f->transport, endpoint, timeout_ms, error);
 }
 
 static HyphaChannel *
@@ -770,12 +751,9 @@ test_closing_frees_the_port_and_ends_its_flows (Fixture *f, gconstpointer data)
 static void
 set_flows (Fixture *f, guint flows)
 {
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GVariant) options =
-      g_variant_ref_sink (g_variant_new_parsed ("{'flows': <%u>}", flows));
+  g_autofree char *options = g_strdup_printf ("{'flows': <%u>}", flows);
 
-  hypha_transport_configure (f->transport, options, &error);
-  g_assert_no_error (error);
+  transport_must_configure (f->transport, options);
 }
 
 static void
@@ -861,8 +839,10 @@ assert_connect_fails (Fixture *f, const char *uri, guint timeout_ms, gint code)
 static void
 test_refusals (Fixture *f, gconstpointer data)
 {
-  static const char *const wrong[] = { "{'flows': <@u 0>}", "{'flows': <@u 1025>}",
-                                       "{'flows': <'1'>}", "{'nodelay': <true>}" };
+  static const char *const wrong[][2] = { { "{'flows': <@u 0>}", "1 to 1024" },
+                                          { "{'flows': <@u 1025>}", "1 to 1024" },
+                                          { "{'flows': <'1'>}", "'flows'" },
+                                          { "{'nodelay': <true>}", "'nodelay'" } };
   g_autoptr (GError) error = NULL;
 
   assert_connect_fails (f, "udp://any:53", PATIENCE_MS, HYPHA_ERROR_INVALID_ARGUMENT);
@@ -876,13 +856,7 @@ test_refusals (Fixture *f, gconstpointer data)
   g_clear_error (&error);
   g_assert_null (try_listen (f, "udp://192.0.2.1:0", &error));
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE);
-  for (guint i = 0; i < G_N_ELEMENTS (wrong); i++) {
-    g_autoptr (GVariant) options = g_variant_ref_sink (g_variant_new_parsed (wrong[i]));
-
-    g_clear_error (&error);
-    g_assert_false (hypha_transport_configure (f->transport, options, &error));
-    g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING);
-  }
+  transport_assert_refuses (f->transport, wrong, G_N_ELEMENTS (wrong));
 }
 
 static void

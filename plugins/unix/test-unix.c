@@ -10,7 +10,7 @@
 
 #include "unix-address.h"
 #include "unix.h"
-#include "test-result.h"
+#include "test-transport.h"
 
 #define CONNECT_MS 20000
 
@@ -24,19 +24,6 @@ typedef struct {
   HyphaEndpoint *endpoint;
 } Fixture;
 
-static HyphaEndpoint *
-parse (Fixture *f, const char *uri)
-{
-  g_autoptr (GError) error = NULL;
-  g_autoptr (HyphaEndpoint) given = hypha_endpoint_parse (uri, &error);
-  HyphaEndpoint *endpoint;
-
-  g_assert_no_error (error);
-  endpoint = hypha_transport_parse (f->transport, given, &error);
-  g_assert_no_error (error);
-  return endpoint;
-}
-
 static void
 set_up (Fixture *f, gconstpointer data)
 {
@@ -47,7 +34,7 @@ set_up (Fixture *f, gconstpointer data)
   f->path = g_build_filename (f->directory, "socket", NULL);
   f->transport = hypha_plugin_unix.create (NULL);
   uri = g_strconcat ("unix://", f->path, NULL);
-  f->endpoint = parse (f, uri);
+  f->endpoint = transport_parse (f->transport, uri);
   g_assert_true (unix_address_parse (f->endpoint, &f->address, NULL));
 }
 
@@ -65,20 +52,10 @@ tear_down (Fixture *f, gconstpointer data)
 }
 
 static HyphaListener *
-listen_at (Fixture *f, HyphaEndpoint *endpoint, GError **error)
-{
-  g_autoptr (GAsyncResult) result = NULL;
-
-  hypha_transport_listen_async (f->transport, endpoint, NULL, keep_result, &result);
-  wait_result (&result);
-  return hypha_transport_listen_finish (f->transport, result, error);
-}
-
-static HyphaListener *
 must_listen (Fixture *f)
 {
   g_autoptr (GError) error = NULL;
-  HyphaListener *listener = listen_at (f, f->endpoint, &error);
+  HyphaListener *listener = transport_listen (f->transport, f->endpoint, &error);
 
   g_assert_no_error (error);
   return listener;
@@ -88,7 +65,7 @@ static void
 assert_not_listening (Fixture *f, int code, const char *part)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (HyphaListener) listener = listen_at (f, f->endpoint, &error);
+  g_autoptr (HyphaListener) listener = transport_listen (f->transport, f->endpoint, &error);
 
   g_assert_error (error, HYPHA_ERROR, code);
   g_assert_null (listener);
@@ -101,12 +78,9 @@ assert_not_listening (Fixture *f, int code, const char *part)
 static gboolean
 answers (Fixture *f)
 {
-  g_autoptr (GAsyncResult) result = NULL;
-  g_autoptr (HyphaChannel) channel = NULL;
+  g_autoptr (HyphaChannel) channel =
+      transport_connect (f->transport, f->endpoint, CONNECT_MS, NULL);
 
-  hypha_transport_connect_async (f->transport, f->endpoint, CONNECT_MS, NULL, keep_result, &result);
-  wait_result (&result);
-  channel = hypha_transport_connect_finish (f->transport, result, NULL);
   return channel != NULL;
 }
 
@@ -226,11 +200,11 @@ static void
 test_no_directory (Fixture *f, gconstpointer data)
 {
   g_autofree char *uri = g_strconcat ("unix://", f->directory, "/none/socket", NULL);
-  g_autoptr (HyphaEndpoint) endpoint = parse (f, uri);
+  g_autoptr (HyphaEndpoint) endpoint = transport_parse (f->transport, uri);
   g_autoptr (HyphaListener) listener = NULL;
   g_autoptr (GError) error = NULL;
 
-  listener = listen_at (f, endpoint, &error);
+  listener = transport_listen (f->transport, endpoint, &error);
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED);
   g_assert_nonnull (strstr (error->message, "mkdir -p"));
 }
@@ -240,14 +214,14 @@ test_abstract_names_the_holder (Fixture *f, gconstpointer data)
 {
   g_autofree char *uri = g_strconcat ("unix:@", f->path, NULL);
   g_autofree char *holder = own_name ();
-  g_autoptr (HyphaEndpoint) endpoint = parse (f, uri);
+  g_autoptr (HyphaEndpoint) endpoint = transport_parse (f->transport, uri);
   g_autoptr (HyphaListener) first = NULL;
   g_autoptr (HyphaListener) second = NULL;
   g_autoptr (GError) error = NULL;
 
-  first = listen_at (f, endpoint, &error);
+  first = transport_listen (f->transport, endpoint, &error);
   g_assert_no_error (error);
-  second = listen_at (f, endpoint, &error);
+  second = transport_listen (f->transport, endpoint, &error);
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_ADDRESS_IN_USE);
   g_assert_nonnull (strstr (error->message, holder));
   hypha_listener_close (first);
@@ -444,10 +418,9 @@ test_mode (Fixture *f, gconstpointer data)
   mode_t before = umask (077);
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (GVariant) options = g_variant_ref_sink (g_variant_new_parsed (cases[i].options));
     g_autoptr (HyphaListener) listener = NULL;
 
-    g_assert_true (hypha_transport_configure (f->transport, options, NULL));
+    transport_must_configure (f->transport, cases[i].options);
     listener = must_listen (f);
     g_assert_cmpuint (mode_of (f->path), ==, cases[i].mode);
     hypha_listener_close (listener);
@@ -458,10 +431,7 @@ test_mode (Fixture *f, gconstpointer data)
 static void
 test_wrong_options_are_named (Fixture *f, gconstpointer data)
 {
-  static const struct {
-    const char *options;
-    const char *named;
-  } cases[] = {
+  static const char *const cases[][2] = {
     { "{'mode': <uint32 384>}", "'mode' of the transport unix: it is of the type 'u'" },
     { "{'mode': <''>}", "is ''" },
     { "{'mode': <'rw'>}", "is 'rw'" },
@@ -473,14 +443,7 @@ test_wrong_options_are_named (Fixture *f, gconstpointer data)
   };
   g_autoptr (HyphaListener) listener = NULL;
 
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (GVariant) options = g_variant_ref_sink (g_variant_new_parsed (cases[i].options));
-    g_autoptr (GError) error = NULL;
-
-    g_assert_false (hypha_transport_configure (f->transport, options, &error));
-    g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING);
-    g_assert_nonnull (strstr (error->message, cases[i].named));
-  }
+  transport_assert_refuses (f->transport, cases, G_N_ELEMENTS (cases));
   listener = must_listen (f);
   g_assert_cmpuint (mode_of (f->path), ==, 0666);
   hypha_listener_close (listener);
@@ -497,7 +460,7 @@ test_uid_is_the_peers (Fixture *f, gconstpointer data)
 {
   const uid_t nobody = 65534;
   g_autofree char *uri = g_strconcat ("unix:@", f->path, NULL);
-  g_autoptr (HyphaEndpoint) endpoint = parse (f, uri);
+  g_autoptr (HyphaEndpoint) endpoint = transport_parse (f->transport, uri);
   g_autoptr (HyphaListener) listener = NULL;
   g_autoptr (HyphaChannel) channel = NULL;
   struct sockaddr_un sockaddr;
@@ -511,7 +474,7 @@ test_uid_is_the_peers (Fixture *f, gconstpointer data)
     g_test_skip ("only root can become another user");
     return;
   }
-  listener = listen_at (f, endpoint, NULL);
+  listener = transport_listen (f->transport, endpoint, NULL);
   g_signal_connect (listener, "accepted", G_CALLBACK (on_accepted), &channel);
   g_assert_true (unix_address_parse (endpoint, &address, NULL));
   length = unix_address_to_sockaddr (&address, &sockaddr);

@@ -8,7 +8,7 @@
 #include "vsock-probe.h"
 #include "vsock-socket.h"
 #include "vsock.h"
-#include "test-result.h"
+#include "test-transport.h"
 
 #define CONNECT_MS 20000
 
@@ -29,52 +29,6 @@ tear_down (Fixture *f, gconstpointer data)
 {
   hypha_transport_stop (f->transport);
   g_assert_finalize_object (f->transport);
-}
-
-static HyphaEndpoint *
-try_parse (Fixture *f, const char *uri, GError **error)
-{
-  g_autoptr (HyphaEndpoint) given = hypha_endpoint_parse (uri, error);
-
-  return given == NULL ? NULL : hypha_transport_parse (f->transport, given, error);
-}
-
-static HyphaEndpoint *
-parse (Fixture *f, const char *uri)
-{
-  g_autoptr (GError) error = NULL;
-  HyphaEndpoint *endpoint = try_parse (f, uri, &error);
-
-  g_assert_no_error (error);
-  return endpoint;
-}
-
-static HyphaListener *
-listen_at (Fixture *f, HyphaEndpoint *endpoint, GError **error)
-{
-  g_autoptr (GAsyncResult) result = NULL;
-
-  hypha_transport_listen_async (f->transport, endpoint, NULL, keep_result, &result);
-  wait_result (&result);
-  return hypha_transport_listen_finish (f->transport, result, error);
-}
-
-static HyphaChannel *
-connect_to (Fixture *f, HyphaEndpoint *endpoint, GError **error)
-{
-  g_autoptr (GAsyncResult) result = NULL;
-
-  hypha_transport_connect_async (f->transport, endpoint, CONNECT_MS, NULL, keep_result, &result);
-  wait_result (&result);
-  return hypha_transport_connect_finish (f->transport, result, error);
-}
-
-static gboolean
-configure (Fixture *f, const char *options, GError **error)
-{
-  g_autoptr (GVariant) parsed = g_variant_ref_sink (g_variant_new_parsed (options));
-
-  return hypha_transport_configure (f->transport, parsed, error);
 }
 
 /* FALSE: the test has been skipped. */
@@ -135,8 +89,9 @@ test_parse (Fixture *f, gconstpointer data)
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (HyphaEndpoint) once = parse (f, cases[i].uri);
-    g_autoptr (HyphaEndpoint) printed = parse (f, hypha_endpoint_to_string (once));
+    g_autoptr (HyphaEndpoint) once = transport_parse (f->transport, cases[i].uri);
+    g_autoptr (HyphaEndpoint) printed =
+        transport_parse (f->transport, hypha_endpoint_to_string (once));
     g_autoptr (HyphaEndpoint) twice = hypha_transport_parse (f->transport, once, NULL);
 
     g_assert_cmpstr (hypha_endpoint_to_string (once), ==, cases[i].canonical);
@@ -189,7 +144,7 @@ test_parse_refuses (Fixture *f, gconstpointer data)
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autoptr (GError) error = NULL;
-    g_autoptr (HyphaEndpoint) endpoint = try_parse (f, cases[i].uri, &error);
+    g_autoptr (HyphaEndpoint) endpoint = transport_try_parse (f->transport, cases[i].uri, &error);
 
     g_assert_null (endpoint);
     g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT);
@@ -222,7 +177,7 @@ test_port_is_left_to_the_kernel (Fixture *f, gconstpointer data)
 static void
 test_link_cost (Fixture *f, gconstpointer data)
 {
-  g_autoptr (HyphaEndpoint) host = parse (f, "vsock://2:80");
+  g_autoptr (HyphaEndpoint) host = transport_parse (f->transport, "vsock://2:80");
 
   g_assert_cmpuint (hypha_transport_get_link_cost (f->transport, host), ==, 5);
   g_assert_cmpuint (hypha_transport_get_link_cost (f->transport, NULL), ==, 5);
@@ -268,21 +223,21 @@ test_options_take_effect (Fixture *f, gconstpointer data)
     { "@a{sv} {}", 524288, 524288 },
   };
   g_autoptr (GPtrArray) accepted = g_ptr_array_new_with_free_func (g_object_unref);
-  g_autoptr (HyphaEndpoint) endpoint = parse (f, "vsock://local:any");
+  g_autoptr (HyphaEndpoint) endpoint = transport_parse (f->transport, "vsock://local:any");
   g_autoptr (HyphaListener) listener = NULL;
   g_autoptr (GError) error = NULL;
 
   if (!needs_loopback ())
     return;
-  listener = listen_at (f, endpoint, &error);
+  listener = transport_listen (f->transport, endpoint, &error);
   g_assert_no_error (error);
   g_signal_connect (listener, "accepted", G_CALLBACK (on_accepted), accepted);
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autoptr (HyphaChannel) channel = NULL;
 
-    g_assert_true (configure (f, cases[i].options, &error));
-    g_assert_no_error (error);
-    channel = connect_to (f, hypha_listener_get_bound (listener), &error);
+    transport_must_configure (f->transport, cases[i].options);
+    channel =
+        transport_connect (f->transport, hypha_listener_get_bound (listener), CONNECT_MS, &error);
     g_assert_no_error (error);
     while (accepted->len < i + 1)
       g_main_context_iteration (NULL, TRUE);
@@ -295,10 +250,7 @@ test_options_take_effect (Fixture *f, gconstpointer data)
 static void
 test_wrong_options_are_named (Fixture *f, gconstpointer data)
 {
-  static const struct {
-    const char *options;
-    const char *named;
-  } cases[] = {
+  static const char *const cases[][2] = {
     { "{'buffer-size': <'1M'>}", "'buffer-size' of the transport vsock: it is of the type 's'" },
     { "{'buffer-size': <1.5>}", "it is of the type 'd'" },
     { "{'buffer-size': <-65536>}", "'buffer-size' of the transport vsock: it is -65536," },
@@ -312,14 +264,7 @@ test_wrong_options_are_named (Fixture *f, gconstpointer data)
     { "{'buffersize': <uint32 65536>}", "'buffersize'" },
   };
 
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (GError) error = NULL;
-
-    g_assert_false (configure (f, cases[i].options, &error));
-    g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING);
-    g_test_message ("%s", error->message);
-    g_assert_nonnull (strstr (error->message, cases[i].named));
-  }
+  transport_assert_refuses (f->transport, cases, G_N_ELEMENTS (cases));
 }
 
 /* ---- sockets; none of these sends anything ---- */
@@ -356,7 +301,7 @@ test_kernel_deadline_comes_later (Fixture *f, gconstpointer data)
 static void
 test_listen_anywhere (Fixture *f, gconstpointer data)
 {
-  g_autoptr (HyphaEndpoint) endpoint = parse (f, "VSOCK-LISTEN:any");
+  g_autoptr (HyphaEndpoint) endpoint = transport_parse (f->transport, "VSOCK-LISTEN:any");
   g_autoptr (HyphaListener) listener = NULL;
   g_autoptr (HyphaListener) second = NULL;
   g_autoptr (GError) error = NULL;
@@ -364,12 +309,12 @@ test_listen_anywhere (Fixture *f, gconstpointer data)
 
   if (!needs_vsock ())
     return;
-  listener = listen_at (f, endpoint, &error);
+  listener = transport_listen (f->transport, endpoint, &error);
   g_assert_no_error (error);
   bound = hypha_endpoint_to_string (hypha_listener_get_bound (listener));
   g_assert_true (g_str_has_prefix (bound, "vsock://any:"));
   g_assert_false (g_str_has_suffix (bound, ":0"));
-  second = listen_at (f, hypha_listener_get_bound (listener), &error);
+  second = transport_listen (f->transport, hypha_listener_get_bound (listener), &error);
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_ADDRESS_IN_USE);
   g_test_message ("%s", error->message);
   g_assert_nonnull (strstr (error->message, bound));
@@ -380,13 +325,13 @@ static void
 test_not_our_cid (Fixture *f, gconstpointer data)
 {
   /* Reserved: no machine has it. */
-  g_autoptr (HyphaEndpoint) endpoint = parse (f, "vsock://hypervisor:5000");
+  g_autoptr (HyphaEndpoint) endpoint = transport_parse (f->transport, "vsock://hypervisor:5000");
   g_autoptr (HyphaListener) listener = NULL;
   g_autoptr (GError) error = NULL;
 
   if (!needs_vsock ())
     return;
-  listener = listen_at (f, endpoint, &error);
+  listener = transport_listen (f->transport, endpoint, &error);
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE);
   g_assert_nonnull (strstr (error->message, "CID 0 is not this machine's"));
   g_assert_nonnull (strstr (error->message, "vsock://any:5000"));
@@ -395,7 +340,7 @@ test_not_our_cid (Fixture *f, gconstpointer data)
 static void
 test_no_loopback (Fixture *f, gconstpointer data)
 {
-  g_autoptr (HyphaEndpoint) endpoint = parse (f, "vsock://local:5000");
+  g_autoptr (HyphaEndpoint) endpoint = transport_parse (f->transport, "vsock://local:5000");
   g_autoptr (HyphaChannel) channel = NULL;
   g_autoptr (HyphaListener) listener = NULL;
   g_autoptr (GError) error = NULL;
@@ -407,11 +352,11 @@ test_no_loopback (Fixture *f, gconstpointer data)
     g_test_skip ("this machine has a vsock loopback");
     return;
   }
-  channel = connect_to (f, endpoint, &error);
+  channel = transport_connect (f->transport, endpoint, CONNECT_MS, &error);
   g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE);
   g_test_message ("%s", error->message);
   g_assert_nonnull (strstr (error->message, "modprobe vsock_loopback"));
-  listener = listen_at (f, endpoint, &listen_error);
+  listener = transport_listen (f->transport, endpoint, &listen_error);
   g_assert_error (listen_error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE);
   g_assert_nonnull (strstr (listen_error->message, "modprobe vsock_loopback"));
 }
@@ -422,11 +367,11 @@ test_any_is_for_listening (Fixture *f, gconstpointer data)
   static const char *const uris[] = { "vsock://any:80", "vsock://2:0", "VSOCK-LISTEN:80" };
 
   for (guint i = 0; i < G_N_ELEMENTS (uris); i++) {
-    g_autoptr (HyphaEndpoint) endpoint = parse (f, uris[i]);
+    g_autoptr (HyphaEndpoint) endpoint = transport_parse (f->transport, uris[i]);
     g_autoptr (HyphaChannel) channel = NULL;
     g_autoptr (GError) error = NULL;
 
-    channel = connect_to (f, endpoint, &error);
+    channel = transport_connect (f->transport, endpoint, CONNECT_MS, &error);
     g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ARGUMENT);
     g_assert_nonnull (strstr (error->message, "for listening only"));
   }
@@ -438,11 +383,11 @@ listen_low (Fixture *f, GError **error)
 {
   for (guint port = 1023; port > 900; port--) {
     g_autofree char *uri = g_strdup_printf ("vsock://local:%u", port);
-    g_autoptr (HyphaEndpoint) endpoint = parse (f, uri);
+    g_autoptr (HyphaEndpoint) endpoint = transport_parse (f->transport, uri);
     HyphaListener *listener;
 
     g_clear_error (error);
-    listener = listen_at (f, endpoint, error);
+    listener = transport_listen (f->transport, endpoint, error);
     if (listener != NULL || !g_error_matches (*error, HYPHA_ERROR, HYPHA_ERROR_ADDRESS_IN_USE))
       return listener;
   }
@@ -466,7 +411,8 @@ test_low_port_is_told (Fixture *f, gconstpointer data)
     return;
   }
   g_signal_connect (listener, "accepted", G_CALLBACK (on_accepted), accepted);
-  channel = connect_to (f, hypha_listener_get_bound (listener), &error);
+  channel =
+      transport_connect (f->transport, hypha_listener_get_bound (listener), CONNECT_MS, &error);
   g_assert_no_error (error);
   while (accepted->len == 0)
     g_main_context_iteration (NULL, TRUE);

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "test-result.h"
+#include "test-transport.h"
 #include "websocket-flow.h"
 #include "websocket-frame.h"
 #include "websocket-http.h"
@@ -22,21 +22,11 @@ typedef struct {
 } Fixture;
 
 static void
-configure (Fixture *f, const char *text)
-{
-  g_autoptr (GVariant) options = g_variant_ref_sink (g_variant_new_parsed (text));
-  g_autoptr (GError) error = NULL;
-
-  hypha_transport_configure (f->transport, options, &error);
-  g_assert_no_error (error);
-}
-
-static void
 set_up (Fixture *f, gconstpointer data)
 {
   f->transport = hypha_plugin_websocket.create (NULL);
   f->accepted = g_ptr_array_new_with_free_func (g_object_unref);
-  configure (f, data != NULL ? data : "{'proxy': <''>}");
+  transport_must_configure (f->transport, data != NULL ? data : "{'proxy': <''>}");
 }
 
 static void
@@ -46,19 +36,6 @@ tear_down (Fixture *f, gconstpointer data)
   g_ptr_array_unref (f->accepted);
   g_clear_object (&f->listener);
   g_assert_finalize_object (f->transport);
-}
-
-static HyphaEndpoint *
-parse (Fixture *f, const char *uri)
-{
-  g_autoptr (GError) error = NULL;
-  g_autoptr (HyphaEndpoint) given = hypha_endpoint_parse (uri, &error);
-  HyphaEndpoint *endpoint;
-
-  g_assert_no_error (error);
-  endpoint = hypha_transport_parse (f->transport, given, &error);
-  g_assert_no_error (error);
-  return endpoint;
 }
 
 static void
@@ -78,13 +55,10 @@ get_port (Fixture *f)
 static guint16
 start_listening (Fixture *f)
 {
-  g_autoptr (HyphaEndpoint) endpoint = parse (f, "ws://127.0.0.1:0/x");
-  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (HyphaEndpoint) endpoint = transport_parse (f->transport, "ws://127.0.0.1:0/x");
   g_autoptr (GError) error = NULL;
 
-  hypha_transport_listen_async (f->transport, endpoint, NULL, keep_result, &result);
-  wait_result (&result);
-  f->listener = hypha_transport_listen_finish (f->transport, result, &error);
+  f->listener = transport_listen (f->transport, endpoint, &error);
   g_assert_no_error (error);
   g_signal_connect (f->listener, "accepted", G_CALLBACK (on_accepted), f);
   return get_port (f);
@@ -662,7 +636,7 @@ assert_answer (Fixture *f, const char *answer, int code, const char *part)
 {
   g_autofree char *uri = NULL;
   int server = serve (&uri);
-  g_autoptr (HyphaEndpoint) endpoint = parse (f, uri);
+  g_autoptr (HyphaEndpoint) endpoint = transport_parse (f->transport, uri);
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
   g_autoptr (HyphaChannel) channel = NULL;
@@ -741,10 +715,7 @@ test_endless_answer_is_cut_off (Fixture *f, gconstpointer data)
 static void
 test_options_are_checked (Fixture *f, gconstpointer data)
 {
-  static const struct {
-    const char *text;
-    const char *part;
-  } table[] = {
+  static const char *const table[][2] = {
     { "{'proxy': <'example.org'>}", "http://HOST:PORT" },
     { "{'proxy': <'ftp://example.org:1'>}", "http://HOST:PORT" },
     { "{'proxy': <'http://'>}", "http://HOST:PORT" },
@@ -759,14 +730,7 @@ test_options_are_checked (Fixture *f, gconstpointer data)
     { "{'origins': <'*'>}", "origins" },
   };
 
-  for (guint i = 0; i < G_N_ELEMENTS (table); i++) {
-    g_autoptr (GVariant) options = g_variant_ref_sink (g_variant_new_parsed (table[i].text));
-    g_autoptr (GError) error = NULL;
-
-    g_assert_false (hypha_transport_configure (f->transport, options, &error));
-    g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING);
-    g_assert_nonnull (strstr (error->message, table[i].part));
-  }
+  transport_assert_refuses (f->transport, table, G_N_ELEMENTS (table));
 }
 
 static void
@@ -775,20 +739,17 @@ test_wss_needs_a_certificate (Fixture *f, gconstpointer data)
   static const char *const options[] = {
     "{'proxy': <''>}", "{'certificate': <'/nowhere/c.pem'>, 'key': <'/nowhere/k.pem'>}"
   };
-  g_autoptr (HyphaEndpoint) endpoint = parse (f, "wss://127.0.0.1:0/x");
+  g_autoptr (HyphaEndpoint) endpoint = transport_parse (f->transport, "wss://127.0.0.1:0/x");
 
   if (!g_tls_backend_supports_tls (g_tls_backend_get_default ())) {
     g_test_skip ("GIO has no TLS here: glib-networking is not installed");
     return;
   }
   for (guint i = 0; i < G_N_ELEMENTS (options); i++) {
-    g_autoptr (GAsyncResult) result = NULL;
     g_autoptr (GError) error = NULL;
 
-    configure (f, options[i]);
-    hypha_transport_listen_async (f->transport, endpoint, NULL, keep_result, &result);
-    wait_result (&result);
-    g_assert_null (hypha_transport_listen_finish (f->transport, result, &error));
+    transport_must_configure (f->transport, options[i]);
+    g_assert_null (transport_listen (f->transport, endpoint, &error));
     g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_SETTING);
     g_assert_nonnull (strstr (error->message, "'certificate' and 'key'"));
   }

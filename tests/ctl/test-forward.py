@@ -23,9 +23,7 @@ class Forward(Case):
         self.beta.do("connect", self.alpha.listening("tcp"))
 
     def tearDown(self):
-        for node in (self.alpha, self.beta):
-            if node.process.poll() is None:
-                node.stop()
+        self.stop_all(self.alpha, self.beta)
 
     def ctl(self, *arguments):
         return self.beta.ctl("forward", *arguments)

@@ -218,6 +218,18 @@ def trust_each_other(a, b, name_of_a="alpha", name_of_b="beta"):
     b.do("trust", a.id(), name_of_a)
 
 
+def connect_to(endpoint):
+    """A socket, by which a program reaches a forward."""
+    scheme, rest = endpoint.split("?")[0].split("://")
+    if scheme == "unix":
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(DEADLINE)
+        connection.connect(rest)
+        return connection
+    host, port = rest.rsplit(":", 1)
+    return socket.create_connection((host, int(port)), timeout=DEADLINE)
+
+
 def too_long(number, frame):
     raise AssertionError("the test hangs")
 
@@ -240,6 +252,12 @@ class Case(unittest.TestCase):
 
     def node(self, *arguments, **more):
         return Node(self.place(), *arguments, **more)
+
+    def stop_all(self, *nodes):
+        """Stops those that a test has not."""
+        for node in nodes:
+            if node.process.poll() is None:
+                node.stop()
 
     def assert_fails(self, done, status, *words):
         """It said no, and said why."""

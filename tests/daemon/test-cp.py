@@ -88,11 +88,7 @@ class Copies(Case):
         return ()
 
     def tearDown(self):
-        if self.agent.process.poll() is None:
-            self.agent.stop()
-        for node in (self.beta, self.alpha):
-            if node.process.poll() is None:
-                node.stop()
+        self.stop_all(self.agent, self.beta, self.alpha)
 
     def cp(self, *words, **more):
         return self.beta.ctl("cp", *map(str, words), cwd=self.home, stdin=subprocess.DEVNULL, **more)

@@ -26,9 +26,7 @@ class Direct(Case):
         trust_each_other(self.alpha, self.beta)
 
     def tearDown(self):
-        for node in (self.alpha, self.beta):
-            if node.process.poll() is None:
-                node.stop()
+        self.stop_all(self.alpha, self.beta)
 
     def connect(self, endpoint=None):
         self.beta.do("connect", endpoint or self.unix)

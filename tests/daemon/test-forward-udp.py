@@ -69,9 +69,7 @@ class Sides(Case):
         for client in self.clients:
             client.close()
         # The listener of a forward goes with its flows: nobody waits for silence.
-        for node in (self.beta, self.alpha):
-            if node.process.poll() is None:
-                node.stop()
+        self.stop_all(self.beta, self.alpha)
 
     def has_ipv6(self):
         try:

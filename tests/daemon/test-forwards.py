@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 
-from harness import DEADLINE, ROOT, Case, Node, main, trust_each_other, wait_for
+from harness import DEADLINE, ROOT, Case, Node, connect_to, main, trust_each_other, wait_for
 
 HARD = b"\1\0\0\0\0\0\0\0"
 
@@ -33,9 +33,7 @@ class Sides(Case):
         # A node that ends would wait for their streams.
         for connection in self.connections:
             connection.close()
-        for node in (self.alpha, self.beta):
-            if node.process.poll() is None:
-                node.stop()
+        self.stop_all(self.alpha, self.beta)
 
     # What a program asks of beta.
 
@@ -65,14 +63,7 @@ class Sides(Case):
     # Programs at both ends.
 
     def connect(self, path):
-        scheme, rest = self.get(path, "Local").split("://")
-        if scheme == "unix":
-            connection = socket.socket(socket.AF_UNIX)
-            connection.settimeout(DEADLINE)
-            connection.connect(rest)
-        else:
-            host, port = rest.rsplit(":", 1)
-            connection = socket.create_connection((host, int(port)), timeout=DEADLINE)
+        connection = connect_to(self.get(path, "Local"))
         self.connections.append(connection)
         return connection
 

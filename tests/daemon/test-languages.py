@@ -95,9 +95,7 @@ class Languages(Case):
         self.beta.do("connect", self.alpha.listening("tcp"))
 
     def tearDown(self):
-        for node in (self.alpha, self.beta):
-            if node.process.poll() is None:
-                node.stop()
+        self.stop_all(self.alpha, self.beta)
 
     def run_tool(self, *command, **more):
         return subprocess.run(command, env=self.beta.place.environment, capture_output=True, text=True, timeout=DEADLINE, **more)

@@ -40,9 +40,7 @@ class Machines(Case):
     def tearDown(self):
         for each in self.sockets:
             each.close()
-        for node in (self.alpha, self.beta):
-            if node.process.poll() is None:
-                node.stop()
+        self.stop_all(self.alpha, self.beta)
         self.far.close()
         self.near.close()
 

@@ -67,9 +67,7 @@ class Pair(Case):
         self.beta.do("connect", self.tcp)
 
     def tearDown(self):
-        for node in (self.alpha, self.beta):
-            if node.process.poll() is None:
-                node.stop()
+        self.stop_all(self.alpha, self.beta)
 
 
 class Links(Pair):

@@ -211,9 +211,7 @@ class Pair(LonelyCase):
         self.beta.do("connect", self.tcp)
 
     def tearDown(self):
-        for node in (self.alpha, self.beta):
-            if node.process.poll() is None:
-                node.stop()
+        self.stop_all(self.alpha, self.beta)
 
     def test_stream_carries_and_ends_as_it_should(self):
         self.assertEqual(self.beta.ctl("open", "alpha", "echo", input="there and back").stdout, "there and back")

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 
-from harness import DEADLINE, ROOT, Case, Node, main, trust_each_other, wait_for
+from harness import DEADLINE, ROOT, Case, Node, connect_to, main, trust_each_other, wait_for
 from raw import Raw, message, text
 
 HARD = b"\1\0\0\0\0\0\0\0"
@@ -67,9 +67,7 @@ class Two(Case):
     def tearDown(self):
         for connection in self.connections:
             connection.close()
-        for node in (self.alpha, self.beta):
-            if node.process.poll() is None:
-                node.stop()
+        self.stop_all(self.alpha, self.beta)
 
     # Settings.
 
@@ -126,14 +124,7 @@ class Two(Case):
     # Programs at both ends.
 
     def connect(self, local):
-        scheme, rest = local.split("?")[0].split("://")
-        if scheme == "unix":
-            connection = socket.socket(socket.AF_UNIX)
-            connection.settimeout(DEADLINE)
-            connection.connect(rest)
-        else:
-            host, port = rest.rsplit(":", 1)
-            connection = socket.create_connection((host, int(port)), timeout=DEADLINE)
+        connection = connect_to(local)
         self.connections.append(connection)
         return connection
 

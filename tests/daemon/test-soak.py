@@ -72,9 +72,7 @@ class Soak(Case):
         self.tcp = self.alpha.listening("tcp")
 
     def tearDown(self):
-        for node in self.nodes:
-            if node.process.poll() is None:
-                node.stop()
+        self.stop_all(*self.nodes)
 
     def cut(self, what):
         """Cuts the connection with WHAT in its address, at one of both ends; a link may just not be there."""

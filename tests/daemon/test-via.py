@@ -103,9 +103,7 @@ class OneHost(Nodes):
         self.befriend((self.hub, self.one), (self.hub, self.two), (self.one, self.two))
 
     def tearDown(self):
-        for node in (self.one, self.two, self.hub):
-            if node.process.poll() is None:
-                node.stop()
+        self.stop_all(self.one, self.two, self.hub)
 
     def test_guests_find_each_other_and_talk(self):
         for guest in (self.one, self.two):

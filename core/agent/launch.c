@@ -10,12 +10,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <hypha-api.h>
 
+#include "hypha-child.h"
 #include "agent/pty.h"
 #include "client/exec-words.h"
 
@@ -132,33 +131,6 @@ give_up (const Plan *plan, int report, int stage)
   _exit (HYPHA_EXEC_NOT_FOUND);
 }
 
-static void
-close_from (unsigned first)
-{
-  struct rlimit limit;
-
-  if (syscall (SYS_close_range, first, ~0U, 0) == 0)
-    return;
-  if (getrlimit (RLIMIT_NOFILE, &limit) != 0)
-    _exit (HYPHA_EXEC_NOT_FOUND);
-  for (rlim_t fd = first; fd < limit.rlim_cur; fd++)
-    close ((int) fd);
-}
-
-/* Everything has been blocked since before fork(). What comes now ends the child, as it would the
- * command. */
-static void
-reset_signals (void)
-{
-  struct sigaction usual = { .sa_handler = SIG_DFL };
-  sigset_t none;
-
-  for (int number = 1; number < NSIG; number++)
-    sigaction (number, &usual, NULL);
-  sigemptyset (&none);
-  sigprocmask (SIG_SETMASK, &none, NULL);
-}
-
 /* Groups first, for whoever is no longer root may not choose them. */
 static gboolean
 become (const HyphaAgentAccount *account)
@@ -208,10 +180,10 @@ run_child (const Plan *plan)
       give_up (plan, report, STAGE_SETUP);
     report = REPORT_FD;
   }
-  close_from (REPORT_FD + 1);
-  if (setsid () < 0 || (plan->pty && ioctl (0, TIOCSCTTY, 0) < 0))
+  if (!hypha_child_close_from (REPORT_FD + 1) || setsid () < 0 ||
+      (plan->pty && ioctl (0, TIOCSCTTY, 0) < 0))
     give_up (plan, report, STAGE_SETUP);
-  reset_signals ();
+  hypha_child_reset_signals ();
   if (!become (plan->account))
     give_up (plan, report, STAGE_USER);
   /* If the agent is killed, its callers see their commands fail: those should end, then. */

@@ -11,12 +11,11 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <hypha-api.h>
+#include "hypha-child.h"
 #include "hypha-fd.h"
 #include "program/log.h"
 #include "program/patience.h"
@@ -47,7 +46,6 @@ typedef struct {
   char **environment;
   int stream, log, report;
   pid_t parent;
-  rlim_t descriptors;
 } Plan;
 
 /* What a program may know of ours: not the sockets, watchdogs and buses of a daemon. */
@@ -83,17 +81,6 @@ give_up (int report)
   _exit (NOT_RUN);
 }
 
-static void
-close_from (int first, rlim_t limit)
-{
-#ifdef SYS_close_range
-  if (syscall (SYS_close_range, (guint) first, ~0u, 0u) == 0)
-    return;
-#endif
-  for (int fd = first; (rlim_t) fd < limit; fd++)
-    close (fd);
-}
-
 /* A daemon may be one that the kernel spares when memory runs out; this is not. */
 static void
 become_mortal (void)
@@ -103,18 +90,6 @@ become_mortal (void)
   if (fd >= 0 && write (fd, "0", 1) < 0)
     errno = 0;
   hypha_fd_clear (&fd);
-}
-
-static void
-reset_signals (void)
-{
-  struct sigaction usual = { .sa_handler = SIG_DFL };
-  sigset_t none;
-
-  for (int number = 1; number < NSIG; number++)
-    sigaction (number, &usual, NULL);
-  sigemptyset (&none);
-  sigprocmask (SIG_SETMASK, &none, NULL);
 }
 
 static void
@@ -130,10 +105,9 @@ run_child (const Plan *plan)
       dup2 (stream, STDOUT_FILENO) < 0 || dup2 (log, STDERR_FILENO) < 0 ||
       dup3 (report, REPORT_FD, O_CLOEXEC) < 0)
     give_up (report);
-  close_from (REPORT_FD + 1, plan->descriptors);
-  if (setsid () < 0 || chdir ("/") < 0)
+  if (!hypha_child_close_from (REPORT_FD + 1) || setsid () < 0 || chdir ("/") < 0)
     give_up (REPORT_FD);
-  reset_signals ();
+  hypha_child_reset_signals ();
   become_mortal ();
   /* Nothing is left of it that could hang, should we be killed. */
   prctl (PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -329,10 +303,8 @@ hypha_program_process_start (const char *name, const char *path, const char *con
 {
   g_auto (GStrv) environment = make_environment (name);
   int streams[2] = { -1, -1 }, logs[2] = { -1, -1 }, reports[2] = { -1, -1 };
-  struct rlimit limit = { .rlim_cur = 65536 };
   HyphaProgramProcess *self = NULL;
 
-  getrlimit (RLIMIT_NOFILE, &limit);
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, streams) < 0 ||
       pipe2 (logs, O_CLOEXEC) < 0 || pipe2 (reports, O_CLOEXEC) < 0 ||
       fcntl (streams[0], F_SETFL, O_NONBLOCK) < 0 || fcntl (logs[0], F_SETFL, O_NONBLOCK) < 0 ||
@@ -345,8 +317,7 @@ hypha_program_process_start (const char *name, const char *path, const char *con
                   .stream = streams[1],
                   .log = logs[1],
                   .report = reports[1],
-                  .parent = getpid (),
-                  .descriptors = MIN (limit.rlim_cur, 1 << 20) };
+                  .parent = getpid () };
 
     self = fork_program (name, &plan, logs, reports, error);
   }

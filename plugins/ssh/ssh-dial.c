@@ -56,6 +56,11 @@ ssh_dial_dup_argv (const char *program, const char *command, const SshAddress *a
   g_strv_builder_add_many (words, program, "-T", "-a", "-x", "-e", "none", NULL);
   g_strv_builder_add_many (words, "-o", "BatchMode=yes", "-o", "ClearAllForwardings=yes", NULL);
   g_strv_builder_add_many (words, "-o", "ControlMaster=no", "-o", "RemoteCommand=none", NULL);
+  /* Each of them takes our end of the streams away, or shares it with a program of the user's.
+   * Whatever has the GLib that we need has an ssh that knows them all (8.7). */
+  g_strv_builder_add_many (words, "-o", "SessionType=default", "-o", "StdinNull=no", NULL);
+  g_strv_builder_add_many (words, "-o", "ForkAfterAuthentication=no", NULL);
+  g_strv_builder_add_many (words, "-o", "PermitLocalCommand=no", NULL);
   g_strv_builder_add_many (words, "-o", timeout, NULL);
   if (address->user != NULL)
     g_strv_builder_add_many (words, "-l", address->user, NULL);

@@ -159,7 +159,8 @@ test_argv (Fixture *f, gconstpointer data)
     g_autofree char *joined = g_strjoinv (" ", argv);
     g_autofree char *wanted = g_strconcat (
         "/bin/ssh -T -a -x -e none -o BatchMode=yes -o ClearAllForwardings=yes -o ControlMaster=no "
-        "-o RemoteCommand=none -o ",
+        "-o RemoteCommand=none -o SessionType=default -o StdinNull=no "
+        "-o ForkAfterAuthentication=no -o PermitLocalCommand=no -o ",
         cases[i].words, NULL);
 
     g_assert_cmpstr (joined, ==, wanted);

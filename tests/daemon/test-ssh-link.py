@@ -79,9 +79,9 @@ class SshLink(Case):
         self.near = Node(near)
         trust_each_other(self.far, self.near, "far", "near")
 
-    def configure(self, check="yes"):
+    def configure(self, check="yes", more=""):
         self.config.write_text(CONFIG.format(alias=ALIAS, port=self.sshd.port, user=getpass.getuser(), key=self.key, known=self.known,
-                                             check=check))
+                                             check=check) + more)
 
     def link(self, node, transport="ssh"):
         return next((link for link in node.ask("links") if link["transport"] == transport), None)
@@ -114,6 +114,20 @@ class SshLink(Case):
         self.near.do("config", "set", "transport-options", "{'ssh': {'command': <'echo something else'>}}")
         self.near.do("connect", f"ssh://{ALIAS}")
         self.assertEqual(self.wait_link(self.far)["remote"], "attached:ssh://127.0.0.1")
+
+    def test_configuration_that_has_other_plans_for_the_streams(self):
+        failed = {}
+        for line in ("ForkAfterAuthentication yes", "StdinNull yes", "SessionType none", "SessionType subsystem", "RequestTTY force",
+                     "RemoteCommand uname", "PermitLocalCommand yes\n  LocalCommand head -c 20000 /dev/zero",
+                     "PermitLocalCommand yes\n  LocalCommand cat >/dev/null", "IgnoreUnknown UseKeychain\n  UseKeychain yes"):
+            self.configure(more=f"  {line}\n")
+            done = self.near.ctl("connect", f"ssh://{ALIAS}", "--timeout", "5000")
+            if done.returncode != 0:
+                failed[line] = done.stderr
+                continue
+            self.echo(os.urandom(1 << 16))
+            self.near.do("disconnect", "far")
+        self.assertEqual(failed, {})
 
     def test_ssh_goes_with_its_link_and_with_its_node(self):
         self.near.do("connect", f"ssh://{ALIAS}")

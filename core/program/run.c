@@ -250,7 +250,7 @@ answer (HyphaProgramRun *self, Call *call, const HyphaProgramWords *words, int f
   if (listens && told == NULL)
     send_about (self, "close", id);
   if (told != NULL)
-    told (owned != NULL ? NULL : words, fd, owned, user_data);
+    told (words, fd, owned, user_data);
   else if (fd >= 0)
     close (fd);
 }

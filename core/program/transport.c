@@ -25,6 +25,8 @@ struct _HyphaProgramTransport {
   gint64 started;       /* us */
   gboolean answering;   /* this run has said that it works */
   gboolean probing;
+  gboolean outdated; /* what that will say is not to be told any more, */
+  gboolean again;    /* but what it says then */
   gboolean stopped;
   char *options; /* JSON */
   guint back_off_ms;
@@ -137,7 +139,7 @@ end_run (HyphaProgramTransport *self, const GError *error)
   HyphaProgramRun *run = g_steal_pointer (&self->run);
 
   self->answering = FALSE;
-  self->probing = FALSE;
+  self->probing = self->outdated = self->again = FALSE;
   g_hash_table_remove_all (self->listeners);
   for (guint i = 0; i < listeners->len; i++)
     hypha_program_listener_forget (listeners->pdata[i]);
@@ -204,21 +206,28 @@ on_hello (const HyphaProgramWords *words, int fd, const GError *error, gpointer 
     fall (self, error->message);
 }
 
+static void ask_probe (HyphaProgramTransport *self);
+
 static void
 on_probed (const HyphaProgramWords *words, int fd, const GError *error, gpointer user_data)
 {
   HyphaProgramTransport *self = user_data;
+  gboolean outdated = self->outdated, again = self->again;
 
   if (fd >= 0)
     close (fd);
-  self->probing = FALSE;
+  self->probing = self->outdated = self->again = FALSE;
   if (self->run == NULL)
     return;
-  if (g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT)) {
+  if (words == NULL) {
     fall (self, _ ("it does not answer"));
     return;
   }
   self->answering = TRUE;
+  if (again)
+    ask_probe (self);
+  if (outdated)
+    return;
   if (error == NULL)
     take_details (self, words->details);
   set_trouble (self, error != NULL ? error->message : NULL);
@@ -245,8 +254,12 @@ on_configured (const HyphaProgramWords *words, int fd, const GError *error, gpoi
     close (fd);
   if (self->run == NULL)
     return;
+  /* A probe that is under way was asked before this was known. */
+  self->outdated = self->probing;
+  self->again = self->probing && error == NULL;
   if (error == NULL) {
-    ask_probe (self);
+    if (!self->probing)
+      ask_probe (self);
     return;
   }
   trouble = g_strdup_printf (_ ("the program of the plug-in %s does not take its options: %s"),

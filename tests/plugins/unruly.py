@@ -95,6 +95,15 @@ def probe(request):
     if HOW == "unavailable":
         say({"id": request["id"], "error": {"code": "unavailable", "message": "there is no /dev/carrier-pigeon"}})
         return
+    if HOW == "times-out-at-probe":
+        say({"id": request["id"], "error": {"code": "timed-out", "message": "the loft did not answer"}})
+        return
+    if HOW.startswith("probe-waits") and late == []:
+        late.append(request)  # until it is configured
+        return
+    if HOW.startswith("probe-waits"):
+        say({"id": request["id"], "details": {"asked": "again"}})
+        return
     if HOW == "leaves-a-child" and os.fork() == 0:
         hang()
     if HOW == "leaves-a-child":
@@ -156,6 +165,17 @@ def connect(request):
         say({"id": number, "descriptor": True}, channel())
 
 
+def configure(request):
+    if HOW == "probe-waits-for-refusal":
+        say({"id": request["id"], "error": {"code": "invalid-setting", "message": "too deep"}})
+    else:
+        say({"id": request["id"]})
+    if HOW == "probe-waits-for-refusal":
+        say({"id": late[0]["id"]})
+    if HOW == "probe-waits-for-options":
+        say({"id": late[0]["id"], "error": {"code": "unavailable", "message": "how deep?"}})
+
+
 def listen(request):
     number, ticket = request["id"], request["ticket"]
     if HOW == "dies-at-listen":
@@ -206,10 +226,7 @@ def main():
                 sys.exit(9)
             if request["do"] in ("cancel", "close"):
                 continue
-            if request["do"] == "configure":
-                say({"id": request["id"]})
-                continue
-            {"hello": hello, "probe": probe, "connect": connect, "listen": listen}[request["do"]](request)
+            {"hello": hello, "configure": configure, "probe": probe, "connect": connect, "listen": listen}[request["do"]](request)
     if HOW == "stubborn":
         hang()
 

@@ -201,6 +201,7 @@ static const Misdeed misdeeds[] = {
   { "silent-at-probe", PROBE, TRUE, HYPHA_ERROR_UNAVAILABLE, "answer" },
   { "refuses", PROBE, FALSE, HYPHA_ERROR_UNAVAILABLE, "no such\\u{a}\\u{1b}thing" },
   { "unavailable", PROBE, FALSE, HYPHA_ERROR_UNAVAILABLE, "carrier-pigeon" },
+  { "times-out-at-probe", PROBE, FALSE, HYPHA_ERROR_UNAVAILABLE, "the loft did not answer" },
   { "leaves-a-child", PROBE, FALSE, HYPHA_ERROR_UNAVAILABLE, "ended with status 3" },
   { "closes", PROBE, FALSE, HYPHA_ERROR_UNAVAILABLE, "closed its standard output" },
   { "garbage", PROBE, FALSE, HYPHA_ERROR_UNAVAILABLE, "what is no message" },
@@ -556,6 +557,60 @@ test_details_and_options (Fixture *f, gconstpointer data)
   g_assert_cmpuint (hypha_transport_get_link_cost (f->transport, NULL), ==, 7);
 }
 
+static void
+set_depth (Fixture *f)
+{
+  g_autoptr (GVariant) options = g_variant_ref_sink (g_variant_new_parsed ("{'depth': <int64 9>}"));
+
+  g_assert_true (hypha_transport_configure (f->transport, options, NULL));
+}
+
+/* That it cannot work is an answer, whatever it is called. */
+static void
+test_its_own_deadline_is_an_answer (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  start (f, "times-out-at-probe");
+  error = fail (f, PROBE);
+  g_assert_true (is_answering (f));
+  g_assert_cmpint (hypha_program_transport_get_pid (HYPHA_PROGRAM_TRANSPORT (f->transport)), ==,
+                   g_array_index (f->pids, int, 0));
+}
+
+/* The probe was under way, and goes well after that. */
+static void
+test_refused_options_are_told (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  start (f, "probe-waits-for-refusal");
+  set_depth (f);
+  g_assert_true (harness_wait (is_answering, f));
+  g_assert_false (hypha_transport_probe (f->transport, NULL, &error));
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_UNAVAILABLE);
+  g_assert_nonnull (strstr (error->message, "does not take its options: too deep"));
+}
+
+static gboolean
+has_been_asked_again (gpointer data)
+{
+  Fixture *f = data;
+  g_auto (GVariantDict) details = G_VARIANT_DICT_INIT (NULL);
+
+  g_assert_true (hypha_transport_probe (f->transport, &details, NULL));
+  return g_variant_dict_contains (&details, "asked");
+}
+
+/* What it said without them is not told any more. */
+static void
+test_asked_again_with_new_options (Fixture *f, gconstpointer data)
+{
+  start (f, "probe-waits-for-options");
+  set_depth (f);
+  g_assert_true (harness_wait (has_been_asked_again, f));
+}
+
 static guint said;
 
 static GLogWriterOutput
@@ -614,6 +669,9 @@ main (int argc, char *argv[])
   ADD ("listen/channels-wait-for-who-takes-them", NULL, test_channels_wait_for_who_takes_them);
   ADD ("listen/other-events-are-passed-over", NULL, test_events_of_a_later_protocol);
   ADD ("probe/details-and-options", NULL, test_details_and_options);
+  ADD ("probe/its-own-deadline-is-an-answer", NULL, test_its_own_deadline_is_an_answer);
+  ADD ("configure/refused-options-are-told", NULL, test_refused_options_are_told);
+  ADD ("configure/asked-again-with-new-options", NULL, test_asked_again_with_new_options);
   ADD ("log/is-bounded-and-escaped", NULL, test_log_is_bounded);
 #undef ADD
   return g_test_run ();

@@ -375,26 +375,25 @@ find_room (HyphaAdmission *self, const char *source)
   return TRUE;
 }
 
-void
+gboolean
 hypha_admission_begin (HyphaAdmission *self, HyphaChannel *channel,
                        const HyphaLinkParameters *parameters, const char *known_source,
-                       HyphaDialler *dialler, HyphaWorker *worker)
+                       HyphaDialler *dialler, HyphaWorker *worker, GError **error)
 {
   g_autofree char *source = known_source != NULL ? g_strdup (known_source) : source_of (channel);
-  g_autoptr (GError) error = NULL;
+  g_autoptr (GError) failure = NULL;
   HyphaCandidateLink *candidate;
   HyphaLink *link;
 
   if (!parameters->initiator && !find_room (self, source)) {
-    error = g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_BUSY, TOO_MANY);
-    tell (self, error, "");
-    self->events.failed (NULL, error, FALSE, self->user_data);
-    return;
+    failure = g_error_new_literal (HYPHA_ERROR, HYPHA_ERROR_BUSY, TOO_MANY);
+    tell (self, failure, "");
   }
-  link = hypha_link_new (channel, parameters, &error);
+  link = failure == NULL ? hypha_link_new (channel, parameters, &failure) : NULL;
   if (link == NULL) {
-    self->events.failed (dialler, error, FALSE, self->user_data);
-    return;
+    self->events.failed (dialler, failure, FALSE, self->user_data);
+    g_propagate_error (error, g_steal_pointer (&failure));
+    return FALSE;
   }
   candidate = g_new0 (HyphaCandidateLink, 1);
   g_atomic_ref_count_init (&candidate->ref_count);
@@ -409,6 +408,7 @@ hypha_admission_begin (HyphaAdmission *self, HyphaChannel *channel,
   g_ptr_array_add (self->candidates, candidate);
   hypha_link_set_events (link, &link_events, candidate);
   hypha_worker_do (worker, begin, candidate);
+  return TRUE;
 }
 
 void

@@ -38,10 +38,11 @@ void hypha_admission_set_limits (HyphaAdmission *self, const HyphaAdmissionLimit
  * too many of those that were accepted are under way, one of them has to go, when there are too
  * many of its source, one of that: first those without a HELLO, of these one of the source that has
  * most, and among equals at random. When as many as may be under way are still to be turned out, or
- * twice as many and nobody else comes from there, CHANNEL is dropped instead. */
-void hypha_admission_begin (HyphaAdmission *self, HyphaChannel *channel,
-                            const HyphaLinkParameters *parameters, const char *source,
-                            HyphaDialler *dialler, HyphaWorker *worker);
+ * twice as many and nobody else comes from there, CHANNEL is dropped instead.
+ * FALSE: no handshake has begun; that is told as a failure, too. */
+gboolean hypha_admission_begin (HyphaAdmission *self, HyphaChannel *channel,
+                                const HyphaLinkParameters *parameters, const char *source,
+                                HyphaDialler *dialler, HyphaWorker *worker, GError **error);
 gboolean hypha_admission_is_crowded (
     HyphaAdmission *self); /* half full: be short with who says nothing */
 /* Ends all that are under way: their instance is over. */

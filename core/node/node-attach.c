@@ -7,6 +7,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* Where it comes from is said, and not known: so it never looks like an endpoint that a transport
  * has told, which a peer may be bound to. */
@@ -69,6 +70,8 @@ hypha_node_attach (HyphaNode *self, const char *from, const char *source, GError
     return -1;
   }
   channel = hypha_channel_new (fds[0], NULL, remote, HYPHA_CHANNEL_NONE);
-  hypha_node_admit (self, channel, source);
-  return fds[1];
+  if (hypha_node_admit (self, channel, source, error))
+    return fds[1];
+  close (fds[1]);
+  return -1;
 }

@@ -182,35 +182,43 @@ link_parameters (HyphaNode *self, HyphaEndpoint *endpoint, HyphaChannel *channel
 
 /* ---- doors and diallers bring channels ---- */
 
-/* It goes through the streams of another node of this process, whose plug-ins are the same. */
+/* It may go through the streams of another node of this process, whose plug-ins are the same. */
 static gboolean
-is_of_another_node (HyphaNode *self, HyphaChannel *channel)
+is_of_this_node (HyphaNode *self, HyphaChannel *channel, GError **error)
 {
   HyphaEndpoint *local = hypha_channel_get_local (channel);
-  HyphaEndpoint *endpoint = local != NULL ? local : hypha_channel_get_remote (channel);
+  HyphaEndpoint *remote = hypha_channel_get_remote (channel);
+  HyphaEndpoint *endpoint = local != NULL ? local : remote;
 
-  return hypha_channel_get_flags (channel) & HYPHA_CHANNEL_RELAYED && endpoint != NULL &&
-         !hypha_node_peers_serves (
-             self->for_transports,
-             hypha_loader_lookup (self->loader, hypha_endpoint_get_scheme (endpoint), NULL));
+  if ((hypha_channel_get_flags (channel) & HYPHA_CHANNEL_RELAYED) == 0 || endpoint == NULL ||
+      hypha_node_peers_serves (
+          self->for_transports,
+          hypha_loader_lookup (self->loader, hypha_endpoint_get_scheme (endpoint), NULL)))
+    return TRUE;
+  g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_NOT_SUPPORTED,
+               _ ("%s: of the nodes in one process, this transport serves the first alone: give "
+                  "each node a process of its own"),
+               hypha_endpoint_to_string (remote != NULL ? remote : local));
+  return FALSE;
 }
 
-void
-hypha_node_admit (HyphaNode *self, HyphaChannel *channel, const char *source)
+gboolean
+hypha_node_admit (HyphaNode *self, HyphaChannel *channel, const char *source, GError **error)
 {
   HyphaLinkParameters p = link_parameters (self, priced_endpoint (channel, NULL), channel);
 
-  if (is_of_another_node (self, channel))
-    return;
+  if (!is_of_this_node (self, channel, error))
+    return FALSE;
   p.accept_plain = (hypha_channel_get_flags (channel) & HYPHA_CHANNEL_RELAYED) == 0 &&
                    (vouched_for (channel) || hypha_trust_any_plain (self->trust));
-  hypha_admission_begin (self->admission, channel, &p, source, NULL, hypha_node_pick_worker (self));
+  return hypha_admission_begin (self->admission, channel, &p, source, NULL,
+                                hypha_node_pick_worker (self), error);
 }
 
 static void
 on_knocked (HyphaDoor *door, HyphaChannel *channel, gpointer user_data)
 {
-  hypha_node_admit (user_data, channel, NULL);
+  hypha_node_admit (user_data, channel, NULL, NULL);
 }
 
 static void
@@ -250,14 +258,9 @@ on_connected (HyphaDialler *dialler, HyphaChannel *channel, const HyphaNodeId *w
   HyphaNode *self = user_data;
   HyphaLinkParameters p = link_parameters (self, hypha_dialler_get_endpoint (dialler), channel);
   const HyphaNodeId *known = hypha_dialler_get_peer (dialler);
+  g_autoptr (GError) error = NULL;
 
-  if (is_of_another_node (self, channel)) {
-    g_autoptr (GError) error = g_error_new (
-        HYPHA_ERROR, HYPHA_ERROR_NOT_SUPPORTED,
-        _ ("%s: of the nodes in one process, this transport serves the first alone: give each node "
-           "a process of its own"),
-        hypha_dialler_get_uri (dialler));
-
+  if (!is_of_this_node (self, channel, &error)) {
     hypha_dialler_failed (dialler, error, FALSE);
     return;
   }
@@ -267,8 +270,8 @@ on_connected (HyphaDialler *dialler, HyphaChannel *channel, const HyphaNodeId *w
   if (known != NULL && hypha_trust_knows (self->trust, known))
     p.pairing = 0;
   p.start_tls = tls || !plain_is_fine (self, channel, known, hypha_dialler_get_endpoint (dialler));
-  hypha_admission_begin (self->admission, channel, &p, NULL, dialler,
-                         hypha_node_pick_worker (self));
+  hypha_admission_begin (self->admission, channel, &p, NULL, dialler, hypha_node_pick_worker (self),
+                         NULL);
 }
 
 void

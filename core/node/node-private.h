@@ -109,8 +109,10 @@ void hypha_node_hurry_diallers (HyphaNode *self);
 void hypha_node_refresh_dialling (HyphaNode *self);
 void hypha_node_drop_dialler (HyphaNode *self, guint index);
 
-/* Begins a handshake with whoever is at the other end. SOURCE: as for hypha_admission_begin(). */
-void hypha_node_admit (HyphaNode *self, HyphaChannel *channel, const char *source);
+/* Begins a handshake with whoever is at the other end. SOURCE: as for hypha_admission_begin().
+ * FALSE: none has begun. */
+gboolean hypha_node_admit (HyphaNode *self, HyphaChannel *channel, const char *source,
+                           GError **error);
 
 /* node-attach.c: from where its caller says that it comes. NULL: ENDPOINT is not attached. */
 HyphaEndpoint *hypha_node_attached_from (HyphaEndpoint *endpoint);

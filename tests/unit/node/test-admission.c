@@ -26,7 +26,7 @@ typedef struct {
   HyphaNonceClock clock;
   Knock knocks[KNOCKS_MAX + 1];
   guint n_knocks;
-  guint failed, decided;
+  guint failed, decided, shut_out;
   GPtrArray *told;
 } Fixture;
 
@@ -134,7 +134,8 @@ knock_within (Fixture *f, const char *host, gboolean initiator, gint64 handshake
   *knock = (Knock){ .fd = fds[0] };
   channel = hypha_channel_new (fds[1], local, NULL, HYPHA_CHANNEL_KERNEL);
   hypha_channel_set_host (channel, host);
-  hypha_admission_begin (f->admission, channel, &parameters, NULL, NULL, f->worker);
+  if (!hypha_admission_begin (f->admission, channel, &parameters, NULL, NULL, f->worker, NULL))
+    f->shut_out++;
   return knock;
 }
 
@@ -332,6 +333,7 @@ test_flood_that_outruns_the_worker (Fixture *f, gconstpointer data)
   for (guint i = 0; i < KNOCKS_MAX - 1; i++)
     knock_silently (f, "192.0.2.1");
   g_assert_cmpuint (count_open (f, KNOCKS_MAX - 1), ==, 2 + 4);
+  g_assert_cmpuint (f->shut_out, ==, KNOCKS_MAX - 1 - (2 + 4));
   knock_silently (f, "192.0.2.2");
   g_assert_true (is_open (&f->knocks[KNOCKS_MAX - 1]));
   g_mutex_unlock (&gate);

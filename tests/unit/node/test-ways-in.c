@@ -826,6 +826,32 @@ test_socket_is_not_for_a_transport_that_may_lose (NodePair *f, gconstpointer dat
   g_assert_cmpuint (g_strv_length (one), ==, 1);
 }
 
+/* ---- a connection that somebody else has made ---- */
+
+/* Whoever has to make room goes when the main loop runs, and it does not. */
+static void
+test_attaching_says_where_there_is_no_room (NodePair *f, gconstpointer data)
+{
+  HyphaNodeLimits limits;
+  g_autoptr (GError) error = NULL;
+  int fds[2], refused;
+
+  hypha_node_limits_init (&limits);
+  limits.max_handshakes = limits.max_handshakes_per_source = 1;
+  hypha_node_set_limits (f->b.node, &limits);
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++) {
+    fds[i] = hypha_node_attach (f->b.node, "tcp://192.0.2.7:1", "somebody", &error);
+    g_assert_no_error (error);
+    g_assert_cmpint (fds[i], >=, 0);
+  }
+  refused = hypha_node_attach (f->b.node, "tcp://192.0.2.7:1", "somebody", &error);
+  g_assert_cmpint (refused, ==, -1);
+  g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_BUSY);
+  g_assert_nonnull (strstr (error->message, "too many handshakes"));
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
+    close (fds[i]);
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -863,6 +889,7 @@ main (int argc, char *argv[])
   ADD ("/ways-in/pairing/not-with-itself", test_node_does_not_pair_with_itself);
   ADD ("/ways-in/handed-over/not-to-a-transport-that-may-lose",
        test_socket_is_not_for_a_transport_that_may_lose);
+  ADD ("/ways-in/attached/says-where-there-is-no-room", test_attaching_says_where_there_is_no_room);
   ADD ("/ways-in/renew/ends-streams-and-meets-again", test_renew_ends_streams_and_meets_again);
 #undef ADD
   return g_test_run ();

@@ -410,7 +410,7 @@ static G_DEFINE_QUARK (hypha - served, served);
  * @peers: (nullable): what the node that it serves has for it; %NULL: that node stops
  *
  * Tells a transport which node it serves. It serves one at a time: in a program that holds several
- * nodes with the same plug-ins, the first.
+ * nodes with the same plug-ins, the first; when that stops, the next.
  *
  * Returns: whether it serves @peers now; always %FALSE where it has no use for a node
  */

@@ -188,15 +188,17 @@ try (HyphaDialler *self)
 {
   /* Its transport may have come since. */
   g_autoptr (GError) error = NULL;
-  HyphaEndpoint *endpoint = hypha_loader_check_link_endpoint (self->loader, self->uri, &error);
+  g_autoptr (HyphaEndpoint) endpoint =
+      hypha_loader_check_link_endpoint (self->loader, self->uri, &error);
 
   set_state (self, HYPHA_DIALLER_TRYING);
-  if (endpoint == NULL) {
+  if (endpoint == NULL ||
+      (self->events.may_use != NULL && !self->events.may_use (endpoint, self->user_data, &error))) {
     hypha_dialler_failed (self, error, FALSE);
     return;
   }
   hypha_endpoint_unref (self->endpoint);
-  self->endpoint = endpoint;
+  self->endpoint = g_steal_pointer (&endpoint);
   g_clear_object (&self->cancellable);
   self->cancellable = g_cancellable_new ();
   hypha_loader_dial_async (self->loader, self->uri, HYPHA_DIAL_TIMEOUT_MS, self->cancellable,

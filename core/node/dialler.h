@@ -24,6 +24,8 @@ typedef struct {
   void (*connected) (HyphaDialler *dialler, HyphaChannel *channel, const HyphaNodeId *wanted,
                      gboolean tls, gpointer user_data);
   void (*changed) (HyphaDialler *dialler, gpointer user_data);
+  /* FALSE: the transport of ENDPOINT is not for this node, and the error says why. Nullable. */
+  gboolean (*may_use) (HyphaEndpoint *endpoint, gpointer user_data, GError **error);
 } HyphaDiallerEvents;
 
 /* URI is checked for its form only: its transport may come later. PERMANENT: wanted by the

@@ -240,9 +240,11 @@ may_carry_links (HyphaDoor *self)
   g_autoptr (HyphaEndpoint) endpoint =
       hypha_loader_check_link_endpoint (self->loader, self->uri, &error);
 
-  if (endpoint == NULL)
-    failed (self, error);
-  return endpoint != NULL;
+  if (endpoint != NULL &&
+      (self->events.may_use == NULL || self->events.may_use (endpoint, self->user_data, &error)))
+    return TRUE;
+  failed (self, error);
+  return FALSE;
 }
 
 void

@@ -16,6 +16,8 @@ typedef struct {
   /* Where the node listens already by a socket that was handed over, if that is ENDPOINT: then this
    * door has nothing to do. NULL: it does not. Nullable. */
   const char *(*held) (HyphaDoor *door, HyphaEndpoint *endpoint, gpointer user_data);
+  /* FALSE: the transport of ENDPOINT is not for this node, and the error says why. Nullable. */
+  gboolean (*may_use) (HyphaEndpoint *endpoint, gpointer user_data, GError **error);
   /* It cannot be opened, and the reason is a new one. NULL: it is logged. */
   void (*troubled) (HyphaDoor *door, const char *trouble, gpointer user_data);
   /* Whoever knocks is to become a link: no transport does that may lose what it carries. */

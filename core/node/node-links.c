@@ -182,23 +182,23 @@ link_parameters (HyphaNode *self, HyphaEndpoint *endpoint, HyphaChannel *channel
 
 /* ---- doors and diallers bring channels ---- */
 
-/* It may go through the streams of another node of this process, whose plug-ins are the same. */
+/* The nodes of one process have the same plug-ins, and one whose channels go through the streams of
+ * a node has them of one alone. */
 static gboolean
-is_of_this_node (HyphaNode *self, HyphaChannel *channel, GError **error)
+may_use (HyphaEndpoint *endpoint, gpointer user_data, GError **error)
 {
-  HyphaEndpoint *local = hypha_channel_get_local (channel);
-  HyphaEndpoint *remote = hypha_channel_get_remote (channel);
-  HyphaEndpoint *endpoint = local != NULL ? local : remote;
+  HyphaNode *self = user_data;
+  const char *uri = hypha_endpoint_to_string (endpoint);
+  HyphaTransport *transport = NULL;
+  g_autoptr (HyphaEndpoint) parsed =
+      hypha_loader_parse_endpoint (self->loader, uri, &transport, NULL);
 
-  if ((hypha_channel_get_flags (channel) & HYPHA_CHANNEL_RELAYED) == 0 || endpoint == NULL ||
-      hypha_node_peers_serves (
-          self->for_transports,
-          hypha_loader_lookup (self->loader, hypha_endpoint_get_scheme (endpoint), NULL)))
+  if (transport == NULL || hypha_node_peers_may_use (self->for_transports, transport))
     return TRUE;
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_NOT_SUPPORTED,
                _ ("%s: of the nodes in one process, this transport serves the first alone: give "
                   "each node a process of its own"),
-               hypha_endpoint_to_string (remote != NULL ? remote : local));
+               uri);
   return FALSE;
 }
 
@@ -207,8 +207,6 @@ hypha_node_admit (HyphaNode *self, HyphaChannel *channel, const char *source, GE
 {
   HyphaLinkParameters p = link_parameters (self, priced_endpoint (channel, NULL), channel);
 
-  if (!is_of_this_node (self, channel, error))
-    return FALSE;
   p.accept_plain = (hypha_channel_get_flags (channel) & HYPHA_CHANNEL_RELAYED) == 0 &&
                    (vouched_for (channel) || hypha_trust_any_plain (self->trust));
   return hypha_admission_begin (self->admission, channel, &p, source, NULL,
@@ -248,7 +246,11 @@ find_held (HyphaDoor *door, HyphaEndpoint *endpoint, gpointer user_data)
 }
 
 const HyphaDoorEvents hypha_node_door_events = {
-  .knocked = on_knocked, .changed = on_door_changed, .held = find_held, .for_links = TRUE
+  .knocked = on_knocked,
+  .changed = on_door_changed,
+  .held = find_held,
+  .may_use = may_use,
+  .for_links = TRUE,
 };
 
 static void
@@ -258,12 +260,7 @@ on_connected (HyphaDialler *dialler, HyphaChannel *channel, const HyphaNodeId *w
   HyphaNode *self = user_data;
   HyphaLinkParameters p = link_parameters (self, hypha_dialler_get_endpoint (dialler), channel);
   const HyphaNodeId *known = hypha_dialler_get_peer (dialler);
-  g_autoptr (GError) error = NULL;
 
-  if (!is_of_this_node (self, channel, &error)) {
-    hypha_dialler_failed (dialler, error, FALSE);
-    return;
-  }
   p.initiator = TRUE;
   p.wanted = wanted;
   /* Whom we trust has a window for somebody else: it must not be used up by us. */
@@ -316,7 +313,8 @@ on_dialler_changed (HyphaDialler *dialler, gpointer user_data)
 }
 
 const HyphaDiallerEvents hypha_node_dialler_events = { .connected = on_connected,
-                                                       .changed = on_dialler_changed };
+                                                       .changed = on_dialler_changed,
+                                                       .may_use = may_use };
 
 void
 hypha_node_hurry_diallers (HyphaNode *self)

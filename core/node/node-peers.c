@@ -17,7 +17,11 @@ struct _HyphaNodePeers {
   GPtrArray *served; /* by: of HyphaTransport */
   guint telling;     /* idle source */
   guint refreshing;  /* another */
+  guint taking;      /* and one more */
 };
+
+/* Those of the nodes of this process, the oldest first. */
+static GPtrArray *all;
 
 enum { CHANGED, INCOMING, N_SIGNALS };
 static guint signals[N_SIGNALS];
@@ -31,19 +35,58 @@ G_DEFINE_FINAL_TYPE_WITH_CODE (HyphaNodePeers, hypha_node_peers, G_TYPE_OBJECT,
 
 /* ---- who serves it ---- */
 
-HyphaNodePeers *
-hypha_node_peers_new (HyphaNode *node)
+/* Whatever serves nobody. */
+static void
+take_all (HyphaNodePeers *self)
 {
-  HyphaNodePeers *self = g_object_new (HYPHA_TYPE_NODE_PEERS, NULL);
-  GListModel *modules = G_LIST_MODEL (hypha_node_get_loader (node));
+  GListModel *modules = G_LIST_MODEL (hypha_node_get_loader (self->node));
 
-  self->node = node;
   for (guint i = 0; i < g_list_model_get_n_items (modules); i++) {
     g_autoptr (HyphaModule) module = g_list_model_get_item (modules, i);
 
     hypha_node_peers_take (self, module);
   }
+}
+
+HyphaNodePeers *
+hypha_node_peers_new (HyphaNode *node)
+{
+  HyphaNodePeers *self = g_object_new (HYPHA_TYPE_NODE_PEERS, NULL);
+
+  self->node = node;
+  take_all (self);
+  if (all == NULL)
+    all = g_ptr_array_new ();
+  g_ptr_array_add (all, self);
   return self;
+}
+
+static gboolean
+take_again (gpointer data)
+{
+  HyphaNodePeers *self = data;
+  guint before = self->served->len;
+
+  self->taking = 0;
+  take_all (self);
+  if (self->served->len > before)
+    hypha_node_transport_came (self->node);
+  return G_SOURCE_REMOVE;
+}
+
+/* What has served SELF may serve the next one; not from within whatever stops SELF. */
+static void
+make_way (HyphaNodePeers *self)
+{
+  g_ptr_array_remove (all, self);
+  for (guint i = 0; i < all->len; i++) {
+    HyphaNodePeers *other = all->pdata[i];
+
+    if (other->taking == 0)
+      other->taking = g_idle_add_full (G_PRIORITY_DEFAULT, take_again, other, NULL);
+  }
+  if (all->len == 0)
+    g_clear_pointer (&all, g_ptr_array_unref);
 }
 
 void
@@ -68,9 +111,10 @@ hypha_node_peers_leave (HyphaNodePeers *self, HyphaModule *module)
 }
 
 gboolean
-hypha_node_peers_serves (HyphaNodePeers *self, HyphaTransport *transport)
+hypha_node_peers_may_use (HyphaNodePeers *self, HyphaTransport *transport)
 {
-  return g_ptr_array_find (self->served, transport, NULL);
+  return HYPHA_TRANSPORT_GET_IFACE (transport)->serve == NULL ||
+         g_ptr_array_find (self->served, transport, NULL);
 }
 
 void
@@ -84,6 +128,9 @@ hypha_node_peers_stop (HyphaNodePeers *self)
   }
   g_clear_handle_id (&self->telling, g_source_remove);
   g_clear_handle_id (&self->refreshing, g_source_remove);
+  g_clear_handle_id (&self->taking, g_source_remove);
+  if (self->node != NULL)
+    make_way (self);
   self->node = NULL;
 }
 

@@ -16,8 +16,8 @@ HyphaNodePeers *hypha_node_peers_new (HyphaNode *node);
 void hypha_node_peers_take (HyphaNodePeers *self, HyphaModule *module);
 void hypha_node_peers_leave (HyphaNodePeers *self, HyphaModule *module);
 void hypha_node_peers_stop (HyphaNodePeers *self);
-/* The channels of TRANSPORT that are relayed go through this node's streams. */
-gboolean hypha_node_peers_serves (HyphaNodePeers *self, HyphaTransport *transport);
+/* FALSE: its channels go through the streams of a node, and that is another of this process. */
+gboolean hypha_node_peers_may_use (HyphaNodePeers *self, HyphaTransport *transport);
 /* What a transport was told may be wrong now: it is told so, soon. */
 void hypha_node_peers_changed (HyphaNodePeers *self);
 /* FALSE: no transport takes it, and it is still to be answered, or refused. */

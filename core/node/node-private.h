@@ -106,6 +106,7 @@ HyphaSessionLimits hypha_node_session_limits (HyphaNode *self);
 void hypha_node_apply_link_costs (HyphaNode *self);
 void hypha_node_close_forbidden_links (HyphaNode *self);
 void hypha_node_hurry_diallers (HyphaNode *self);
+void hypha_node_transport_came (HyphaNode *self); /* or serves this node now */
 void hypha_node_refresh_dialling (HyphaNode *self);
 void hypha_node_drop_dialler (HyphaNode *self, guint index);
 

@@ -313,13 +313,19 @@ on_transport_removed (HyphaLoader *loader, HyphaModule *module, HyphaNode *self)
   hypha_node_peers_leave (self->for_transports, module);
 }
 
+void
+hypha_node_transport_came (HyphaNode *self)
+{
+  for (guint i = 0; i < self->doors->len; i++)
+    hypha_door_open (self->doors->pdata[i]);
+  hypha_node_hurry_diallers (self);
+}
+
 static void
 on_transport_added (HyphaLoader *loader, HyphaModule *module, HyphaNode *self)
 {
   hypha_node_peers_take (self->for_transports, module);
-  for (guint i = 0; i < self->doors->len; i++)
-    hypha_door_open (self->doors->pdata[i]);
-  hypha_node_hurry_diallers (self);
+  hypha_node_transport_came (self);
 }
 
 /* ---- life ---- */

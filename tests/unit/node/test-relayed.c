@@ -26,8 +26,9 @@ typedef struct {
   guint n;
 } World;
 
+/* LOADER: NULL: it has plug-ins of its own. */
 static void
-member_up (World *self, guint i, const char *name)
+member_up (World *self, guint i, const char *name, HyphaLoader *loader)
 {
   static const char *const directories[] = { HYPHA_TEST_UNIX_DIR, HYPHA_TEST_VIA_DIR, NULL };
   g_autoptr (GError) error = NULL;
@@ -42,8 +43,9 @@ member_up (World *self, guint i, const char *name)
     m->id = hypha_node_id_to_string (hypha_identity_get_id (m->identity));
     m->socket = g_build_filename (self->dir, file, NULL);
   }
-  m->loader = hypha_loader_new (directories);
-  hypha_loader_start (m->loader);
+  m->loader = loader != NULL ? g_object_ref (loader) : hypha_loader_new (directories);
+  if (loader == NULL)
+    hypha_loader_start (m->loader);
   m->node = hypha_node_new (m->identity, m->loader, 1, &error);
   g_assert_no_error (error);
   g_assert_true (hypha_node_set_name (m->node, m->name, &error));
@@ -74,7 +76,7 @@ world_up (World *self, const char *const *names)
   self->dir = g_dir_make_tmp ("hypha-relayed-XXXXXX", &error);
   g_assert_no_error (error);
   for (; names[self->n] != NULL; self->n++)
-    member_up (self, self->n, names[self->n]);
+    member_up (self, self->n, names[self->n], NULL);
 }
 
 static void
@@ -371,6 +373,54 @@ test_found_without_configuration (void)
   let_pass (&w, "host", "@a{sa{sv}} {}");
   wait_until (goes_over (&w, "one", "two", NULL) && !explains (&w, "one", "two", "via://"));
   world_down (&w);
+}
+
+static gboolean
+listens_at (World *self, const char *name, const char *endpoint)
+{
+  g_auto (GStrv) listening = hypha_node_dup_listening (member (self, name)->node);
+
+  return g_strv_contains ((const char *const *) listening, endpoint);
+}
+
+/* Two nodes with the same plug-ins, as in a program that holds several. */
+static void
+test_second_node_of_one_process (void)
+{
+  static const char alone[] = "this transport serves the first alone";
+  const GLogLevelFlags fatal = g_log_set_always_fatal (G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
+  World w;
+  g_autoptr (HyphaStream) stream = NULL;
+
+  guests_up (&w);
+  member_up (&w, w.n++, "second", member (&w, "one")->loader);
+  befriend (&w, "second", "host");
+  befriend (&w, "second", "two");
+  let_pass (&w, "host", "{'via': {'target': <'transport'>, 'peers': <['one', 'two', 'second']>}}");
+  dial_all (&w, "one", "host,via://host/two");
+  dial_all (&w, "two", "host");
+  wait_until (goes_over (&w, "one", "two", "via"));
+  /* The second one has no part in it, and is told so. */
+  dial_all (&w, "second", "host,via://host/two");
+  listen_at (&w, "second", "via://any");
+  wait_until (is_in_trouble (&w, "second", "via://any: of the nodes in one process"));
+  wait_until (is_in_trouble (&w, "second", "via://host/two: of the nodes in one process"));
+  g_assert_true (is_in_trouble (&w, "second", alone));
+  g_assert_false (listens_at (&w, "second", "via://any"));
+  wait_until (goes_over (&w, "second", "host", "unix"));
+  stream = open_echo (&w, "one", "two");
+  exchange (stream, 1024);
+  g_clear_object (&stream);
+  /* It is the first one when that has gone. */
+  member_down (member (&w, "one"));
+  wait_until (goes_over (&w, "second", "two", "via") && goes_over (&w, "two", "second", "via"));
+  wait_until (listens_at (&w, "second", "via://any"));
+  g_assert_false (is_in_trouble (&w, "second", alone));
+  stream = open_echo (&w, "two", "second");
+  exchange (stream, 1024);
+  g_clear_object (&stream);
+  world_down (&w);
+  g_log_set_always_fatal (fatal);
 }
 
 /* The user may call a hop as dear as he likes. */
@@ -954,6 +1004,7 @@ main (int argc, char **argv)
   g_test_add_func ("/relayed/whoever-does-not-listen-is-left-alone",
                    test_whoever_does_not_listen_is_left_alone);
   g_test_add_func ("/relayed/found-without-configuration", test_found_without_configuration);
+  g_test_add_func ("/relayed/second-node-of-one-process", test_second_node_of_one_process);
   g_test_add_func ("/relayed/dear-hop", test_dear_hop);
   g_test_add_func ("/relayed/suggested-and-wanted", test_suggested_and_wanted);
   g_test_add_func ("/relayed/bound-to-the-middle", test_bound_to_the_middle);

@@ -5,10 +5,16 @@
 #include "via-talk.h"
 
 #define ANSWER_MS 10000
-/* A list costs handshakes: whatever the peer sends, no more than one is taken in this time. */
+/* Whatever the peer sends, no more than one list is read in this time. */
 #define PACE_MS 500
+/* A list costs handshakes: of those that were read, so many are taken at once, */
+#define MOST_TAKEN 8
+/* and one more in this time, the last that was read. */
+#define TAKE_MS 8000
 #define FIRST_WAIT_S 2
 #define LONGEST_WAIT_S 64
+/* Whoever does not tell now is not expected to; but he may only have had no room. */
+#define LONGEST_REFUSAL_S 1024
 
 struct _ViaSource {
   grefcount ref_count;
@@ -21,9 +27,12 @@ struct _ViaSource {
   HyphaStream *stream;
   ViaLine *line;
   GPtrArray *list;
+  GPtrArray *next; /* what is to be taken for it; NULL: nothing */
+  guint may_take;
+  GSource *taking;  /* while MAY_TAKE is not all */
   GSource *timer;   /* before it asks again, or hears again */
   guint wait;       /* s */
-  gboolean refused; /* it waits for an offer */
+  gboolean refused; /* an offer is worth more than waiting */
 };
 
 static void ask (ViaSource *self);
@@ -34,32 +43,33 @@ source_unref (ViaSource *self)
   if (!g_ref_count_dec (&self->ref_count))
     return;
   g_ptr_array_unref (self->list);
+  g_clear_pointer (&self->next, g_ptr_array_unref);
   g_object_unref (self->peer);
   g_object_unref (self->peers);
   g_free (self);
 }
 
 static void
-clear_timer (ViaSource *self)
+clear_timer (GSource **timer)
 {
-  if (self->timer != NULL)
-    g_source_destroy (self->timer);
-  g_clear_pointer (&self->timer, g_source_unref);
+  if (*timer != NULL)
+    g_source_destroy (*timer);
+  g_clear_pointer (timer, g_source_unref);
 }
 
 static void
-set_timer (ViaSource *self, guint ms, GSourceFunc func)
+set_timer (ViaSource *self, GSource **timer, guint ms, GSourceFunc func)
 {
-  clear_timer (self);
-  self->timer = g_timeout_source_new (ms);
-  g_source_set_callback (self->timer, func, self, NULL);
-  g_source_attach (self->timer, g_main_context_get_thread_default ());
+  clear_timer (timer);
+  *timer = g_timeout_source_new (ms);
+  g_source_set_callback (*timer, func, self, NULL);
+  g_source_attach (*timer, g_main_context_get_thread_default ());
 }
 
 static void
 let_go (ViaSource *self)
 {
-  clear_timer (self);
+  clear_timer (&self->timer);
   if (self->opening != NULL)
     g_cancellable_cancel (self->opening);
   g_clear_object (&self->opening);
@@ -69,16 +79,43 @@ let_go (ViaSource *self)
   g_clear_object (&self->stream);
 }
 
+/* The last thing that is done: whoever is told may stop it. */
+static void
+take_next (ViaSource *self)
+{
+  g_ptr_array_unref (self->list);
+  self->list = g_steal_pointer (&self->next);
+  self->func (self->user_data);
+}
+
+static gboolean
+on_may_take (gpointer user_data)
+{
+  ViaSource *self = user_data;
+
+  if (self->next != NULL)
+    take_next (self);
+  else if (++self->may_take == MOST_TAKEN)
+    clear_timer (&self->taking);
+  return G_SOURCE_CONTINUE;
+}
+
+/* Takes LIST, now or when its turn has come. */
 static void
 set_list (ViaSource *self, GPtrArray *list)
 {
+  g_clear_pointer (&self->next, g_ptr_array_unref);
   if (self->list->len == 0 && list->len == 0) {
     g_ptr_array_unref (list);
     return;
   }
-  g_ptr_array_unref (self->list);
-  self->list = list;
-  self->func (self->user_data);
+  self->next = list;
+  if (self->may_take == 0)
+    return;
+  self->may_take--;
+  if (self->taking == NULL)
+    set_timer (self, &self->taking, TAKE_MS, on_may_take);
+  take_next (self);
 }
 
 static gboolean
@@ -88,14 +125,23 @@ on_time (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
-/* Nothing is heard any more: it is asked again after a while. */
+/* Nothing is heard any more: it is asked again after a while, at most LONGEST. */
 static void
-lose (ViaSource *self)
+lose (ViaSource *self, guint longest)
 {
+  guint wait = MIN (self->wait, longest);
+
   let_go (self);
-  set_timer (self, self->wait * 1000, on_time);
-  self->wait = MIN (self->wait * 2, LONGEST_WAIT_S);
+  set_timer (self, &self->timer, wait * 1000, on_time);
+  self->wait = MIN (wait * 2, longest);
   set_list (self, g_ptr_array_new ());
+}
+
+static void
+refused (ViaSource *self)
+{
+  self->refused = TRUE;
+  lose (self, LONGEST_REFUSAL_S);
 }
 
 static gboolean
@@ -103,7 +149,7 @@ on_pace (gpointer user_data)
 {
   ViaSource *self = user_data;
 
-  clear_timer (self);
+  clear_timer (&self->timer);
   via_line_next (self->line, 0);
   return G_SOURCE_REMOVE;
 }
@@ -137,14 +183,12 @@ on_line (ViaLine *line, const char *text, const GError *error, gpointer user_dat
   g_autoptr (GPtrArray) list = text != NULL ? via_list_parse (text) : NULL;
 
   if (text != NULL && g_str_has_prefix (text, "no ")) {
-    let_go (self);
-    self->refused = TRUE;
-    set_list (self, g_ptr_array_new ());
+    refused (self);
   } else if (list == NULL) {
-    lose (self);
+    lose (self, LONGEST_WAIT_S);
   } else {
     self->wait = FIRST_WAIT_S;
-    set_timer (self, PACE_MS, on_pace);
+    set_timer (self, &self->timer, PACE_MS, on_pace);
     set_list (self, tidy (self, list));
   }
 }
@@ -184,10 +228,9 @@ on_opened (GObject *source, GAsyncResult *result, gpointer user_data)
   if (g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_NO_SUCH_SERVICE) ||
       g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_PERMISSION_DENIED) ||
       g_error_matches (error, HYPHA_ERROR, HYPHA_ERROR_REFUSED)) {
-    self->refused = TRUE;
-    set_list (self, g_ptr_array_new ());
+    refused (self);
   } else if (stream == NULL) {
-    lose (self);
+    lose (self, LONGEST_WAIT_S);
   } else {
     via_line_write (stream, line, on_written, NULL);
     self->line = via_line_new (stream, VIA_MAX_LIST, TRUE, on_line, self);
@@ -224,6 +267,7 @@ via_source_new (HyphaPeers *peers, HyphaPeer *peer, gboolean listening, ViaSourc
   self->user_data = user_data;
   self->list = g_ptr_array_new ();
   self->wait = FIRST_WAIT_S;
+  self->may_take = MOST_TAKEN;
   ask (self);
   return self;
 }
@@ -232,6 +276,7 @@ void
 via_source_stop (ViaSource *self)
 {
   self->func = NULL;
+  clear_timer (&self->taking);
   let_go (self);
   source_unref (self);
 }
@@ -263,5 +308,5 @@ via_source_ask_again (ViaSource *self)
   if (!self->refused)
     return;
   self->refused = FALSE;
-  set_timer (self, PACE_MS, on_time);
+  set_timer (self, &self->timer, PACE_MS, on_time);
 }

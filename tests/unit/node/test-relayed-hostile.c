@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Links that go through other nodes, where one of these lies or takes all it can get. */
+/* Links that go through other nodes, where one of these lies, takes all it can get, or is full. */
 
 #include "relayed-world.h"
 
@@ -312,6 +312,63 @@ test_silence_is_bounded (void)
   world_down (&w);
 }
 
+/* It may see others, was offered it long ago, and came when there was no room. */
+static void
+test_full_host_is_asked_again (void)
+{
+  World w;
+  g_autoptr (GPtrArray) streams = g_ptr_array_new_with_free_func (g_object_unref);
+  g_autofree char *found = NULL;
+  HyphaStream *stream;
+
+  guests_up (&w);
+  found = g_strdup_printf ("via://host/%s", member (&w, "two")->id);
+  let_pass (&w, "host", GUESTS_PASS);
+  dial_all (&w, "one", "host");
+  dial_all (&w, "two", "host");
+  wait_until (goes_over (&w, "one", "host", "unix") && goes_over (&w, "host", "two", "unix"));
+  while ((stream = open_stream (peer_at (&w, "one", "host"), "via", NULL)) != NULL)
+    g_ptr_array_add (streams, stream);
+  /* It takes part from now on. What was asked before is answered before. */
+  listen_at (&w, "one", "via://any");
+  g_assert_null (open_stream (peer_at (&w, "one", "host"), "via", NULL));
+  g_ptr_array_set_size (streams, 0);
+  wait_until (explains (&w, "one", "two", found));
+  world_down (&w);
+}
+
+/* A host whose list changes all the time: each change would cost a handshake. */
+static void
+test_list_that_changes_all_the_time (void)
+{
+  static const char nobody[] = "seen\n";
+  World w;
+  Liar liar;
+  GOutputStream *output;
+  guint before;
+
+  guests_up (&w);
+  listen_at (&w, "one", "via://any");
+  liar_up (&liar, &w, "host", g_strdup_printf ("seen 3:%s\n", member (&w, "two")->id));
+  liar.once = TRUE;
+  dial_all (&w, "one", "host");
+  wait_until (liar.held->len >= 2); /* asked, and dialled */
+  before = liar.held->len;
+  output = g_io_stream_get_output_stream (liar.held->pdata[0]);
+  for (guint i = 0; i < 24; i++) {
+    const char *line = i % 2 == 0 ? nobody : liar.line;
+
+    g_assert_true (g_output_stream_write_all (output, line, strlen (line), NULL, NULL, NULL));
+    let_time_pass (500);
+  }
+  g_test_message ("dialled %u times", liar.held->len - before);
+  g_assert_cmpuint (liar.held->len - before, <=, 5);
+  /* The last that it said counts. */
+  wait_until (explains (&w, "one", "two", "via://host"));
+  liar_down (&liar);
+  world_down (&w);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -325,5 +382,8 @@ main (int argc, char **argv)
   g_test_add_func ("/relayed-hostile/nobody-takes-all-ways-to-another",
                    test_nobody_takes_all_ways_to_another);
   g_test_add_func ("/relayed-hostile/silence-is-bounded", test_silence_is_bounded);
+  g_test_add_func ("/relayed-hostile/full-host-is-asked-again", test_full_host_is_asked_again);
+  g_test_add_func ("/relayed-hostile/list-that-changes-all-the-time",
+                   test_list_that_changes_all_the_time);
   return g_test_run ();
 }

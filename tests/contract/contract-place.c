@@ -4,8 +4,13 @@
 #include <errno.h>
 #include <ftw.h>
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define MOST_BESIDE 1024 /* files that lie beside a manifest */
@@ -77,6 +82,13 @@ copy_beside (const char *file, const char *directory, GError **error)
   return dir != NULL;
 }
 
+static void
+lead_to (const char *directory)
+{
+  g_setenv ("TMPDIR", directory, TRUE);
+  g_setenv ("XDG_RUNTIME_DIR", directory, TRUE);
+}
+
 static char *
 make_directory (const char *parent, const char *name, GError **error)
 {
@@ -103,8 +115,7 @@ contract_place_make (const char *file, char **directory, GError **error)
       (tmp = make_directory (*directory, "tmp", error)) == NULL || !copy (file, plugin, error) ||
       (g_str_has_suffix (name, ".json") && !copy_beside (file, plugin, error)))
     return NULL;
-  g_setenv ("TMPDIR", tmp, TRUE);
-  g_setenv ("XDG_RUNTIME_DIR", tmp, TRUE);
+  lead_to (tmp);
   return g_build_filename (plugin, name, NULL);
 }
 
@@ -119,4 +130,71 @@ void
 contract_place_remove (const char *directory)
 {
   nftw (directory, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+/* ---- a process that has one ---- */
+
+static volatile pid_t child;
+
+/* Whoever ends this one means the tests. */
+static void
+on_signal (int number)
+{
+  kill (child, number);
+}
+
+static G_NORETURN void
+end_as (int status)
+{
+  const struct rlimit no_core = { 0, 0 };
+
+  if (WIFSIGNALED (status)) {
+    setrlimit (RLIMIT_CORE, &no_core);
+    signal (WTERMSIG (status), SIG_DFL);
+    raise (WTERMSIG (status));
+  }
+  _exit (WIFEXITED (status) ? WEXITSTATUS (status) : EXIT_FAILURE);
+}
+
+static G_NORETURN void
+wait_and_remove (const char *directory, const sigset_t *before)
+{
+  static const int forwarded[] = { SIGTERM, SIGINT, SIGHUP };
+  const struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+  int status = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (forwarded); i++)
+    sigaction (forwarded[i], &action, NULL);
+  sigprocmask (SIG_SETMASK, before, NULL);
+  while (waitpid (child, &status, 0) < 0 && errno == EINTR)
+    ;
+  contract_place_remove (directory);
+  end_as (status);
+}
+
+void
+contract_place_enter (void)
+{
+  const char *above = getenv ("TMPDIR") ?: "/tmp";
+  g_autofree char *directory = g_strconcat (above, "/hypha-XXXXXX", NULL);
+  sigset_t all, before;
+
+  if (g_mkdtemp_full (directory, 0700) == NULL) {
+    perror (directory);
+    exit (EXIT_FAILURE);
+  }
+  /* None is lost between the two. */
+  sigfillset (&all);
+  sigprocmask (SIG_SETMASK, &all, &before);
+  child = fork ();
+  if (child < 0) {
+    perror ("fork");
+    contract_place_remove (directory);
+    exit (EXIT_FAILURE);
+  }
+  if (child > 0)
+    wait_and_remove (directory, &before);
+  sigprocmask (SIG_SETMASK, &before, NULL);
+  prctl (PR_SET_PDEATHSIG, SIGKILL);
+  lead_to (directory);
 }

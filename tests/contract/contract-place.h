@@ -15,4 +15,9 @@ char *contract_place_make (const char *file, char **directory, GError **error);
 /* With all that is in it. */
 void contract_place_remove (const char *directory);
 
+/* Goes on as a child, whose environment leads to a directory of its own; the parent waits for its
+ * end, removes that, and ends as it did. Before anything of GLib is used, for that keeps what it
+ * finds in the environment. */
+void contract_place_enter (void);
+
 G_END_DECLS

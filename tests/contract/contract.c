@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "contract-fixture.h"
+#include "contract-place.h"
 
 /* The list of what is held, and what stands around each test. */
 
@@ -132,6 +133,13 @@ tear_down (Fixture *f, gconstpointer data)
 }
 
 /* ---- the list ---- */
+
+void
+contract_init (int *argc, char ***argv)
+{
+  contract_place_enter ();
+  g_test_init (argc, argv, NULL);
+}
 
 static gboolean
 is_for (const ContractTest *test, const Contract *contract)

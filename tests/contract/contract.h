@@ -62,6 +62,10 @@ typedef struct {
   void (*release) (HyphaTransport *transport);
 } Contract;
 
+/* In the place of g_test_init(), before all else: this process is then the child of one that takes
+ * away what the tests have made, for who fails takes nothing away. */
+void contract_init (int *argc, char ***argv);
+
 /* Registers every test of the contract, as /contract/NAME/... CONTRACT has to last. */
 void contract_add_tests (const Contract *contract);
 

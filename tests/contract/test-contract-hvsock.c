@@ -99,7 +99,7 @@ main (int argc, char *argv[])
 {
   guint n = 0;
 
-  g_test_init (&argc, &argv, NULL);
+  contract_init (&argc, &argv);
   for (guint i = 0; i < G_N_ELEMENTS (machines); i++)
     if (argc < 2 || g_str_equal (argv[1], machines[i].name)) {
       contract_add_tests (&machines[i]);

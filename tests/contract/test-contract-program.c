@@ -115,7 +115,7 @@ static const Contract meeting = WAY ("program-rendezvous", create_meeting, FALSE
 int
 main (int argc, char *argv[])
 {
-  g_test_init (&argc, &argv, NULL);
+  contract_init (&argc, &argv);
   contract_add_tests (&passing);
   contract_add_tests (&meeting);
   return g_test_run ();

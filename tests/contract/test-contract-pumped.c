@@ -36,7 +36,7 @@ static const Contract contract = {
 int
 main (int argc, char *argv[])
 {
-  g_test_init (&argc, &argv, NULL);
+  contract_init (&argc, &argv);
   contract_add_tests (&contract);
   return g_test_run ();
 }

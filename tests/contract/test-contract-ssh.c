@@ -125,7 +125,7 @@ int
 main (int argc, char *argv[])
 {
   g_snprintf (host, sizeof host, "far-of-%d", (int) getpid ());
-  g_test_init (&argc, &argv, NULL);
+  contract_init (&argc, &argv);
   contract_add_tests (&contract);
   return g_test_run ();
 }

@@ -138,7 +138,7 @@ static const Contract ipv6 = {
 int
 main (int argc, char *argv[])
 {
-  g_test_init (&argc, &argv, NULL);
+  contract_init (&argc, &argv);
   contract_add_tests (&ipv4);
   contract_add_tests (&ipv6);
   return g_test_run ();

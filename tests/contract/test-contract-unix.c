@@ -151,7 +151,7 @@ static const Contract abstract = {
 int
 main (int argc, char *argv[])
 {
-  g_test_init (&argc, &argv, NULL);
+  contract_init (&argc, &argv);
   contract_add_tests (&path);
   contract_add_tests (&abstract);
   return g_test_run ();

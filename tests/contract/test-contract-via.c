@@ -445,7 +445,7 @@ main (int argc, char *argv[])
   g_autofree char *host = NULL;
   int result;
 
-  g_test_init (&argc, &argv, NULL);
+  contract_init (&argc, &argv);
   host_identity = hypha_identity_generate (NULL);
   via.host = host = hypha_node_id_to_string (hypha_identity_get_id (host_identity));
   contract_add_tests (&via);

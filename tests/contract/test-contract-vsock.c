@@ -68,7 +68,7 @@ static const Contract loopback = {
 int
 main (int argc, char *argv[])
 {
-  g_test_init (&argc, &argv, NULL);
+  contract_init (&argc, &argv);
   contract_add_tests (&loopback);
   return g_test_run ();
 }

@@ -156,7 +156,7 @@ main (int argc, char *argv[])
 
   /* Which proxies this machine has is none of the contract's. */
   g_setenv ("GIO_USE_PROXY_RESOLVER", "dummy", TRUE);
-  g_test_init (&argc, &argv, NULL);
+  contract_init (&argc, &argv);
   directory = g_dir_make_tmp ("hypha-certificate-XXXXXX", &error);
   g_assert_no_error (error);
   certificate = g_build_filename (directory, "it", NULL);

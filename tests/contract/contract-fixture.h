@@ -28,6 +28,7 @@ typedef enum {
   NEEDS_LISTENER = 1 << 1, /* the transport listens */
   NEEDS_STREAM = 1 << 2,   /* it loses nothing */
   NEEDS_LOSSY = 1 << 3,    /* it carries datagrams */
+  NEEDS_NOTHING = 1 << 4,  /* nor a machine that can run it */
 } ContractNeeds;
 
 typedef struct {

@@ -36,6 +36,8 @@ find_reason_to_skip (const Case *self)
   ContractNeeds needs = self->test->needs;
   char *why = NULL;
 
+  if ((needs & NEEDS_NOTHING) && contract->made_anywhere)
+    return NULL;
   if (contract->usable != NULL && !contract->usable (&why))
     return why;
   if ((needs & NEEDS_CHANNEL) && contract->fresh == NULL && contract->far == NULL)

@@ -58,6 +58,8 @@ typedef struct {
   /* A transport that has been held already, in another way to hand its channels over: what has
    * nothing to do with that is not held again. */
   gboolean again;
+  /* CREATE works where USABLE says no: what takes nothing but the transport is held there, too. */
+  gboolean made_anywhere;
   /* Lets go of the last reference that is not the suite's, once it has been stopped. */
   void (*release) (HyphaTransport *transport);
 } Contract;

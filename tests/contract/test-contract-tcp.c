@@ -124,6 +124,7 @@ static const Contract ipv6 = {
   .name = "tcp-ipv6",
   .create = create,
   .usable = harness_has_ipv6,
+  .made_anywhere = TRUE,
   .fresh = fresh_ipv6,
   .silent = silent_ipv6,
   .handed_over = handed_over_ipv6,

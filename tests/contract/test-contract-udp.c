@@ -53,6 +53,7 @@ static const Contract ipv6 = {
   .name = "udp-ipv6",
   .create = create,
   .usable = harness_has_ipv6,
+  .made_anywhere = TRUE,
   .fresh = fresh_ipv6,
   .spellings = spellings,
   .flags = HYPHA_CHANNEL_LOSSY,

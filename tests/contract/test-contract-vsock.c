@@ -53,6 +53,7 @@ static const Contract loopback = {
   .name = "vsock",
   .create = create,
   .usable = has_loopback,
+  .made_anywhere = TRUE,
   .fresh = fresh,
   /* A full queue resets what comes, so nobody is silent. */
   .silent = NULL,

@@ -123,6 +123,7 @@ static const Contract ipv6 = {
   .name = "websocket-ipv6",
   .create = create,
   .usable = harness_has_ipv6,
+  .made_anywhere = TRUE,
   .fresh = fresh_ipv6,
   .silent = silent_ipv6,
   .spellings = spellings,

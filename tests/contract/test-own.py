@@ -13,6 +13,7 @@ import unittest
 from harness import main, wait_for
 
 UNIX = os.environ["CONTRACT_UNIX"]
+VSOCK = os.environ["CONTRACT_VSOCK"]
 
 
 def child_of(pid):
@@ -44,6 +45,13 @@ class Own(unittest.TestCase):
         with tempfile.TemporaryDirectory(prefix="hypha-") as directory:
             done = subprocess.run([UNIX, "-p", "/contract/unix-path/listen"], capture_output=True, env=dict(os.environ, TMPDIR=directory))
             self.assertEqual((done.returncode, os.listdir(directory)), (0, []))
+
+    def test_what_needs_no_machine_is_held_on_all(self):
+        done = subprocess.run([VSOCK], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        for name in ("parse/is-strict", "parse/is-idempotent", "parse/random-spellings-round-trip", "configure/names-an-unknown-option",
+                     "lossy/only-if-it-says-so", "link-cost/of-an-endpoint-stays"):
+            self.assertRegex(done.stdout, f"(?m)^ok [0-9]+ /contract/vsock/{name}$")
 
 
 if __name__ == "__main__":

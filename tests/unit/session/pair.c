@@ -433,6 +433,25 @@ pair_assert_over (Pair *self, int side, HyphaError error)
 }
 
 void
+pair_assert_ended (Pair *self, int side, guint32 id, int error)
+{
+  const Happened *ended = pair_find (self, side, HYPHA_SESSION_ENDED, id);
+
+  g_assert_nonnull (ended);
+  g_assert_cmpint (ended->error, ==, error);
+}
+
+void
+pair_assert_empty (Pair *self)
+{
+  for (int side = 0; side < 2; side++) {
+    g_assert_cmpuint (hypha_session_n_streams (self->session[side]), ==, 0);
+    g_assert_cmpuint (hypha_session_get_memory (self->session[side]), ==, 0);
+    g_assert_cmpuint (self->session[side]->lent, ==, 0);
+  }
+}
+
+void
 pair_assert_goes_on (Pair *self)
 {
   HyphaSessionStream *a;

@@ -66,5 +66,7 @@ void pair_assert_received (Pair *self, int side, guint32 id, gsize length);
 const Happened *pair_find (Pair *self, int side, HyphaSessionEventType type, gint64 stream);
 guint pair_count (Pair *self, int side, HyphaSessionEventType type);
 void pair_forget (Pair *self);
+void pair_assert_ended (Pair *self, int side, guint32 id, int error); /* the stream */
+void pair_assert_empty (Pair *self);                                  /* both hold nothing */
 void pair_assert_over (Pair *self, int side, HyphaError error);
 void pair_assert_goes_on (Pair *self); /* both, after it was over, from nothing */

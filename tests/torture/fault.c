@@ -244,7 +244,8 @@ CALL_WITH_MORE (openat64, (int folder, const char *path, int flags, ...),
                 (folder, path, flags, more), flags, mode_t, EMFILE, EIO)
 
 /* By its number, where the C library has no function for it. A futex is GLib's: its g_cond_signal()
- * ends in a jump here, and so leaves the return address of who called it, which may be the library. */
+ * ends in a jump here, and so leaves the return address of who called it, which may be the library.
+ */
 static Call call_syscall = { .name = "syscall", .errors = { ENOSYS } };
 __attribute__ ((visibility ("default"))) long
 syscall (long number, ...)

@@ -25,17 +25,25 @@ put_program (LoaderFixture *fixture, const char *name, const char *addition)
   loader_fixture_replace (path, text, strlen (text));
 }
 
+/* HOW: what the program does wrongly. */
 static void
-put_manifest (LoaderFixture *fixture, const char *name, const char *version, const char *command)
+put_manifest_of (LoaderFixture *fixture, const char *name, const char *version, const char *command,
+                 const char *how)
 {
   g_autofree char *file = g_strconcat (name, ".json", NULL);
   g_autofree char *path = loader_fixture_path (fixture, file);
   g_autofree char *text = g_strdup_printf (
       "{\"protocol\": 1, \"name\": \"%s\", \"version\": \"%s\", \"schemes\": [\"%s\"], "
-      "\"cost\": 7, \"command\": [\"%s\", \"good\"]}",
-      name, version, name, command);
+      "\"cost\": 7, \"options\": {\"depth\": \"integer\"}, \"command\": [\"%s\", \"%s\"]}",
+      name, version, name, command, how);
 
   loader_fixture_replace (path, text, strlen (text));
+}
+
+static void
+put_manifest (LoaderFixture *fixture, const char *name, const char *version, const char *command)
+{
+  put_manifest_of (fixture, name, version, command, "good");
 }
 
 static void
@@ -45,13 +53,17 @@ put (LoaderFixture *fixture)
   put_manifest (fixture, "unruly", "1", "unruly.py");
 }
 
+static HyphaProgramTransport *
+get_transport (LoaderFixture *fixture)
+{
+  return HYPHA_PROGRAM_TRANSPORT (
+      hypha_module_get_transport (loader_fixture_find (fixture, "unruly.json")));
+}
+
 static int
 get_pid (LoaderFixture *fixture)
 {
-  HyphaTransport *transport =
-      hypha_module_get_transport (loader_fixture_find (fixture, "unruly.json"));
-
-  return hypha_program_transport_get_pid (HYPHA_PROGRAM_TRANSPORT (transport));
+  return hypha_program_transport_get_pid (get_transport (fixture));
 }
 
 static void
@@ -384,6 +396,40 @@ test_failed_is_unavailable (LoaderFixture *fixture, gconstpointer data)
   g_assert_cmpstr (fixture->told->str, ==, "+unruly");
 }
 
+/* By the program itself, which is asked at the same time whether it works. */
+static void
+test_options_are_refused (LoaderFixture *fixture, gconstpointer data)
+{
+  g_autoptr (GVariant) options =
+      g_variant_ref_sink (g_variant_new_parsed ("{'unruly': {'depth': <int64 9>}}"));
+
+  put_program (fixture, "unruly.py", "");
+  put_manifest_of (fixture, "unruly", "1", "unruly.py", "probe-waits-for-refusal");
+  loader_fixture_start (fixture, NULL);
+  loader_fixture_assert_state (fixture, "unruly.json", HYPHA_MODULE_READY);
+  g_assert_true (hypha_loader_set_options (fixture->loader, options, NULL));
+  while (!hypha_program_transport_is_answering (get_transport (fixture)))
+    loader_fixture_iterate (10);
+  loader_fixture_assert_state (fixture, "unruly.json", HYPHA_MODULE_UNAVAILABLE);
+  loader_fixture_assert_reason (fixture, "unruly.json", "does not take its options", "too deep",
+                                NULL);
+}
+
+/* What it has waited for did not answer; it did. */
+static void
+test_unavailable_for_its_own_deadline (LoaderFixture *fixture, gconstpointer data)
+{
+  int pid;
+
+  put_program (fixture, "unruly.py", "");
+  put_manifest_of (fixture, "unruly", "1", "unruly.py", "times-out-at-probe");
+  loader_fixture_start (fixture, NULL);
+  pid = get_pid (fixture);
+  loader_fixture_wait (fixture, "unruly.json", HYPHA_MODULE_UNAVAILABLE);
+  loader_fixture_assert_reason (fixture, "unruly.json", "the loft did not answer", NULL);
+  g_assert_cmpint (get_pid (fixture), ==, pid);
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -405,5 +451,7 @@ main (int argc, char *argv[])
   add ("/programs/follow/changed-while-disabled", test_changed_while_disabled);
   add ("/programs/disabled", test_disabled);
   add ("/programs/failed-is-unavailable", test_failed_is_unavailable);
+  add ("/programs/options-are-refused", test_options_are_refused);
+  add ("/programs/unavailable-for-its-own-deadline", test_unavailable_for_its_own_deadline);
   return g_test_run ();
 }

@@ -66,10 +66,10 @@ GVariant *hypha_node_dup_troubles (HyphaNode *self);
 HyphaNodePeer *hypha_node_lookup (HyphaNode *self, const char *text, GError **error);
 
 /* Takes a connection that somebody else has made, and carries to the descriptor that is returned
- * (non-blocking, close-on-exec; -1: an error, such as BUSY where there are too many handshakes, and
- * this one has not begun): as if it had come to an endpoint that is listened
- * on, and nobody vouches for anything of it. FROM is an endpoint without options, for people and
- * for the cost. SOURCE is whose share of the handshakes it counts for. */
+ * (non-blocking, close-on-exec), as if it had come to an endpoint that is listened on; nobody
+ * vouches for anything of it. FROM is an endpoint without options, for people and for the cost.
+ * SOURCE is whose share of the handshakes it counts for. -1: an error; BUSY, where there is no room
+ * for another handshake. */
 int hypha_node_attach (HyphaNode *self, const char *from, const char *source, GError **error);
 
 /* As it was asked for, where ENDPOINT is what is bound or asked for; NULL: nobody listens there. */

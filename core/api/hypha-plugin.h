@@ -7,6 +7,7 @@
 #include "hypha-base-transport.h"
 #include "hypha-bell.h"
 #include "hypha-inet-address.h"
+#include "hypha-loop.h"
 #include "hypha-options.h"
 #include "hypha-socket.h"
 

@@ -19,6 +19,7 @@ gboolean scenario_wait (gboolean (*is_done) (gpointer data), gpointer data, cons
                         GError **error);
 
 gboolean scenario_key (const char *folder, GError **error);
+gboolean scenario_loop (const char *folder, GError **error);
 gboolean scenario_many (const char *folder, GError **error);
 gboolean scenario_plug_ins (const char *folder, GError **error);
 gboolean scenario_program (const char *folder, GError **error);

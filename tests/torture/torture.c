@@ -21,9 +21,9 @@
 #define DEADLINE_US (20 * G_TIME_SPAN_SECOND)
 
 static const Scenario scenarios[] = {
-  { "key", scenario_key },           { "many", scenario_many },       { "plain", scenario_plain },
-  { "plug-ins", scenario_plug_ins }, { "program", scenario_program }, { "pumped", scenario_pumped },
-  { "tls", scenario_tls },
+  { "key", scenario_key },       { "loop", scenario_loop },         { "many", scenario_many },
+  { "plain", scenario_plain },   { "plug-ins", scenario_plug_ins }, { "program", scenario_program },
+  { "pumped", scenario_pumped }, { "tls", scenario_tls },
 };
 
 static gboolean

@@ -15,10 +15,10 @@ SECONDS = 60  # for one run: the program's own deadlines are shorter
 
 # What the library takes from the C library that is no system call, or cannot fail.
 HARMLESS = set("""
-    bind_textdomain_codeset bindtextdomain dlclose dlerror dlopen dlsym getauxval getegid geteuid getpid inet_pton memchr memcmp
+    bind_textdomain_codeset bindtextdomain clock_gettime dlclose dlerror dlopen dlsym getauxval getegid geteuid getpid inet_pton memchr memcmp
     memcpy memmove memset program_invocation_short_name pthread_cond_broadcast pthread_cond_destroy pthread_cond_init
     pthread_cond_signal pthread_cond_timedwait pthread_cond_wait pthread_condattr_destroy pthread_condattr_init
-    pthread_condattr_setclock pthread_equal pthread_join pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock
+    pthread_condattr_setclock pthread_detach pthread_equal pthread_join pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock
     pthread_mutex_unlock pthread_once pthread_mutex_trylock
     sched_getaffinity sched_yield sem_clockwait sem_destroy sem_init sem_post sem_wait pthread_self pthread_setname_np pthread_sigmask secure_getenv sigdelset sigfillset strchr
     strchrnul strcmp strcspn strlen strncmp strnlen strpbrk strrchr strspn strstr strtol

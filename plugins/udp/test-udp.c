@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -291,12 +292,12 @@ hold (gpointer gate)
 }
 
 static void
-hold_loop (UdpLoop *loop, int *gate)
+hold_loop (HyphaLoop *loop, int *gate)
 {
   char byte;
 
   g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM, 0, gate), ==, 0);
-  udp_loop_call (loop, hold, gate);
+  hypha_loop_call (loop, hold, gate);
   g_assert_cmpint (read (gate[1], &byte, 1), ==, 1);
 }
 
@@ -582,7 +583,7 @@ static void
 test_flows_are_served_by_turns (Fixture *f, gconstpointer data)
 {
   static const guint8 empty[300 * 2];
-  UdpLoop *loop = udp_loop_acquire (NULL);
+  HyphaLoop *loop = udp_port_acquire_loop (NULL);
   guint16 port = 0;
   int server = open_peer ("127.0.0.1", &port), gate[2];
   g_autofree char *uri = g_strdup_printf ("udp://127.0.0.1:%u", port);
@@ -619,7 +620,7 @@ test_flows_are_served_by_turns (Fixture *f, gconstpointer data)
   close (server);
   close (gate[0]);
   close (gate[1]);
-  udp_loop_release (loop);
+  hypha_loop_release (loop);
 }
 
 /* ---- ends ---- */
@@ -708,7 +709,7 @@ test_end_of_the_stream_ends_the_flow (Fixture *f, gconstpointer data)
 static void
 test_question_does_not_push_out_the_last_answer (Fixture *f, gconstpointer data)
 {
-  UdpLoop *loop = udp_loop_acquire (NULL);
+  HyphaLoop *loop = udp_port_acquire_loop (NULL);
   int client, gate[2];
 
   start_listening (f, "udp://127.0.0.1:0");
@@ -724,7 +725,7 @@ test_question_does_not_push_out_the_last_answer (Fixture *f, gconstpointer data)
   close (client);
   close (gate[0]);
   close (gate[1]);
-  udp_loop_release (loop);
+  hypha_loop_release (loop);
 }
 
 static void
@@ -744,6 +745,64 @@ test_closing_frees_the_port_and_ends_its_flows (Fixture *f, gconstpointer data)
   assert_end (f->accepted->pdata[0]);
   hypha_listener_close (again);
   close (client);
+}
+
+/* A copy of the descriptor that listens here. */
+static int
+copy_listening (Fixture *f)
+{
+  const char *port = strrchr (hypha_endpoint_get_rest (f->bound), ':') + 1;
+
+  for (int fd = 3; fd < 1024; fd++) {
+    struct sockaddr_in address = { 0 };
+    socklen_t length = sizeof address;
+
+    if (getsockname (fd, (struct sockaddr *) &address, &length) == 0 &&
+        address.sin_family == AF_INET && g_ntohs (address.sin_port) == atoi (port))
+      return dup (fd);
+  }
+  g_assert_not_reached ();
+}
+
+static void
+post (gpointer turn)
+{
+  sem_post (turn);
+}
+
+static void
+wait_turn (HyphaLoop *loop)
+{
+  sem_t turn;
+
+  sem_init (&turn, 0, 0);
+  hypha_loop_call (loop, post, &turn);
+  sem_wait (&turn);
+  sem_destroy (&turn);
+}
+
+/* As a child has one that has not got as far as its program: what comes there finds nobody, and no
+ * memory that was somebody's. */
+static void
+test_copy_of_a_closed_listener_says_nothing (Fixture *f, gconstpointer data)
+{
+  HyphaLoop *loop = udp_port_acquire_loop (NULL);
+  int client, copy;
+
+  start_listening (f, "udp://127.0.0.1:0");
+  wait_turn (loop);
+  client = client_of (f);
+  copy = copy_listening (f);
+  hypha_listener_close (f->listener);
+  /* Its end, its freeing, and whoever comes then. */
+  for (guint i = 0; i < 3; i++) {
+    say (client, "ask", 3);
+    wait_turn (loop);
+  }
+  g_assert_cmpuint (f->accepted->len, ==, 0);
+  hypha_loop_release (loop);
+  close (client);
+  close (copy);
 }
 
 /* ---- bounds ---- */
@@ -908,6 +967,8 @@ main (int argc, char *argv[])
       test_question_does_not_push_out_the_last_answer, NULL },
     { "/udp/end/of-listening-ends-its-flows", test_closing_frees_the_port_and_ends_its_flows,
       NULL },
+    { "/udp/end/copy-of-a-closed-listener-says-nothing",
+      test_copy_of_a_closed_listener_says_nothing, NULL },
     { "/udp/bounds/flood-has-no-more-than-the-places",
       test_flood_makes_no_more_flows_than_there_are_places, NULL },
     { "/udp/bounds/refused-flow-keeps-its-place", test_refused_flow_keeps_its_place, NULL },

@@ -14,8 +14,8 @@
 #define DATAGRAMS_AT_ONCE 64
 
 struct _UdpFlow {
-  UdpLoop *loop;
-  UdpWatch watch;
+  HyphaLoop *loop;
+  HyphaLoopWatch watch;
   UdpWay way;
   gboolean from_network;
   gint64 idle;
@@ -42,7 +42,7 @@ struct _UdpFlow {
 };
 
 UdpFlow *
-udp_flow_new (UdpLoop *loop, int fd, const UdpWay *way, gboolean from_network, gint64 idle,
+udp_flow_new (HyphaLoop *loop, int fd, const UdpWay *way, gboolean from_network, gint64 idle,
               const UdpFlowEvents *events, gpointer port)
 {
   UdpFlow *self = g_new0 (UdpFlow, 1);
@@ -90,7 +90,7 @@ udp_flow_end (UdpFlow *self)
   self->said_all = self->heard_all = TRUE;
   if (self->have > 0 || self->rest != NULL || self->later != NULL)
     drop (self, UDP_DROP_CUT, 0);
-  udp_loop_unwatch (self->loop, &self->watch);
+  hypha_loop_unwatch (self->loop, &self->watch);
   close (self->watch.fd);
   self->watch.fd = -1;
   self->events->ended (self->port, self);
@@ -156,7 +156,7 @@ watch (UdpFlow *self)
   gboolean more = !self->heard_all && self->later == NULL;
   guint32 events = (more ? EPOLLIN : 0) | (self->rest != NULL ? EPOLLOUT : 0);
 
-  if (self->state != UDP_FLOW_ENDED && !udp_loop_watch (self->loop, &self->watch, events))
+  if (self->state != UDP_FLOW_ENDED && !hypha_loop_watch (self->loop, &self->watch, events))
     udp_flow_end (self);
 }
 
@@ -316,7 +316,7 @@ go_on (gpointer flow)
   left = parse (self, self->later + self->later_at, self->later_size - self->later_at);
   self->later_at = self->later_size - left;
   if (left > 0)
-    udp_loop_call (self->loop, go_on, self);
+    hypha_loop_call (self->loop, go_on, self);
   else
     g_clear_pointer (&self->later, g_free);
   watch (self);
@@ -328,7 +328,7 @@ go_on_later (UdpFlow *self, const guint8 *data, gsize size)
   self->later = g_memdup2 (data, size);
   self->later_at = 0;
   self->later_size = size;
-  udp_loop_call (self->loop, go_on, self);
+  hypha_loop_call (self->loop, go_on, self);
 }
 
 static void
@@ -388,7 +388,7 @@ gboolean
 udp_flow_start (UdpFlow *self)
 {
   self->watch.ready = ready;
-  return udp_loop_watch (self->loop, &self->watch, EPOLLIN);
+  return hypha_loop_watch (self->loop, &self->watch, EPOLLIN);
 }
 
 /* ---- what is told of it ---- */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <hypha-plugin.h>
+
 #include "udp-drops.h"
-#include "udp-loop.h"
 #include "udp-message.h"
 
 G_BEGIN_DECLS
@@ -26,6 +27,8 @@ typedef enum {
   UDP_FLOW_ENDED,
 } UdpFlowState;
 
+/* For times as of g_get_monotonic_time(). */
+#define UDP_NEVER G_MAXINT64
 /* How long a flow lasts that says nothing: as conntrack has it. */
 #define UDP_IDLE_NEW (30 * G_TIME_SPAN_SECOND)
 #define UDP_IDLE_SETTLED (120 * G_TIME_SPAN_SECOND)
@@ -36,8 +39,8 @@ typedef enum {
 
 /* Takes FD, one end of a socketpair. FROM_NETWORK: who sends datagrams began it, as on a port that
  * is listened on. IDLE is in microseconds; 0: as above. */
-UdpFlow *udp_flow_new (UdpLoop *loop, int fd, const UdpWay *way, gboolean from_network, gint64 idle,
-                       const UdpFlowEvents *events, gpointer port);
+UdpFlow *udp_flow_new (HyphaLoop *loop, int fd, const UdpWay *way, gboolean from_network,
+                       gint64 idle, const UdpFlowEvents *events, gpointer port);
 /* Once it has ended, and after all that is under way on the loop. */
 void udp_flow_free (gpointer self);
 gboolean udp_flow_start (UdpFlow *self);

@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* One datagram, which the loop has for whoever is at work, until he returns. */
+#define DATAGRAM_BYTES G_MAXUINT16
 /* What one wake-up takes of a socket: ports are served by turns. */
 #define DATAGRAMS_AT_ONCE 64
 /* Flows are not looked through more often than that. */
@@ -17,7 +19,7 @@
 #define HOLD (1 * G_TIME_SPAN_SECOND)
 
 struct _UdpPort {
-  UdpLoop *loop;
+  HyphaLoop *loop;
   char *display;
   gboolean listening;
   gint64 idle;
@@ -31,8 +33,8 @@ struct _UdpPort {
 
   /* The loop's alone. */
   gboolean over;
-  UdpWatch watch;
-  UdpTicker ticker;
+  HyphaLoopWatch watch;
+  HyphaLoopTimer timer;
   GPtrArray *flows;   /* of UdpFlow: all that have a place */
   gint64 look_again;  /* for a flow that may go; before, there was none */
   GHashTable *by_way; /* UdpWay to UdpFlow: those that take datagrams */
@@ -48,6 +50,12 @@ static void
 drop (UdpPort *self, UdpDrop why, int reason)
 {
   udp_drops_note (why, self->display, reason);
+}
+
+HyphaLoop *
+udp_port_acquire_loop (GError **error)
+{
+  return hypha_loop_acquire ("hypha-udp", DATAGRAM_BYTES, NULL, error);
 }
 
 /* ---- its end ---- */
@@ -79,7 +87,7 @@ drop_place (UdpPort *self, UdpFlow *flow)
 {
   g_ptr_array_remove_fast (self->flows, flow);
   leave_way (self, flow);
-  udp_loop_call (self->loop, udp_flow_free, flow);
+  hypha_loop_call (self->loop, udp_flow_free, flow);
 }
 
 static void
@@ -97,13 +105,13 @@ end_port (gpointer port)
     if (g_ptr_array_find (self->flows, flows->pdata[i], NULL))
       drop_place (self, flows->pdata[i]);
   }
-  /* Of one that listened, the descriptor is closed, and with it the watch. */
+  /* Of one that listened, the descriptor is closed, and the watch taken back with it. */
   if (self->fd >= 0)
-    udp_loop_unwatch (self->loop, &self->watch);
+    hypha_loop_unwatch (self->loop, &self->watch);
   self->watch.on = FALSE;
-  udp_loop_remove_ticker (self->loop, &self->ticker);
-  udp_loop_call (self->loop, port_free, self);
-  udp_loop_release (self->loop);
+  hypha_loop_set_timer (self->loop, &self->timer, HYPHA_LOOP_NEVER);
+  hypha_loop_call (self->loop, port_free, self);
+  hypha_loop_release (self->loop);
 }
 
 void
@@ -111,13 +119,30 @@ udp_port_close (UdpPort *self)
 {
   pthread_mutex_lock (&self->mutex);
   self->closed = TRUE;
+  hypha_loop_forget (self->loop, self->fd);
   close (self->fd);
   self->fd = -1;
   pthread_mutex_unlock (&self->mutex);
-  udp_loop_call (self->loop, end_port, self);
+  hypha_loop_call (self->loop, end_port, self);
 }
 
 /* ---- flows ---- */
+
+/* DUE as of g_get_monotonic_time(). */
+static void
+set_timer (UdpPort *self, gint64 due)
+{
+  hypha_loop_set_timer (self->loop, &self->timer,
+                        due == UDP_NEVER ? HYPHA_LOOP_NEVER : (guint64) due * 1000);
+}
+
+/* Looks through the flows at DUE, or before. */
+static void
+hurry (UdpPort *self, gint64 due)
+{
+  if (!self->over && (self->timer.place == 0 || (guint64) due * 1000 < self->timer.due))
+    set_timer (self, due);
+}
 
 static int
 send_along (gpointer port, UdpFlow *flow, const guint8 *data, gsize size)
@@ -154,7 +179,7 @@ on_closing (gpointer port, UdpFlow *flow)
 
   if (!keeps_way (self, flow, now))
     leave_way (self, flow);
-  udp_loop_hurry (self->loop, &self->ticker, now + TICK);
+  hurry (self, now + TICK);
 }
 
 static void
@@ -166,7 +191,7 @@ on_ended (gpointer port, UdpFlow *flow)
   if (keeps_place (self, flow, now)) {
     if (!keeps_way (self, flow, now))
       leave_way (self, flow);
-    udp_loop_hurry (self->loop, &self->ticker, udp_flow_get_born (flow) + HOLD);
+    hurry (self, udp_flow_get_born (flow) + HOLD);
     return;
   }
   drop_place (self, flow);
@@ -181,15 +206,14 @@ static const UdpFlowEvents flow_events = {
   .ended = on_ended,
 };
 
-static gint64
-tick (gpointer port, gint64 now)
+static void
+tick (gpointer port, guint64 fired)
 {
   UdpPort *self = port;
+  gint64 now = (gint64) (fired / 1000);
   g_autoptr (GPtrArray) flows = NULL;
   gint64 due = UDP_NEVER;
 
-  if (self->over)
-    return UDP_NEVER;
   flows = g_ptr_array_copy (self->flows, NULL, NULL);
   for (guint i = 0; i < flows->len; i++) {
     UdpFlow *flow = flows->pdata[i];
@@ -202,7 +226,8 @@ tick (gpointer port, gint64 now)
     else
       drop_place (self, flow);
   }
-  return due == UDP_NEVER ? due : MAX (due, now + TICK);
+  if (!self->over)
+    set_timer (self, due == UDP_NEVER ? due : MAX (due, now + TICK));
 }
 
 /* Which flow goes for a newcomer: one that closes, or else that which has been silent for longest
@@ -239,7 +264,7 @@ add_flow (UdpPort *self, int fd, const UdpWay *way)
   }
   g_ptr_array_add (self->flows, flow);
   g_hash_table_insert (self->by_way, (gpointer) udp_flow_get_way (flow), flow);
-  udp_loop_hurry (self->loop, &self->ticker, udp_flow_tick (flow, udp_flow_get_born (flow)));
+  hurry (self, udp_flow_tick (flow, udp_flow_get_born (flow)));
   return flow;
 }
 
@@ -312,7 +337,7 @@ receive (UdpPort *self, UdpWay *way)
   pthread_mutex_lock (&self->mutex);
   errno = EAGAIN;
   if (self->fd >= 0)
-    got = udp_message_receive (self->fd, udp_loop_get_buffer (self->loop), UDP_LOOP_BUFFER,
+    got = udp_message_receive (self->fd, hypha_loop_get_state (self->loop), DATAGRAM_BYTES,
                                self->listening ? way : NULL);
   pthread_mutex_unlock (&self->mutex);
   return got;
@@ -337,7 +362,7 @@ ready (gpointer port, guint32 events)
     }
     flow = find_flow (self, &way);
     if (flow != NULL)
-      udp_flow_deliver (flow, udp_loop_get_buffer (self->loop), (gsize) got);
+      udp_flow_deliver (flow, hypha_loop_get_state (self->loop), (gsize) got);
     else
       drop (self, UDP_DROP_FULL, 0);
   }
@@ -356,11 +381,11 @@ port_new (int fd, const char *display, gint64 idle, GError **error)
   self->display = g_strdup (display);
   self->idle = idle;
   self->max_flows = 1;
-  self->watch = (UdpWatch){ .fd = fd, .ready = ready, .owner = self };
-  self->ticker = (UdpTicker){ .due = UDP_NEVER, .tick = tick, .owner = self };
+  self->watch = (HyphaLoopWatch){ .fd = fd, .ready = ready, .owner = self };
+  self->timer = (HyphaLoopTimer){ .fire = tick, .owner = self };
   self->flows = g_ptr_array_new ();
   self->by_way = g_hash_table_new (udp_way_hash, udp_way_equal);
-  self->loop = udp_loop_acquire (error);
+  self->loop = udp_port_acquire_loop (error);
   if (self->loop == NULL)
     g_clear_pointer (&self, port_free);
   return self;
@@ -370,10 +395,7 @@ port_new (int fd, const char *display, gint64 idle, GError **error)
 static gboolean
 begin (UdpPort *self)
 {
-  udp_loop_add_ticker (self->loop, &self->ticker);
-  if (self->fd >= 0 && udp_loop_watch (self->loop, &self->watch, EPOLLIN))
-    return TRUE;
-  return FALSE;
+  return self->fd >= 0 && hypha_loop_watch (self->loop, &self->watch, EPOLLIN);
 }
 
 static void
@@ -399,7 +421,7 @@ udp_port_listen (int fd, const char *display, gint64 idle, guint max_flows, UdpP
   self->max_flows = max_flows;
   self->knocked = knocked;
   self->user_data = user_data;
-  udp_loop_call (self->loop, begin_listening, self);
+  hypha_loop_call (self->loop, begin_listening, self);
   return self;
 }
 
@@ -433,6 +455,6 @@ udp_port_join (int fd, int stream, const char *display, gint64 idle, GError **er
   }
   joining = g_new (Joining, 1);
   *joining = (Joining){ self, stream };
-  udp_loop_call (self->loop, begin_joined, joining);
+  hypha_loop_call (self->loop, begin_joined, joining);
   return TRUE;
 }

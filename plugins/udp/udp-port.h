@@ -12,6 +12,9 @@ typedef struct _UdpPort UdpPort;
 #define UDP_DEFAULT_FLOWS 256
 #define UDP_MAX_FLOWS 1024
 
+/* The thread on which datagrams move: one for the process, there while anything is open. */
+HyphaLoop *udp_port_acquire_loop (GError **error);
+
 /* A new flow; FD is taken. Called on the loop, until udp_port_close() has returned. */
 typedef void (*UdpPortKnocked) (int fd, const UdpWay *way, gpointer user_data);
 

@@ -21,7 +21,7 @@
 /* A socket with the connection that goes out by it. */
 typedef struct {
   _Atomic guint ref_count;
-  QuicLoop *loop;
+  HyphaLoop *loop;
   HyphaEndpoint *remote;
   char *display;
 
@@ -37,11 +37,11 @@ typedef struct {
   /* The loop's alone. */
   gboolean told;
   QuicPath path;
-  QuicWatch watch;
+  HyphaLoopWatch watch;
   gboolean segmented;
   QuicConnection *connection; /* NULL: over */
   QuicRoutesClient routes;
-  QuicTimer look; /* whether packets leave from elsewhere now */
+  HyphaLoopTimer look; /* whether packets leave from elsewhere now */
 } QuicClient;
 
 /* Orders what the two threads do for ThreadSanitizer's eyes, too: it sees nothing of the main
@@ -69,7 +69,7 @@ quic_client_unref (gpointer client)
   g_clear_error (&self->error);
   g_free (self->display);
   if (self->loop != NULL)
-    quic_loop_release (self->loop);
+    hypha_loop_release (self->loop);
   g_free (self);
 }
 
@@ -151,9 +151,9 @@ open_socket (const QuicAddress *remote, QuicAddress *local)
 static void
 receive (QuicClient *self)
 {
-  QuicBurst bursts[QUIC_LOOP_BATCH];
+  QuicBurst bursts[QUIC_BATCH];
   int n = quic_datagram_receive (self->watch.fd, self->loop, &self->path.local, TRUE, bursts);
-  guint64 now = quic_now ();
+  guint64 now = hypha_loop_now ();
 
   if (n < 0 && errno != EAGAIN)
     quic_connection_refuse (self->connection, errno);
@@ -169,7 +169,7 @@ ready (gpointer client, guint32 events)
   QuicClient *self = client;
 
   if ((events & EPOLLOUT) != 0) {
-    quic_loop_watch (self->loop, &self->watch, EPOLLIN);
+    hypha_loop_watch (self->loop, &self->watch, EPOLLIN);
     quic_connection_unblock (self->connection);
   }
   if ((events & (EPOLLIN | EPOLLERR)) == 0)
@@ -180,9 +180,9 @@ ready (gpointer client, guint32 events)
 static gboolean
 start_watching (QuicClient *self, int fd)
 {
-  self->watch = (QuicWatch){ .fd = fd, .ready = ready, .owner = self };
+  self->watch = (HyphaLoopWatch){ .fd = fd, .ready = ready, .owner = self };
   self->segmented = quic_datagram_can_segment (fd);
-  return quic_loop_watch (self->loop, &self->watch, EPOLLIN);
+  return hypha_loop_watch (self->loop, &self->watch, EPOLLIN);
 }
 
 /* ---- moving ---- */
@@ -202,7 +202,7 @@ look (gpointer client, guint64 now)
     close (fd);
     return;
   }
-  quic_loop_unwatch (self->loop, &self->watch);
+  hypha_loop_unwatch (self->loop, &self->watch);
   close (self->watch.fd);
   self->path.local = local;
   if (!start_watching (self, fd))
@@ -214,7 +214,7 @@ static void
 look_within (QuicClient *self, guint64 delay)
 {
   if (self->look.place == 0)
-    quic_loop_set_timer (self->loop, &self->look, quic_now () + delay);
+    hypha_loop_set_timer (self->loop, &self->look, hypha_loop_now () + delay);
 }
 
 static void
@@ -237,7 +237,7 @@ on_send (gpointer client, const QuicPath *path, const guint8 *data, gsize size, 
   case 0:
     break;
   case EAGAIN:
-    quic_loop_watch (self->loop, &self->watch, EPOLLIN | EPOLLOUT);
+    hypha_loop_watch (self->loop, &self->watch, EPOLLIN | EPOLLOUT);
     break;
   case ECONNREFUSED:
     quic_connection_refuse (self->connection, *reason);
@@ -283,13 +283,13 @@ on_ended (gpointer client, QuicConnection *connection)
   QuicClient *self = client;
 
   quic_routes_leave (self->loop, &self->routes);
-  quic_loop_set_timer (self->loop, &self->look, QUIC_NEVER);
-  quic_loop_unwatch (self->loop, &self->watch);
+  hypha_loop_set_timer (self->loop, &self->look, HYPHA_LOOP_NEVER);
+  hypha_loop_unwatch (self->loop, &self->watch);
   close (self->watch.fd);
   self->watch.fd = -1;
   self->connection = NULL;
-  quic_loop_call (self->loop, quic_connection_free, connection);
-  quic_loop_call (self->loop, quic_client_unref, self);
+  hypha_loop_call (self->loop, quic_connection_free, connection);
+  hypha_loop_call (self->loop, quic_client_unref, self);
 }
 
 static const QuicConnectionEvents events = {
@@ -336,7 +336,7 @@ on_cancelled (GCancellable *cancellable, gpointer client)
 {
   QuicClient *self = client;
 
-  quic_loop_call (self->loop, give_up, quic_client_ref (self));
+  hypha_loop_call (self->loop, give_up, quic_client_ref (self));
 }
 
 static QuicClient *
@@ -348,7 +348,7 @@ quic_client_new (const HyphaInetSockaddr *address, HyphaEndpoint *remote, const 
   atomic_init (&self->ref_count, 1);
   self->remote = hypha_endpoint_ref (remote);
   self->display = g_strdup (display);
-  self->look = (QuicTimer){ .fire = look, .owner = self };
+  self->look = (HyphaLoopTimer){ .fire = look, .owner = self };
   self->routes = (QuicRoutesClient){ on_routes_changed, self };
   self->watch.fd = -1;
   errno = EAFNOSUPPORT;
@@ -359,7 +359,7 @@ quic_client_new (const HyphaInetSockaddr *address, HyphaEndpoint *remote, const 
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_CONNECT, _ ("cannot connect to %s: %s"), display,
                  g_strerror (errno));
   else
-    self->loop = quic_loop_acquire (error);
+    self->loop = quic_state_acquire_loop (error);
   if (self->loop == NULL)
     g_clear_pointer (&self, quic_client_unref);
   return self;
@@ -379,7 +379,7 @@ quic_client_connect (GTask *attempt, const HyphaInetSockaddr *address, HyphaEndp
   }
   self->attempt = g_steal_pointer (&owned);
   self->cancellable = g_object_ref (cancellable);
-  quic_loop_call (self->loop, begin, quic_client_ref (self));
+  hypha_loop_call (self->loop, begin, quic_client_ref (self));
   self->cancelled = g_cancellable_connect (cancellable, G_CALLBACK (on_cancelled),
                                            quic_client_ref (self), quic_client_unref);
   quic_client_unref (self);

@@ -76,7 +76,7 @@ quic_connection_conclude (QuicConnection *self, GError *error, const ngtcp2_ccer
   /* What was all heard belongs to who reads it, however slowly: it ends when he has it, or is gone.
    * Of what was cut off, and is told so, the rest may be lost. */
   if (self->linger_until == 0)
-    self->linger_until = well ? QUIC_NEVER : now + QUIC_LINGER;
+    self->linger_until = well ? HYPHA_LOOP_NEVER : now + QUIC_LINGER;
   quic_connection_hurry (self);
 }
 

@@ -15,8 +15,8 @@ G_BEGIN_DECLS
 #define QUIC_LINGER (2 * NGTCP2_SECONDS)
 
 struct _QuicConnection {
-  QuicLoop *loop;
-  QuicTimer timer;
+  HyphaLoop *loop;
+  HyphaLoopTimer timer;
   QuicPath path;
   HyphaEndpoint *remote; /* nullable */
   gboolean client;
@@ -41,7 +41,7 @@ struct _QuicConnection {
   int failure;                   /* an error of ngtcp2 that nobody has seen to yet */
   guint64 last;                  /* when it was touched: time never goes back for ngtcp2 */
   guint64 deadline;              /* until there is a channel */
-  guint64 linger_until;          /* 0: it goes on; QUIC_NEVER: until the reader has it all */
+  guint64 linger_until;          /* 0: it goes on; HYPHA_LOOP_NEVER: until the reader has it all */
 
   gboolean over; /* nothing but farewells */
   guint64 over_until;

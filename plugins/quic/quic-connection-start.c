@@ -150,13 +150,13 @@ static const ngtcp2_callbacks callbacks = {
 /* ---- its beginning ---- */
 
 static QuicConnection *
-connection_new (QuicLoop *loop, gboolean client, const QuicPath *path, HyphaEndpoint *remote,
+connection_new (HyphaLoop *loop, gboolean client, const QuicPath *path, HyphaEndpoint *remote,
                 const QuicConnectionEvents *events, gpointer port, GError **error)
 {
   QuicConnection *self = g_new0 (QuicConnection, 1);
 
   self->loop = loop;
-  self->timer = (QuicTimer){ .fire = quic_connection_fire, .owner = self };
+  self->timer = (HyphaLoopTimer){ .fire = quic_connection_fire, .owner = self };
   self->path = *path;
   self->remote = remote != NULL ? hypha_endpoint_ref (remote) : NULL;
   self->client = client;
@@ -167,7 +167,7 @@ connection_new (QuicLoop *loop, gboolean client, const QuicPath *path, HyphaEndp
   self->pipe.watch.fd = -1;
   self->writer.pipe = &self->pipe;
   self->writer.stream = -1;
-  self->deadline = QUIC_NEVER;
+  self->deadline = HYPHA_LOOP_NEVER;
   self->secret = quic_tls_get_secret ();
   self->fate = quic_fate_new ();
   self->session = quic_tls_new (client, &self->ref, error);
@@ -183,7 +183,7 @@ set_defaults (QuicConnection *self, ngtcp2_settings *settings, ngtcp2_transport_
 
   ngtcp2_settings_default (settings);
   settings->cc_algo = QUIC_CONGESTION;
-  settings->initial_ts = quic_connection_touch (self, quic_now ());
+  settings->initial_ts = quic_connection_touch (self, hypha_loop_now ());
   settings->max_window = LARGEST_WINDOW + LARGEST_WINDOW / 2;
   settings->max_stream_window = LARGEST_WINDOW;
   ngtcp2_transport_params_default (params);
@@ -219,7 +219,7 @@ start (QuicConnection *self, const ngtcp2_cid *id, int result, GError **error)
 }
 
 QuicConnection *
-quic_connection_connect (QuicLoop *loop, const QuicPath *path, HyphaEndpoint *remote,
+quic_connection_connect (HyphaLoop *loop, const QuicPath *path, HyphaEndpoint *remote,
                          const QuicConnectionEvents *events, gpointer port, GError **error)
 {
   QuicConnection *self = connection_new (loop, TRUE, path, remote, events, port, error);
@@ -242,7 +242,7 @@ quic_connection_connect (QuicLoop *loop, const QuicPath *path, HyphaEndpoint *re
 }
 
 QuicConnection *
-quic_connection_accept (QuicLoop *loop, const QuicPath *path, const ngtcp2_pkt_hd *header,
+quic_connection_accept (HyphaLoop *loop, const QuicPath *path, const ngtcp2_pkt_hd *header,
                         const ngtcp2_cid *original, const guint8 *secret,
                         const QuicConnectionEvents *events, gpointer port, GError **error)
 {
@@ -267,7 +267,7 @@ quic_connection_accept (QuicLoop *loop, const QuicPath *path, const ngtcp2_pkt_h
       ngtcp2_crypto_generate_stateless_reset_token (params.stateless_reset_token, secret,
                                                     QUIC_SECRET_BYTES, &id) == 0;
   self->secret = secret;
-  self->deadline = quic_now () + ACCEPT_WITHIN;
+  self->deadline = hypha_loop_now () + ACCEPT_WITHIN;
   return start (self, &id,
                 ngtcp2_conn_server_new (&self->conn, &header->scid, &id, &way, header->version,
                                         &callbacks, &settings, &params, NULL, self),
@@ -279,7 +279,7 @@ quic_connection_free (gpointer connection)
 {
   QuicConnection *self = connection;
 
-  quic_loop_set_timer (self->loop, &self->timer, QUIC_NEVER);
+  hypha_loop_set_timer (self->loop, &self->timer, HYPHA_LOOP_NEVER);
   quic_pipe_close (&self->pipe);
   quic_writer_clear (&self->writer);
   if (self->conn != NULL)

@@ -15,7 +15,7 @@ void
 quic_connection_hurry (QuicConnection *self)
 {
   if (self->timer.place == 0 || self->timer.due > 0)
-    quic_loop_set_timer (self->loop, &self->timer, 0);
+    hypha_loop_set_timer (self->loop, &self->timer, 0);
 }
 
 guint64
@@ -61,7 +61,7 @@ open_channel (QuicConnection *self, guint64 now)
     return;
   }
   self->opened = TRUE;
-  self->deadline = QUIC_NEVER;
+  self->deadline = HYPHA_LOOP_NEVER;
   if (self->client)
     ngtcp2_conn_set_keep_alive_timeout (self->conn, self->idle / 3);
   quic_pipe_open (&self->pipe, self->loop, fds[1], stirred, self);
@@ -136,7 +136,7 @@ set_timer (QuicConnection *self, guint64 now)
   if (self->writer.blocked != NULL)
     due = MAX (due, now + BLOCKED);
   /* Whatever is due already has had its turn: time has to pass. */
-  quic_loop_set_timer (self->loop, &self->timer, MAX (due, now + 1));
+  hypha_loop_set_timer (self->loop, &self->timer, MAX (due, now + 1));
 }
 
 static void
@@ -155,7 +155,7 @@ move_on (QuicConnection *self, guint64 now)
       return;
   }
   if (self->failure == 0 && !self->over) {
-    result = quic_writer_flush (&self->writer, quic_loop_get_output (self->loop), now,
+    result = quic_writer_flush (&self->writer, quic_state_get (self->loop)->output, now,
                                 self->events->send, self->port);
     self->failure = result;
   }
@@ -191,8 +191,8 @@ say_farewell (QuicConnection *self, guint64 now)
     return;
   }
   quic_pipe_watch (&self->pipe);
-  quic_loop_set_timer (self->loop, &self->timer,
-                       self->pipe.watch.fd < 0 ? self->over_until : self->linger_until);
+  hypha_loop_set_timer (self->loop, &self->timer,
+                        self->pipe.watch.fd < 0 ? self->over_until : self->linger_until);
 }
 
 void
@@ -239,7 +239,7 @@ quic_connection_unblock (QuicConnection *self)
 void
 quic_connection_refuse (QuicConnection *self, int reason)
 {
-  guint64 now = quic_now ();
+  guint64 now = hypha_loop_now ();
 
   if (self->completed && reason != ECONNREFUSED)
     return;
@@ -261,8 +261,8 @@ quic_connection_move (QuicConnection *self, const QuicPath *path)
   if (self->over)
     return;
   /* Where no other connection id is known yet, the server has to find out by itself. */
-  if (ngtcp2_conn_initiate_immediate_migration (self->conn, &way,
-                                                quic_connection_touch (self, quic_now ())) != 0)
+  if (ngtcp2_conn_initiate_immediate_migration (
+          self->conn, &way, quic_connection_touch (self, hypha_loop_now ())) != 0)
     ngtcp2_conn_set_local_addr (self->conn, &way.local);
   quic_connection_hurry (self);
 }
@@ -274,7 +274,7 @@ quic_connection_abort (QuicConnection *self, guint64 code)
 
   ngtcp2_ccerr_default (&close);
   ngtcp2_ccerr_set_transport_error (&close, code, NULL, 0);
-  quic_connection_conclude (self, NULL, &close, quic_connection_touch (self, quic_now ()));
+  quic_connection_conclude (self, NULL, &close, quic_connection_touch (self, hypha_loop_now ()));
 }
 
 const QuicPath *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "quic-loop.h"
+#include "quic-state.h"
 #include "quic-path.h"
 
 G_BEGIN_DECLS
@@ -34,12 +34,12 @@ void quic_connection_set_idle (guint64 idle);
 #define QUIC_END_CUT 2  /* and not all was read that was heard */
 
 /* NULL: ERROR. REMOTE, on the channel, is the path's if NULL. */
-QuicConnection *quic_connection_connect (QuicLoop *loop, const QuicPath *path,
+QuicConnection *quic_connection_connect (HyphaLoop *loop, const QuicPath *path,
                                          HyphaEndpoint *remote, const QuicConnectionEvents *events,
                                          gpointer port, GError **error);
 /* HEADER: of its first packet. ORIGINAL: to where that went before a Retry; NULL: there was none.
  * SECRET: of the port, for resets. */
-QuicConnection *quic_connection_accept (QuicLoop *loop, const QuicPath *path,
+QuicConnection *quic_connection_accept (HyphaLoop *loop, const QuicPath *path,
                                         const ngtcp2_pkt_hd *header, const ngtcp2_cid *original,
                                         const guint8 *secret, const QuicConnectionEvents *events,
                                         gpointer port, GError **error);

@@ -111,17 +111,17 @@ read_control (QuicBurst *burst, struct msghdr *message, gboolean connected)
 }
 
 int
-quic_datagram_receive (int fd, QuicLoop *loop, const QuicAddress *local, gboolean connected,
+quic_datagram_receive (int fd, HyphaLoop *loop, const QuicAddress *local, gboolean connected,
                        QuicBurst *bursts)
 {
-  struct mmsghdr messages[QUIC_LOOP_BATCH] = { 0 };
-  struct iovec pieces[QUIC_LOOP_BATCH];
-  QuicAddress from[QUIC_LOOP_BATCH];
-  Control controls[QUIC_LOOP_BATCH];
+  struct mmsghdr messages[QUIC_BATCH] = { 0 };
+  struct iovec pieces[QUIC_BATCH];
+  QuicAddress from[QUIC_BATCH];
+  Control controls[QUIC_BATCH];
   int got, n = 0;
 
-  for (guint i = 0; i < QUIC_LOOP_BATCH; i++) {
-    pieces[i] = (struct iovec){ quic_loop_get_input (loop, i), QUIC_LOOP_BUFFER };
+  for (guint i = 0; i < QUIC_BATCH; i++) {
+    pieces[i] = (struct iovec){ quic_state_get (loop)->input[i], QUIC_DATAGRAM_BYTES };
     messages[i].msg_hdr = (struct msghdr){
       .msg_name = &from[i],
       .msg_namelen = sizeof from[i],
@@ -132,7 +132,7 @@ quic_datagram_receive (int fd, QuicLoop *loop, const QuicAddress *local, gboolea
     };
   }
   do
-    got = recvmmsg (fd, messages, QUIC_LOOP_BATCH, MSG_DONTWAIT, NULL);
+    got = recvmmsg (fd, messages, QUIC_BATCH, MSG_DONTWAIT, NULL);
   while (got < 0 && errno == EINTR);
   if (got < 0)
     return -1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "quic-loop.h"
+#include "quic-state.h"
 #include "quic-path.h"
 
 G_BEGIN_DECLS
@@ -22,9 +22,9 @@ gboolean quic_datagram_can_segment (int fd);
 /* For the tests of what is done where it cannot. */
 void quic_datagram_forbid_segments (gboolean forbidden);
 
-/* Up to QUIC_LOOP_BATCH of them, into the loop's buffers. LOCAL: this end; its address is taken
+/* Up to QUIC_BATCH of them, into the loop's buffers. LOCAL: this end; its address is taken
  * from each datagram unless CONNECTED. -1: errno, EAGAIN for none. */
-int quic_datagram_receive (int fd, QuicLoop *loop, const QuicAddress *local, gboolean connected,
+int quic_datagram_receive (int fd, HyphaLoop *loop, const QuicAddress *local, gboolean connected,
                            QuicBurst *bursts);
 /* DATA as datagrams of SEGMENT bytes, the last one may be shorter; *SEGMENTED: whether the kernel
  * cuts, which is taken back if it cannot after all. PATH: NULL on a socket that is connected. Gives

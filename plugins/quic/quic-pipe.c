@@ -20,17 +20,17 @@ ready (gpointer pipe, guint32 events)
   if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
     self->hung_up = TRUE;
     /* What it has left is read as there is room: until then this would be told again and again. */
-    quic_loop_unwatch (self->loop, &self->watch);
+    hypha_loop_unwatch (self->loop, &self->watch);
   }
   self->stirred (self->owner);
 }
 
 void
-quic_pipe_open (QuicPipe *self, QuicLoop *loop, int fd, void (*stirred) (gpointer owner),
+quic_pipe_open (QuicPipe *self, HyphaLoop *loop, int fd, void (*stirred) (gpointer owner),
                 gpointer owner)
 {
   self->loop = loop;
-  self->watch = (QuicWatch){ .fd = fd, .ready = ready, .owner = self };
+  self->watch = (HyphaLoopWatch){ .fd = fd, .ready = ready, .owner = self };
   self->stirred = stirred;
   self->owner = owner;
   quic_pipe_watch (self);
@@ -41,7 +41,7 @@ quic_pipe_close (QuicPipe *self)
 {
   if (self->watch.fd < 0)
     return;
-  quic_loop_unwatch (self->loop, &self->watch);
+  hypha_loop_unwatch (self->loop, &self->watch);
   close (self->watch.fd);
   self->watch.fd = -1;
   self->up_all = TRUE;
@@ -208,6 +208,6 @@ quic_pipe_watch (QuicPipe *self)
     events |= EPOLLIN;
   if (quic_buffer_get_size (&self->down) > 0 && !self->down_shut)
     events |= EPOLLOUT;
-  if (!quic_loop_watch (self->loop, &self->watch, events))
+  if (!hypha_loop_watch (self->loop, &self->watch, events))
     self->hung_up = TRUE;
 }

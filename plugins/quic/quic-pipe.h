@@ -2,15 +2,15 @@
 #pragma once
 
 #include "quic-buffer.h"
-#include "quic-loop.h"
+#include "quic-state.h"
 
 G_BEGIN_DECLS
 
 /* The other end of a channel's socketpair, and what lies between it and the network. On the loop.
  */
 typedef struct {
-  QuicLoop *loop;
-  QuicWatch watch; /* fd -1: ended */
+  HyphaLoop *loop;
+  HyphaLoopWatch watch; /* fd -1: ended */
   void (*stirred) (gpointer owner);
   gpointer owner;
 
@@ -28,7 +28,7 @@ typedef struct {
 } QuicPipe;
 
 /* Takes FD. STIRRED: there may be more to send, or to take, or it has hung up. */
-void quic_pipe_open (QuicPipe *self, QuicLoop *loop, int fd, void (*stirred) (gpointer owner),
+void quic_pipe_open (QuicPipe *self, HyphaLoop *loop, int fd, void (*stirred) (gpointer owner),
                      gpointer owner);
 /* Nothing more moves; what was sent stays until quic_pipe_clear(). */
 void quic_pipe_close (QuicPipe *self);

@@ -12,7 +12,7 @@
 #define MESSAGES_AT_ONCE 64
 
 typedef struct {
-  QuicWatch watch;
+  HyphaLoopWatch watch;
   GPtrArray *clients; /* of QuicRoutesClient */
 } Routes;
 
@@ -51,7 +51,7 @@ routes_free (gpointer routes)
 }
 
 static Routes *
-routes_new (QuicLoop *loop)
+routes_new (HyphaLoop *loop)
 {
   const struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = GROUPS };
   int fd = socket (AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
@@ -60,18 +60,18 @@ routes_new (QuicLoop *loop)
   if (fd < 0)
     return NULL;
   self = g_new0 (Routes, 1);
-  self->watch = (QuicWatch){ .fd = fd, .ready = ready, .owner = self };
+  self->watch = (HyphaLoopWatch){ .fd = fd, .ready = ready, .owner = self };
   self->clients = g_ptr_array_new ();
   if (bind (fd, (const struct sockaddr *) &address, sizeof address) < 0 ||
-      !quic_loop_watch (loop, &self->watch, EPOLLIN))
+      !hypha_loop_watch (loop, &self->watch, EPOLLIN))
     g_clear_pointer (&self, routes_free);
   return self;
 }
 
 gboolean
-quic_routes_join (QuicLoop *loop, QuicRoutesClient *client)
+quic_routes_join (HyphaLoop *loop, QuicRoutesClient *client)
 {
-  gpointer *slot = quic_loop_get_routes (loop);
+  gpointer *slot = &quic_state_get (loop)->routes;
   Routes *self = *slot != NULL ? *slot : routes_new (loop);
 
   if (self == NULL)
@@ -82,9 +82,9 @@ quic_routes_join (QuicLoop *loop, QuicRoutesClient *client)
 }
 
 void
-quic_routes_leave (QuicLoop *loop, QuicRoutesClient *client)
+quic_routes_leave (HyphaLoop *loop, QuicRoutesClient *client)
 {
-  gpointer *slot = quic_loop_get_routes (loop);
+  gpointer *slot = &quic_state_get (loop)->routes;
   Routes *self = *slot;
 
   if (self == NULL)
@@ -92,7 +92,7 @@ quic_routes_leave (QuicLoop *loop, QuicRoutesClient *client)
   g_ptr_array_remove_fast (self->clients, client);
   if (self->clients->len > 0)
     return;
-  quic_loop_unwatch (loop, &self->watch);
+  hypha_loop_unwatch (loop, &self->watch);
   *slot = NULL;
-  quic_loop_call (loop, routes_free, self);
+  hypha_loop_call (loop, routes_free, self);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "quic-loop.h"
+#include "quic-state.h"
 
 G_BEGIN_DECLS
 
@@ -13,7 +13,7 @@ typedef struct {
 } QuicRoutesClient;
 
 /* FALSE: the kernel does not tell, here. */
-gboolean quic_routes_join (QuicLoop *loop, QuicRoutesClient *client);
-void quic_routes_leave (QuicLoop *loop, QuicRoutesClient *client);
+gboolean quic_routes_join (HyphaLoop *loop, QuicRoutesClient *client);
+void quic_routes_leave (HyphaLoop *loop, QuicRoutesClient *client);
 
 G_END_DECLS

@@ -20,7 +20,7 @@
 #define RESETS_A_SECOND 100
 
 struct _QuicServer {
-  QuicLoop *loop;
+  HyphaLoop *loop;
   QuicAddress local;
 
   /* Under the mutex of all servers. */
@@ -35,7 +35,7 @@ struct _QuicServer {
   gboolean over;
   gboolean segmented;
   guint8 secret[QUIC_SECRET_BYTES]; /* for resets */
-  QuicWatch watch;
+  HyphaLoopWatch watch;
   GHashTable *by_id;      /* Id to QuicConnection */
   GPtrArray *connections; /* of QuicConnection */
   guint unfinished;
@@ -137,12 +137,12 @@ end_if_unused (gpointer server)
     return;
   /* One that was closed already has taken its watch with it. */
   if (fd >= 0) {
-    quic_loop_unwatch (self->loop, &self->watch);
+    hypha_loop_unwatch (self->loop, &self->watch);
     close (fd);
   }
   self->watch.on = FALSE;
-  quic_loop_call (self->loop, server_free, self);
-  quic_loop_release (self->loop);
+  hypha_loop_call (self->loop, server_free, self);
+  hypha_loop_release (self->loop);
 }
 
 /* Who has not come in yet stays outside. */
@@ -168,7 +168,7 @@ quic_server_close (QuicServer *self)
   pthread_mutex_lock (&all_mutex);
   self->closed = TRUE;
   if (self->places == 0) {
-    quic_loop_forget (self->loop, self->fd);
+    hypha_loop_forget (self->loop, self->fd);
     close (self->fd);
     self->fd = -1;
   } else {
@@ -177,7 +177,7 @@ quic_server_close (QuicServer *self)
     g_ptr_array_add (lingering, self);
   }
   pthread_mutex_unlock (&all_mutex);
-  quic_loop_call (self->loop, turn_out, self);
+  hypha_loop_call (self->loop, turn_out, self);
 }
 
 /* ---- what a connection wants ---- */
@@ -204,7 +204,7 @@ on_send (gpointer server, const QuicPath *path, const guint8 *data, gsize size, 
   gsize done = send_to (self, path, data, size, segment, reason);
 
   if (*reason == EAGAIN)
-    quic_loop_watch (self->loop, &self->watch, EPOLLIN | EPOLLOUT);
+    hypha_loop_watch (self->loop, &self->watch, EPOLLIN | EPOLLOUT);
   else if (*reason != 0)
     g_debug ("quic: sending: %s", g_strerror (*reason));
   return done;
@@ -272,7 +272,7 @@ on_ended (gpointer server, QuicConnection *connection)
     g_hash_table_remove (self->by_id, ids->pdata[i]);
   g_ptr_array_set_size (ids, 0);
   g_ptr_array_remove_fast (self->connections, connection);
-  quic_loop_call (self->loop, quic_connection_free, connection);
+  hypha_loop_call (self->loop, quic_connection_free, connection);
   pthread_mutex_lock (&all_mutex);
   self->places--;
   pthread_mutex_unlock (&all_mutex);
@@ -486,7 +486,7 @@ take (QuicServer *self, const QuicPath *path, const guint8 *data, gsize size, gu
 static gboolean
 receive (QuicServer *self)
 {
-  QuicBurst bursts[QUIC_LOOP_BATCH];
+  QuicBurst bursts[QUIC_BATCH];
   guint64 now;
   int n = -1;
 
@@ -494,12 +494,12 @@ receive (QuicServer *self)
   if (self->fd >= 0)
     n = quic_datagram_receive (self->fd, self->loop, &self->local, FALSE, bursts);
   pthread_mutex_unlock (&all_mutex);
-  now = quic_now ();
+  now = hypha_loop_now ();
   for (int i = 0; i < n; i++)
     for (gsize at = 0; at < bursts[i].size; at += bursts[i].segment)
       take (self, &bursts[i].path, bursts[i].data + at,
             MIN (bursts[i].segment, bursts[i].size - at), now);
-  return n == QUIC_LOOP_BATCH;
+  return n == QUIC_BATCH;
 }
 
 static void
@@ -508,7 +508,7 @@ ready (gpointer server, guint32 events_now)
   QuicServer *self = server;
 
   if ((events_now & EPOLLOUT) != 0) {
-    quic_loop_watch (self->loop, &self->watch, EPOLLIN);
+    hypha_loop_watch (self->loop, &self->watch, EPOLLIN);
     for (guint i = 0; i < self->connections->len; i++)
       quic_connection_unblock (self->connections->pdata[i]);
   }
@@ -525,7 +525,7 @@ begin (gpointer server)
   QuicServer *self = server;
 
   pthread_mutex_lock (&all_mutex);
-  if (self->fd >= 0 && !quic_loop_watch (self->loop, &self->watch, EPOLLIN))
+  if (self->fd >= 0 && !hypha_loop_watch (self->loop, &self->watch, EPOLLIN))
     g_warning ("the kernel does not watch a socket of QUIC");
   pthread_mutex_unlock (&all_mutex);
 }
@@ -568,15 +568,15 @@ quic_server_listen (int fd, const QuicAddress *local, guint max, QuicServerKnock
   self->knocked = knocked;
   self->user_data = user_data;
   self->segmented = quic_datagram_can_segment (fd);
-  self->watch = (QuicWatch){ .fd = fd, .ready = ready, .owner = self };
+  self->watch = (HyphaLoopWatch){ .fd = fd, .ready = ready, .owner = self };
   self->by_id = g_hash_table_new_full (hash_id, equal_ids, g_free, NULL);
   self->connections = g_ptr_array_new ();
   quic_tls_make_reset_secret (local, sizeof *local, self->secret);
-  self->loop = quic_loop_acquire (error);
+  self->loop = quic_state_acquire_loop (error);
   if (self->loop == NULL) {
     free_at_once (self);
     return NULL;
   }
-  quic_loop_call (self->loop, begin, self);
+  hypha_loop_call (self->loop, begin, self);
   return self;
 }

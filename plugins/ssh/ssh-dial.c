@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "ssh-greeting.h"
-#include "ssh-loop.h"
 #include "ssh-program.h"
 #include "ssh-reason.h"
 
@@ -18,8 +17,13 @@ typedef struct {
   GTask *task;        /* its own thread's, and until it is answered: */
   GSource *cancelled; /* one that goes over to another thread is lost now and then (GLib 2.74) */
 
-  /* The loop's, until it is done; it is held until the task is answered. */
-  gboolean done;
+  /* One thread for every ssh of this process. It starts them, hears them, and sees them end,
+   * whatever the program's own threads do: one that waits for the end of a channel need not run a
+   * main context for that. Held until the task is answered. */
+  HyphaLoop *loop;
+
+  /* The loop's, until it is done. */
+  atomic_bool done;
   HyphaChannel *channel;
   GError *error; /* NULL: the channel is there */
   HyphaEndpoint *endpoint;
@@ -100,14 +104,18 @@ static gboolean
 answer (gpointer user_data)
 {
   Dial *self = user_data;
-  g_autoptr (GTask) task = g_steal_pointer (&self->task);
+  g_autoptr (GTask) task = NULL;
 
+  /* What the loop did comes before: ThreadSanitizer sees it by this, and not by GLib's locks. */
+  if (!atomic_load (&self->done))
+    return G_SOURCE_CONTINUE;
+  task = g_steal_pointer (&self->task);
   clear_source (&self->cancelled);
   if (self->error != NULL)
     g_task_return_error (task, g_steal_pointer (&self->error));
   else
     g_task_return_pointer (task, g_steal_pointer (&self->channel), g_object_unref);
-  ssh_loop_release ();
+  hypha_loop_release (self->loop);
   dial_unref (self);
   return G_SOURCE_REMOVE;
 }
@@ -116,13 +124,17 @@ answer (gpointer user_data)
 static void
 finish (Dial *self)
 {
-  self->done = TRUE;
+  g_autoptr (GSource) source = g_idle_source_new ();
+
   clear_source (&self->readable);
   clear_source (&self->deadline);
   if (self->fd >= 0)
     g_close (g_steal_fd (&self->fd), NULL);
   g_clear_pointer (&self->program, ssh_program_unref);
-  ssh_loop_post_back (self->task, answer, self);
+  g_source_set_priority (source, g_task_get_priority (self->task));
+  g_source_set_callback (source, answer, self, NULL);
+  atomic_store (&self->done, TRUE);
+  g_source_attach (source, g_task_get_context (self->task));
 }
 
 /* ERROR is taken. */
@@ -226,16 +238,16 @@ give_up (Dial *self)
                            self->display));
 }
 
-static gboolean
+static void
 give_up_there (gpointer user_data)
 {
   Dial *self = user_data;
+  HyphaLoop *loop = self->loop;
 
-  if (!self->done)
+  if (!atomic_load (&self->done))
     give_up (self);
   dial_unref (self);
-  ssh_loop_release ();
-  return G_SOURCE_REMOVE;
+  hypha_loop_release (loop);
 }
 
 static gboolean
@@ -244,8 +256,7 @@ on_cancelled (GCancellable *cancellable, gpointer user_data)
   Dial *self = user_data;
 
   atomic_fetch_add (&self->ref_count, 1);
-  ssh_loop_hold (NULL); /* it is held already */
-  ssh_loop_post (give_up_there, self);
+  hypha_loop_call (hypha_loop_ref (self->loop), give_up_there, self);
   return G_SOURCE_REMOVE;
 }
 
@@ -257,7 +268,7 @@ attach (Dial *self, GSource *source, GSourceFunc func)
   return source;
 }
 
-static gboolean
+static void
 begin (gpointer user_data)
 {
   Dial *self = user_data;
@@ -267,25 +278,27 @@ begin (gpointer user_data)
 
   if (g_cancellable_is_cancelled (self->cancellable)) {
     give_up (self);
-    return G_SOURCE_REMOVE;
+    return;
   }
-  if (g_get_monotonic_time () >= self->deadline_at)
-    return on_deadline (self);
-  self->program = ssh_program_start ((const char *const *) argv, &self->fd, on_ended, self, &error);
+  if (g_get_monotonic_time () >= self->deadline_at) {
+    on_deadline (self);
+    return;
+  }
+  self->program =
+      ssh_program_start (self->loop, (const char *const *) argv, &self->fd, on_ended, self, &error);
   if (self->program == NULL) {
     fail (self, g_error_new (HYPHA_ERROR, HYPHA_ERROR_CONNECT,
                              _ ("%s: the program '%s' cannot be run (%s): install OpenSSH's client "
                                 "(openssh-client), or say where it is by the option 'ssh' of the "
                                 "transport ssh"),
                              self->display, self->ssh, error->message));
-    return G_SOURCE_REMOVE;
+    return;
   }
   self->readable =
       attach (self, g_unix_fd_source_new (self->fd, G_IO_IN), G_SOURCE_FUNC (on_readable));
   self->deadline = attach (self, g_timeout_source_new (self->timeout_ms), on_deadline);
   g_source_set_ready_time (self->deadline,
                            self->deadline_at); /* many may have been started before */
-  return G_SOURCE_REMOVE;
 }
 
 /**
@@ -305,9 +318,10 @@ ssh_dial (GTask *task, const char *program, const char *command, HyphaEndpoint *
 {
   GError *error = NULL;
   SshAddress *address = ssh_address_parse (endpoint, &error);
+  HyphaLoop *loop = address != NULL ? hypha_loop_acquire ("hypha-ssh", 0, NULL, &error) : NULL;
   Dial *self;
 
-  if (address == NULL || !ssh_loop_hold (&error)) {
+  if (loop == NULL) {
     g_clear_pointer (&address, ssh_address_free);
     g_task_return_error (task, error);
     g_object_unref (task);
@@ -316,6 +330,7 @@ ssh_dial (GTask *task, const char *program, const char *command, HyphaEndpoint *
   self = g_new0 (Dial, 1);
   atomic_init (&self->ref_count, 1);
   self->task = task;
+  self->loop = loop;
   self->endpoint = hypha_endpoint_ref (endpoint);
   self->display = g_strdup (hypha_endpoint_to_string (endpoint));
   self->address = address;
@@ -328,5 +343,5 @@ ssh_dial (GTask *task, const char *program, const char *command, HyphaEndpoint *
   self->cancelled = g_cancellable_source_new (cancellable);
   g_source_set_callback (self->cancelled, G_SOURCE_FUNC (on_cancelled), self, NULL);
   g_source_attach (self->cancelled, g_task_get_context (task));
-  ssh_loop_post (begin, self);
+  hypha_loop_call (loop, begin, self);
 }

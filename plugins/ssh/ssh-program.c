@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "ssh-loop.h"
 #include "ssh-reason.h"
 #include "ssh-spawn.h"
 
@@ -30,6 +29,7 @@ typedef struct {
 
 struct _SshProgram {
   grefcount ref_count; /* one is the running program's, which holds the loop, too */
+  HyphaLoop *loop;
   GPid pid;
   int wait_status; /* once it is over */
   int words_fd;    /* its standard error */
@@ -214,7 +214,7 @@ on_ended (GPid pid, int wait_status, gpointer user_data)
   /* Somebody it has started may have it still. */
   shutdown (self->theirs, SHUT_RDWR);
   g_close (g_steal_fd (&self->theirs), NULL);
-  ssh_loop_release ();
+  hypha_loop_release (self->loop);
 }
 
 int
@@ -261,6 +261,7 @@ open_pairs (int fds[2], int words[2], GError **error)
 
 /**
  * ssh_program_start:
+ * @loop: the thread that this is
  * @argv: the program and its arguments
  * @ours: (out): a non-blocking stream socket that leads to its standard input and output
  * @ended: called once it has ended
@@ -270,8 +271,8 @@ open_pairs (int fds[2], int words[2], GError **error)
  * Returns: (transfer full): the program, or %NULL
  */
 SshProgram *
-ssh_program_start (const char *const *argv, int *ours, SshProgramFunc ended, gpointer user_data,
-                   GError **error)
+ssh_program_start (HyphaLoop *loop, const char *const *argv, int *ours, SshProgramFunc ended,
+                   gpointer user_data, GError **error)
 {
   SshProgram *self;
   int fds[2], words[2];
@@ -287,8 +288,8 @@ ssh_program_start (const char *const *argv, int *ours, SshProgramFunc ended, gpo
     g_close (words[0], NULL);
     return NULL;
   }
-  ssh_loop_hold (NULL); /* it is running */
   self = g_new0 (SshProgram, 1);
+  self->loop = hypha_loop_ref (loop);
   g_ref_count_init (&self->ref_count);
   self->pid = pid;
   self->theirs = fds[1];

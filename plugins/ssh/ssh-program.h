@@ -11,10 +11,10 @@ typedef struct _SshProgram SshProgram;
 
 typedef void (*SshProgramFunc) (SshProgram *self, gpointer user_data);
 
-/* All of this within the loop only. OURS is to be closed; ENDED is called once, or never after
- * ssh_program_end(). NULL: it could not be started. */
-SshProgram *ssh_program_start (const char *const *argv, int *ours, SshProgramFunc ended,
-                               gpointer user_data, GError **error);
+/* All of this on LOOP only, which is held until it has ended. OURS is to be closed; ENDED is called
+ * once, or never after ssh_program_end(). NULL: it could not be started. */
+SshProgram *ssh_program_start (HyphaLoop *loop, const char *const *argv, int *ours,
+                               SshProgramFunc ended, gpointer user_data, GError **error);
 SshProgram *ssh_program_ref (SshProgram *self);
 void ssh_program_unref (SshProgram *self);
 /* Nobody wants it any more: it is terminated, and killed if that does not help. */

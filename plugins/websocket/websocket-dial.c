@@ -21,7 +21,7 @@ typedef struct {
   char *proxy, *ca_file;
   guint ping_ms;
   guint timeout_ms;
-  WebsocketLoop *loop;       /* held for both threads */
+  HyphaLoop *loop;           /* held for both threads */
   GCancellable *caller;      /* cancelled anywhere */
   gulong follow;             /* the caller's */
   GCancellable *cancellable; /* cancelled on the loop alone */
@@ -55,7 +55,7 @@ dial_free (Dial *self)
   hypha_endpoint_unref (self->endpoint);
   g_object_unref (self->caller);
   g_object_unref (self->cancellable);
-  websocket_loop_release (self->loop);
+  hypha_loop_release (self->loop);
   g_free (self->proxy);
   g_free (self->ca_file);
   g_free (self->key);
@@ -143,7 +143,7 @@ on_finished (gpointer user_data)
 static void
 finish (Dial *self, Outcome *outcome, GError *reason)
 {
-  WebsocketLoop *loop = self->loop;
+  HyphaLoop *loop = self->loop;
   GError *error = reason != NULL ? explain (self, reason) : NULL;
   g_autoptr (GSource) source = g_idle_source_new ();
 
@@ -160,7 +160,7 @@ finish (Dial *self, Outcome *outcome, GError *reason)
   self->error = error;
   g_source_attach (source, self->context);
   pthread_mutex_unlock (&self->mutex);
-  websocket_loop_release (loop);
+  hypha_loop_release (loop);
 }
 
 static gboolean
@@ -337,7 +337,7 @@ start (gpointer user_data)
   Dial *self = user_data;
   g_autoptr (GSocketClient) client = g_socket_client_new ();
 
-  self->deadline = websocket_loop_add_timeout (self->timeout_ms, on_deadline, self);
+  self->deadline = websocket_add_timeout (self->timeout_ms, on_deadline, self);
   set_proxy (self, client);
   /* Settings name proxies for these schemes, and browsers take the same for WebSockets. */
   self->server = g_object_new (G_TYPE_NETWORK_ADDRESS, "hostname", self->address->inet->host,
@@ -362,7 +362,7 @@ on_cancelled (GCancellable *caller, gpointer user_data)
 {
   Dial *self = user_data;
 
-  websocket_loop_call (self->loop, give_up, g_object_ref (self->cancellable));
+  hypha_loop_call (self->loop, give_up, g_object_ref (self->cancellable));
 }
 
 void
@@ -371,7 +371,7 @@ websocket_dial_async (const WebsocketAddress *address, HyphaEndpoint *endpoint,
                       GAsyncReadyCallback callback, gpointer user_data)
 {
   g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, user_data);
-  WebsocketLoop *loop = NULL;
+  HyphaLoop *loop = NULL;
   GError *error = NULL;
   Dial *self;
 
@@ -379,7 +379,7 @@ websocket_dial_async (const WebsocketAddress *address, HyphaEndpoint *endpoint,
   /* It may be cancelled by the deadline, which has a word of its own. */
   g_task_set_check_cancellable (task, FALSE);
   if (!g_cancellable_set_error_if_cancelled (cancellable, &error))
-    loop = websocket_loop_acquire (&error);
+    loop = websocket_state_acquire_loop (&error);
   if (loop == NULL) {
     g_task_return_error (task, error);
     return;
@@ -397,8 +397,8 @@ websocket_dial_async (const WebsocketAddress *address, HyphaEndpoint *endpoint,
   self->timeout_ms = timeout_ms;
   self->caller = g_object_ref (cancellable);
   self->cancellable = g_cancellable_new ();
-  self->loop = websocket_loop_ref (loop);
-  websocket_loop_call (loop, start, self);
+  self->loop = hypha_loop_ref (loop);
+  hypha_loop_call (loop, start, self);
   self->follow = g_cancellable_connect (cancellable, G_CALLBACK (on_cancelled), self, NULL);
 }
 

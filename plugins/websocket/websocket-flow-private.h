@@ -20,13 +20,13 @@ struct _WebsocketFlow {
   GError *error; /* under the mutex */
 
   /* The loop's alone. */
-  WebsocketLoop *loop;
+  HyphaLoop *loop;
   GSocket *socket;
   GIOStream *stream; /* upon it */
   int fd;            /* -1: closed */
   char *name;
   gboolean client, hypha;
-  WebsocketLoopFunc over;
+  HyphaLoopFunc over;
   gpointer over_data;
   WebsocketDecoder decoder;
   WebsocketQueue out; /* frames */

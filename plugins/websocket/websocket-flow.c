@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BUFFER WEBSOCKET_LOOP_BUFFER
+#define BUFFER WEBSOCKET_BUFFER
 #define TURNS 4           /* buffers a turn, so that nobody waits long */
 #define MAX_WAITING 65536 /* what goes out waits for this much, control frames aside */
 #define END_MS 2000
@@ -40,7 +40,7 @@ finish_if_over (WebsocketFlow *self)
   close (g_steal_fd (&self->fd));
   if (self->over != NULL)
     self->over (self->over_data);
-  websocket_loop_release (g_steal_pointer (&self->loop));
+  hypha_loop_release (g_steal_pointer (&self->loop));
   websocket_flow_unref (self);
 }
 
@@ -161,7 +161,7 @@ begin_end (WebsocketFlow *self)
   if (self->deadline != NULL || self->stream_over)
     return;
   self->moved = FALSE;
-  self->deadline = websocket_loop_add_timeout (END_MS, on_deadline, self);
+  self->deadline = websocket_add_timeout (END_MS, on_deadline, self);
 }
 
 void
@@ -204,7 +204,7 @@ static gboolean
 on_readable (GObject *source, gpointer data)
 {
   WebsocketFlow *self = data;
-  guint8 *buffer = websocket_loop_get_buffer (self->loop);
+  guint8 *buffer = websocket_state_get (self->loop)->buffer;
 
   for (guint i = 0; i < TURNS && wants_more (self); i++) {
     g_autoptr (GError) error = NULL;
@@ -249,7 +249,7 @@ static gboolean
 on_fd_in (gint fd, GIOCondition condition, gpointer data)
 {
   WebsocketFlow *self = data;
-  guint8 *buffer = websocket_loop_get_buffer (self->loop);
+  guint8 *buffer = websocket_state_get (self->loop)->buffer;
   GError *error = NULL;
 
   for (guint i = 0; i < TURNS && may_take (self) && error == NULL; i++) {
@@ -408,15 +408,15 @@ update (WebsocketFlow *self)
 /* ---- life ---- */
 
 WebsocketFlow *
-websocket_flow_new (WebsocketLoop *loop, GSocket *socket, GIOStream *stream, int fd,
-                    const WebsocketTerms *terms, guint8 *early, gsize size, WebsocketLoopFunc over,
+websocket_flow_new (HyphaLoop *loop, GSocket *socket, GIOStream *stream, int fd,
+                    const WebsocketTerms *terms, guint8 *early, gsize size, HyphaLoopFunc over,
                     gpointer data)
 {
   WebsocketFlow *self = g_new0 (WebsocketFlow, 1);
 
   atomic_init (&self->ref_count, 1); /* the loop's */
   pthread_mutex_init (&self->mutex, NULL);
-  self->loop = websocket_loop_ref (loop);
+  self->loop = hypha_loop_ref (loop);
   self->socket = g_object_ref (socket);
   self->stream = g_object_ref (stream);
   self->fd = fd;
@@ -429,7 +429,7 @@ websocket_flow_new (WebsocketLoop *loop, GSocket *socket, GIOStream *stream, int
   self->in.bytes = g_byte_array_new ();
   self->out.bytes = g_byte_array_new ();
   self->credit = self->allowance = WEBSOCKET_WINDOW;
-  self->ticker = websocket_loop_add_timeout (terms->ping_ms, on_tick, self);
+  self->ticker = websocket_add_timeout (terms->ping_ms, on_tick, self);
   set_fd_source (&self->hung_up, fd, G_IO_HUP, on_hung_up, self, TRUE);
   websocket_flow_ref (self); /* the caller's */
   websocket_flow_feed (self, early, size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "websocket-loop.h"
+#include "websocket-state.h"
 
 G_BEGIN_DECLS
 
@@ -23,9 +23,9 @@ typedef struct {
 /* On the loop. STREAM is SOCKET, or TLS upon it. FD, one end of a socketpair, is taken; EARLY (SIZE
  * bytes) came behind the answer. OVER (nullable) is called on the loop with DATA when nothing is
  * left of it. */
-WebsocketFlow *websocket_flow_new (WebsocketLoop *loop, GSocket *socket, GIOStream *stream, int fd,
+WebsocketFlow *websocket_flow_new (HyphaLoop *loop, GSocket *socket, GIOStream *stream, int fd,
                                    const WebsocketTerms *terms, guint8 *early, gsize size,
-                                   WebsocketLoopFunc over, gpointer data);
+                                   HyphaLoopFunc over, gpointer data);
 /* From any thread. */
 WebsocketFlow *websocket_flow_ref (WebsocketFlow *self);
 void websocket_flow_unref (gpointer self);

@@ -20,7 +20,7 @@
 
 struct _WebsocketPort {
   guint ref_count; /* on the loop: of the listener, guests and flows */
-  WebsocketLoop *loop;
+  HyphaLoop *loop;
   int fd; /* -1: closed */
   char *display, *path;
   gboolean secure;
@@ -65,7 +65,7 @@ port_unref (gpointer port)
   g_strfreev (self->origins);
   g_free (self->display);
   g_free (self->path);
-  websocket_loop_release (self->loop);
+  hypha_loop_release (self->loop);
   g_free (self);
 }
 
@@ -223,7 +223,7 @@ on_first_byte (GSocket *socket, GIOCondition condition, gpointer data)
 
   websocket_clear_source (&self->waiting);
   websocket_clear_source (&self->deadline);
-  self->deadline = websocket_loop_add_timeout (GUEST_MS, on_guest_overdue, self);
+  self->deadline = websocket_add_timeout (GUEST_MS, on_guest_overdue, self);
   if (g_cancellable_is_cancelled (self->cancellable))
     turn_away (self, NULL);
   else if (self->port->secure)
@@ -306,7 +306,7 @@ welcome (WebsocketPort *self, int fd, const struct sockaddr_storage *remote)
   guest->connection = g_socket_connection_factory_create_connection (socket);
   guest->cancellable = g_cancellable_new ();
   g_queue_push_tail_link (&self->guests, &guest->link);
-  guest->deadline = websocket_loop_add_timeout (
+  guest->deadline = websocket_add_timeout (
       self->guests.length > MAX_GUESTS / 2 ? CROWDED_FIRST_BYTE_MS : FIRST_BYTE_MS,
       on_guest_overdue, guest);
   guest->waiting = websocket_attach (g_socket_create_source (socket, G_IO_IN, guest->cancellable),
@@ -339,7 +339,7 @@ on_connection (gint fd, GIOCondition condition, gpointer data)
     else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM ||
              errno == EINVAL) {
       /* The last is a socket that was shut down, and is about to be closed. */
-      self->resting = websocket_loop_add_timeout (REST_MS, on_rested, self);
+      self->resting = websocket_add_timeout (REST_MS, on_rested, self);
       break;
     } else
       break;
@@ -374,7 +374,7 @@ websocket_port_new (int fd, const char *display, gboolean secure, const char *pa
                     const WebsocketHouse *house, WebsocketKnockFunc knock, gpointer data,
                     GDestroyNotify destroy, GError **error)
 {
-  WebsocketLoop *loop = websocket_loop_acquire (error);
+  HyphaLoop *loop = websocket_state_acquire_loop (error);
   WebsocketPort *self;
 
   if (loop == NULL) {
@@ -396,7 +396,7 @@ websocket_port_new (int fd, const char *display, gboolean secure, const char *pa
   self->data = data;
   self->destroy = destroy;
   g_queue_init (&self->guests);
-  websocket_loop_call (loop, begin, self);
+  hypha_loop_call (loop, begin, self);
   return self;
 }
 
@@ -420,5 +420,5 @@ websocket_port_close (WebsocketPort *self)
   /* At once: the address is free when this returns. The descriptor is the loop's to close, for it
    * looks at it. */
   shutdown (self->fd, SHUT_RDWR);
-  websocket_loop_call (self->loop, end, self);
+  hypha_loop_call (self->loop, end, self);
 }

@@ -18,9 +18,9 @@ websocket_socket_tune (GSocket *socket)
 }
 
 WebsocketFlow *
-websocket_socket_join (WebsocketLoop *loop, GSocketConnection *connection, GIOStream *stream,
-                       const WebsocketTerms *terms, guint8 *early, gsize size,
-                       WebsocketLoopFunc over, gpointer data, int *fd, GError **error)
+websocket_socket_join (HyphaLoop *loop, GSocketConnection *connection, GIOStream *stream,
+                       const WebsocketTerms *terms, guint8 *early, gsize size, HyphaLoopFunc over,
+                       gpointer data, int *fd, GError **error)
 {
   int fds[2];
 

@@ -11,9 +11,9 @@ void websocket_socket_tune (GSocket *socket);
 /* On the loop: joins STREAM, which is CONNECTION or TLS upon it, with one end of a new socketpair,
  * and gives the other in FD. The rest is as for websocket_flow_new(). NULL: there are no
  * descriptors left; OVER is not called. */
-WebsocketFlow *websocket_socket_join (WebsocketLoop *loop, GSocketConnection *connection,
+WebsocketFlow *websocket_socket_join (HyphaLoop *loop, GSocketConnection *connection,
                                       GIOStream *stream, const WebsocketTerms *terms, guint8 *early,
-                                      gsize size, WebsocketLoopFunc over, gpointer data, int *fd,
+                                      gsize size, HyphaLoopFunc over, gpointer data, int *fd,
                                       GError **error);
 
 /* A channel upon FD, which is taken, and FLOW, which is not. */

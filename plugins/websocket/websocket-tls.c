@@ -10,7 +10,7 @@
 
 /* One handshake: the data of its task. */
 typedef struct {
-  WebsocketLoop *loop;
+  HyphaLoop *loop;
   WebsocketGate *gate;
   GCancellable *cancellable; /* of the handshake alone */
   gulong follow;             /* the caller's */
@@ -26,7 +26,7 @@ handshake_free (gpointer data)
   Handshake *self = data;
 
   g_object_unref (self->cancellable);
-  websocket_loop_release (self->loop);
+  hypha_loop_release (self->loop);
   g_free (self);
 }
 
@@ -82,7 +82,7 @@ start_next (WebsocketGate *gate)
     websocket_clear_source (&self->waiting);
     gate->running++;
     if (G_IS_TLS_SERVER_CONNECTION (g_task_get_source_object (task)))
-      self->deadline = websocket_loop_add_timeout (LOOK_MS, on_look, self);
+      self->deadline = websocket_add_timeout (LOOK_MS, on_look, self);
     self->follow = g_cancellable_connect (g_task_get_cancellable (task), G_CALLBACK (on_cancelled),
                                           self->cancellable, NULL);
     g_tls_connection_handshake_async (g_task_get_source_object (task), G_PRIORITY_DEFAULT,
@@ -103,7 +103,7 @@ on_given_up (GCancellable *cancellable, gpointer user_data)
 }
 
 void
-websocket_tls_handshake_async (WebsocketLoop *loop, GTlsConnection *connection,
+websocket_tls_handshake_async (HyphaLoop *loop, GTlsConnection *connection,
                                GCancellable *cancellable, GAsyncReadyCallback callback,
                                gpointer user_data)
 {
@@ -111,8 +111,9 @@ websocket_tls_handshake_async (WebsocketLoop *loop, GTlsConnection *connection,
   Handshake *self = g_new0 (Handshake, 1);
 
   g_task_set_source_tag (task, websocket_tls_handshake_async);
-  self->loop = websocket_loop_ref (loop);
-  self->gate = websocket_loop_get_gate (loop, G_IS_TLS_SERVER_CONNECTION (connection));
+  self->loop = hypha_loop_ref (loop);
+  self->gate = G_IS_TLS_SERVER_CONNECTION (connection) ? &websocket_state_get (loop)->coming
+                                                       : &websocket_state_get (loop)->going;
   self->cancellable = g_cancellable_new ();
   g_task_set_task_data (task, self, handshake_free);
   g_queue_push_tail (&self->gate->waiting, task);
@@ -134,9 +135,9 @@ is_same_time (const struct timespec *a, const struct timespec *b)
 }
 
 GTlsDatabase *
-websocket_tls_read_trusted (WebsocketLoop *loop, const char *path, GError **error)
+websocket_tls_read_trusted (HyphaLoop *loop, const char *path, GError **error)
 {
-  WebsocketTrust *trust = websocket_loop_get_trust (loop);
+  WebsocketTrust *trust = &websocket_state_get (loop)->trust;
   GStatBuf info = { 0 };
 
   /* What is not there is told by who reads it. */

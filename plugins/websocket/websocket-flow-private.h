@@ -51,9 +51,13 @@ struct _WebsocketFlow {
   gboolean heard; /* since the last tick */
   gboolean asked; /* a ping was sent then */
 
-  GSource *readable, *writable;      /* of the stream */
-  GSource *fd_in, *fd_out, *hung_up; /* of the descriptor */
-  GSource *ticker, *deadline;
+  HyphaLoopWatch pair; /* of the descriptor */
+  gboolean hung_up;    /* which was told */
+  gboolean plain;      /* the stream is the socket itself, and this is its: */
+  HyphaLoopWatch wire; /* or else, of TLS: */
+  GSource *readable, *writable;
+  HyphaLoopTimer ticker, deadline;
+  guint ping_ms;
 };
 
 /* Takes ERROR; the first stays. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "websocket-flow-private.h"
 
-#include <glib-unix.h>
 #include <glib/gi18n-lib.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,6 +13,7 @@
 #define TURNS 4           /* buffers a turn, so that nobody waits long */
 #define MAX_WAITING 65536 /* what goes out waits for this much, control frames aside */
 #define END_MS 2000
+#define MS 1000000 /* in nanoseconds */
 
 static void update (WebsocketFlow *self);
 
@@ -33,15 +34,14 @@ finish_if_over (WebsocketFlow *self)
 {
   if (!self->stream_over || !self->in_shut || self->fd < 0)
     return;
-  websocket_clear_source (&self->fd_in);
-  websocket_clear_source (&self->fd_out);
-  websocket_clear_source (&self->hung_up);
-  websocket_clear_source (&self->deadline);
+  hypha_loop_unwatch (self->loop, &self->pair);
+  hypha_loop_set_timer (self->loop, &self->deadline, HYPHA_LOOP_NEVER);
   close (g_steal_fd (&self->fd));
   if (self->over != NULL)
     self->over (self->over_data);
-  hypha_loop_release (g_steal_pointer (&self->loop));
-  websocket_flow_unref (self);
+  /* Who is ready in this turn may be this one. */
+  hypha_loop_call (self->loop, websocket_flow_unref, self);
+  hypha_loop_release (self->loop);
 }
 
 /* No byte comes from the stream, or goes there, from here on. What has come is still delivered. */
@@ -54,7 +54,8 @@ end_stream (WebsocketFlow *self)
   self->in_ended = TRUE;
   websocket_clear_source (&self->readable);
   websocket_clear_source (&self->writable);
-  websocket_clear_source (&self->ticker);
+  hypha_loop_unwatch (self->loop, &self->wire);
+  hypha_loop_set_timer (self->loop, &self->ticker, HYPHA_LOOP_NEVER);
   if (!self->out_ended)
     shutdown (self->fd, SHUT_RD);
   self->out_ended = TRUE;
@@ -130,8 +131,8 @@ websocket_flow_fail_by_protocol (WebsocketFlow *self, const char *why)
 
 static gboolean wants_more (WebsocketFlow *self);
 
-static gboolean
-on_deadline (gpointer data)
+static void
+on_deadline (gpointer data, guint64 now)
 {
   WebsocketFlow *self = data;
 
@@ -143,7 +144,8 @@ on_deadline (gpointer data)
     /* The program has ended and still reads: what was on its way comes first, before the answer. */
     if (self->moved || !wants_more (self)) {
       self->moved = FALSE;
-      return G_SOURCE_CONTINUE;
+      hypha_loop_set_timer (self->loop, &self->deadline, now + END_MS * MS);
+      return;
     }
     fail (self, 0,
           g_error_new (HYPHA_ERROR, HYPHA_ERROR_TIMED_OUT,
@@ -152,16 +154,15 @@ on_deadline (gpointer data)
   }
   end_stream (self);
   update (self);
-  return G_SOURCE_REMOVE;
 }
 
 static void
 begin_end (WebsocketFlow *self)
 {
-  if (self->deadline != NULL || self->stream_over)
+  if (self->deadline.place > 0 || self->stream_over)
     return;
   self->moved = FALSE;
-  self->deadline = websocket_add_timeout (END_MS, on_deadline, self);
+  hypha_loop_set_timer (self->loop, &self->deadline, hypha_loop_now () + END_MS * MS);
 }
 
 void
@@ -200,15 +201,15 @@ wants_more (WebsocketFlow *self)
          (self->hypha || self->reader_gone || websocket_queue_left (&self->in) == 0);
 }
 
-static gboolean
-on_readable (GObject *source, gpointer data)
+static void
+take_stream (WebsocketFlow *self)
 {
-  WebsocketFlow *self = data;
+  GInputStream *in = g_io_stream_get_input_stream (self->stream);
   guint8 *buffer = websocket_state_get (self->loop)->buffer;
 
   for (guint i = 0; i < TURNS && wants_more (self); i++) {
     g_autoptr (GError) error = NULL;
-    gssize n = g_pollable_input_stream_read_nonblocking (G_POLLABLE_INPUT_STREAM (source), buffer,
+    gssize n = g_pollable_input_stream_read_nonblocking (G_POLLABLE_INPUT_STREAM (in), buffer,
                                                          BUFFER, NULL, &error);
 
     if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
@@ -220,7 +221,13 @@ on_readable (GObject *source, gpointer data)
     self->heard = TRUE;
     websocket_flow_feed (self, buffer, (gsize) n);
   }
-  update (self);
+}
+
+static gboolean
+on_readable (GObject *source, gpointer data)
+{
+  take_stream (data);
+  update (data);
   return G_SOURCE_CONTINUE;
 }
 
@@ -245,10 +252,9 @@ take_end (WebsocketFlow *self)
     websocket_flow_send_close (self, WEBSOCKET_CLOSE_NORMAL);
 }
 
-static gboolean
-on_fd_in (gint fd, GIOCondition condition, gpointer data)
+static void
+take_descriptor (WebsocketFlow *self)
 {
-  WebsocketFlow *self = data;
   guint8 *buffer = websocket_state_get (self->loop)->buffer;
   GError *error = NULL;
 
@@ -273,11 +279,9 @@ on_fd_in (gint fd, GIOCondition condition, gpointer data)
   if (error != NULL)
     take_cut (self, error);
   g_clear_error (&error);
-  update (self);
-  return G_SOURCE_CONTINUE;
 }
 
-/* ---- sources ---- */
+/* ---- who is ready ---- */
 
 static gboolean
 on_writable (GObject *source, gpointer data)
@@ -286,38 +290,50 @@ on_writable (GObject *source, gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
-static gboolean
-on_fd_out (gint fd, GIOCondition condition, gpointer data)
+/* The socket, without TLS; what waits to go there, update() sends. */
+static void
+on_wire (gpointer data, guint32 events)
 {
   WebsocketFlow *self = data;
 
-  websocket_queue_take (&self->in,
-                        websocket_flow_send_down (self, self->in.bytes->data + self->in.done,
-                                                  websocket_queue_left (&self->in)));
+  if ((events & ~(guint32) EPOLLOUT) != 0)
+    take_stream (self);
   update (self);
-  return G_SOURCE_CONTINUE;
 }
 
 /* The program has closed its end, or shut both directions. */
-static gboolean
-on_hung_up (gint fd, GIOCondition condition, gpointer data)
+static void
+hang_up (WebsocketFlow *self)
 {
-  WebsocketFlow *self = data;
-
+  self->hung_up = TRUE;
   self->reader_gone = TRUE;
   self->cut = self->cut || websocket_queue_left (&self->in) > 0;
   begin_end (self);
-  websocket_clear_source (&self->hung_up);
-  update (self);
-  return G_SOURCE_CONTINUE;
 }
 
-static gboolean
-on_tick (gpointer data)
+static void
+on_pair (gpointer data, guint32 events)
+{
+  WebsocketFlow *self = data;
+
+  if ((events & EPOLLHUP) != 0 && !self->hung_up)
+    hang_up (self);
+  if ((events & ~(guint32) EPOLLOUT) != 0)
+    take_descriptor (self);
+  if (websocket_queue_left (&self->in) > 0)
+    websocket_queue_take (&self->in,
+                          websocket_flow_send_down (self, self->in.bytes->data + self->in.done,
+                                                    websocket_queue_left (&self->in)));
+  update (self);
+}
+
+static void
+on_tick (gpointer data, guint64 now)
 {
   WebsocketFlow *self = data;
   GInputStream *in = g_io_stream_get_input_stream (self->stream);
 
+  hypha_loop_set_timer (self->loop, &self->ticker, now + (guint64) self->ping_ms * MS);
   /* After a while in which this process was held up, the answer may be there and not read. */
   if (self->asked && !self->heard && wants_more (self) &&
       !g_pollable_input_stream_is_readable (G_POLLABLE_INPUT_STREAM (in)))
@@ -335,25 +351,11 @@ on_tick (gpointer data)
     self->heard = FALSE;
   }
   update (self);
-  return G_SOURCE_CONTINUE;
 }
 
 static void
-set_fd_source (GSource **source, int fd, GIOCondition condition, GUnixFDSourceFunc func,
-               gpointer data, gboolean wanted)
+set_stream_sources (WebsocketFlow *self, gboolean read, gboolean write)
 {
-  if (!wanted)
-    websocket_clear_source (source);
-  else if (*source == NULL)
-    *source = websocket_attach (g_unix_fd_source_new (fd, condition), G_SOURCE_FUNC (func), data);
-}
-
-static void
-set_stream_sources (WebsocketFlow *self)
-{
-  gboolean read = wants_more (self);
-  gboolean write = !self->stream_over && websocket_queue_left (&self->out) > 0;
-
   if (!read)
     websocket_clear_source (&self->readable);
   else if (self->readable == NULL)
@@ -368,6 +370,40 @@ set_stream_sources (WebsocketFlow *self)
         g_pollable_output_stream_create_source (
             G_POLLABLE_OUTPUT_STREAM (g_io_stream_get_output_stream (self->stream)), NULL),
         G_SOURCE_FUNC (on_writable), self);
+}
+
+/* FALSE: the kernel does not watch. */
+static gboolean
+watch (WebsocketFlow *self)
+{
+  gboolean read = wants_more (self);
+  gboolean write = !self->stream_over && websocket_queue_left (&self->out) > 0;
+  guint32 wire = (read ? EPOLLIN : 0) | (write ? EPOLLOUT : 0);
+  guint32 pair =
+      (may_take (self) ? EPOLLIN : 0) | (websocket_queue_left (&self->in) > 0 ? EPOLLOUT : 0);
+
+  if (!self->plain)
+    set_stream_sources (self, read, write);
+  else if (wire == 0)
+    hypha_loop_unwatch (self->loop, &self->wire);
+  else if (!hypha_loop_watch (self->loop, &self->wire, wire))
+    return FALSE;
+  /* Whoever has hung up is told so for ever; before, nothing else may be wanted of him. */
+  if (pair != 0 || !self->hung_up)
+    return hypha_loop_watch (self->loop, &self->pair, pair);
+  hypha_loop_unwatch (self->loop, &self->pair);
+  return TRUE;
+}
+
+/* No more of it moves. */
+static void
+give_up (WebsocketFlow *self)
+{
+  fail (self, WEBSOCKET_CLOSE_GOING_AWAY,
+        g_error_new (HYPHA_ERROR, HYPHA_ERROR_FAILED,
+                     _ ("the kernel does not watch the connection with %s"), self->name));
+  self->in_shut = TRUE;
+  shutdown (self->fd, SHUT_RDWR);
 }
 
 /* Whatever follows from what has happened; and waits for what may happen next. The flow may be gone
@@ -398,10 +434,8 @@ update (WebsocketFlow *self)
   }
   /* An answer that is not read is no silence. */
   self->heard = self->heard || !wants_more (self);
-  set_stream_sources (self);
-  set_fd_source (&self->fd_in, self->fd, G_IO_IN, on_fd_in, self, may_take (self));
-  set_fd_source (&self->fd_out, self->fd, G_IO_OUT, on_fd_out, self,
-                 websocket_queue_left (&self->in) > 0);
+  if (!watch (self))
+    give_up (self);
   finish_if_over (self);
 }
 
@@ -429,8 +463,13 @@ websocket_flow_new (HyphaLoop *loop, GSocket *socket, GIOStream *stream, int fd,
   self->in.bytes = g_byte_array_new ();
   self->out.bytes = g_byte_array_new ();
   self->credit = self->allowance = WEBSOCKET_WINDOW;
-  self->ticker = websocket_add_timeout (terms->ping_ms, on_tick, self);
-  set_fd_source (&self->hung_up, fd, G_IO_HUP, on_hung_up, self, TRUE);
+  self->plain = G_IS_SOCKET_CONNECTION (stream);
+  self->wire = (HyphaLoopWatch){ .fd = g_socket_get_fd (socket), .ready = on_wire, .owner = self };
+  self->pair = (HyphaLoopWatch){ .fd = fd, .ready = on_pair, .owner = self };
+  self->deadline = (HyphaLoopTimer){ .fire = on_deadline, .owner = self };
+  self->ticker = (HyphaLoopTimer){ .fire = on_tick, .owner = self };
+  self->ping_ms = terms->ping_ms;
+  hypha_loop_set_timer (loop, &self->ticker, hypha_loop_now () + (guint64) self->ping_ms * MS);
   websocket_flow_ref (self); /* the caller's */
   websocket_flow_feed (self, early, size);
   update (self);

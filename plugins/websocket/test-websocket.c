@@ -588,6 +588,50 @@ test_full_house_says_so (Fixture *f, gconstpointer data)
   close (raw.fd);
 }
 
+/* Whose word for the path a request may have. */
+static void
+test_targets_are_told_apart (Fixture *f, gconstpointer data)
+{
+  static const struct {
+    const char *target, *path;
+    gboolean good;
+  } table[] = {
+    { "/x", "/x", TRUE },
+    { "/%78", "/x", TRUE },
+    { "http://h/x", "/x", TRUE },
+    { "http://other:8080/x", "/x", TRUE },
+    { "HTTPS://h/%78", "/x", TRUE },
+    { "ws://[::1]:1/x", "/x", TRUE },
+    { "wss://h", "/", TRUE },
+    { "http://h/", "/", TRUE },
+    { "http://h", "/x", FALSE },
+    { "http://h/y", "/x", FALSE },
+    { "http://h/x?a", "/x", FALSE },
+    { "http://h?/x", "/x", FALSE },
+    { "http:///x", "/x", FALSE },
+    { "http://me@h/x", "/x", FALSE },
+    { "ftp://h/x", "/x", FALSE },
+    { "http:/x", "/x", FALSE },
+    { "//h/x", "/x", FALSE },
+    { "h:80", "/x", FALSE },
+    { "*", "/x", FALSE },
+  };
+  static const char *const origins[] = { NULL };
+
+  for (guint i = 0; i < G_N_ELEMENTS (table); i++) {
+    g_autofree char *request = make_request ("");
+    g_autofree char *whole =
+        g_strconcat ("GET ", table[i].target, request + strlen ("GET /x"), NULL);
+    gboolean good, hypha;
+    g_autofree char *answer =
+        websocket_http_answer (whole, strlen (whole), table[i].path, origins, &good, &hypha);
+
+    g_test_message ("%s: %.12s", table[i].target, answer);
+    g_assert_cmpint (good, ==, table[i].good);
+    g_assert_true (good || g_str_has_prefix (answer, "HTTP/1.1 404 "));
+  }
+}
+
 static void
 test_endless_head_is_cut_off (Fixture *f, gconstpointer data)
 {
@@ -785,6 +829,7 @@ main (int argc, char *argv[])
   ADD ("/websocket/listen/full-house-says-so", small, test_full_house_says_so);
   ADD ("/websocket/listen/house-is-full-for-many-at-once", small,
        test_house_is_full_for_many_at_once);
+  ADD ("/websocket/listen/targets-are-told-apart", NULL, test_targets_are_told_apart);
   ADD ("/websocket/listen/endless-head-is-cut-off", NULL, test_endless_head_is_cut_off);
   ADD ("/websocket/listen/silent-guest-is-shown-out", NULL, test_silent_guest_is_shown_out);
   ADD ("/websocket/connect/answers-of-servers-are-told", NULL, test_answers_of_servers_are_told);

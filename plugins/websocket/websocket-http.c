@@ -301,10 +301,32 @@ is_key (const char *key)
   return size == KEY_BYTES;
 }
 
+/* What is behind the host in TARGET: whoever takes this end for a proxy writes a whole URI, and a
+ * server has to take it (RFC 9112, 3.2.2). NULL: it is none. */
+static const char *
+skip_host (const char *target)
+{
+  static const char *const schemes[] = { "http://", "https://", "ws://", "wss://" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (schemes); i++) {
+    const char *host = target + strlen (schemes[i]);
+    gsize size;
+
+    if (g_ascii_strncasecmp (target, schemes[i], strlen (schemes[i])) != 0)
+      continue;
+    size = strcspn (host, "/?#");
+    if (size == 0 || memchr (host, '@', size) != NULL)
+      return NULL;
+    return host[size] == '\0' ? "/" : host + size;
+  }
+  return target;
+}
+
 static gboolean
 is_path (const char *target, const char *path)
 {
-  g_autofree char *decoded = g_uri_unescape_string (target, NULL);
+  const char *rest = skip_host (target);
+  g_autofree char *decoded = rest != NULL ? g_uri_unescape_string (rest, NULL) : NULL;
 
   return decoded != NULL && g_str_equal (decoded, path);
 }

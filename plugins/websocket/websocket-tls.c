@@ -4,9 +4,14 @@
 #include <glib/gi18n-lib.h>
 #include <glib/gstdio.h>
 
-#define AT_ONCE 4     /* of each side: the pool has 10 threads */
-#define HANDSHAKE_S 5 /* of those who come; who goes has a deadline */
-#define LOOK_MS 1000  /* and this is enough where others wait */
+#define AT_ONCE 4 /* of each side: the pool has 10 threads */
+#define LOOK_MS 250
+/* How long it may be the turn of one who comes; who goes has a deadline. It is looked at now and
+ * then, and only what is counted: where this machine is so busy that what came lies unread, or
+ * that looks are late, he has longer. Where others wait it is so little that one address, with its
+ * 16 places, holds them up for less than the 10 s that they have. */
+#define MAX_LOOKS (5000 / LOOK_MS)
+#define CROWDED_LOOKS (2000 / LOOK_MS)
 
 /* One handshake: the data of its task. */
 typedef struct {
@@ -16,7 +21,8 @@ typedef struct {
   gulong follow;             /* the caller's */
   GSource *waiting;          /* for its turn, or for the caller to give up */
   GSource *deadline;
-  guint looks; /* at how long it takes */
+  GSocket *socket;
+  guint looks; /* at which it was the other end's turn */
   gboolean overdue;
 } Handshake;
 
@@ -26,6 +32,7 @@ handshake_free (gpointer data)
   Handshake *self = data;
 
   g_object_unref (self->cancellable);
+  g_object_unref (self->socket);
   hypha_loop_release (self->loop);
   g_free (self);
 }
@@ -64,8 +71,11 @@ static gboolean
 on_look (gpointer data)
 {
   Handshake *self = data;
+  guint most = g_queue_is_empty (&self->gate->waiting) ? MAX_LOOKS : CROWDED_LOOKS;
 
-  if (++self->looks < HANDSHAKE_S && g_queue_is_empty (&self->gate->waiting))
+  if (g_socket_get_available_bytes (self->socket) <= 0)
+    self->looks++;
+  if (self->looks < most)
     return G_SOURCE_CONTINUE;
   self->overdue = TRUE;
   g_cancellable_cancel (self->cancellable);
@@ -109,12 +119,15 @@ websocket_tls_handshake_async (HyphaLoop *loop, GTlsConnection *connection,
 {
   GTask *task = g_task_new (connection, cancellable, callback, user_data);
   Handshake *self = g_new0 (Handshake, 1);
+  g_autoptr (GSocketConnection) base = NULL;
 
   g_task_set_source_tag (task, websocket_tls_handshake_async);
   self->loop = hypha_loop_ref (loop);
   self->gate = G_IS_TLS_SERVER_CONNECTION (connection) ? &websocket_state_get (loop)->coming
                                                        : &websocket_state_get (loop)->going;
   self->cancellable = g_cancellable_new ();
+  g_object_get (connection, "base-io-stream", &base, NULL);
+  self->socket = g_object_ref (g_socket_connection_get_socket (base));
   g_task_set_task_data (task, self, handshake_free);
   g_queue_push_tail (&self->gate->waiting, task);
   self->waiting =

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <glib/gstdio.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "certificate.h"
@@ -146,6 +148,64 @@ static const Contract secure = {
   .tells_cut = TRUE,
 };
 
+static guint16
+get_port (HyphaListener *listener)
+{
+  g_auto (GStrv) parts =
+      g_strsplit (hypha_endpoint_get_rest (hypha_listener_get_bound (listener)), ":", 2);
+
+  return (guint16) g_ascii_strtoull (parts[1], NULL, 10);
+}
+
+/* So many have come that some of them wait for their turn, and all of them are slow: whoever is
+ * first to be shown out has had time enough for a client on a slow line, or on a busy machine. */
+static void
+test_slow_guests_have_time (void)
+{
+  g_autoptr (HyphaTransport) transport = NULL;
+  g_autoptr (HyphaListener) listener = NULL;
+  g_autoptr (HyphaEndpoint) endpoint = NULL;
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  struct sockaddr_in address = { .sin_family = AF_INET,
+                                 .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
+  struct pollfd guests[6];
+  gint64 begin = g_get_monotonic_time ();
+
+  if (!g_tls_backend_supports_tls (g_tls_backend_get_default ())) {
+    g_test_skip ("GIO has no TLS here: glib-networking is not installed");
+    return;
+  }
+  transport = create_secure ();
+  endpoint = hypha_endpoint_parse ("wss://127.0.0.1:0/hypha", &error);
+  hypha_transport_listen_async (transport, endpoint, NULL, harness_keep_result, &result);
+  harness_wait_result (&result);
+  listener = hypha_transport_listen_finish (transport, result, &error);
+  g_assert_no_error (error);
+  address.sin_port = htons (get_port (listener));
+  for (guint i = 0; i < G_N_ELEMENTS (guests); i++) {
+    int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    g_assert_no_errno (connect (fd, (const struct sockaddr *) &address, sizeof address));
+    /* The beginning of a record, of which no more comes. */
+    g_assert_cmpint (send (fd, "\x16\x03", 2, MSG_NOSIGNAL), ==, 2);
+    guests[i] = (struct pollfd){ .fd = fd, .events = POLLIN };
+  }
+  /* All of them are shown out, those who waited last. */
+  for (guint open = G_N_ELEMENTS (guests); open > 0;) {
+    g_assert_cmpint (poll (guests, G_N_ELEMENTS (guests), 20000), >, 0);
+    g_assert_cmpint (g_get_monotonic_time () - begin, >=, 1500 * G_TIME_SPAN_MILLISECOND);
+    for (guint i = 0; i < G_N_ELEMENTS (guests); i++)
+      if (guests[i].fd >= 0 && guests[i].revents != 0) {
+        close (guests[i].fd);
+        guests[i].fd = -1;
+        open--;
+      }
+  }
+  hypha_listener_close (listener);
+  hypha_transport_stop (transport);
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -168,6 +228,7 @@ main (int argc, char *argv[])
   contract_add_tests (&ipv4);
   contract_add_tests (&ipv6);
   contract_add_tests (&secure);
+  g_test_add_func ("/websocket-tls/slow-guests-have-time", test_slow_guests_have_time);
   status = g_test_run ();
   g_unlink (crt);
   g_unlink (key);

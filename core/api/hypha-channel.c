@@ -282,6 +282,8 @@ hypha_channel_set_binding (HyphaChannel *self, GBytes *binding)
  * and wherever they come from by themselves rather than by [ctor@Hypha.Channel.new_pumped], such as
  * on one thread for all: gives [method@Hypha.Channel.dup_error] something to tell. The error has to
  * be there before the descriptor shows its end.
+ *
+ * Since: ABI 1.2
  */
 void
 hypha_channel_set_dup_error (HyphaChannel *self, GError *(*dup) (gpointer data), gpointer data,
@@ -303,6 +305,8 @@ hypha_channel_set_dup_error (HyphaChannel *self, GError *(*dup) (gpointer data),
  *
  * For transports that know of this channel what its endpoint does not tell. What a user or the
  * endpoint says about the cost goes before it.
+ *
+ * Since: ABI 1.2
  */
 void
 hypha_channel_set_link_cost (HyphaChannel *self, guint cost)
@@ -439,6 +443,8 @@ hypha_channel_get_binding (HyphaChannel *self)
  * Gives what the transport has said of this very channel.
  *
  * Returns: whether it has
+ *
+ * Since: ABI 1.2
  */
 gboolean
 hypha_channel_get_link_cost (HyphaChannel *self, guint *cost)

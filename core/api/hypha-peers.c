@@ -55,6 +55,8 @@ hypha_peers_default_init (HyphaPeersInterface *iface)
  * Gives the id of the node itself.
  *
  * Returns: (transfer full): the id, as text
+ *
+ * Since: ABI 1.2
  */
 char *
 hypha_peers_dup_id (HyphaPeers *self)
@@ -71,6 +73,8 @@ hypha_peers_dup_id (HyphaPeers *self)
  * Gives the peers that the node knows, also those that are not trusted. The list changes with them.
  *
  * Returns: (transfer none): a list of [iface@Hypha.Peer]
+ *
+ * Since: ABI 1.2
  */
 GListModel *
 hypha_peers_get_list (HyphaPeers *self)
@@ -90,6 +94,8 @@ hypha_peers_get_list (HyphaPeers *self)
  * over which it would go.
  *
  * Returns: %FALSE if no link is in use, or one that is relayed, or the peer is not trusted
+ *
+ * Since: ABI 1.2
  */
 gboolean
 hypha_peers_get_link_cost (HyphaPeers *self, HyphaPeer *peer, guint *cost)
@@ -116,6 +122,8 @@ hypha_peers_get_link_cost (HyphaPeers *self, HyphaPeer *peer, guint *cost)
  * and such of others to @peer. The default is that nobody's are.
  *
  * Returns: whether they may
+ *
+ * Since: ABI 1.2
  */
 gboolean
 hypha_peers_may_pass (HyphaPeers *self, const char *service, HyphaPeer *peer)
@@ -138,6 +146,8 @@ hypha_peers_may_pass (HyphaPeers *self, const char *service, HyphaPeer *peer)
  * @user_data: for @callback
  *
  * Opens a stream that may carry a link.
+ *
+ * Since: ABI 1.2
  */
 void
 hypha_peers_open_async (HyphaPeers *self, HyphaPeer *peer, const char *service, guint timeout_ms,
@@ -164,6 +174,8 @@ hypha_peers_open_async (HyphaPeers *self, HyphaPeer *peer, const char *service, 
  * peer that can only be reached by a relayed link.
  *
  * Returns: (transfer full): the stream, or %NULL with @error set
+ *
+ * Since: ABI 1.2
  */
 HyphaStream *
 hypha_peers_open_finish (HyphaPeers *self, GAsyncResult *result, GError **error)
@@ -180,6 +192,8 @@ hypha_peers_open_finish (HyphaPeers *self, GAsyncResult *result, GError **error)
  * @stream: one that was opened or taken by it, wherever its bytes go
  *
  * Ends both directions of a stream early. Nothing happens if it has ended.
+ *
+ * Since: ABI 1.2
  */
 void
 hypha_peers_reset (HyphaPeers *self, HyphaStream *stream)
@@ -199,6 +213,8 @@ hypha_peers_reset (HyphaPeers *self, HyphaStream *stream)
  * Has the node dial @endpoint, as it does the endpoints of its settings, until
  * hypha_peers_withdraw(). Whoever else answers there is turned away; a node that does not trust
  * @id does nothing. A node takes 256 at most.
+ *
+ * Since: ABI 1.2
  */
 void
 hypha_peers_suggest (HyphaPeers *self, const char *id, HyphaEndpoint *endpoint)
@@ -216,6 +232,8 @@ hypha_peers_suggest (HyphaPeers *self, const char *id, HyphaEndpoint *endpoint)
  * @endpoint: one that was suggested
  *
  * The node dials @endpoint no more, unless somebody else wants it. A link over it stays.
+ *
+ * Since: ABI 1.2
  */
 void
 hypha_peers_withdraw (HyphaPeers *self, HyphaEndpoint *endpoint)

@@ -369,6 +369,8 @@ hypha_stream_steal_fd (HyphaStream *self)
  * came of a reset, [method@Hypha.Stream.wait_end_async] tells, which both still do.
  *
  * Returns: whether they are joined; if not, @error is set, and neither is of any further use
+ *
+ * Since: ABI 1.2
  */
 gboolean
 hypha_stream_join (HyphaStream *self, HyphaStream *other, GError **error)

@@ -413,6 +413,8 @@ static G_DEFINE_QUARK (hypha - served, served);
  * nodes with the same plug-ins, the first; when that stops, the next.
  *
  * Returns: whether it serves @peers now; always %FALSE where it has no use for a node
+ *
+ * Since: ABI 1.2
  */
 gboolean
 hypha_transport_serve (HyphaTransport *self, HyphaPeers *peers)

@@ -191,8 +191,9 @@ test_wrong_places (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (wrong); i++) {
     g_autoptr (GError) error = NULL;
+    g_autofree char *escaped = g_strescape (wrong[i], NULL);
 
-    g_test_message ("%s", wrong[i]);
+    g_test_message ("%s", escaped);
     g_assert_null (hypha_place_parse (wrong[i], &error));
     g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_INVALID_ENDPOINT);
     /* It goes to a terminal. */

@@ -51,6 +51,7 @@ struct _HyphaLoop {
   gpointer polled;   /* the epoll descriptor in the source */
   GPtrArray *timers; /* of HyphaLoopTimer, a heap: the first is due first */
   guint64 armed;     /* when the clock rings */
+  gboolean at_work;
   gboolean over;
 };
 
@@ -260,11 +261,16 @@ dispatch (GSource *source, GSourceFunc callback, gpointer data)
 {
   HyphaLoop *self = ((LoopSource *) source)->loop;
 
+  /* Within a turn there is no other one, though somebody may iterate the context there. */
+  if (self->at_work)
+    return G_SOURCE_CONTINUE;
+  self->at_work = TRUE;
   if (g_source_query_unix_fd (source, self->polled) != 0)
     run_watches (self);
   run_timers (self);
   /* Last: there is where is freed what the others may have known still. */
   run_inbox (self);
+  self->at_work = FALSE;
   return G_SOURCE_CONTINUE;
 }
 
@@ -347,6 +353,9 @@ attach_source (HyphaLoop *self)
   ((LoopSource *) self->source)->loop = self;
   g_source_set_static_name (self->source, self->name);
   self->polled = g_source_add_unix_fd (self->source, self->epoll, G_IO_IN);
+  /* Or else GLib takes its descriptor out of the context for each turn, puts it back, and wakes
+   * itself for either. */
+  g_source_set_can_recurse (self->source, TRUE);
   g_source_attach (self->source, self->context);
 }
 

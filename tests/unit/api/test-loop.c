@@ -423,6 +423,75 @@ test_no_watch (Fixture *f, gconstpointer data)
   release_and_wait (ear.loop);
 }
 
+#define MESSAGES 100
+
+static _Atomic int n_ready; /* descriptors of the context, GLib's own among them */
+
+static int
+poll_counted (GPollFD *fds, guint n, int timeout)
+{
+  int ready = g_poll (fds, n, timeout);
+
+  atomic_fetch_add (&n_ready, ready);
+  return ready;
+}
+
+typedef struct {
+  Ear ear;
+  sem_t heard;
+} Hearer;
+
+static void
+hear (gpointer owner, guint32 events)
+{
+  Hearer *hearer = owner;
+  char byte;
+
+  g_assert_cmpint (recv (hearer->ear.watch.fd, &byte, 1, 0), ==, 1);
+  sem_post (&hearer->heard);
+}
+
+static void
+begin_counting (gpointer data)
+{
+  Ear *ear = data;
+
+  g_main_context_set_poll_func (hypha_loop_get_context (ear->loop), poll_counted);
+  watch_one (ear);
+}
+
+static void
+unwatch_one (gpointer data)
+{
+  Ear *ear = data;
+
+  hypha_loop_unwatch (ear->loop, &ear->watch);
+}
+
+/* One who is ready is one, and GLib has not woken itself besides. */
+static void
+test_nobody_wakes (Fixture *f, gconstpointer data)
+{
+  HyphaLoop *loop = acquire ("hypha-no-waking");
+  Hearer hearer;
+
+  ear_init (&hearer.ear, loop);
+  hearer.ear.watch.ready = hear;
+  hearer.ear.watch.owner = &hearer;
+  sem_init (&hearer.heard, 0, 0);
+  atomic_store (&n_ready, 0);
+  run_there (loop, begin_counting, &hearer.ear);
+  for (guint i = 0; i < MESSAGES; i++) {
+    say (&hearer.ear);
+    sem_wait (&hearer.heard);
+  }
+  run_there (loop, unwatch_one, &hearer.ear);
+  g_assert_cmpint (atomic_load (&n_ready), <, MESSAGES * 3 / 2);
+  release_and_wait (loop);
+  ear_clear (&hearer.ear);
+  sem_destroy (&hearer.heard);
+}
+
 /* ---- timers ---- */
 
 typedef struct _Alarm Alarm;
@@ -607,6 +676,34 @@ test_with_gio (Fixture *f, gconstpointer data)
   sem_destroy (&mixed.done);
 }
 
+static void
+iterate (gpointer data)
+{
+  Mixed *mixed = data;
+
+  hypha_loop_call (mixed->loop, note_called, mixed);
+  hypha_loop_set_timer (mixed->loop, &mixed->timer, 0);
+  for (guint i = 0; i < 3; i++)
+    g_main_context_iteration (hypha_loop_get_context (mixed->loop), FALSE);
+  g_assert_cmpuint (mixed->order, ==, 0);
+}
+
+/* What others of the same turn may know still, nobody frees under their hands. */
+static void
+test_turn_within (Fixture *f, gconstpointer data)
+{
+  Mixed mixed = { .loop = acquire ("hypha-turn") };
+
+  sem_init (&mixed.done, 0, 0);
+  mixed.timer = (HyphaLoopTimer){ .fire = note_fired, .owner = &mixed };
+  run_there (mixed.loop, iterate, &mixed);
+  sem_wait (&mixed.done);
+  release_and_wait (mixed.loop);
+  g_assert_cmpuint (mixed.fired, ==, 1);
+  g_assert_cmpuint (mixed.called, ==, 2);
+  sem_destroy (&mixed.done);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -622,9 +719,11 @@ main (int argc, char **argv)
   ADD ("unwatch-within", test_unwatch_within);
   ADD ("forget", test_forget);
   ADD ("no-watch", test_no_watch);
+  ADD ("nobody-wakes-who-is-awake", test_nobody_wakes);
   ADD ("timers", test_timers);
   ADD ("busy-timer", test_busy_timer);
   ADD ("with-gio", test_with_gio);
+  ADD ("turn-within", test_turn_within);
 #undef ADD
   return g_test_run ();
 }

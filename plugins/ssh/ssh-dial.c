@@ -125,6 +125,7 @@ static void
 finish (Dial *self)
 {
   g_autoptr (GSource) source = g_idle_source_new ();
+  GMainContext *context = g_task_get_context (self->task);
 
   clear_source (&self->readable);
   clear_source (&self->deadline);
@@ -134,7 +135,7 @@ finish (Dial *self)
   g_source_set_priority (source, g_task_get_priority (self->task));
   g_source_set_callback (source, answer, self, NULL);
   atomic_store (&self->done, TRUE);
-  g_source_attach (source, g_task_get_context (self->task));
+  g_source_attach (source, context);
 }
 
 /* ERROR is taken. */

@@ -193,7 +193,7 @@ may_use (HyphaEndpoint *endpoint, gpointer user_data, GError **error)
   g_autoptr (HyphaEndpoint) parsed =
       hypha_loader_parse_endpoint (self->loader, uri, &transport, NULL);
 
-  if (transport == NULL || hypha_node_peers_may_use (self->for_transports, transport))
+  if (parsed == NULL || hypha_node_peers_may_use (self->for_transports, transport))
     return TRUE;
   g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_NOT_SUPPORTED,
                _ ("%s: of the nodes in one process, this transport serves the first alone: give "

@@ -52,6 +52,7 @@ struct _HyphaLoop {
   GPtrArray *timers; /* of HyphaLoopTimer, a heap: the first is due first */
   guint64 armed;     /* when the clock rings */
   gboolean at_work;
+  guint64 firing;    /* the time that timers are told; 0: none runs */
   gboolean over;
 };
 
@@ -132,14 +133,21 @@ remove_timer (HyphaLoop *self, HyphaLoopTimer *timer)
  * @timer: a timer
  * @due: when it fires, at once if that is past; %HYPHA_LOOP_NEVER takes it away
  *
- * Sets @timer, whether it waits already or not. Who is set while timers run, for now or before,
- * runs behind whoever is ready by then.
+ * Sets @timer, whether it waits already or not. Who is set while timers run, for now or before, and
+ * was not due by itself, runs behind whoever is ready by then.
  *
  * Since: ABI 1.2
  */
 void
 hypha_loop_set_timer (HyphaLoop *self, HyphaLoopTimer *timer, guint64 due)
 {
+  if (self->firing > 0 && due <= self->firing) {
+    /* It has its turn already, */
+    if (timer->place > 0 && timer->due <= self->firing)
+      return;
+    /* or waits for the next. */
+    due = self->firing + 1;
+  }
   timer->due = due;
   if (due == HYPHA_LOOP_NEVER) {
     if (timer->place > 0)
@@ -156,18 +164,16 @@ hypha_loop_set_timer (HyphaLoop *self, HyphaLoopTimer *timer, guint64 due)
 static void
 run_timers (HyphaLoop *self)
 {
-  guint n = self->timers->len;
-  guint64 now;
-
-  if (n == 0)
+  if (self->timers->len == 0)
     return;
-  now = hypha_loop_now ();
-  while (n-- > 0 && self->timers->len > 0 && timer_at (self, 1)->due <= now) {
+  self->firing = hypha_loop_now ();
+  while (self->timers->len > 0 && timer_at (self, 1)->due <= self->firing) {
     HyphaLoopTimer *timer = timer_at (self, 1);
 
     remove_timer (self, timer);
-    timer->fire (timer->owner, now);
+    timer->fire (timer->owner, self->firing);
   }
+  self->firing = 0;
 }
 
 /* 0 if somebody is due, -1 if the clock will ring, or nobody waits. */

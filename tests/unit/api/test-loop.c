@@ -613,6 +613,82 @@ test_busy_timer (Fixture *f, gconstpointer data)
   sem_destroy (&busy.done);
 }
 
+typedef struct {
+  HyphaLoop *loop;
+  HyphaLoopTimer first, second, idle[8];
+  guint order, first_again, second_fired, called;
+  sem_t done;
+} Turns;
+
+static void
+note_call (gpointer data)
+{
+  Turns *turns = data;
+
+  turns->called = ++turns->order;
+}
+
+/* The first of the turn, who wants to run again, and the other as well, who is due by himself. */
+static void
+ring_first (gpointer owner, guint64 now)
+{
+  Turns *turns = owner;
+
+  if (turns->called > 0) {
+    turns->first_again = ++turns->order;
+    sem_post (&turns->done);
+    return;
+  }
+  hypha_loop_set_timer (turns->loop, &turns->first, 0);
+  hypha_loop_set_timer (turns->loop, &turns->second, 0);
+}
+
+static void
+ring_second (gpointer owner, guint64 now)
+{
+  Turns *turns = owner;
+
+  turns->second_fired = ++turns->order;
+}
+
+static void
+never_ring (gpointer owner, guint64 now)
+{
+  g_assert_not_reached ();
+}
+
+static void
+take_turns (gpointer data)
+{
+  Turns *turns = data;
+
+  hypha_loop_set_timer (turns->loop, &turns->first, 1);
+  hypha_loop_set_timer (turns->loop, &turns->second, 2);
+  for (guint i = 0; i < G_N_ELEMENTS (turns->idle); i++)
+    hypha_loop_set_timer (turns->loop, &turns->idle[i], hypha_loop_now () + 3600 * 1000 * MS);
+  hypha_loop_call (turns->loop, note_call, turns);
+}
+
+/* However many wait: who runs again does so when all who were due have run, in another turn. */
+static void
+test_again_is_another_turn (Fixture *f, gconstpointer data)
+{
+  Turns turns = { .loop = acquire ("hypha-turns") };
+
+  sem_init (&turns.done, 0, 0);
+  turns.first = (HyphaLoopTimer){ .fire = ring_first, .owner = &turns };
+  turns.second = (HyphaLoopTimer){ .fire = ring_second, .owner = &turns };
+  for (guint i = 0; i < G_N_ELEMENTS (turns.idle); i++)
+    turns.idle[i] = (HyphaLoopTimer){ .fire = never_ring, .owner = &turns };
+  run_there (turns.loop, take_turns, &turns);
+  sem_wait (&turns.done);
+  release_and_wait (turns.loop);
+  g_assert_cmpuint (turns.second_fired, ==, 1);
+  g_assert_cmpuint (turns.called, ==, 2);
+  g_assert_cmpuint (turns.first_again, ==, 3);
+  sem_destroy (&turns.done);
+}
+
 /* ---- with GIO ---- */
 
 typedef struct {
@@ -722,6 +798,7 @@ main (int argc, char **argv)
   ADD ("nobody-wakes-who-is-awake", test_nobody_wakes);
   ADD ("timers", test_timers);
   ADD ("busy-timer", test_busy_timer);
+  ADD ("again-is-another-turn", test_again_is_another_turn);
   ADD ("with-gio", test_with_gio);
   ADD ("turn-within", test_turn_within);
 #undef ADD

@@ -23,9 +23,9 @@ on_knocked (HyphaChannel *channel, gpointer bell)
   hypha_bell_ring (bell, channel);
 }
 
-HyphaListener *
-quic_listener_new (const HyphaInetAddress *address, GInetAddress *numeric, const char *display,
-                   guint max, GError **error)
+static HyphaListener *
+try_listen (const HyphaInetAddress *address, GInetAddress *numeric, const char *display, guint max,
+            GError **error)
 {
   g_autoptr (QuicListener) self = NULL;
   g_autoptr (HyphaEndpoint) bound = NULL;
@@ -51,6 +51,23 @@ quic_listener_new (const HyphaInetAddress *address, GInetAddress *numeric, const
   if (fd < 0)
     g_propagate_error (error, g_steal_pointer (&local));
   return NULL;
+}
+
+HyphaListener *
+quic_listener_new (const HyphaInetAddress *address, GInetAddress *numeric, const char *display,
+                   guint max, GError **error)
+{
+  GError *local = NULL;
+  HyphaListener *self = try_listen (address, numeric, display, max, &local);
+
+  /* Whoever had the port may have ended in between. */
+  if (g_error_matches (local, HYPHA_ERROR, HYPHA_ERROR_ADDRESS_IN_USE)) {
+    g_clear_error (&local);
+    self = try_listen (address, numeric, display, max, &local);
+  }
+  if (self == NULL)
+    g_propagate_error (error, local);
+  return self;
 }
 
 static void

@@ -122,24 +122,23 @@ end_if_unused (gpointer server)
 {
   QuicServer *self = server;
   gboolean over;
-  int fd;
 
   pthread_mutex_lock (&all_mutex);
   over = self->closed && self->places == 0 && !self->over;
-  fd = self->fd;
   if (over) {
     stop_lingering (self);
+    /* One that was closed already has taken its watch with it. Who finds none that lingers finds
+     * the address free, too. */
+    if (self->fd >= 0) {
+      hypha_loop_unwatch (self->loop, &self->watch);
+      close (self->fd);
+    }
     self->fd = -1;
     self->over = TRUE;
   }
   pthread_mutex_unlock (&all_mutex);
   if (!over)
     return;
-  /* One that was closed already has taken its watch with it. */
-  if (fd >= 0) {
-    hypha_loop_unwatch (self->loop, &self->watch);
-    close (fd);
-  }
   self->watch.on = FALSE;
   hypha_loop_call (self->loop, server_free, self);
   hypha_loop_release (self->loop);

@@ -539,6 +539,72 @@ test_without_ipv6 (Fixture *f, gconstpointer data)
   assert_joined (dialled, f->accepted->pdata[0]);
 }
 
+/* This comes before the C library's: for what happens right behind one that found the address
+ * taken.
+ */
+static void (*when_taken) (const struct sockaddr *address, socklen_t length);
+
+static int
+call_bind (int fd, const struct sockaddr *address, socklen_t length)
+{
+  return (int) syscall (SYS_bind, fd, address, length);
+}
+
+__attribute__ ((visibility ("default"))) int
+bind (int fd, const struct sockaddr *address, socklen_t length)
+{
+  int result = call_bind (fd, address, length);
+  void (*then) (const struct sockaddr *address, socklen_t length) = when_taken;
+
+  if (result < 0 && errno == EADDRINUSE && then != NULL) {
+    when_taken = NULL;
+    then (address, length);
+    errno = EADDRINUSE;
+  }
+  return result;
+}
+
+static HyphaChannel *last_dialled;
+static GPtrArray *last_accepted;
+
+/* The last connection ends, and the address is free. */
+static void
+let_go (const struct sockaddr *address, socklen_t length)
+{
+  gint64 end = g_get_monotonic_time () + PATIENCE_MS * G_TIME_SPAN_MILLISECOND;
+  gboolean taken = TRUE;
+
+  g_clear_object (&last_dialled);
+  g_ptr_array_set_size (last_accepted, 0);
+  while (taken && g_get_monotonic_time () < end) {
+    int fd = socket (address->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    taken = call_bind (fd, address, length) < 0;
+    close (fd);
+    g_usleep (1000);
+  }
+  g_assert_false (taken);
+}
+
+/* The connections of one that was closed have its port, but no more when it is asked for them. */
+static void
+test_listens_again (Fixture *f, gconstpointer data)
+{
+  g_autofree char *again = NULL;
+
+  listen_on (f, "quic://127.0.0.1:0");
+  again = g_strdup (hypha_endpoint_to_string (hypha_listener_get_bound (f->listener)));
+  last_dialled = connect_to (f, "127.0.0.1");
+  wait_accepted (f, 1);
+  last_accepted = f->accepted;
+  hypha_listener_close (f->listener);
+  g_clear_object (&f->listener);
+  when_taken = let_go;
+  listen_on (f, again);
+  g_assert_null (when_taken);
+  assert_serves (f);
+}
+
 /* All that was heard here waits for its reader, for as long as that takes: only what was cut off,
  * and is told so, may be lost. */
 static void
@@ -713,6 +779,7 @@ main (int argc, char *argv[])
   ADD ("channel/goes-without-segments-of-the-kernel", test_without_segments);
   ADD ("channel/both-families-on-one-socket", test_both_families);
   ADD ("channel/goes-where-there-is-no-ipv6", test_without_ipv6);
+  ADD ("listener/takes-the-port-of-one-that-just-ended", test_listens_again);
   ADD ("channel/what-was-heard-waits-for-its-reader", test_slow_reader);
   ADD ("channel/tells-why-it-ended", test_error);
   ADD ("channel/is-quiet-while-nothing-happens", test_quiet);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A transport has a thread of its own: a call, a watch and a timer, one after the other. */
+/* A transport has a thread of its own: a call, a watch and a timer, one after the other, and the
+ * end of the thread. */
 
 #include "scenario.h"
+#include "../unit/descriptors.h"
 
 #include <hypha-plugin.h>
 #include <stdatomic.h>
@@ -51,9 +53,17 @@ is_done (gpointer data)
   return atomic_load (&((Errand *) data)->done);
 }
 
+/* What the thread had open was closed, all of it by itself. */
+static gboolean
+is_gone (gpointer data)
+{
+  return count_descriptors () <= *(guint *) data;
+}
+
 gboolean
 scenario_loop (const char *folder, GError **error)
 {
+  guint before = count_descriptors ();
   HyphaLoop *loop = hypha_loop_acquire ("hypha-torture", STATE_BYTES, NULL, error);
   Errand errand = { .loop = loop };
   gboolean done;
@@ -70,7 +80,7 @@ scenario_loop (const char *folder, GError **error)
   hypha_loop_release (loop);
   close (ends[0]);
   close (ends[1]);
-  if (!done)
+  if (!done || !scenario_wait (is_gone, &before, "the end of the thread", error))
     return FALSE;
   if (errand.unwatched)
     g_set_error_literal (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, "nobody watches");

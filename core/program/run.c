@@ -244,6 +244,10 @@ answer (HyphaProgramRun *self, Call *call, const HyphaProgramWords *words, int f
   guint64 id = call->id;
   gboolean listens = error == NULL && call->kind == HYPHA_PROGRAM_CALL_LISTENER;
 
+  if (error != NULL && fd >= 0) {
+    close (fd);
+    fd = -1;
+  }
   if (listens && told != NULL)
     keep_listener (self, call);
   g_hash_table_remove (self->calls, &id);

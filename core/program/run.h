@@ -17,8 +17,8 @@ typedef struct {
 } HyphaProgramWords;
 
 /* Either WORDS and, where it came, FD (taken; -1: none), or ERROR, whose message is the end of a
- * sentence. WORDS are NULL where the program has not answered at all: whatever the error that it
- * answers with is called, it is alive. */
+ * sentence, and never FD. WORDS are NULL where the program has not answered at all: whatever the
+ * error that it answers with is called, it is alive. */
 typedef void (*HyphaProgramAnswer) (const HyphaProgramWords *words, int fd, const GError *error,
                                     gpointer user_data);
 

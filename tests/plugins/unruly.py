@@ -139,6 +139,8 @@ def connect(request):
         say({"id": number, "error": {"code": "not-trusted", "message": "x" * 4000}})
     elif HOW == "error-without-words":
         say({"id": number, "error": {}})
+    elif HOW == "error-with-a-channel":
+        say({"id": number, "error": {"code": "busy", "message": "the nest is full"}, "descriptor": True}, channel())
     elif HOW == "twice":
         say({"id": number, "descriptor": True}, channel())
         say({"id": number, "descriptor": True}, channel())

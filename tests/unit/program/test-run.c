@@ -222,6 +222,7 @@ static const Misdeed misdeeds[] = {
   { "wrong-local", CONNECT, FALSE, HYPHA_ERROR_PLUGIN, "scheme that is not its own" },
   { "strange-error", CONNECT, FALSE, HYPHA_ERROR_FAILED, "xxxxxxxx" },
   { "error-without-words", CONNECT, FALSE, HYPHA_ERROR_PLUGIN, "'code' is missing" },
+  { "error-with-a-channel", CONNECT, FALSE, HYPHA_ERROR_BUSY, "the nest is full" },
   { "dies-at-listen", LISTEN, FALSE, HYPHA_ERROR_UNAVAILABLE, "ended with status 0" },
   { "dies-after-listen", LISTEN, FALSE, HYPHA_ERROR_UNAVAILABLE, "ended with status 0" },
   { "silent-at-listen", LISTEN, TRUE, HYPHA_ERROR_TIMED_OUT, "cannot listen on unruly:nest" },

@@ -54,7 +54,7 @@ struct _WebsocketFlow {
   HyphaLoopWatch pair; /* of the descriptor */
   gboolean hung_up;    /* which was told */
   gboolean plain;      /* the stream is the socket itself, and this is its: */
-  HyphaLoopWatch wire; /* or else, of TLS: */
+  HyphaLoopWatch wire; /* or else, of TLS, be it the proxy's: */
   GSource *readable, *writable;
   HyphaLoopTimer ticker, deadline;
   guint ping_ms;

@@ -290,7 +290,7 @@ on_writable (GObject *source, gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
-/* The socket, without TLS; what waits to go there, update() sends. */
+/* The socket, without any TLS; what waits to go there, update() sends. */
 static void
 on_wire (gpointer data, guint32 events)
 {
@@ -463,7 +463,8 @@ websocket_flow_new (HyphaLoop *loop, GSocket *socket, GIOStream *stream, int fd,
   self->in.bytes = g_byte_array_new ();
   self->out.bytes = g_byte_array_new ();
   self->credit = self->allowance = WEBSOCKET_WINDOW;
-  self->plain = G_IS_SOCKET_CONNECTION (stream);
+  /* The way to a proxy by TLS looks like one. */
+  self->plain = G_IS_SOCKET_CONNECTION (stream) && !G_IS_TCP_WRAPPER_CONNECTION (stream);
   self->wire = (HyphaLoopWatch){ .fd = g_socket_get_fd (socket), .ready = on_wire, .owner = self };
   self->pair = (HyphaLoopWatch){ .fd = fd, .ready = on_pair, .owner = self };
   self->deadline = (HyphaLoopTimer){ .fire = on_deadline, .owner = self };
@@ -472,6 +473,10 @@ websocket_flow_new (HyphaLoop *loop, GSocket *socket, GIOStream *stream, int fd,
   hypha_loop_set_timer (loop, &self->ticker, hypha_loop_now () + (guint64) self->ping_ms * MS);
   websocket_flow_ref (self); /* the caller's */
   websocket_flow_feed (self, early, size);
+  /* Of a record that was read in part, nothing tells any more. From here on there is room for whole
+   * ones. */
+  if (!self->plain)
+    take_stream (self);
   update (self);
   return self;
 }

@@ -3,12 +3,14 @@
 #include <glib/gstdio.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "certificate.h"
 #include "contract.h"
 #include "harness.h"
 #include "silent.h"
+#include "websocket-http.h"
 #include "websocket.h"
 
 /* Of the listeners of wss, as PATH.crt and PATH.key. */
@@ -206,6 +208,139 @@ test_slow_guests_have_time (void)
   hypha_transport_stop (transport);
 }
 
+#define TOLD 12000
+
+/* To free. */
+static char *
+read_head (GIOStream *stream)
+{
+  g_autoptr (GString) head = g_string_new (NULL);
+  GInputStream *in = g_io_stream_get_input_stream (stream);
+  g_autoptr (GError) error = NULL;
+  char byte;
+
+  while (!g_str_has_suffix (head->str, "\r\n\r\n")) {
+    gssize n = g_input_stream_read (in, &byte, 1, NULL, &error);
+
+    g_assert_no_error (error);
+    g_assert_cmpint (n, ==, 1);
+    g_string_append_c (head, byte);
+  }
+  return g_strdup (head->str);
+}
+
+static void
+write_all (GIOStream *stream, const char *text, gsize size)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_output_stream_write_all (g_io_stream_get_output_stream (stream), text, size, NULL, NULL,
+                             &error);
+  g_assert_no_error (error);
+}
+
+/* A server, which says TOLD bytes together with its answer. */
+static void
+answer_and_tell (GIOStream *stream)
+{
+  static const char frame[] = { '\x82', 126, TOLD >> 8, (char) (TOLD & 0xff) };
+  static const char name[] = "Sec-WebSocket-Key: ";
+  g_autofree char *request = read_head (stream);
+  g_autofree char *key = g_strdup (strstr (request, name) + strlen (name));
+  g_autoptr (GString) answer = g_string_new (NULL);
+  g_autofree char *accept_key = NULL;
+
+  key[strcspn (key, "\r")] = '\0';
+  accept_key = websocket_http_accept_key (key);
+  g_string_printf (answer,
+                   "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                   "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+                   accept_key);
+  g_string_append_len (answer, frame, sizeof frame);
+  for (guint i = 0; i < TOLD; i++)
+    g_string_append_c (answer, 'x');
+  write_all (stream, answer->str, answer->len);
+}
+
+/* The other end is a server of wss; or a proxy by TLS, and the server behind it. */
+static GIOStream *
+accept_tls (GSocketListener *listener, GTlsCertificate *own)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GSocketConnection) connection =
+      g_socket_listener_accept (listener, NULL, NULL, &error);
+  GIOStream *stream;
+
+  g_assert_no_error (error);
+  stream = g_tls_server_connection_new (G_IO_STREAM (connection), own, &error);
+  g_assert_no_error (error);
+  return stream;
+}
+
+/* What came in one record with the answer, and was not read with it, the socket knows nothing of
+ * any more. */
+static void
+test_record_goes_on_behind_the_answer (gconstpointer by_proxy)
+{
+  g_autoptr (HyphaTransport) transport = NULL;
+  g_autoptr (HyphaEndpoint) endpoint = NULL;
+  g_autoptr (HyphaChannel) channel = NULL;
+  g_autoptr (GSocketListener) listener = g_socket_listener_new ();
+  g_autoptr (GTlsCertificate) own = NULL;
+  g_autoptr (GTlsDatabase) trusted = NULL;
+  g_autoptr (GIOStream) stream = NULL;
+  g_autoptr (GVariant) options = NULL;
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *crt = g_strconcat (certificate, ".crt", NULL);
+  g_autofree char *key = g_strconcat (certificate, ".key", NULL);
+  g_autofree char *server = NULL;
+  g_autofree char *uri = NULL;
+  char bytes[TOLD];
+  guint16 port;
+  gssize n;
+
+  if (!g_tls_backend_supports_tls (g_tls_backend_get_default ())) {
+    g_test_skip ("GIO has no TLS here: glib-networking is not installed");
+    return;
+  }
+  own = g_tls_certificate_new_from_files (crt, key, &error);
+  g_assert_no_error (error);
+  /* GIO trusts a proxy that the system trusts. */
+  trusted = g_tls_file_database_new (crt, &error);
+  g_assert_no_error (error);
+  g_tls_backend_set_default_database (g_tls_backend_get_default (), trusted);
+  port = g_socket_listener_add_any_inet_port (listener, NULL, &error);
+  g_assert_no_error (error);
+  server = by_proxy ? g_strdup_printf ("https://127.0.0.1:%u", port) : g_strdup ("");
+  uri = by_proxy ? g_strdup ("ws://127.0.0.1:1/hypha")
+                 : g_strdup_printf ("wss://127.0.0.1:%u/hypha", port);
+  /* No ping comes to wake it. */
+  options = g_variant_ref_sink (
+      g_variant_new_parsed ("{'proxy': <%s>, 'ping-interval': <uint32 3600>}", server));
+  transport = create ();
+  g_assert_true (hypha_transport_configure (transport, options, NULL));
+  endpoint = hypha_endpoint_parse (uri, &error);
+  hypha_transport_connect_async (transport, endpoint, 20000, NULL, harness_keep_result, &result);
+  stream = accept_tls (listener, own);
+  if (by_proxy) {
+    g_autofree char *head = read_head (stream);
+
+    g_assert_true (g_str_has_prefix (head, "CONNECT 127.0.0.1:1 "));
+    write_all (stream, "HTTP/1.1 200 OK\r\n\r\n", strlen ("HTTP/1.1 200 OK\r\n\r\n"));
+  }
+  answer_and_tell (stream);
+  harness_wait_result (&result);
+  channel = hypha_transport_connect_finish (transport, result, &error);
+  g_assert_no_error (error);
+  for (gsize done = 0; done < TOLD; done += (gsize) n) {
+    n = harness_read (hypha_channel_get_fd (channel), bytes, sizeof bytes);
+    g_assert_cmpint (n, >, 0);
+  }
+  g_tls_backend_set_default_database (g_tls_backend_get_default (), NULL);
+  hypha_transport_stop (transport);
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -229,6 +364,10 @@ main (int argc, char *argv[])
   contract_add_tests (&ipv6);
   contract_add_tests (&secure);
   g_test_add_func ("/websocket-tls/slow-guests-have-time", test_slow_guests_have_time);
+  g_test_add_data_func ("/websocket-tls/record-goes-on-behind-the-answer", NULL,
+                        test_record_goes_on_behind_the_answer);
+  g_test_add_data_func ("/websocket-tls/by-a-proxy/record-goes-on-behind-the-answer",
+                        GINT_TO_POINTER (TRUE), test_record_goes_on_behind_the_answer);
   status = g_test_run ();
   g_unlink (crt);
   g_unlink (key);

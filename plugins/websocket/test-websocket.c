@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "test-transport.h"
@@ -655,6 +656,34 @@ test_silent_guest_is_shown_out (Fixture *f, gconstpointer data)
   close (fd);
 }
 
+/* Of those that it takes, the socket has the last; nothing is left of it. */
+static void
+test_no_descriptors_to_listen (Fixture *f, gconstpointer data)
+{
+  g_autoptr (HyphaEndpoint) endpoint = transport_parse (f->transport, "ws://127.0.0.1:0/x");
+  struct rlimit before, now;
+  int next;
+
+  /* What GLib cannot do without it has from here on. */
+  g_main_context_iteration (NULL, FALSE);
+  g_type_ensure (G_TYPE_TASK);
+  next = dup (STDIN_FILENO);
+  g_assert_cmpint (next, >=, 0);
+  close (next);
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &before), ==, 0);
+  now = before;
+  for (guint more = 0; more < 3; more++) {
+    g_autoptr (GError) error = NULL;
+
+    now.rlim_cur = (rlim_t) next + more;
+    g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &now), ==, 0);
+    g_assert_null (transport_listen (f->transport, endpoint, &error));
+    g_assert_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED);
+    g_assert_cmpint (dup (next), ==, -1);
+  }
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &before), ==, 0);
+}
+
 /* ---- connecting ---- */
 
 /* A server of this test. */
@@ -832,6 +861,7 @@ main (int argc, char *argv[])
   ADD ("/websocket/listen/targets-are-told-apart", NULL, test_targets_are_told_apart);
   ADD ("/websocket/listen/endless-head-is-cut-off", NULL, test_endless_head_is_cut_off);
   ADD ("/websocket/listen/silent-guest-is-shown-out", NULL, test_silent_guest_is_shown_out);
+  ADD ("/websocket/listen/no-descriptors", NULL, test_no_descriptors_to_listen);
   ADD ("/websocket/connect/answers-of-servers-are-told", NULL, test_answers_of_servers_are_told);
   ADD ("/websocket/connect/endless-answer-is-cut-off", NULL, test_endless_answer_is_cut_off);
   ADD ("/websocket/options/are-checked", NULL, test_options_are_checked);

@@ -379,6 +379,7 @@ websocket_port_new (int fd, const char *display, gboolean secure, const char *pa
 
   if (loop == NULL) {
     close (fd);
+    destroy (data);
     return NULL;
   }
   self = g_new0 (WebsocketPort, 1);

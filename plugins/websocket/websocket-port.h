@@ -22,8 +22,7 @@ typedef void (*WebsocketKnockFunc) (int fd, WebsocketFlow *flow, const struct so
                                     const struct sockaddr *local, gpointer data);
 
 /* FD, which listens, is taken. DESTROY of DATA is called on the loop when nobody will come any
- * more.
- */
+ * more; or before this returns NULL. */
 WebsocketPort *websocket_port_new (int fd, const char *display, gboolean secure, const char *path,
                                    const WebsocketHouse *house, WebsocketKnockFunc knock,
                                    gpointer data, GDestroyNotify destroy, GError **error);

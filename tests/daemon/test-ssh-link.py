@@ -121,7 +121,7 @@ class SshLink(Case):
                      "RemoteCommand uname", "PermitLocalCommand yes\n  LocalCommand head -c 20000 /dev/zero",
                      "PermitLocalCommand yes\n  LocalCommand cat >/dev/null", "IgnoreUnknown UseKeychain\n  UseKeychain yes"):
             self.configure(more=f"  {line}\n")
-            done = self.near.ctl("connect", f"ssh://{ALIAS}", "--timeout", "5000")
+            done = self.near.ctl("connect", f"ssh://{ALIAS}", "--timeout", "20000")
             if done.returncode != 0:
                 failed[line] = done.stderr
                 continue

@@ -47,10 +47,12 @@ class Own(unittest.TestCase):
             self.assertEqual((done.returncode, os.listdir(directory)), (0, []))
 
     def test_what_needs_no_machine_is_held_on_all(self):
-        done = subprocess.run([VSOCK], capture_output=True, text=True)
+        names = ("parse/is-strict", "parse/is-idempotent", "parse/random-spellings-round-trip", "configure/names-an-unknown-option",
+                 "lossy/only-if-it-says-so", "link-cost/of-an-endpoint-stays")
+        chosen = [word for name in names for word in ("-p", f"/contract/vsock/{name}")]
+        done = subprocess.run([VSOCK, *chosen], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stdout)
-        for name in ("parse/is-strict", "parse/is-idempotent", "parse/random-spellings-round-trip", "configure/names-an-unknown-option",
-                     "lossy/only-if-it-says-so", "link-cost/of-an-endpoint-stays"):
+        for name in names:
             self.assertRegex(done.stdout, f"(?m)^ok [0-9]+ /contract/vsock/{name}$")
 
 

@@ -254,9 +254,12 @@ on_configured (const HyphaProgramWords *words, int fd, const GError *error, gpoi
     close (fd);
   if (self->run == NULL)
     return;
-  /* A probe that is under way was asked before this was known. */
-  self->outdated = self->probing;
-  self->again = self->probing && error == NULL;
+  /* A probe that is under way was asked before this was known. That nothing is known yet is less
+   * than what it will say. */
+  if (words != NULL) {
+    self->outdated = self->probing;
+    self->again = self->probing && error == NULL;
+  }
   if (error == NULL) {
     if (!self->probing)
       ask_probe (self);

@@ -168,6 +168,8 @@ def connect(request):
 
 
 def configure(request):
+    if HOW == "probe-waits-for-cancel":
+        return
     if HOW == "probe-waits-for-refusal":
         say({"id": request["id"], "error": {"code": "invalid-setting", "message": "too deep"}})
     else:
@@ -226,6 +228,8 @@ def main():
             request = json.loads(line)
             if HOW == "listens-too-late" and request["do"] == "close":
                 sys.exit(9)
+            if request["do"] == "cancel" and HOW == "probe-waits-for-cancel":
+                say({"id": late[0]["id"]})
             if request["do"] in ("cancel", "close"):
                 continue
             {"hello": hello, "configure": configure, "probe": probe, "connect": connect, "listen": listen}[request["do"]](request)

@@ -612,6 +612,18 @@ test_asked_again_with_new_options (Fixture *f, gconstpointer data)
   g_assert_true (harness_wait (has_been_asked_again, f));
 }
 
+/* That it took too long over its options is forgotten once it works. */
+static void
+test_unanswered_options_are_forgotten (Fixture *f, gconstpointer data)
+{
+  start (f, "probe-waits-for-cancel");
+  hypha_program_patience_set (QUICK_MS);
+  set_depth (f);
+  hypha_program_patience_set (PATIENCE_MS);
+  g_assert_true (harness_wait (is_answering, f));
+  g_assert_true (hypha_transport_probe (f->transport, NULL, NULL));
+}
+
 static guint said;
 
 static GLogWriterOutput
@@ -673,6 +685,7 @@ main (int argc, char *argv[])
   ADD ("probe/its-own-deadline-is-an-answer", NULL, test_its_own_deadline_is_an_answer);
   ADD ("configure/refused-options-are-told", NULL, test_refused_options_are_told);
   ADD ("configure/asked-again-with-new-options", NULL, test_asked_again_with_new_options);
+  ADD ("configure/unanswered-options-are-forgotten", NULL, test_unanswered_options_are_forgotten);
   ADD ("log/is-bounded-and-escaped", NULL, test_log_is_bounded);
 #undef ADD
   return g_test_run ();

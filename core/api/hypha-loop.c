@@ -52,7 +52,7 @@ struct _HyphaLoop {
   GPtrArray *timers; /* of HyphaLoopTimer, a heap: the first is due first */
   guint64 armed;     /* when the clock rings */
   gboolean at_work;
-  guint64 firing;    /* the time that timers are told; 0: none runs */
+  guint64 firing; /* the time that timers are told; 0: none runs */
   gboolean over;
 };
 

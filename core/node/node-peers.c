@@ -65,12 +65,13 @@ static gboolean
 take_again (gpointer data)
 {
   HyphaNodePeers *self = data;
+  g_autoptr (HyphaNode) node = g_object_ref (self->node); /* whoever is told may drop the last */
   guint before = self->served->len;
 
   self->taking = 0;
   take_all (self);
   if (self->served->len > before)
-    hypha_node_transport_came (self->node);
+    hypha_node_transport_came (node);
   return G_SOURCE_REMOVE;
 }
 

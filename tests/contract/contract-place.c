@@ -175,10 +175,13 @@ wait_and_remove (const char *directory, const sigset_t *before)
 void
 contract_place_enter (void)
 {
-  const char *above = getenv ("TMPDIR") ?: "/tmp";
-  g_autofree char *directory = g_strconcat (above, "/hypha-XXXXXX", NULL);
+  const char *above = getenv ("TMPDIR");
+  g_autofree char *directory = NULL;
   sigset_t all, before;
 
+  if (above == NULL || above[0] == '\0')
+    above = "/tmp";
+  directory = g_strconcat (above, "/hypha-XXXXXX", NULL);
   if (g_mkdtemp_full (directory, 0700) == NULL) {
     perror (directory);
     exit (EXIT_FAILURE);

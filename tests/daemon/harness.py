@@ -270,6 +270,7 @@ class Tap(unittest.TestResult):
     def __init__(self):
         super().__init__()
         self.number = 0
+        self.parts_failed = []
 
     def say(self, good, test, comment=""):
         self.number += 1
@@ -293,6 +294,13 @@ class Tap(unittest.TestResult):
     def addError(self, test, error):
         super().addError(test, error)
         self.fail(test, error)
+
+    def addSubTest(self, test, subtest, error):
+        """A test whose parts fail is neither a success nor a failure to unittest: the first of them is told."""
+        super().addSubTest(test, subtest, error)
+        if error is not None and test not in self.parts_failed:
+            self.parts_failed.append(test)
+            self.fail(test, error)
 
 
 def main():

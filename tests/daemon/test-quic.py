@@ -5,6 +5,7 @@
 import os
 import shutil
 import subprocess
+import sys
 
 from harness import Case, Node, main, trust_each_other, wait_for
 from network import Namespace
@@ -157,4 +158,4 @@ class MovingByIPv6(Moving):
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

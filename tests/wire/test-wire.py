@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import struct
+import sys
 import time
 
 from harness import DEADLINE, Case, main
@@ -152,4 +153,4 @@ class Lines(Case):
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -167,8 +166,9 @@ execute (const Plan *plan)
 }
 
 static void
-run_child (const Plan *plan)
+run_child (gconstpointer data)
 {
+  const Plan *plan = data;
   int report = plan->report;
 
   for (int i = 0; i < 3; i++) {
@@ -264,21 +264,6 @@ make_fds (const HyphaAgentRequest *request, int stream, Plan *plan, HyphaAgentLa
          make_users_pipe (&launch->fds[2], &plan->fds[2], FALSE, account, error);
 }
 
-static pid_t
-fork_blocked (const Plan *plan)
-{
-  sigset_t all, before;
-  pid_t pid;
-
-  sigfillset (&all);
-  pthread_sigmask (SIG_SETMASK, &all, &before);
-  pid = fork ();
-  if (pid == 0)
-    run_child (plan);
-  pthread_sigmask (SIG_SETMASK, &before, NULL);
-  return pid;
-}
-
 /**
  * hypha_agent_launch:
  * @request: what to run
@@ -311,7 +296,7 @@ hypha_agent_launch (const HyphaAgentRequest *request, const HyphaAgentAccount *a
   plan.pty = request->pty;
   plan.parent = getpid ();
   if (make_fds (request, stream, &plan, launch, error)) {
-    launch->pid = fork_blocked (&plan);
+    launch->pid = hypha_child_fork (run_child, &plan);
     if (launch->pid > 0)
       return TRUE;
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED, _ ("no process can be started: %s"),

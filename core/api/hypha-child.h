@@ -41,4 +41,21 @@ hypha_child_reset_signals (void)
   sigprocmask (SIG_SETMASK, &none, NULL);
 }
 
+/* The child does what CHILD does with DATA, and nothing after it; until it resets its signals, no
+ * handler of this process runs there. Gives its id; -1: errno. */
+static inline pid_t
+hypha_child_fork (void (*child) (gconstpointer data), gconstpointer data)
+{
+  sigset_t all, before;
+  pid_t pid;
+
+  sigfillset (&all);
+  pthread_sigmask (SIG_SETMASK, &all, &before);
+  pid = fork ();
+  if (pid == 0)
+    child (data);
+  pthread_sigmask (SIG_SETMASK, &before, NULL);
+  return pid;
+}
+
 G_END_DECLS

@@ -5,7 +5,6 @@
 #include <glib-unix.h>
 #include <glib/gi18n-lib.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -15,6 +14,7 @@
 
 #include "hypha-error.h"
 #include "hypha-source.h"
+#include "hypha-thread.h"
 
 #define NAME_BYTES 16 /* of a thread, its end included */
 #define BATCH 64
@@ -369,18 +369,9 @@ attach_source (HyphaLoop *self)
 static int
 start_thread (HyphaLoop *self)
 {
-  static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT };
-  sigset_t all_signals, before;
   pthread_t thread;
-  int reason;
+  int reason = hypha_thread_create (&thread, run, self);
 
-  /* Signals are for the threads of the program. */
-  sigfillset (&all_signals);
-  for (guint i = 0; i < G_N_ELEMENTS (faults); i++)
-    sigdelset (&all_signals, faults[i]);
-  pthread_sigmask (SIG_SETMASK, &all_signals, &before);
-  reason = pthread_create (&thread, NULL, run, self);
-  pthread_sigmask (SIG_SETMASK, &before, NULL);
   if (reason != 0)
     return reason;
   /* Nobody waits for its end, not even the next one. */

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <hypha-api.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,6 +14,7 @@
 #include "io/inbox.h"
 #include "io/scratch.h"
 #include "io/timers.h"
+#include "hypha-thread.h"
 
 #define BATCH 64
 
@@ -191,20 +191,6 @@ hypha_watch_stop (HyphaWatch *watch)
   watch->worker = NULL;
 }
 
-/* Workers take no signals: those are for the main thread, and a write to a closed socket shall be
- * an error here, not a SIGPIPE. What the thread itself raises by a fault stays as it is. */
-static void
-block_signals (sigset_t *before)
-{
-  static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS };
-  sigset_t all;
-
-  sigfillset (&all);
-  for (guint i = 0; i < G_N_ELEMENTS (faults); i++)
-    sigdelset (&all, faults[i]);
-  pthread_sigmask (SIG_SETMASK, &all, before);
-}
-
 /* Milliseconds for epoll_wait: rounded up, for a timer must not fire early. */
 static int
 time_to_sleep (HyphaWorker *self)
@@ -345,7 +331,6 @@ worker_open (HyphaWorker *self, GError **error)
 {
   struct epoll_event event = { .events = EPOLLIN, .data.ptr = self };
   struct epoll_event alarm = { .events = EPOLLIN | EPOLLET, .data.ptr = NULL };
-  sigset_t before;
   int failed;
 
   if (!hypha_scratch_init (&self->scratch)) {
@@ -366,9 +351,7 @@ worker_open (HyphaWorker *self, GError **error)
                  _ ("Cannot set up epoll for worker %s: %s"), self->name, g_strerror (saved));
     return FALSE;
   }
-  block_signals (&before);
-  failed = pthread_create (&self->thread, NULL, worker_main, self);
-  pthread_sigmask (SIG_SETMASK, &before, NULL);
+  failed = hypha_thread_create (&self->thread, worker_main, self);
   if (failed != 0) {
     g_set_error (error, HYPHA_ERROR, HYPHA_ERROR_FAILED,
                  _ ("Cannot start the thread of worker %s: %s"), self->name, g_strerror (failed));

@@ -93,8 +93,9 @@ become_mortal (void)
 }
 
 static void
-run_child (const Plan *plan)
+run_child (gconstpointer data)
 {
+  const Plan *plan = data;
   /* Above what they are to become. */
   int stream = fcntl (plan->stream, F_DUPFD, 10), log = fcntl (plan->log, F_DUPFD, 10);
   int report = fcntl (plan->report, F_DUPFD_CLOEXEC, 10);
@@ -115,21 +116,6 @@ run_child (const Plan *plan)
     _exit (NOT_RUN);
   execve (plan->path, plan->argv, plan->environment);
   give_up (REPORT_FD);
-}
-
-static pid_t
-fork_blocked (const Plan *plan)
-{
-  sigset_t all, before;
-  pid_t pid;
-
-  sigfillset (&all);
-  pthread_sigmask (SIG_SETMASK, &all, &before);
-  pid = fork ();
-  if (pid == 0)
-    run_child (plan);
-  pthread_sigmask (SIG_SETMASK, &before, NULL);
-  return pid;
 }
 
 /* ---- its end ---- */
@@ -259,7 +245,7 @@ fork_program (const char *name, Plan *plan, const int logs[2], const int reports
   HyphaProgramProcess *self = g_new0 (HyphaProgramProcess, 1);
 
   self->process = self->report = -1;
-  self->pid = fork_blocked (plan);
+  self->pid = hypha_child_fork (run_child, plan);
   self->process = self->pid > 0 ? (int) syscall (SYS_pidfd_open, self->pid, 0) : -1;
   if (self->process < 0) {
     set_error (error, plan->path);

@@ -277,9 +277,9 @@ class Tap(unittest.TestResult):
         print(f"{'ok' if good else 'not ok'} {self.number} - {test.id().split('.', 1)[-1]}{comment}", flush=True)
 
     def fail(self, test, error):
+        """Why goes to stderr: that is what meson prints of a test that has failed."""
         self.say(False, test)
-        for line in "".join(traceback.format_exception(*error)).splitlines():
-            print("#", line, flush=True)
+        traceback.print_exception(*error)
 
     def addSuccess(self, test):
         self.say(True, test)

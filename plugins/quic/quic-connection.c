@@ -171,11 +171,9 @@ move_on (QuicConnection *self, guint64 now)
     quic_connection_conclude (self, NULL, NULL, now);
   if (self->over)
     return;
-  if (self->opened) {
-    /* What has gone has made room. */
-    quic_pipe_pull (&self->pipe);
+  /* What has gone has made room: what comes now is told by the kernel, and has its turn then. */
+  if (self->opened)
     quic_pipe_watch (&self->pipe);
-  }
   set_timer (self, now);
 }
 

@@ -15,13 +15,7 @@ class Quic(Case):
     def join(self, alpha, beta, endpoint):
         """Beta's link to alpha."""
         trust_each_other(alpha, beta)
-        done = beta.ctl("connect", endpoint)
-        # A known fault, not understood yet: now and then nothing of the handshake arrives for seconds. It is told, and tried once more.
-        if "not done after" in done.stderr or "other end closed it" in done.stderr:
-            print(f"# the known fault of QUIC: {done.stderr.strip()}", flush=True)
-            beta.do("connect", endpoint)
-        else:
-            self.assertEqual(done.returncode, 0, done.stderr)
+        beta.do("connect", endpoint)
         return self.link(beta)
 
     def link(self, node):

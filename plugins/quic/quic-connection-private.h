@@ -11,6 +11,9 @@
 G_BEGIN_DECLS
 
 #define QUIC_FAREWELL_BYTES 1280
+/* What may come before anybody reads, and from then on. */
+#define QUIC_FIRST_WINDOW (64 * 1024)
+#define QUIC_WINDOW (8 * 1024 * 1024)
 /* At the end: what was said before may still arrive. */
 #define QUIC_LINGER (2 * NGTCP2_SECONDS)
 
@@ -35,6 +38,7 @@ struct _QuicConnection {
 
   gboolean completed, disagreed; /* the handshake */
   gboolean opened;               /* there was a channel */
+  gboolean wide;                 /* the window: somebody reads */
   gboolean reset;                /* the stream, or all of it */
   guint64 refused_since;         /* 0: somebody has been heard since */
   int refused;                   /* errno: nobody is there */

@@ -6,9 +6,6 @@
 
 /* Until there is a channel: whoever comes has so long. */
 #define ACCEPT_WITHIN (5 * NGTCP2_SECONDS)
-/* What comes before anybody reads; from there on they grow with what the reader takes. */
-#define FIRST_WINDOW (64 * 1024)
-#define LARGEST_WINDOW (8 * 1024 * 1024)
 #define OTHER_IDS 7
 /* Addresses on the way are forgotten after 30 s of silence, by those who keep them for the shortest
  * time. */
@@ -184,12 +181,10 @@ set_defaults (QuicConnection *self, ngtcp2_settings *settings, ngtcp2_transport_
   ngtcp2_settings_default (settings);
   settings->cc_algo = QUIC_CONGESTION;
   settings->initial_ts = quic_connection_touch (self, hypha_loop_now ());
-  settings->max_window = LARGEST_WINDOW + LARGEST_WINDOW / 2;
-  settings->max_stream_window = LARGEST_WINDOW;
   ngtcp2_transport_params_default (params);
-  params->initial_max_stream_data_bidi_local = FIRST_WINDOW;
-  params->initial_max_stream_data_bidi_remote = FIRST_WINDOW;
-  params->initial_max_data = FIRST_WINDOW;
+  params->initial_max_stream_data_bidi_local = QUIC_FIRST_WINDOW;
+  params->initial_max_stream_data_bidi_remote = QUIC_FIRST_WINDOW;
+  params->initial_max_data = QUIC_FIRST_WINDOW;
   params->initial_max_streams_uni = quic_tls_get_side_streams ();
   params->max_idle_timeout = self->idle = idle_now != 0 ? idle_now : IDLE;
   params->active_connection_id_limit = OTHER_IDS;

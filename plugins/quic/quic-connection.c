@@ -10,6 +10,8 @@
 #define BELIEVED (1 * NGTCP2_SECONDS)
 /* How long packets wait that the kernel has not taken, unless it tells before. */
 #define BLOCKED (20 * NGTCP2_MILLISECONDS)
+/* Of whoever has not shown who he is, nobody reads so much: a handshake of Hypha has 4 KiB. */
+#define READ_BYTES (32 * 1024)
 
 void
 quic_connection_hurry (QuicConnection *self)
@@ -86,10 +88,22 @@ begin (QuicConnection *self, guint64 now)
 
 /* ---- moving on ---- */
 
+/* The window has its whole size at once. One that grows while it holds the other end back is taken
+ * for a slow line there: congestion control by rates remembers that for seconds. */
+static gsize
+widen (QuicConnection *self)
+{
+  if (self->wide || quic_pipe_get_read (&self->pipe) < READ_BYTES)
+    return 0;
+  self->wide = TRUE;
+  return QUIC_WINDOW - QUIC_FIRST_WINDOW;
+}
+
 static void
 take (QuicConnection *self)
 {
-  gsize taken = quic_pipe_push (&self->pipe);
+  /* Before there is more that nobody can have read yet. */
+  gsize more = widen (self), taken = more + quic_pipe_push (&self->pipe);
 
   if (taken == 0)
     return;

@@ -2,7 +2,9 @@
 #include "quic-pipe.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -187,6 +189,19 @@ quic_pipe_push (QuicPipe *self)
     self->down_shut = TRUE;
   }
   return done;
+}
+
+guint64
+quic_pipe_get_read (QuicPipe *self)
+{
+  guint64 pushed = self->down.begin;
+  int unread;
+
+  /* The kernel counts what it takes to keep them, too. */
+  if (quic_buffer_get_size (&self->down) == 0 || self->watch.fd < 0 ||
+      ioctl (self->watch.fd, SIOCOUTQ, &unread) < 0)
+    return 0;
+  return pushed - MIN (pushed, (guint64) unread);
 }
 
 gboolean

@@ -49,6 +49,8 @@ gboolean quic_pipe_is_cut (QuicPipe *self);
 void quic_pipe_deliver (QuicPipe *self, const guint8 *data, gsize size, gboolean end);
 /* Gives how many bytes the channel has taken, or would have if it had not gone. */
 gsize quic_pipe_push (QuicPipe *self);
+/* Asked while something waits to be pushed: how much of what was is read, at least; or 0. */
+guint64 quic_pipe_get_read (QuicPipe *self);
 gboolean quic_pipe_is_said (QuicPipe *self);
 
 /* After the others: waits for what they could not do. */

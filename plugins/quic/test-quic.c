@@ -432,6 +432,13 @@ test_flow_control (Fixture *f, gconstpointer data)
     g_assert_cmpuint (size, >, 64 * 1024);
     g_assert_cmpuint (size, <, 2 * 1024 * 1024);
     drain (hypha_channel_get_fd (ends[1 - i]), size);
+    /* Who has read is worth more, */
+    size = fill (hypha_channel_get_fd (ends[i]));
+    g_test_message ("%zu bytes are under way to who reads", size);
+    g_assert_cmpuint (size, >, 8 * 1024 * 1024);
+    /* but not without end. */
+    g_assert_cmpuint (size, <, 10 * 1024 * 1024);
+    drain (hypha_channel_get_fd (ends[1 - i]), size);
   }
 }
 

@@ -493,6 +493,9 @@ hypha_pipe_set_step (HyphaPipe *self, gsize step)
 {
   pthread_mutex_lock (&self->lock);
   self->step = MAX (step, 1);
+  /* As many may have been read since the moves were taken, when they were too few to be told. */
+  if (self->worker != NULL && self->untold >= self->step)
+    post (self);
   pthread_mutex_unlock (&self->lock);
 }
 

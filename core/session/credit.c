@@ -120,10 +120,15 @@ hypha_credit_grant (HyphaSession *self, HyphaSessionStream *stream)
  * @stream: a stream
  *
  * Returns: how many bytes have to be read before the peer is given more room, so that whoever reads
- * less need not say so
+ * less need not say so; no more than the peer may still send, or it would wait for ever. It may be
+ * less after each hypha_session_stream_read()
  */
 gsize
 hypha_session_stream_get_step (HyphaSessionStream *stream)
 {
-  return (gsize) MAX (stream->granted / 4, (stream->reserve + 1) / 2);
+  guint64 step = MAX (stream->granted / 4, (stream->reserve + 1) / 2);
+
+  /* Limits that were lowered: of a large window, the last bytes may be used up before the next one
+   * is given. */
+  return (gsize) MIN (step, stream->promised - stream->read);
 }

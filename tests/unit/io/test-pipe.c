@@ -401,6 +401,70 @@ test_little_unread_in_many (Pipe *self, gconstpointer data)
   }
 }
 
+/* ---- how much is told ---- */
+
+#define SOME 10
+
+static void
+count_read (gpointer user_data)
+{
+  Pipe *self = user_data;
+  HyphaPipeMoves moves;
+
+  hypha_pipe_take_moves (self->pipe, &moves);
+  self->unread -= moves.read;
+}
+
+static const HyphaPipeEvents counting = { never_take, count_read };
+
+static void
+deliver_some (gpointer data)
+{
+  Pipe *self = data;
+
+  hypha_pipe_attach (self->pipe, self->worker, &counting, self);
+  hypha_pipe_set_step (self->pipe, 2 * SOME);
+  hypha_pipe_deliver (self->pipe, (const guint8 *) "some bytes", SOME);
+  self->unread = SOME;
+}
+
+static void
+lower_step (gpointer data)
+{
+  Pipe *self = data;
+
+  hypha_pipe_set_step (self->pipe, SOME);
+  self->over = TRUE;
+}
+
+static void
+note_over (gpointer data)
+{
+  ((Pipe *) data)->over = TRUE;
+}
+
+static void
+run_on_worker (Pipe *self, HyphaWorkFunc func)
+{
+  self->over = FALSE;
+  hypha_worker_post (self->worker, func, self);
+  while (!self->over)
+    g_usleep (100);
+}
+
+/* What was too little to be told is enough now, and nothing more may come to be read. */
+static void
+test_step_is_lowered (Pipe *self, gconstpointer data)
+{
+  guint8 got[SOME];
+
+  hypha_worker_post (self->worker, deliver_some, self);
+  g_assert_cmpint (read_some (self->pipe, got, SOME), ==, SOME);
+  run_on_worker (self, lower_step);
+  run_on_worker (self, note_over);
+  g_assert_cmpuint (self->unread, ==, 0);
+}
+
 /* ---- turned into a descriptor ---- */
 
 /* On the worker, which delivers all at once, and leaves. */
@@ -528,6 +592,7 @@ main (int argc, char **argv)
   ADD ("broken", test_broken, 0);
   ADD ("complete-before-it-broke", test_complete_before_it_broke, 0);
   ADD ("little-unread-in-many", test_little_unread_in_many, 1);
+  ADD ("told-when-the-step-is-lowered", test_step_is_lowered, 1);
   ADD ("turned-when-nobody-is-left", test_turned_when_nobody_is_left, 1);
   ADD ("turned-just-before-nobody-is-left", test_turned_just_before, 1);
   ADD ("turned-with-more-than-fits", test_turned_with_too_much, 1);

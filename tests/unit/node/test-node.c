@@ -378,6 +378,52 @@ test_target_of_the_settings_is_reached (NodePair *f, gconstpointer data)
   g_assert_cmpstr (text, ==, "hello");
 }
 
+#define MUCH (8 * 1024 * 1024)
+#define PIECE 10007 /* is no part of any window */
+#define BEFORE 100  /* pieces, until there is a large window */
+
+static gpointer
+write_much (gpointer connection)
+{
+  g_autofree guint8 *much = g_malloc0 (MUCH);
+
+  g_output_stream_write_all (g_io_stream_get_output_stream (connection), much, MUCH, NULL, NULL,
+                             NULL);
+  return NULL;
+}
+
+/* What was promised before is used up in the end, and whoever has to give more is told in time. */
+static void
+test_session_window_that_shrinks_stops_nobody (NodePair *f, gconstpointer data)
+{
+  g_autofree char *unix_uri = unix_endpoint (f);
+  g_autofree char *bound = listen_on (&f->b, unix_uri);
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GSocketListener) program = program_new (f, "source", &result);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (HyphaNodePeer) peer = join (f, bound);
+  g_autoptr (HyphaStream) stream = must_open (peer, "source");
+  g_autoptr (GSocketConnection) source = program_accepted (program, &result);
+  GInputStream *input = g_io_stream_get_input_stream (G_IO_STREAM (stream));
+  GThread *writing = g_thread_new ("writer", write_much, source);
+  HyphaNodeLimits limits;
+
+  hypha_stream_set_timeout (stream, NODE_PAIR_DEADLINE / 1000);
+  for (guint i = 0; i < MUCH / PIECE; i++) {
+    guint8 piece[PIECE];
+
+    if (i == BEFORE) {
+      hypha_node_limits_init (&limits);
+      limits.session_window = 0; /* the least there can be */
+      hypha_node_set_limits (f->a.node, &limits);
+    }
+    g_input_stream_read_all (input, piece, sizeof piece, NULL, NULL, &error);
+    g_assert_no_error (error);
+  }
+  g_input_stream_close (input, NULL, NULL);
+  g_thread_join (writing);
+}
+
 static void
 test_stop_of_the_peer_ends_its_streams_with_an_error (NodePair *f, gconstpointer data)
 {
@@ -651,6 +697,8 @@ main (int argc, char **argv)
   ADD ("/node/stream/unknown-service-is-refused-by-name", test_unknown_service_is_refused_by_name);
   ADD ("/node/stream/service-is-for-those-named-only", test_service_is_for_those_named_only);
   ADD ("/node/stream/target-of-the-settings-is-reached", test_target_of_the_settings_is_reached);
+  ADD ("/node/stream/session-window-that-shrinks-stops-nobody",
+       test_session_window_that_shrinks_stops_nobody);
   ADD ("/node/stop/is-logged-by-the-peer-as-what-it-is",
        test_stop_of_the_peer_is_logged_as_what_it_is);
   ADD ("/node/stream/stop-of-the-peer-ends-it-with-an-error",

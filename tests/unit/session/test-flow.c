@@ -197,6 +197,45 @@ test_shrinking_window (void)
   pair_assert_received (p, 1, 0, written);
 }
 
+/* Who reads tells of it in steps, as a program in memory does: the last bytes of a window that is
+ * not given again as large are a step, too, or the peer would wait for room for ever. */
+static void
+test_shrinking_window_in_steps (void)
+{
+  HyphaSessionLimits limits;
+  g_autoptr (Pair) p = pair_new ();
+  HyphaSessionStream *a, *b;
+  gsize written = 0, untold = 0, step;
+
+  pair_link (p, 5);
+  a = pair_open (p, 0, "echo");
+  pair_run (p);
+  b = pair_other (p, 0, a);
+  written += pair_write (p, 0, a, 8 * KIB);
+  pair_pass (p, 20000);
+  g_assert_cmpuint (b->promised - b->read, >, MIB);
+  limits = p->limits[1];
+  limits.window_total = 0; /* the least there can be: no pool */
+  hypha_session_set_limits (p->session[1], &limits);
+  hypha_session_stream_hold_outside (p->session[1], b);
+  step = hypha_session_stream_get_step (b);
+  while (written < 4 * MIB) {
+    gsize n = pair_write (p, 0, a, 60000);
+
+    g_assert_cmpuint (n, >, 0);
+    written += n;
+    untold += n;
+    pair_pass (p, 10000);
+    if (untold < step)
+      continue;
+    hypha_session_stream_read (p->session[1], b, untold, p->now);
+    step = hypha_session_stream_get_step (b);
+    untold = 0;
+    pair_pass (p, 10000);
+  }
+  pair_assert_received (p, 1, 0, written);
+}
+
 /* A fast reader gets all that one stream may have, and not a byte more, though the pool is large.
  */
 static void
@@ -417,6 +456,7 @@ main (int argc, char **argv)
   ADD ("flow/pool-is-shared-and-bounded", test_pool);
   ADD ("flow/sending-pool-wakes-who-waits", test_sending_pool);
   ADD ("flow/shrinking-window-does-not-trickle", test_shrinking_window);
+  ADD ("flow/shrinking-window-is-used-up-in-steps", test_shrinking_window_in_steps);
   ADD ("flow/one-window-is-at-most-window-max", test_window_max);
   ADD ("flow/lowered-limits-take-nothing-back", test_lowered_limits);
   ADD ("flow/waits-for-the-window-then-the-pool", test_waits_for_window_then_pool);

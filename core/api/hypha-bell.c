@@ -4,6 +4,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+/* Until it is looked again whether somebody is there to take a channel; */
+#define REST_MS 100
+/* and so many wait for that. Who has come may be gone meanwhile: without end, so would they be. */
+#define MAX_WAITING 64
+
 /**
  * HyphaBell:
  *
@@ -104,6 +109,45 @@ exchange (HyphaBell *self, GPtrArray *other)
   return knocks;
 }
 
+static gboolean on_rung (gpointer user_data);
+
+/* Takes SOURCE. */
+static void
+look_by (HyphaBell *self, GSource *source)
+{
+  g_source_set_priority (source, G_PRIORITY_DEFAULT);
+  g_source_set_callback (source, on_rung, hypha_bell_ref (self), (GDestroyNotify) hypha_bell_unref);
+  g_source_attach (source, self->context);
+  g_source_unref (source);
+}
+
+/* Whoever asked for the listener may not have come to it yet, or want no more for now: until then
+ * knocks wait here, for a channel that no handler keeps would be closed. */
+static gboolean
+is_heard (HyphaBell *self)
+{
+  return g_signal_has_handler_pending (self->listener,
+                                       g_signal_lookup ("accepted", HYPHA_TYPE_LISTENER), 0, FALSE);
+}
+
+/* Those from FIRST on go back, before what has come meanwhile; what there is no room for stays. */
+static void
+wait_for_somebody (HyphaBell *self, GPtrArray *knocks, guint first)
+{
+  gboolean look;
+
+  pthread_mutex_lock (&self->mutex);
+  while (knocks->len > first)
+    g_ptr_array_insert (self->knocks, 0, g_ptr_array_steal_index (knocks, knocks->len - 1));
+  while (self->knocks->len > MAX_WAITING)
+    g_ptr_array_add (knocks, g_ptr_array_steal_index (self->knocks, self->knocks->len - 1));
+  look = !self->rung;
+  self->rung = TRUE;
+  pthread_mutex_unlock (&self->mutex);
+  if (look)
+    look_by (self, g_timeout_source_new (REST_MS));
+}
+
 static gboolean
 on_rung (gpointer user_data)
 {
@@ -113,11 +157,16 @@ on_rung (gpointer user_data)
   if (self->listener == NULL)
     return G_SOURCE_REMOVE;
   knocks = exchange (self, g_ptr_array_new_with_free_func (self->knock_free));
-  /* Whoever is let in may close the listener. */
+  /* Whoever is let in may close the listener, or listen no more. */
   for (guint i = 0; i < knocks->len && self->listener != NULL; i++) {
     g_autoptr (HyphaListener) kept = g_object_ref (self->listener);
-    g_autoptr (HyphaChannel) channel = self->answer (kept, knocks->pdata[i]);
+    g_autoptr (HyphaChannel) channel = NULL;
 
+    if (!is_heard (self)) {
+      wait_for_somebody (self, knocks, i);
+      break;
+    }
+    channel = self->answer (kept, knocks->pdata[i]);
     hypha_listener_accepted (kept, channel);
   }
   return G_SOURCE_REMOVE;
@@ -128,8 +177,9 @@ on_rung (gpointer user_data)
  * @self: a bell
  * @knock: (transfer full): what has come
  *
- * Has @knock answered on the thread of the listener. When the bell is closed, it is freed at once,
- * or when that is closed before it was answered.
+ * Has @knock answered on the thread of the listener, as soon as somebody is connected to
+ * [signal@Hypha.Listener::accepted]. When the bell is closed, it is freed at once, or when that is
+ * closed before it was answered; or where there are too many for whom nobody is there.
  *
  * Since: ABI 1.2
  */
@@ -147,14 +197,8 @@ hypha_bell_ring (HyphaBell *self, gpointer knock)
   pthread_mutex_unlock (&self->mutex);
   if (closed)
     self->knock_free (knock);
-  if (ring) {
-    g_autoptr (GSource) source = g_idle_source_new ();
-
-    g_source_set_priority (source, G_PRIORITY_DEFAULT);
-    g_source_set_callback (source, on_rung, hypha_bell_ref (self),
-                           (GDestroyNotify) hypha_bell_unref);
-    g_source_attach (source, self->context);
-  }
+  if (ring)
+    look_by (self, g_idle_source_new ());
 }
 
 /**

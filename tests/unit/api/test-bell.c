@@ -4,6 +4,7 @@
 
 #define RINGERS 4
 #define KNOCKS 500
+#define WAITING 64 /* at most, for somebody to be there */
 
 /* ---- a listener ---- */
 
@@ -190,6 +191,72 @@ test_closed_by_who_came_first (Fixture *f, gconstpointer data)
   g_assert_cmpint (g_atomic_int_get (&freed), ==, 3);
 }
 
+/* The bell is rung before whoever asked for the listener sees it. */
+static void
+test_waits_until_somebody_listens (Fixture *f, gconstpointer data)
+{
+  g_signal_handlers_disconnect_by_data (f->listener, f);
+  ring (f->bell, 0, 0);
+  g_assert_true (g_main_context_iteration (NULL, TRUE));
+  g_assert_cmpuint (f->answered, ==, 0);
+  ring (f->bell, 0, 1);
+  g_signal_connect (f->listener, "accepted", G_CALLBACK (on_accepted), f);
+  while (f->accepted < 2)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpint (g_atomic_int_get (&freed), ==, 2);
+}
+
+static void
+take_one (HyphaListener *listener, HyphaChannel *channel, gpointer data)
+{
+  g_signal_handlers_disconnect_by_data (listener, data);
+}
+
+/* Whoever takes one and listens no more leaves the others, in their order. */
+static void
+test_waits_while_nobody_listens (Fixture *f, gconstpointer data)
+{
+  g_signal_connect (f->listener, "accepted", G_CALLBACK (take_one), f);
+  for (guint i = 0; i < 3; i++)
+    ring (f->bell, 0, i);
+  while (f->accepted == 0)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpuint (f->accepted, ==, 1);
+  g_assert_cmpuint (f->answered, ==, 1);
+  ring (f->bell, 0, 3);
+  g_signal_connect (f->listener, "accepted", G_CALLBACK (on_accepted), f);
+  while (f->accepted < 4)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpuint (f->answered, ==, 4);
+}
+
+/* Whoever comes and goes without end leaves nothing without end. */
+static void
+test_few_wait (Fixture *f, gconstpointer data)
+{
+  g_signal_handlers_disconnect_by_data (f->listener, f);
+  for (guint i = 0; i < KNOCKS; i++)
+    ring (f->bell, 0, i);
+  g_assert_true (g_main_context_iteration (NULL, TRUE));
+  g_assert_cmpint (g_atomic_int_get (&freed), ==, KNOCKS - WAITING);
+  g_signal_connect (f->listener, "accepted", G_CALLBACK (on_accepted), f);
+  while (f->accepted < WAITING)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpint (g_atomic_int_get (&freed), ==, KNOCKS);
+}
+
+static void
+test_closed_while_nobody_listens (Fixture *f, gconstpointer data)
+{
+  g_signal_handlers_disconnect_by_data (f->listener, f);
+  ring (f->bell, 0, 0);
+  g_assert_true (g_main_context_iteration (NULL, TRUE));
+  g_assert_cmpint (g_atomic_int_get (&freed), ==, 0);
+  hypha_listener_close (f->listener);
+  g_assert_cmpint (g_atomic_int_get (&freed), ==, 1);
+  g_assert_cmpuint (f->answered, ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -198,6 +265,10 @@ main (int argc, char **argv)
   ADD ("all-are-let-in", test_all_are_let_in);
   ADD ("closed-lets-nobody-in", test_closed_lets_nobody_in);
   ADD ("closed-by-who-came-first", test_closed_by_who_came_first);
+  ADD ("waits-until-somebody-listens", test_waits_until_somebody_listens);
+  ADD ("waits-while-nobody-listens", test_waits_while_nobody_listens);
+  ADD ("few-wait", test_few_wait);
+  ADD ("closed-while-nobody-listens", test_closed_while_nobody_listens);
 #undef ADD
   return g_test_run ();
 }

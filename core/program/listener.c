@@ -98,19 +98,28 @@ is_heard (HyphaProgramListener *self)
                                        FALSE);
 }
 
+static void wait_for_somebody (HyphaProgramListener *self);
+
 static gboolean
 on_look (gpointer user_data)
 {
   g_autoptr (HyphaProgramListener) self = g_object_ref (user_data);
   g_autoptr (GError) failure = NULL;
   HyphaChannel *channel;
+  gboolean given_up;
 
   if (!is_heard (self) && ++self->looks < LOOKS)
     return G_SOURCE_CONTINUE;
+  given_up = self->looks == LOOKS;
   self->timer = 0;
-  while ((channel = g_queue_pop_head (&self->waiting)) != NULL) {
+  /* Whoever gets one may listen no more. */
+  while ((given_up || is_heard (self)) && (channel = g_queue_pop_head (&self->waiting)) != NULL) {
     hypha_listener_accepted (HYPHA_LISTENER (self), channel);
     g_object_unref (channel);
+  }
+  if (!g_queue_is_empty (&self->waiting)) {
+    wait_for_somebody (self);
+    return G_SOURCE_REMOVE;
   }
   failure = g_steal_pointer (&self->failure);
   if (failure != NULL)

@@ -187,6 +187,13 @@ start_watching (QuicClient *self, int fd)
 
 /* ---- moving ---- */
 
+static void
+look_within (QuicClient *self, guint64 delay)
+{
+  if (self->look.place == 0)
+    hypha_loop_set_timer (self->loop, &self->look, hypha_loop_now () + delay);
+}
+
 /* The kernel knows from where packets leave now. */
 static void
 look (gpointer client, guint64 now)
@@ -195,9 +202,12 @@ look (gpointer client, guint64 now)
   QuicAddress local;
   int fd = open_socket (&self->path.remote, &local);
 
-  /* No way at all: when there is one, that will be told. */
-  if (fd < 0)
+  /* No way at all: when there is one, that will be told. But nobody tells of a descriptor. */
+  if (fd < 0) {
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+      look_within (self, ASK_AGAIN);
     return;
+  }
   if (quic_address_same_host (&local, &self->path.local)) {
     close (fd);
     return;
@@ -208,13 +218,6 @@ look (gpointer client, guint64 now)
   if (!start_watching (self, fd))
     g_warning ("the kernel does not watch a socket of QUIC");
   quic_connection_move (self->connection, &self->path);
-}
-
-static void
-look_within (QuicClient *self, guint64 delay)
-{
-  if (self->look.place == 0)
-    hypha_loop_set_timer (self->loop, &self->look, hypha_loop_now () + delay);
 }
 
 static void

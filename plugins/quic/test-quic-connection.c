@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -6,11 +7,12 @@
 
 #include "quic-compat.h"
 #include "quic-connection.h"
+#include "quic-datagram.h"
 #include "quic.h"
 #include "test-transport.h"
 
-/* What happens just while a connection looks whether it has packets to send: the linker leads its
- * question to ngtcp2 here. */
+/* What happens just while a connection looks whether it has packets to send, and what the kernel
+ * tells it of its sockets: the linker leads its questions here. */
 
 #define CONNECT_MS 10000
 #define PATIENCE_MS 20000
@@ -49,6 +51,40 @@ __wrap_ngtcp2_conn_writev_stream_versioned (ngtcp2_conn *conn, ngtcp2_path *path
   if (fd >= 0)
     g_assert_cmpint (send (fd, "!", 1, MSG_NOSIGNAL), ==, 1);
   return n;
+}
+
+static _Atomic gboolean unreachable; /* the client's next packet finds no way */
+static _Atomic gboolean starved;     /* there is no descriptor for the next socket */
+static _Atomic guint sockets;        /* made since then */
+
+int __real_quic_datagram_prepare (int fd, int family);
+int __wrap_quic_datagram_prepare (int fd, int family);
+
+int
+__wrap_quic_datagram_prepare (int fd, int family)
+{
+  if (atomic_exchange (&starved, FALSE)) {
+    atomic_store (&sockets, 0);
+    return EMFILE;
+  }
+  atomic_fetch_add (&sockets, 1);
+  return __real_quic_datagram_prepare (fd, family);
+}
+
+gsize __real_quic_datagram_send (int fd, const QuicPath *path, const guint8 *data, gsize size,
+                                 gsize segment, gboolean *segmented, int *reason);
+gsize __wrap_quic_datagram_send (int fd, const QuicPath *path, const guint8 *data, gsize size,
+                                 gsize segment, gboolean *segmented, int *reason);
+
+gsize
+__wrap_quic_datagram_send (int fd, const QuicPath *path, const guint8 *data, gsize size,
+                           gsize segment, gboolean *segmented, int *reason)
+{
+  /* The server says where to. */
+  if (path != NULL || !atomic_exchange (&unreachable, FALSE))
+    return __real_quic_datagram_send (fd, path, data, size, segment, segmented, reason);
+  *reason = ENETUNREACH;
+  return 0;
 }
 
 static void
@@ -100,6 +136,38 @@ test_written_while_nothing_goes (void)
   quic_connection_set_idle (0);
 }
 
+/* Whoever finds no way looks for another; where there is no descriptor for that, nobody tells him
+ * when there is one again. */
+static void
+test_looks_again_without_a_descriptor (void)
+{
+  g_autoptr (HyphaTransport) transport = hypha_plugin_quic.create (NULL);
+  g_autoptr (HyphaEndpoint) any = transport_parse (transport, "quic://127.0.0.1:0");
+  g_autoptr (HyphaListener) listener = transport_listen (transport, any, NULL);
+  g_autoptr (HyphaChannel) client = NULL, server = NULL;
+  g_autoptr (GError) error = NULL;
+  gint64 deadline = g_get_monotonic_time () + PATIENCE_MS * G_TIME_SPAN_MILLISECOND;
+
+  quic_connection_set_idle (IDLE);
+  g_signal_connect (listener, "accepted", G_CALLBACK (on_accepted), &server);
+  client = transport_connect (transport, hypha_listener_get_bound (listener), CONNECT_MS, &error);
+  g_assert_no_error (error);
+  while (server == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  atomic_store (&starved, TRUE);
+  atomic_store (&unreachable, TRUE);
+  g_assert_cmpint (send (hypha_channel_get_fd (client), "?", 1, MSG_NOSIGNAL), ==, 1);
+  g_assert_cmpint (read_byte (hypha_channel_get_fd (server)), ==, '?');
+  while ((atomic_load (&starved) || atomic_load (&sockets) == 0) &&
+         g_get_monotonic_time () < deadline)
+    g_usleep (1000);
+  g_assert_false (atomic_load (&starved));
+  g_assert_cmpuint (atomic_load (&sockets), >, 0);
+  hypha_listener_close (listener);
+  hypha_transport_stop (transport);
+  quic_connection_set_idle (0);
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -107,5 +175,7 @@ main (int argc, char *argv[])
 
   g_test_add_func ("/quic-connection/what-is-written-while-nothing-goes-is-sent",
                    test_written_while_nothing_goes);
+  g_test_add_func ("/quic-connection/looks-for-a-way-again-without-a-descriptor",
+                   test_looks_again_without_a_descriptor);
   return g_test_run ();
 }

@@ -8,6 +8,7 @@ HYPHA_SOAK_SECONDS tells for how long each way is soaked; ./dev soak daemons doe
 import contextlib
 import os
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -141,12 +142,31 @@ class Soak(Case):
     def test_tcp_links_that_are_cut(self):
         self.soak(lambda: self.cut(self.tcp.removeprefix("tcp://") + ":"), [self.tcp])
 
+    def bound(self, scheme):
+        return next((each for each in self.alpha.ask("status")["listening"] if re.match(rf"{scheme}://.*:[1-9]", each)), None)
+
+    def soak_over(self, plugin, scheme, endpoint):
+        """Links by a PLUGIN that this build may lack."""
+        if plugin not in [each["name"] for each in self.alpha.ask("plugins")]:
+            self.skipTest(f"{plugin} was not built")
+        self.alpha.do("config", "set", "listen", f"['{endpoint}']")
+        bound = wait_for(lambda: self.bound(scheme), f"a listener of {scheme}")
+        self.soak(lambda: self.cut(":" + bound.rstrip("/").rsplit(":", 1)[1] + ":"), [bound])
+
+    def test_websocket_links_that_are_cut(self):
+        self.soak_over("websocket", "ws", "ws://127.0.0.1:0/")
+
+    def test_quic_links_whose_sockets_are_cut(self):
+        """Who connects takes another socket then, and most links stay."""
+        self.soak_over("quic", "quic", "quic://127.0.0.1:0")
+
 
 class Silence(Soak):
     """Only what has stopped to answer is known of such a link: here that is looked at often."""
 
     config = "ping-interval=50\nlink-timeout=400\n"
     test_unix_links_that_are_cut = test_tcp_links_that_are_cut = None
+    test_websocket_links_that_are_cut = test_quic_links_whose_sockets_are_cut = None
 
     def test_tcp_links_that_go_silent(self):
         relay = Relay(["127.0.0.2", "127.0.0.3", "127.0.0.4"], int(self.tcp.rsplit(":", 1)[1]))

@@ -161,13 +161,18 @@ wait_and_remove (const char *directory, const sigset_t *before)
 {
   static const int forwarded[] = { SIGTERM, SIGINT, SIGHUP };
   const struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+  siginfo_t info;
   int status = 0;
 
   for (guint i = 0; i < G_N_ELEMENTS (forwarded); i++)
     sigaction (forwarded[i], &action, NULL);
   sigprocmask (SIG_SETMASK, before, NULL);
-  while (waitpid (child, &status, 0) < 0 && errno == EINTR)
+  while (waitid (P_PID, (id_t) child, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
     ;
+  /* The tests have ended, and soon their id may be another's. */
+  for (guint i = 0; i < G_N_ELEMENTS (forwarded); i++)
+    signal (forwarded[i], SIG_IGN);
+  waitpid (child, &status, 0);
   contract_place_remove (directory);
   end_as (status);
 }

@@ -148,7 +148,7 @@ set_timer (QuicConnection *self, guint64 now)
     due = MIN (due, self->linger_until);
   /* The kernel tells when it takes more: until then, what should go goes nowhere. */
   if (self->writer.blocked != NULL)
-    due = MAX (due, now + BLOCKED);
+    due = now + BLOCKED;
   /* Whatever is due already has had its turn: time has to pass. */
   hypha_loop_set_timer (self->loop, &self->timer, MAX (due, now + 1));
 }

@@ -191,6 +191,11 @@ make_channel (int fd, HyphaEndpoint *remote, GError **error)
   g_atomic_int_inc (&serving);
   channel = hypha_channel_new (ends[0], local, remote, flags);
   hypha_channel_set_host (channel, "127.0.0.1");
+  if (has_fault ("binds-all-alike")) {
+    g_autoptr (GBytes) binding = g_bytes_new ("32 bytes that all channels have.", 32);
+
+    hypha_channel_set_binding (channel, binding);
+  }
   if (has_fault ("blames-a-good-end"))
     hypha_channel_set_dup_error (channel, dup_blame, NULL, NULL);
   g_thread_unref (g_thread_new ("faulty-pump", pump, ways));

@@ -86,15 +86,21 @@ class Faults(unittest.TestCase):
                       if done.returncode != 1 or f"\nnot ok 2 - {FAULTS[fault]}\n" not in done.stdout]
         self.assertEqual(missed, [])
 
+    def assert_broken(self, promise, name, fault=""):
+        """A contract with this PROMISE besides is not kept, and that test finds it."""
+        with tempfile.TemporaryDirectory(prefix="hypha-") as directory:
+            contract = pathlib.Path(directory, "faulty.contract")
+            contract.write_text(CONTRACT.read_text().replace("cost=20", promise))
+            done = run(fault, "--contract", contract, "--only", name)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertRegex(done.stdout, f"(?m)^not ok 2 - {name}$")
+
     def test_promise_that_is_not_kept_is_found(self):
-        broken = CONTRACT.read_text().replace("cost=20", "cost=21\ntells-cut=true")
-        for name in ("link-cost/typical-is-the-dearest", "channel/cut-is-told"):
-            contract = pathlib.Path(os.environ["TMPDIR"] if "TMPDIR" in os.environ else "/tmp") / f"faulty-{os.getpid()}.contract"
-            contract.write_text(broken)
-            self.addCleanup(contract.unlink, missing_ok=True)
-            done = run("", "--contract", contract, "--only", name)
-            self.assertEqual(done.returncode, 1, done.stdout)
-            self.assertRegex(done.stdout, f"(?m)^not ok 2 - {name}$")
+        self.assert_broken("cost=21", "link-cost/typical-is-the-dearest")
+        self.assert_broken("tells-cut=true", "channel/cut-is-told")
+
+    def test_binding_that_all_channels_have_is_found(self):
+        self.assert_broken("encrypted=true", "channel/has-its-traits", "binds-all-alike")
 
     def test_transport_that_cannot_work_here_is_skipped(self):
         done = run("is-unavailable")

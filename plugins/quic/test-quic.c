@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <netinet/udp.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -463,6 +465,92 @@ test_without_segments (Fixture *f, gconstpointer data)
   quic_datagram_forbid_segments (FALSE);
 }
 
+/* These come before the C library's, too: they look at what goes by them. */
+static _Atomic guint n_cut, n_joined, n_received;
+
+static const struct cmsghdr *
+find_control (struct msghdr *message, int type)
+{
+  struct cmsghdr *found = CMSG_FIRSTHDR (message);
+
+  while (found != NULL && (found->cmsg_level != SOL_UDP || found->cmsg_type != type))
+    found = CMSG_NXTHDR (message, found);
+  return found;
+}
+
+__attribute__ ((visibility ("default"))) ssize_t
+sendmsg (int fd, const struct msghdr *message, int flags)
+{
+  ssize_t n = syscall (SYS_sendmsg, fd, message, flags);
+
+  if (n > 0 && find_control ((struct msghdr *) message, UDP_SEGMENT) != NULL)
+    atomic_fetch_add (&n_cut, 1);
+  return n;
+}
+
+__attribute__ ((visibility ("default"))) int
+recvmmsg (int fd, struct mmsghdr *messages, unsigned size, int flags, struct timespec *timeout)
+{
+  int n = (int) syscall (SYS_recvmmsg, fd, messages, size, flags, timeout);
+
+  for (int i = 0; i < n; i++) {
+    const struct cmsghdr *control = find_control (&messages[i].msg_hdr, UDP_GRO);
+    int segment;
+
+    atomic_fetch_add (&n_received, 1);
+    if (control == NULL)
+      continue;
+    memcpy (&segment, CMSG_DATA (control), sizeof segment);
+    if (segment > 0 && messages[i].msg_len > (guint) segment)
+      atomic_fetch_add (&n_joined, 1);
+  }
+  return n;
+}
+
+static gboolean
+kernel_has (int option, int value)
+{
+  int fd = socket (AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  gboolean has = setsockopt (fd, SOL_UDP, option, &value, sizeof value) == 0;
+
+  close (fd);
+  return has;
+}
+
+/* Many packets in one call: the kernel cuts what goes, and joins what comes. */
+static void
+test_segments (Fixture *f, gconstpointer data)
+{
+  const gsize size = 256 * 1024;
+  g_autofree guint8 *noise = g_malloc0 (size);
+  g_autoptr (HyphaChannel) dialled = NULL;
+  HyphaChannel *accepted;
+
+  if (!kernel_has (UDP_SEGMENT, PACKET) || !kernel_has (UDP_GRO, 1)) {
+    g_test_skip ("this kernel neither cuts nor joins datagrams (UDP_SEGMENT, UDP_GRO)");
+    return;
+  }
+  listen_on (f, "quic://127.0.0.1:0");
+  dialled = connect_to (f, "127.0.0.1");
+  accepted = wait_accepted (f, 1);
+  atomic_store (&n_cut, 0);
+  atomic_store (&n_joined, 0);
+  atomic_store (&n_received, 0);
+  for (guint i = 0; i < 20; i++) {
+    gssize n;
+
+    g_assert_true (wait_ready (hypha_channel_get_fd (dialled), POLLOUT, PATIENCE_MS));
+    n = send (hypha_channel_get_fd (dialled), noise, size, MSG_NOSIGNAL);
+    g_assert_cmpint (n, >, 0);
+    drain (hypha_channel_get_fd (accepted), (gsize) n);
+  }
+  g_test_message ("%u calls sent many, %u of %u that were received were many", n_cut, n_joined,
+                  n_received);
+  g_assert_cmpuint (n_received, >, 0);
+  g_assert_cmpuint (n_cut, >, 0);
+  g_assert_cmpuint (n_joined, >, 0);
+}
+
 /* A socket of IPv6 that takes both is one place, and says which. */
 static void
 test_both_families (Fixture *f, gconstpointer data)
@@ -783,6 +871,7 @@ main (int argc, char *argv[])
   ADD ("strangers/a-few-keep-nobody-out", test_crowd);
   ADD ("strangers/one-source-gets-half-of-the-places", test_full);
   ADD ("channel/who-does-not-read-stops-who-writes", test_flow_control);
+  ADD ("channel/the-kernel-cuts-and-joins-packets", test_segments);
   ADD ("channel/goes-without-segments-of-the-kernel", test_without_segments);
   ADD ("channel/both-families-on-one-socket", test_both_families);
   ADD ("channel/goes-where-there-is-no-ipv6", test_without_ipv6);

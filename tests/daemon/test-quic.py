@@ -76,6 +76,16 @@ class Links(Quic):
         self.assertEqual(states["quic"]["state"], "ready")
         self.assertIn("quic-stub", states)
 
+    def test_the_stub_speaks_where_it_is_missing(self):
+        place = self.place()
+        folders = place.environment["HYPHA_PLUGIN_PATH"].split(":")
+        place.environment["HYPHA_PLUGIN_PATH"] = ":".join(f for f in folders if os.path.basename(f) != "quic")
+        node = Node(place, "--listen", "tcp://127.0.0.1:0")
+        (stub,) = [p for p in node.ask("plugins") if p["name"].startswith("quic")]
+        self.assertEqual(stub["state"], "unavailable")
+        done = node.ctl("connect", "quic://127.0.0.1:4974")
+        self.assert_fails(done, 1, "QUIC is not built in")
+
 
 class Moving(Quic):
     """Alpha is at one end of a cable; beta moves."""

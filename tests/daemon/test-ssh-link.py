@@ -26,7 +26,7 @@ CONFIG = """Host {alias} nobody.invalid
   User {user}
   IdentityFile {key}
   IdentitiesOnly yes
-  IdentityAgent none
+  IdentityAgent {agent}
   ControlPath none
   UserKnownHostsFile {known}
   StrictHostKeyChecking {check}
@@ -75,13 +75,15 @@ class SshLink(Case):
         self.program.write_text(f"#!/bin/sh\nexec {shutil.which('ssh')} -F {self.config} \"$@\"\n")
         self.program.chmod(0o755)
         near.environment["PATH"] = f"{self.program.parent}:{os.environ['PATH']}"
+        self.agent = near.private / "agent"
+        near.environment["SSH_AUTH_SOCK"] = str(self.agent)
         self.far = Node(far, "--listen", "tcp://127.0.0.1:0")
         self.near = Node(near)
         trust_each_other(self.far, self.near, "far", "near")
 
-    def configure(self, check="yes", more=""):
+    def configure(self, check="yes", more="", agent="none"):
         self.config.write_text(CONFIG.format(alias=ALIAS, port=self.sshd.port, user=getpass.getuser(), key=self.key, known=self.known,
-                                             check=check) + more)
+                                             check=check, agent=agent) + more)
 
     def link(self, node, transport="ssh"):
         return next((link for link in node.ask("links") if link["transport"] == transport), None)
@@ -114,6 +116,22 @@ class SshLink(Case):
         self.near.do("config", "set", "transport-options", "{'ssh': {'command': <'echo something else'>}}")
         self.near.do("connect", f"ssh://{ALIAS}")
         self.assertEqual(self.wait_link(self.far)["remote"], "attached:ssh://127.0.0.1")
+
+    def test_key_that_only_the_users_agent_has(self):
+        if not (shutil.which("ssh-agent") and shutil.which("ssh-add")):
+            self.skipTest("ssh-agent and ssh-add are not installed")
+        agent = subprocess.Popen(["ssh-agent", "-D", "-a", self.agent], stdout=subprocess.DEVNULL)
+        self.addCleanup(agent.wait)
+        self.addCleanup(agent.kill)
+        wait_for(self.agent.exists, "the socket of an agent")
+        subprocess.run(["ssh-add", "-q", self.key], env=self.near.place.environment, check=True, stderr=subprocess.DEVNULL)
+        # Of the file, only which key it is.
+        shutil.copy(self.far.place.private / "user.pub", self.key.with_suffix(".pub"))
+        self.key.unlink()
+        self.assert_no_way("does not let this user in", "Permission denied")
+        self.configure(agent="SSH_AUTH_SOCK")
+        self.near.do("connect", f"ssh://{ALIAS}")
+        self.echo(os.urandom(1 << 16))
 
     def test_configuration_that_has_other_plans_for_the_streams(self):
         failed = {}

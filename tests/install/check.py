@@ -209,6 +209,33 @@ class Readmes(Case):
         self.assertEqual(self.echo_client("web1", "gjs", "-m", script), "hello\n")
 
 
+class Without(Case):
+    """A machine that lacks what some transports need: their build says so, and leaves them out."""
+
+    def test_transports_whose_libraries_are_missing_are_left_out_with_a_word(self):
+        if shutil.which("meson") is None:
+            self.skipTest("meson is not installed")
+        folder = self.place().private
+        packages = folder / "packages"
+        packages.mkdir()
+        path = subprocess.run(["pkg-config", "--variable=pc_path", "pkg-config"], check=True, capture_output=True, text=True).stdout.strip()
+        for package in [package for place in path.split(":") for package in pathlib.Path(place).glob("*.pc")]:
+            if not package.name.startswith(("libngtcp2", "libsoup")) and not (packages / package.name).exists():
+                (packages / package.name).symlink_to(package)
+        environment = {name: value for name, value in os.environ.items() if name != "PKG_CONFIG_PATH"}
+        environment["PKG_CONFIG_LIBDIR"] = str(packages)
+        done = subprocess.run(["meson", "setup", "-Dtests=true", folder / "build", ROOT], capture_output=True, text=True, env=environment,
+                              timeout=4 * DEADLINE)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("quic is left out: it needs libngtcp2 and libngtcp2_crypto_gnutls (Debian: libngtcp2-dev, libngtcp2-crypto-gnutls-dev)",
+                      done.stdout)
+        self.assertRegex(done.stdout, "QUIC +: no: quic-stub says so to whoever asks for it")
+        self.assertIn("the transport websocket (ws: and wss:) is left out: install libsoup-3.0-dev", done.stdout)
+        targets = json.loads(subprocess.run(["meson", "introspect", "--targets", folder / "build"], check=True, capture_output=True).stdout)
+        modules = {target["name"] for target in targets if target["type"] == "shared module"}
+        self.assertEqual(modules & {"quic", "quic-stub", "websocket", "tcp"}, {"quic-stub", "tcp"})
+
+
 class Activation(Case):
     def test_session_bus_starts_the_node_that_is_asked_for(self):
         place = Place()

@@ -418,6 +418,16 @@ set_timer (Call *call, guint milliseconds, GSourceFunc func)
   g_source_attach (call->timer, NULL);
 }
 
+/* It may have answered a moment ago: whoever asks next for the address of a listener is to find it
+ * free. */
+static void
+send_cancel (HyphaProgramRun *self, const Call *call)
+{
+  send_about (self, "cancel", call->id);
+  if (call->kind == HYPHA_PROGRAM_CALL_LISTENER)
+    send_about (self, "close", call->id);
+}
+
 /* A program that still runs its course answers a little later; one that hangs says nothing. */
 static gboolean
 on_timeout (gpointer user_data)
@@ -432,7 +442,7 @@ on_timeout (gpointer user_data)
   set_timer (call, hypha_program_patience_get () / 2, on_silence);
   if (told == NULL)
     return G_SOURCE_REMOVE;
-  send_about (self, "cancel", call->id);
+  send_cancel (self, call);
   told (NULL, -1, error, told_data);
   return G_SOURCE_REMOVE;
 }
@@ -504,7 +514,7 @@ hypha_program_run_cancel (HyphaProgramRun *self, guint64 id)
   if (call == NULL || call->answer == NULL)
     return;
   call->answer = NULL;
-  send_about (self, "cancel", id);
+  send_cancel (self, call);
 }
 
 /* hypha_program_run_close:

@@ -13,6 +13,7 @@ HOW = sys.argv[1]
 NODE = socket.socket(fileno=os.dup(0))
 rendezvous = None
 late = []
+taken = {}
 
 
 def send(data, *descriptors):
@@ -188,7 +189,13 @@ def listen(request):
         hang()
     if HOW == "listens-too-late":
         say({"event": "hiccup"})  # it is alive
-        time.sleep(1)
+        late.append(number)  # until it is told to close
+        return
+    if HOW == "has-each-address-once":
+        if request["endpoint"] in taken.values():
+            say({"id": number, "error": {"code": "address-in-use", "message": "there is a pigeon in it"}})
+            return
+        taken[number] = request["endpoint"]
     if HOW == "wrong-bound":
         say({"id": number, "bound": "unruly:"})
         return
@@ -219,6 +226,14 @@ def listen(request):
             say({"event": "accepted", "listener": number + 1000, "descriptor": True}, far)
 
 
+def close(request):
+    taken.pop(request["id"], None)
+    if HOW == "listens-too-late" and late == []:
+        sys.exit(9)
+    if HOW == "listens-too-late":
+        say({"id": late.pop(), "bound": "unruly:nest"})
+
+
 def main():
     on_start()
     rest = b""
@@ -226,8 +241,8 @@ def main():
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
             request = json.loads(line)
-            if HOW == "listens-too-late" and request["do"] == "close":
-                sys.exit(9)
+            if request["do"] == "close":
+                close(request)
             if request["do"] == "cancel" and HOW == "probe-waits-for-cancel":
                 say({"id": late[0]["id"]})
             if request["do"] in ("cancel", "close"):

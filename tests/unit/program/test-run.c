@@ -450,6 +450,34 @@ test_late_listener_is_closed (Fixture *f, gconstpointer data)
   g_assert_true (harness_wait (has_ended_with_9, f));
 }
 
+/* It may have answered when it is told that nobody wants it. */
+static void
+test_cancelled_listener_frees_its_address (Fixture *f, gconstpointer data)
+{
+  g_autoptr (HyphaEndpoint) endpoint = NULL;
+  g_autoptr (HyphaListener) listener = NULL;
+  g_autoptr (GError) error = NULL;
+
+  start (f, "has-each-address-once");
+  g_assert_true (harness_wait (is_answering, f));
+  endpoint = harness_parse (f->transport, "unruly:nest", NULL);
+  for (guint i = 0; i < 5; i++) {
+    g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+    g_autoptr (GAsyncResult) result = NULL;
+    g_autoptr (GError) cancelled = NULL;
+
+    hypha_transport_listen_async (f->transport, endpoint, cancellable, harness_keep_result,
+                                  &result);
+    g_cancellable_cancel (cancellable);
+    harness_wait_result (&result);
+    g_assert_null (hypha_transport_listen_finish (f->transport, result, &cancelled));
+    g_assert_error (cancelled, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  }
+  listener = harness_listen (f->transport, endpoint, &error);
+  g_assert_no_error (error);
+  hypha_listener_close (listener);
+}
+
 static void
 test_never_reads (Fixture *f, gconstpointer data)
 {
@@ -677,6 +705,7 @@ main (int argc, char *argv[])
   ADD ("life/stubborn-is-killed", NULL, test_stubborn_is_killed);
   ADD ("life/hanging-is-ended", NULL, test_hanging_is_ended);
   ADD ("listen/too-late-is-closed", NULL, test_late_listener_is_closed);
+  ADD ("listen/cancelled-frees-its-address", NULL, test_cancelled_listener_frees_its_address);
   ADD ("life/is-buried-by-others", NULL, test_is_buried_by_others);
   ADD ("life/does-not-read-is-ended", NULL, test_never_reads);
   ADD ("listen/channels-wait-for-who-takes-them", NULL, test_channels_wait_for_who_takes_them);

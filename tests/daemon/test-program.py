@@ -2,17 +2,60 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A transport that is a program: the example in Python, dropped into the directory of daemons that run."""
 
+import json
 import os
 import pathlib
 import shutil
 import signal
+import socket
+import subprocess
 import sys
+import unittest
 
-from harness import Case, Node, main, trust_each_other, wait_for
+from harness import DEADLINE, Case, Node, main, trust_each_other, wait_for
 from load import Load
 
 EXAMPLE = pathlib.Path(os.environ["HYPHA_EXAMPLE_PLUGIN"])
 MEGABYTE = 1 << 20
+
+
+class Alone(unittest.TestCase):
+    """What the example answers, by the rules of plugins/any-language.md."""
+
+    def setUp(self):
+        self.node, other = socket.socketpair()
+        self.addCleanup(self.node.close)
+        self.node.settimeout(DEADLINE)
+        with other:
+            program = subprocess.Popen([EXAMPLE / "pytcp.py"], stdin=other, stdout=other)
+        # The end of its input is what ends it.
+        self.addCleanup(program.wait, DEADLINE)
+        self.addCleanup(self.node.shutdown, socket.SHUT_RDWR)
+        self.answers = self.node.makefile("rb")
+        self.addCleanup(self.answers.close)
+        self.ask({"do": "hello", "id": 1, "protocol": 1, "name": "pytcp", "options": {}, "rendezvous": "/nowhere"})
+        self.assertEqual(self.answer(), {"id": 1})
+
+    def ask(self, *requests):
+        """All of them in one piece."""
+        self.node.sendall(b"".join(json.dumps(request).encode() + b"\n" for request in requests))
+
+    def answer(self):
+        return json.loads(self.answers.readline())
+
+    def test_request_that_is_cancelled_before_it_was_begun_is_answered_once(self):
+        for number, what in enumerate(("connect", "listen", "probe", "configure"), 2):
+            self.ask({"do": what, "id": number, "endpoint": "pytcp://127.0.0.1:0", "ticket": "t", "timeout-ms": 1000, "options": {}},
+                     {"do": "cancel", "id": number})
+            answer = self.answer()
+            self.assertEqual((answer["id"], answer["error"]["message"]), (number, "cancelled"))
+        self.ask({"do": "unheard-of", "id": 10})
+        answer = self.answer()
+        self.assertEqual((answer["id"], answer["error"]["code"]), (10, "not-supported"))
+
+    def test_close_of_what_is_no_listener_is_passed_over(self):
+        self.ask({"do": "close", "id": 7}, {"do": "cancel", "id": 7}, {"do": "probe", "id": 2})
+        self.assertEqual(self.answer()["id"], 2)
 
 
 class Program(Case):

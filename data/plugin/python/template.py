@@ -53,15 +53,18 @@ class Program:
                 self.listeners.pop(number).close()
         else:
             self.tasks[number] = asyncio.create_task(self.answer(number, request))
-            self.tasks[number].add_done_callback(lambda _: self.tasks.pop(number))
+            self.tasks[number].add_done_callback(lambda task: self.forget(number, task))
+
+    def forget(self, number, task):
+        """Every request has one answer, also one that was cancelled, be it before it was begun."""
+        del self.tasks[number]
+        if task.cancelled():
+            self.fail(number, "failed", "cancelled")
 
     async def answer(self, number, request):
-        """Every request has one answer, also one that was cancelled."""
         try:
             do = {"hello": self.hello, "configure": self.configure, "probe": self.probe, "connect": self.connect, "listen": self.listen}
             await do.get(request["do"], self.refuse)(number, request)
-        except asyncio.CancelledError:
-            self.fail(number, "failed", "cancelled")
         except asyncio.TimeoutError:
             self.fail(number, "timed-out", f"nobody answered within {request['timeout-ms']} ms")
         except OSError as error:

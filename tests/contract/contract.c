@@ -104,6 +104,39 @@ is_of_the_test (const char *name)
          g_str_equal (name, "far");
 }
 
+/* What the transport left in DIRECTORY; NULL: nothing. */
+static char *
+find_left_behind (const char *directory)
+{
+  g_autoptr (GDir) dir = g_dir_open (directory, 0, NULL);
+  const char *name;
+
+  while ((name = g_dir_read_name (dir)) != NULL && is_of_the_test (name))
+    continue;
+  return name != NULL ? g_build_filename (directory, name, NULL) : NULL;
+}
+
+static gboolean
+is_tidy (gpointer directory)
+{
+  g_autofree char *path = find_left_behind (directory);
+
+  return path == NULL;
+}
+
+/* A transport has to clean up; a program may be about to. */
+static void
+wait_until_tidy (const char *directory)
+{
+  g_autofree char *path = NULL;
+
+  if (harness_wait (is_tidy, (gpointer) directory))
+    return;
+  path = find_left_behind (directory);
+  g_test_message ("left behind: %s", path);
+  g_test_fail ();
+}
+
 static void
 tear_down (Fixture *f, gconstpointer data)
 {
@@ -119,15 +152,11 @@ tear_down (Fixture *f, gconstpointer data)
     let_go (f);
   if (f->beside != NULL)
     f->contract->end (f->beside);
-  /* Only what a test itself left in its directory; a transport has to clean up. */
+  wait_until_tidy (f->directory);
   dir = g_dir_open (f->directory, 0, NULL);
   while ((name = g_dir_read_name (dir)) != NULL) {
     g_autofree char *path = g_build_filename (f->directory, name, NULL);
 
-    if (!is_of_the_test (name)) {
-      g_test_message ("left behind: %s", path);
-      g_test_fail ();
-    }
     g_unlink (path);
   }
   g_assert_cmpint (g_rmdir (f->directory), ==, 0);

@@ -3,6 +3,7 @@
 """The contract finds what is bad: each fault of faulty.c fails the test that is named here, and without one all are passed."""
 
 import concurrent.futures
+import json
 import os
 import pathlib
 import re
@@ -15,6 +16,21 @@ from harness import main
 
 PROGRAM = os.environ["HYPHA_CONTRACT"]
 PLUGIN = os.environ["FAULTY"]
+# A transport whose listeners are files, which go a while after their listener: HOW LONG is to be put in.
+SLOW = """#!/usr/bin/env python3
+import json, os, pathlib, socket, threading
+node, paths = socket.socket(fileno=os.dup(0)), {}
+for line in node.makefile():
+    asked = json.loads(line)
+    if asked["do"] == "close":
+        threading.Timer(HOW LONG, pathlib.Path(paths.pop(asked["id"])).unlink, [True]).start()
+    elif asked["do"] == "listen":
+        paths[asked["id"]] = asked["endpoint"].removeprefix("slow://")
+        open(paths[asked["id"]], "w").close()
+        node.sendall(json.dumps({"id": asked["id"], "bound": asked["endpoint"]}).encode() + b"\\n")
+    else:
+        node.sendall(json.dumps({"id": asked["id"]}).encode() + b"\\n")
+"""
 CONTRACT = pathlib.Path(__file__).with_name("faulty.contract")
 # Bad or good shows in little.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "HYPHA_CONTRACT_BYTES"}
@@ -153,6 +169,20 @@ class Faults(unittest.TestCase):
             (folder / "bin" / "ring").chmod(0o755)
             done = subprocess.run([PROGRAM, "--only", "channel/has-its-traits", folder / "ring.json"], capture_output=True, text=True, env=ENVIRONMENT)
             self.assertEqual((done.returncode, done.stdout), (0, "1..2\nok 1 - load/is-ready\nok 2 - channel/has-its-traits\n"), done.stderr)
+
+    def test_program_that_cleans_up_is_waited_for_but_not_for_ever(self):
+        for long, status in (("0.5", 0), ("60", 1)):
+            with self.subTest(long), tempfile.TemporaryDirectory(prefix="hypha-") as directory:
+                program = pathlib.Path(directory, "slow.py")
+                program.write_text(SLOW.replace("HOW LONG", long))
+                program.chmod(0o755)
+                manifest = {"protocol": 1, "name": "slow", "version": "1", "schemes": ["slow"], "cost": 20, "endpoint": "path", "command": ["slow.py"]}
+                pathlib.Path(directory, "slow.json").write_text(json.dumps(manifest))
+                pathlib.Path(directory, "slow.contract").write_text("[Contract]\nlisten=slow://${dir}/file\n")
+                done = subprocess.run([PROGRAM, "--only", "listen/last-unref-closes", pathlib.Path(directory, "slow.json")], capture_output=True,
+                                      text=True, env=dict(ENVIRONMENT, HYPHA_CONTRACT_PATIENCE="5"))
+                self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+                self.assertEqual("left behind: " in done.stdout, status != 0, done.stdout)
 
     def test_file_that_is_no_plugin_is_told(self):
         done = subprocess.run([PROGRAM, __file__], capture_output=True, text=True)

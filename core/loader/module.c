@@ -525,7 +525,7 @@ hypha_module_probe (HyphaModule *self, GError **error)
 }
 
 static void
-set_state (HyphaModule *self, HyphaModuleState state, char *reason)
+set_state (HyphaModule *self, HyphaModuleState state, GLogLevelFlags level, char *reason)
 {
   g_autofree char *owned = reason;
   gboolean state_differs = state != self->state;
@@ -535,11 +535,9 @@ set_state (HyphaModule *self, HyphaModuleState state, char *reason)
   self->state = state;
   g_free (self->reason);
   self->reason = g_steal_pointer (&owned);
-  /* What cannot be used on this machine says so when somebody uses it. A program that wants another
-   * transport need not hear of it. */
   if (*self->reason != '\0')
-    g_log (G_LOG_DOMAIN, state == HYPHA_MODULE_UNAVAILABLE ? G_LOG_LEVEL_INFO : G_LOG_LEVEL_MESSAGE,
-           "Plug-in %s (%s): %s", self->name, hypha_module_state_to_string (state), self->reason);
+    g_log (G_LOG_DOMAIN, level, "Plug-in %s (%s): %s", self->name,
+           hypha_module_state_to_string (state), self->reason);
   else
     g_info ("Plug-in %s (%s)", self->name, hypha_module_state_to_string (state));
   g_object_freeze_notify (G_OBJECT (self));
@@ -611,22 +609,28 @@ options_reason (HyphaModule *self)
 void
 hypha_module_settle (HyphaModule *self, gboolean disabled, HyphaModule *rival, const char *scheme)
 {
+  /* What cannot be used on this machine says so when somebody uses it, and who has the lower
+   * priority is meant to give way. A program that wants another transport need not hear of it. */
+  const GLogLevelFlags told = G_LOG_LEVEL_MESSAGE, untold = G_LOG_LEVEL_INFO;
+
   if (self->resident != NULL && !self->present)
-    set_state (self, HYPHA_MODULE_STALE, gone_reason (self));
+    set_state (self, HYPHA_MODULE_STALE, told, gone_reason (self));
   else if (disabled)
-    set_state (self, HYPHA_MODULE_DISABLED, disabled_reason (self));
+    set_state (self, HYPHA_MODULE_DISABLED, told, disabled_reason (self));
   else if (!hypha_module_has_code (self))
-    set_state (self, HYPHA_MODULE_REFUSED, g_strdup (self->flaw != NULL ? self->flaw : ""));
+    set_state (self, HYPHA_MODULE_REFUSED, told, g_strdup (self->flaw != NULL ? self->flaw : ""));
   else if (self->transport == NULL)
-    set_state (self, HYPHA_MODULE_FAILED, g_strdup (self->flaw != NULL ? self->flaw : ""));
+    set_state (self, HYPHA_MODULE_FAILED, told, g_strdup (self->flaw != NULL ? self->flaw : ""));
   else if (rival != NULL)
-    set_state (self, HYPHA_MODULE_REFUSED, rival_reason (self, rival, scheme));
+    set_state (self, HYPHA_MODULE_REFUSED,
+               hypha_module_get_priority (rival) > hypha_module_get_priority (self) ? untold : told,
+               rival_reason (self, rival, scheme));
   else if (self->flaw != NULL)
-    set_state (self, HYPHA_MODULE_STALE, flaw_reason (self));
+    set_state (self, HYPHA_MODULE_STALE, told, flaw_reason (self));
   else if (!self->available)
-    set_state (self, HYPHA_MODULE_UNAVAILABLE, g_strdup (self->unavailable_reason));
+    set_state (self, HYPHA_MODULE_UNAVAILABLE, untold, g_strdup (self->unavailable_reason));
   else
-    set_state (self, HYPHA_MODULE_READY,
+    set_state (self, HYPHA_MODULE_READY, told,
                self->options_flaw != NULL ? options_reason (self) : g_strdup (""));
 }
 

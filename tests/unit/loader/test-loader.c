@@ -453,12 +453,31 @@ test_circular_link (LoaderFixture *fixture, gconstpointer data)
 }
 
 static void
+count_message (const char *domain, GLogLevelFlags level, const char *message, gpointer count)
+{
+  ++*(guint *) count;
+}
+
+/* Gives how many sentences people read of it. */
+static guint
+start_and_listen (LoaderFixture *fixture)
+{
+  guint count = 0;
+  guint handler = g_log_set_handler (G_LOG_DOMAIN, G_LOG_LEVEL_MESSAGE, count_message, &count);
+
+  loader_fixture_start (fixture, NULL);
+  g_log_remove_handler (G_LOG_DOMAIN, handler);
+  return count;
+}
+
+static void
 test_higher_priority_wins (LoaderFixture *fixture, gconstpointer data)
 {
   g_autofree char *usurper = loader_fixture_copy (fixture, "usurper", "usurper.so");
 
   loader_fixture_put (fixture, "good", "good.so");
-  loader_fixture_start (fixture, NULL);
+  /* One with a lower priority is meant to give way. */
+  g_assert_cmpuint (start_and_listen (fixture), ==, 0);
   loader_fixture_assert_state (fixture, "usurper.so", HYPHA_MODULE_READY);
   loader_fixture_assert_state (fixture, "good.so", HYPHA_MODULE_REFUSED);
   loader_fixture_assert_reason (fixture, "good.so", "scheme good", usurper, "priority 10", NULL);
@@ -474,7 +493,7 @@ test_equal_priority_goes_by_order (LoaderFixture *fixture, gconstpointer data)
   g_autofree char *good = loader_fixture_copy (fixture, "good", "good.so");
 
   loader_fixture_put (fixture, "rival", "rival.so");
-  loader_fixture_start (fixture, NULL);
+  g_assert_cmpuint (start_and_listen (fixture), ==, 1);
   loader_fixture_assert_state (fixture, "good.so", HYPHA_MODULE_READY);
   loader_fixture_assert_state (fixture, "rival.so", HYPHA_MODULE_REFUSED);
   loader_fixture_assert_reason (fixture, "rival.so", "scheme good", good, "mv ", NULL);

@@ -39,6 +39,7 @@ typedef struct {
   QuicPath path;
   HyphaLoopWatch watch;
   gboolean segmented;
+  gboolean dead;              /* somebody has ended the socket: nothing moves by it any more */
   QuicConnection *connection; /* NULL: over */
   QuicRoutesClient routes;
   HyphaLoopTimer look; /* whether packets leave from elsewhere now */
@@ -149,13 +150,31 @@ open_socket (const QuicAddress *remote, QuicAddress *local)
 }
 
 static void
+look_within (QuicClient *self, guint64 delay)
+{
+  if (self->look.place == 0)
+    hypha_loop_set_timer (self->loop, &self->look, hypha_loop_now () + delay);
+}
+
+/* Whoever may do so has shut it, or had the kernel abort it (`ss -K`): there has to be another. */
+static void
+bury (QuicClient *self)
+{
+  self->dead = TRUE;
+  hypha_loop_unwatch (self->loop, &self->watch);
+  look_within (self, 0);
+}
+
+static void
 receive (QuicClient *self)
 {
   QuicBurst bursts[QUIC_BATCH];
   int n = quic_datagram_receive (self->watch.fd, self->loop, &self->path.local, TRUE, bursts);
   guint64 now = hypha_loop_now ();
 
-  if (n < 0 && errno != EAGAIN)
+  if (n < 0 && errno == ECONNABORTED)
+    bury (self);
+  else if (n < 0 && errno != EAGAIN)
     quic_connection_refuse (self->connection, errno);
   for (int i = 0; i < n; i++)
     for (gsize at = 0; at < bursts[i].size; at += bursts[i].segment)
@@ -168,6 +187,10 @@ ready (gpointer client, guint32 events)
 {
   QuicClient *self = client;
 
+  if ((events & EPOLLHUP) != 0) {
+    bury (self);
+    return;
+  }
   if ((events & EPOLLOUT) != 0) {
     hypha_loop_watch (self->loop, &self->watch, EPOLLIN);
     quic_connection_unblock (self->connection);
@@ -187,13 +210,6 @@ start_watching (QuicClient *self, int fd)
 
 /* ---- moving ---- */
 
-static void
-look_within (QuicClient *self, guint64 delay)
-{
-  if (self->look.place == 0)
-    hypha_loop_set_timer (self->loop, &self->look, hypha_loop_now () + delay);
-}
-
 /* The kernel knows from where packets leave now. */
 static void
 look (gpointer client, guint64 now)
@@ -208,13 +224,14 @@ look (gpointer client, guint64 now)
       look_within (self, ASK_AGAIN);
     return;
   }
-  if (quic_address_same_host (&local, &self->path.local)) {
+  if (!self->dead && quic_address_same_host (&local, &self->path.local)) {
     close (fd);
     return;
   }
   hypha_loop_unwatch (self->loop, &self->watch);
   close (self->watch.fd);
   self->path.local = local;
+  self->dead = FALSE;
   if (!start_watching (self, fd))
     g_warning ("the kernel does not watch a socket of QUIC");
   quic_connection_move (self->connection, &self->path);
@@ -244,6 +261,10 @@ on_send (gpointer client, const QuicPath *path, const guint8 *data, gsize size, 
     break;
   case ECONNREFUSED:
     quic_connection_refuse (self->connection, *reason);
+    break;
+  case EPIPE:
+  case EDESTADDRREQ:
+    bury (self);
     break;
   case EINVAL:
   case EADDRNOTAVAIL:

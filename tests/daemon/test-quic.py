@@ -70,6 +70,21 @@ class Links(Quic):
     def test_the_network_says_when_nobody_is_there(self):
         self.ends_at_once(again=False)
 
+    def test_a_socket_that_somebody_shuts_is_replaced(self):
+        alpha = self.node("--listen", "quic://127.0.0.1:0")
+        beta = self.node(config="name='beta'\n", runner=[os.environ["SEVER"], "--allow"])
+        endpoint = alpha.listening("quic")
+        link = self.join(alpha, beta, endpoint)
+        stream = self.echo(beta)
+        for _ in range(3):
+            done = subprocess.run([os.environ["SEVER"], str(beta.process.pid), f":{endpoint.rsplit(':', 1)[1]}:"], capture_output=True, text=True)
+            if "ptrace" in done.stderr:
+                self.skipTest(done.stderr.strip())
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(self.talk(stream, b"still there"), b"still there")
+        self.end(stream)
+        self.assertEqual(self.link(beta)["path"], link["path"])
+
     def test_the_scheme_is_taken_from_the_stub(self):
         node = self.node()
         states = {p["name"]: p for p in node.ask("plugins")}

@@ -87,85 +87,98 @@ __wrap_quic_datagram_send (int fd, const QuicPath *path, const guint8 *data, gsi
   return 0;
 }
 
+/* ---- both ends ---- */
+
+typedef struct {
+  HyphaTransport *transport;
+  HyphaListener *listener;
+  HyphaChannel *client, *server;
+} Fixture;
+
 static void
 on_accepted (HyphaListener *listener, HyphaChannel *channel, gpointer user_data)
 {
   g_set_object ((HyphaChannel **) user_data, channel);
 }
 
-static char
-read_byte (int fd)
+static void
+set_up (Fixture *f, gconstpointer data)
 {
-  struct pollfd ready = { fd, POLLIN, 0 };
+  g_autoptr (HyphaEndpoint) any = NULL;
+  g_autoptr (GError) error = NULL;
+
+  quic_connection_set_idle (IDLE);
+  f->transport = hypha_plugin_quic.create (NULL);
+  any = transport_parse (f->transport, "quic://127.0.0.1:0");
+  f->listener = transport_listen (f->transport, any, &error);
+  g_assert_no_error (error);
+  g_signal_connect (f->listener, "accepted", G_CALLBACK (on_accepted), &f->server);
+  f->client =
+      transport_connect (f->transport, hypha_listener_get_bound (f->listener), CONNECT_MS, &error);
+  g_assert_no_error (error);
+  while (f->server == NULL)
+    g_main_context_iteration (NULL, TRUE);
+}
+
+static void
+tear_down (Fixture *f, gconstpointer data)
+{
+  g_clear_object (&f->client);
+  g_clear_object (&f->server);
+  hypha_listener_close (f->listener);
+  g_clear_object (&f->listener);
+  hypha_transport_stop (f->transport);
+  g_assert_finalize_object (f->transport);
+  quic_connection_set_idle (0);
+}
+
+static void
+say (HyphaChannel *channel)
+{
+  g_assert_cmpint (send (hypha_channel_get_fd (channel), "?", 1, MSG_NOSIGNAL), ==, 1);
+}
+
+static char
+read_byte (HyphaChannel *channel)
+{
+  struct pollfd ready = { hypha_channel_get_fd (channel), POLLIN, 0 };
   char byte;
 
   g_assert_cmpint (poll (&ready, 1, PATIENCE_MS), ==, 1);
-  g_assert_cmpint (recv (fd, &byte, 1, 0), ==, 1);
+  g_assert_cmpint (recv (ready.fd, &byte, 1, 0), ==, 1);
   return byte;
 }
 
 /* What the client says is acknowledged, and to that he has nothing to say: nothing is on its way
  * then, and nothing but what is written would make him look again. */
 static void
-test_written_while_nothing_goes (void)
+test_written_while_nothing_goes (Fixture *f, gconstpointer data)
 {
-  g_autoptr (HyphaTransport) transport = hypha_plugin_quic.create (NULL);
-  g_autoptr (HyphaEndpoint) any = transport_parse (transport, "quic://127.0.0.1:0");
-  g_autoptr (HyphaListener) listener = transport_listen (transport, any, NULL);
-  g_autoptr (HyphaChannel) client = NULL, server = NULL;
-  g_autoptr (GError) error = NULL;
-  int fds[2];
-
-  quic_connection_set_idle (IDLE);
-  g_signal_connect (listener, "accepted", G_CALLBACK (on_accepted), &server);
-  client = transport_connect (transport, hypha_listener_get_bound (listener), CONNECT_MS, &error);
-  g_assert_no_error (error);
-  while (server == NULL)
-    g_main_context_iteration (NULL, TRUE);
-  fds[0] = hypha_channel_get_fd (client);
-  fds[1] = hypha_channel_get_fd (server);
   for (guint round = 0; round < ROUNDS; round++) {
-    atomic_store (&speaker, fds[0]);
-    g_assert_cmpint (send (fds[0], "?", 1, MSG_NOSIGNAL), ==, 1);
+    atomic_store (&speaker, hypha_channel_get_fd (f->client));
+    say (f->client);
     /* In the first round, something of the beginning may have to go still, and "!" come first. */
     for (guint i = 0; i < 2; i++)
-      g_assert_nonnull (strchr ("?!", read_byte (fds[1])));
+      g_assert_nonnull (strchr ("?!", read_byte (f->server)));
   }
-  hypha_listener_close (listener);
-  hypha_transport_stop (transport);
-  quic_connection_set_idle (0);
 }
 
 /* Whoever finds no way looks for another; where there is no descriptor for that, nobody tells him
  * when there is one again. */
 static void
-test_looks_again_without_a_descriptor (void)
+test_looks_again_without_a_descriptor (Fixture *f, gconstpointer data)
 {
-  g_autoptr (HyphaTransport) transport = hypha_plugin_quic.create (NULL);
-  g_autoptr (HyphaEndpoint) any = transport_parse (transport, "quic://127.0.0.1:0");
-  g_autoptr (HyphaListener) listener = transport_listen (transport, any, NULL);
-  g_autoptr (HyphaChannel) client = NULL, server = NULL;
-  g_autoptr (GError) error = NULL;
   gint64 deadline = g_get_monotonic_time () + PATIENCE_MS * G_TIME_SPAN_MILLISECOND;
 
-  quic_connection_set_idle (IDLE);
-  g_signal_connect (listener, "accepted", G_CALLBACK (on_accepted), &server);
-  client = transport_connect (transport, hypha_listener_get_bound (listener), CONNECT_MS, &error);
-  g_assert_no_error (error);
-  while (server == NULL)
-    g_main_context_iteration (NULL, TRUE);
   atomic_store (&starved, TRUE);
   atomic_store (&unreachable, TRUE);
-  g_assert_cmpint (send (hypha_channel_get_fd (client), "?", 1, MSG_NOSIGNAL), ==, 1);
-  g_assert_cmpint (read_byte (hypha_channel_get_fd (server)), ==, '?');
+  say (f->client);
+  g_assert_cmpint (read_byte (f->server), ==, '?');
   while ((atomic_load (&starved) || atomic_load (&sockets) == 0) &&
          g_get_monotonic_time () < deadline)
     g_usleep (1000);
   g_assert_false (atomic_load (&starved));
   g_assert_cmpuint (atomic_load (&sockets), >, 0);
-  hypha_listener_close (listener);
-  hypha_transport_stop (transport);
-  quic_connection_set_idle (0);
 }
 
 int
@@ -173,9 +186,10 @@ main (int argc, char *argv[])
 {
   g_test_init (&argc, &argv, NULL);
 
-  g_test_add_func ("/quic-connection/what-is-written-while-nothing-goes-is-sent",
-                   test_written_while_nothing_goes);
-  g_test_add_func ("/quic-connection/looks-for-a-way-again-without-a-descriptor",
-                   test_looks_again_without_a_descriptor);
+#define ADD(path, function) \
+  g_test_add ("/quic-connection/" path, Fixture, NULL, set_up, function, tear_down)
+  ADD ("what-is-written-while-nothing-goes-is-sent", test_written_while_nothing_goes);
+  ADD ("looks-for-a-way-again-without-a-descriptor", test_looks_again_without_a_descriptor);
+#undef ADD
   return g_test_run ();
 }

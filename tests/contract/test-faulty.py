@@ -103,7 +103,7 @@ class Faults(unittest.TestCase):
         self.assertEqual(missed, [])
 
     def assert_broken(self, promise, name, fault=""):
-        """A contract with this PROMISE besides is not kept, and that test finds it."""
+        """A contract with this PROMISE in place of its cost is not kept, and that test finds it."""
         with tempfile.TemporaryDirectory(prefix="hypha-") as directory:
             contract = pathlib.Path(directory, "faulty.contract")
             contract.write_text(CONTRACT.read_text().replace("cost=20", promise))
@@ -171,7 +171,7 @@ class Faults(unittest.TestCase):
             self.assertEqual((done.returncode, done.stdout), (0, "1..2\nok 1 - load/is-ready\nok 2 - channel/has-its-traits\n"), done.stderr)
 
     def test_program_that_cleans_up_is_waited_for_but_not_for_ever(self):
-        for long, status in (("0.5", 0), ("60", 1)):
+        for long, status in (("0.2", 0), ("60", 1)):
             with self.subTest(long), tempfile.TemporaryDirectory(prefix="hypha-") as directory:
                 program = pathlib.Path(directory, "slow.py")
                 program.write_text(SLOW.replace("HOW LONG", long))

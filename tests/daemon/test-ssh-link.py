@@ -123,7 +123,8 @@ class SshLink(Case):
         agent = subprocess.Popen(["ssh-agent", "-D", "-a", self.agent], stdout=subprocess.DEVNULL)
         self.addCleanup(agent.wait)
         self.addCleanup(agent.kill)
-        wait_for(self.agent.exists, "the socket of an agent")
+        # It answers that it has no keys.
+        wait_for(lambda: subprocess.run(["ssh-add", "-l"], env=self.near.place.environment, capture_output=True).returncode == 1, "an agent")
         subprocess.run(["ssh-add", "-q", self.key], env=self.near.place.environment, check=True, stderr=subprocess.DEVNULL)
         # Of the file, only which key it is.
         shutil.copy(self.far.place.private / "user.pub", self.key.with_suffix(".pub"))

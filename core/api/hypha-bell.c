@@ -177,9 +177,10 @@ on_rung (gpointer user_data)
  * @self: a bell
  * @knock: (transfer full): what has come
  *
- * Has @knock answered on the thread of the listener, as soon as somebody is connected to
- * [signal@Hypha.Listener::accepted]. When the bell is closed, it is freed at once, or when that is
- * closed before it was answered; or where there are too many for whom nobody is there.
+ * Has @knock answered on the thread of the listener, once somebody is connected to
+ * [signal@Hypha.Listener::accepted], or a moment after that. When the bell is closed, it is freed
+ * at once, or when that is closed before it was answered; or where there are too many for whom
+ * nobody is there.
  *
  * Since: ABI 1.2
  */

@@ -52,8 +52,10 @@ hypha_child_fork (void (*child) (gconstpointer data), gconstpointer data)
   sigfillset (&all);
   pthread_sigmask (SIG_SETMASK, &all, &before);
   pid = fork ();
-  if (pid == 0)
+  if (pid == 0) {
     child (data);
+    _exit (127);
+  }
   pthread_sigmask (SIG_SETMASK, &before, NULL);
   return pid;
 }

@@ -121,15 +121,6 @@ look_by (HyphaBell *self, GSource *source)
   g_source_unref (source);
 }
 
-/* Whoever asked for the listener may not have come to it yet, or want no more for now: until then
- * knocks wait here, for a channel that no handler keeps would be closed. */
-static gboolean
-is_heard (HyphaBell *self)
-{
-  return g_signal_has_handler_pending (self->listener,
-                                       g_signal_lookup ("accepted", HYPHA_TYPE_LISTENER), 0, FALSE);
-}
-
 /* Those from FIRST on go back, before what has come meanwhile; what there is no room for stays. */
 static void
 wait_for_somebody (HyphaBell *self, GPtrArray *knocks, guint first)
@@ -162,7 +153,7 @@ on_rung (gpointer user_data)
     g_autoptr (HyphaListener) kept = g_object_ref (self->listener);
     g_autoptr (HyphaChannel) channel = NULL;
 
-    if (!is_heard (self)) {
+    if (!hypha_listener_is_heard (self->listener)) {
       wait_for_somebody (self, knocks, i);
       break;
     }

@@ -179,6 +179,26 @@ hypha_listener_is_closed (HyphaListener *self)
 }
 
 /**
+ * hypha_listener_is_heard:
+ * @self: a listener
+ *
+ * Tells whether a channel that comes in now would be kept. Whoever asked for the listener may not
+ * have come to it yet, or want no more for now; until he does, a transport lets people wait: a
+ * channel that no handler keeps is closed.
+ *
+ * Returns: whether anybody is connected to [signal@Hypha.Listener::accepted]
+ *
+ * Since: ABI 1.2
+ */
+gboolean
+hypha_listener_is_heard (HyphaListener *self)
+{
+  g_return_val_if_fail (HYPHA_IS_LISTENER (self), FALSE);
+
+  return g_signal_has_handler_pending (self, signals[SIGNAL_ACCEPTED], 0, FALSE);
+}
+
+/**
  * hypha_listener_accepted:
  * @self: a listener
  * @channel: (transfer none): a channel that has come in

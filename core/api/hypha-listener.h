@@ -32,6 +32,9 @@ void hypha_listener_close (HyphaListener *self);
 HYPHA_EXTERN
 gboolean hypha_listener_is_closed (HyphaListener *self);
 
+HYPHA_EXTERN
+gboolean hypha_listener_is_heard (HyphaListener *self);
+
 /* For transports, which give the property "bound" (a HyphaEndpoint) when they construct theirs.
  * Neither takes what it is given; a channel that breaks the contract ends the listener with
  * HYPHA_ERROR_PLUGIN. */

@@ -72,16 +72,6 @@ typedef enum {
   VERDICT_FAIL,
 } Verdict;
 
-/* Whoever asked for the listener may not have come to it yet: until then connections are left to
- * the kernel, for a channel that no handler keeps would be closed. */
-static gboolean
-is_heard (HyphaSocketListener *self)
-{
-  guint accepted = g_signal_lookup ("accepted", HYPHA_TYPE_LISTENER);
-
-  return g_signal_has_handler_pending (self, accepted, 0, FALSE);
-}
-
 /* accept(2) also reports the troubles of the one connection that it would have returned. */
 static Verdict
 judge (int code)
@@ -151,7 +141,7 @@ accept_some (HyphaSocketListener *self, int fd)
     int accepted, code;
     Verdict verdict;
 
-    if (!is_heard (self)) {
+    if (!hypha_listener_is_heard (HYPHA_LISTENER (self))) {
       rest (self);
       break;
     }

@@ -90,14 +90,6 @@ hypha_program_listener_forget (HyphaProgramListener *self)
   self->closed = NULL;
 }
 
-/* Whoever asked for the listener may not have come to it yet. */
-static gboolean
-is_heard (HyphaProgramListener *self)
-{
-  return g_signal_has_handler_pending (self, g_signal_lookup ("accepted", HYPHA_TYPE_LISTENER), 0,
-                                       FALSE);
-}
-
 static void wait_for_somebody (HyphaProgramListener *self);
 
 static gboolean
@@ -108,12 +100,13 @@ on_look (gpointer user_data)
   HyphaChannel *channel;
   gboolean given_up;
 
-  if (!is_heard (self) && ++self->looks < LOOKS)
+  if (!hypha_listener_is_heard (HYPHA_LISTENER (self)) && ++self->looks < LOOKS)
     return G_SOURCE_CONTINUE;
   given_up = self->looks == LOOKS;
   self->timer = 0;
   /* Whoever gets one may listen no more. */
-  while ((given_up || is_heard (self)) && (channel = g_queue_pop_head (&self->waiting)) != NULL) {
+  while ((given_up || hypha_listener_is_heard (HYPHA_LISTENER (self))) &&
+         (channel = g_queue_pop_head (&self->waiting)) != NULL) {
     hypha_listener_accepted (HYPHA_LISTENER (self), channel);
     g_object_unref (channel);
   }
@@ -145,7 +138,7 @@ hypha_program_listener_take (HyphaProgramListener *self, HyphaChannel *channel)
 {
   if (hypha_listener_is_closed (HYPHA_LISTENER (self)))
     return;
-  if (self->timer == 0 && is_heard (self)) {
+  if (self->timer == 0 && hypha_listener_is_heard (HYPHA_LISTENER (self))) {
     hypha_listener_accepted (HYPHA_LISTENER (self), channel);
     return;
   }
@@ -165,7 +158,7 @@ hypha_program_listener_fail (HyphaProgramListener *self, const GError *error)
 {
   if (hypha_listener_is_closed (HYPHA_LISTENER (self)) || self->failure != NULL)
     return;
-  if (self->timer == 0 && is_heard (self)) {
+  if (self->timer == 0 && hypha_listener_is_heard (HYPHA_LISTENER (self))) {
     hypha_listener_failed (HYPHA_LISTENER (self), error);
     return;
   }

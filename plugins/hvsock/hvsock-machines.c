@@ -369,14 +369,6 @@ is_gone (gpointer path, gpointer machine, gpointer data)
   return is_unseen (path, machine, self) && (self->names <= MAX_NAMES || !has_its_file (machine));
 }
 
-static gboolean
-is_heard (HvsockMachines *self)
-{
-  guint accepted = g_signal_lookup ("accepted", HYPHA_TYPE_LISTENER);
-
-  return g_signal_has_handler_pending (self, accepted, 0, FALSE);
-}
-
 static void
 look_everywhere (HvsockMachines *self)
 {
@@ -406,7 +398,7 @@ look_around (gpointer data)
   g_autoptr (HvsockMachines) self = g_object_ref (data);
 
   g_clear_pointer (&self->look, g_source_unref);
-  if (is_heard (self))
+  if (hypha_listener_is_heard (HYPHA_LISTENER (self)))
     look_everywhere (self);
   else
     look_later (self, REST_MS);

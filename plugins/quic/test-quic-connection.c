@@ -22,18 +22,8 @@
 
 static _Atomic int speaker = -1; /* of the client's end: gets a byte when nothing has to go */
 
-ngtcp2_ssize __real_ngtcp2_conn_writev_stream_versioned (ngtcp2_conn *conn, ngtcp2_path *path,
-                                                         int version, ngtcp2_pkt_info *info,
-                                                         uint8_t *out, size_t size,
-                                                         ngtcp2_ssize *taken, uint32_t flags,
-                                                         int64_t stream, const ngtcp2_vec *vector,
-                                                         size_t count, ngtcp2_tstamp now);
-ngtcp2_ssize __wrap_ngtcp2_conn_writev_stream_versioned (ngtcp2_conn *conn, ngtcp2_path *path,
-                                                         int version, ngtcp2_pkt_info *info,
-                                                         uint8_t *out, size_t size,
-                                                         ngtcp2_ssize *taken, uint32_t flags,
-                                                         int64_t stream, const ngtcp2_vec *vector,
-                                                         size_t count, ngtcp2_tstamp now);
+__typeof__ (ngtcp2_conn_writev_stream_versioned) __real_ngtcp2_conn_writev_stream_versioned,
+    __wrap_ngtcp2_conn_writev_stream_versioned;
 
 ngtcp2_ssize
 __wrap_ngtcp2_conn_writev_stream_versioned (ngtcp2_conn *conn, ngtcp2_path *path, int version,
@@ -57,8 +47,7 @@ static _Atomic gboolean unreachable; /* the client's next packet finds no way */
 static _Atomic gboolean starved;     /* there is no descriptor for the next socket */
 static _Atomic guint sockets;        /* made since then */
 
-int __real_quic_datagram_prepare (int fd, int family);
-int __wrap_quic_datagram_prepare (int fd, int family);
+__typeof__ (quic_datagram_prepare) __real_quic_datagram_prepare, __wrap_quic_datagram_prepare;
 
 int
 __wrap_quic_datagram_prepare (int fd, int family)
@@ -71,10 +60,7 @@ __wrap_quic_datagram_prepare (int fd, int family)
   return __real_quic_datagram_prepare (fd, family);
 }
 
-gsize __real_quic_datagram_send (int fd, const QuicPath *path, const guint8 *data, gsize size,
-                                 gsize segment, gboolean *segmented, int *reason);
-gsize __wrap_quic_datagram_send (int fd, const QuicPath *path, const guint8 *data, gsize size,
-                                 gsize segment, gboolean *segmented, int *reason);
+__typeof__ (quic_datagram_send) __real_quic_datagram_send, __wrap_quic_datagram_send;
 
 gsize
 __wrap_quic_datagram_send (int fd, const QuicPath *path, const guint8 *data, gsize size,

@@ -162,25 +162,36 @@ test_sending_pool (void)
     pair_assert_received (p, 1, hypha_session_stream_get_id (streams[i]), total);
 }
 
+/* Of the stream A, the other end B gives a large window, and then no more than it must. How much
+ * was written so far. */
+static gsize
+shrink_window (Pair *p, HyphaSessionStream **a, HyphaSessionStream **b)
+{
+  HyphaSessionLimits limits;
+  gsize written;
+
+  pair_link (p, 5);
+  *a = pair_open (p, 0, "echo");
+  pair_run (p);
+  *b = pair_other (p, 0, *a);
+  written = pair_write (p, 0, *a, 8 * KIB);
+  pair_pass (p, 20000);
+  g_assert_cmpuint ((*b)->promised - (*b)->read, >, MIB);
+  limits = p->limits[1];
+  limits.window_total = 0; /* the least there can be: no pool */
+  hypha_session_set_limits (p->session[1], &limits);
+  return written;
+}
+
 /* What was lent is not taken back, but comes back as it is used up, in pieces worth a frame. */
 static void
 test_shrinking_window (void)
 {
-  HyphaSessionLimits limits;
   g_autoptr (Pair) p = pair_new ();
   HyphaSessionStream *a, *b;
-  gsize written = 0;
+  gsize written;
 
-  pair_link (p, 5);
-  a = pair_open (p, 0, "echo");
-  pair_run (p);
-  b = pair_other (p, 0, a);
-  written += pair_write (p, 0, a, 8 * KIB);
-  pair_pass (p, 20000);
-  g_assert_cmpuint (b->promised - b->read, >, MIB);
-  limits = p->limits[1];
-  limits.window_total = 0; /* the least there can be: no pool */
-  hypha_session_set_limits (p->session[1], &limits);
+  written = shrink_window (p, &a, &b);
   memset (p->frames_sent, 0, sizeof p->frames_sent);
   while (b->promised - b->read > 9 * KIB) {
     written += pair_write (p, 0, a, 500);
@@ -202,21 +213,11 @@ test_shrinking_window (void)
 static void
 test_shrinking_window_in_steps (void)
 {
-  HyphaSessionLimits limits;
   g_autoptr (Pair) p = pair_new ();
   HyphaSessionStream *a, *b;
-  gsize written = 0, untold = 0, step;
+  gsize written, untold = 0, step;
 
-  pair_link (p, 5);
-  a = pair_open (p, 0, "echo");
-  pair_run (p);
-  b = pair_other (p, 0, a);
-  written += pair_write (p, 0, a, 8 * KIB);
-  pair_pass (p, 20000);
-  g_assert_cmpuint (b->promised - b->read, >, MIB);
-  limits = p->limits[1];
-  limits.window_total = 0; /* the least there can be: no pool */
-  hypha_session_set_limits (p->session[1], &limits);
+  written = shrink_window (p, &a, &b);
   hypha_session_stream_hold_outside (p->session[1], b);
   step = hypha_session_stream_get_step (b);
   while (written < 4 * MIB) {
